@@ -1,0 +1,154 @@
+"""Typed settings: one tree of small frozen sections, read from YAML, closed to unknown keys."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from dusnet.errors import BadConfig
+
+
+class Section(BaseModel):
+    """Base of all settings: frozen, and an unknown key is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class RegistrationSettings(Section):
+    """How a scan is brought into the frame of its class. Lengths are fractions of the class's bounding radius."""
+
+    method: Literal["auto", "none", "icp", "global"] = "auto"
+    points: int = Field(default=6000, ge=100, description="points that take part in the alignment")
+    hypotheses: int = Field(default=4, ge=1, description="RANSAC runs with different seeds, the best is kept")
+    accept_residual: float = Field(
+        default=0.03, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
+    )
+
+
+class GroupingSettings(Section):
+    """Farthest point sampling of centres and their nearest neighbours."""
+
+    groups: int = Field(default=256, ge=8, description="G, centres per training step and per chunk at test")
+    neighbors: int = Field(default=64, ge=3, description="K, neighbours that span a patch")
+    stride: int = Field(default=4, ge=1, description="take every stride-th of the K neighbours, nearest first")
+    training_centers: Literal["fps", "chunk"] = "fps"
+    dense: bool = Field(default=True, description="at test every input point becomes a group centre once")
+
+
+class NoiseSettings(Section):
+    """Noise-Gen (Eq. 1) and the coherent pseudo-defects of `dusnet.nn.noise_gen`."""
+
+    kind: Literal["gaussian", "uniform", "salt_pepper"] = "gaussian"
+    alpha: float = Field(default=0.0, ge=0, description="amplitude of the noise on centres")
+    beta: float = Field(default=0.01, ge=0, description="amplitude of the noise on neighbours")
+    unit: Literal["frame", "patch"] = "frame"
+    coherent: float = Field(default=0.05, ge=0, description="amplitude of displacements shared by a neighbourhood")
+    wall_limit: bool = Field(default=True, description="keep `coherent` below half the wall thickness of the part")
+
+
+class DownNetSettings(Section):
+    """Transformer that predicts anomaly-free centres (Eq. 2-4)."""
+
+    patch_widths: tuple[int, int, int] = (64, 128, 128)
+    width: int = Field(default=128, ge=8)
+    layers: int = Field(default=2, ge=0)
+    heads: int = Field(default=4, ge=1)
+    fourier_octaves: int = Field(default=4, ge=0)
+    head: Literal["offset", "absolute"] = "offset"
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> DownNetSettings:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
+
+class UpNetSettings(Section):
+    """PointNet++ network that rebuilds a dense cloud from the centres (Eq. 9-11)."""
+
+    gamma: int = Field(default=4, ge=1, description="points rebuilt per centre")
+    neighbors: int = Field(default=16, ge=1, description="neighbours of a set abstraction")
+    widths: tuple[int, int] = (64, 128)
+    head: Literal["offset", "absolute"] = "offset"
+
+
+class LossSettings(Section):
+    """Weights of Eq. 5-8 and Eq. 12-14; zero removes a term."""
+
+    mse: float = Field(default=1.0, ge=0)
+    cos: float = Field(default=1.0, ge=0)
+    chamfer: float = Field(default=1.0, ge=0)
+    repulsion: float = Field(default=1.0, ge=0)
+    emd: float = Field(default=1.0, ge=0)
+    repulsion_form: Literal["punet", "paper"] = "punet"
+    repulsion_h: float = Field(default=0.03, gt=0)
+    repulsion_neighbors: int = Field(default=5, ge=1)
+    emd_form: Literal["assignment", "one_sided"] = "assignment"
+
+
+class StageSettings(Section):
+    """One training stage."""
+
+    steps: int = Field(default=1000, ge=0)
+    batch: int = Field(default=2, ge=1, description="clouds per step")
+    learning_rate: float = Field(default=2e-3, gt=0)
+    weight_decay: float = Field(default=1e-4, ge=0)
+    warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps with rising learning rate")
+    clip: float = Field(default=1.0, gt=0, description="gradient norm that is never exceeded")
+    ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights, 0 = none")
+
+
+class TrainingSettings(Section):
+    """The two stages and what they share."""
+
+    down: StageSettings = StageSettings()
+    up: StageSettings = StageSettings(steps=200)
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    rotation_deg: float = Field(default=5.0, ge=0, description="random rigid jitter of the training clouds")
+    translation: float = Field(default=0.01, ge=0, description="the same, fraction of the frame")
+    points: int = Field(default=8192, ge=16, description="points of a training cloud that a step draws")
+    checkpoint_every: int = Field(default=100, ge=1)
+    init: Path | None = Field(default=None, description="model file whose weights training starts from")
+
+
+class ScoringSettings(Section):
+    """From the reconstruction to scores (Eq. 15-17 and DESIGN's better ones)."""
+
+    surface: Literal["down", "up"] = Field(
+        default="down", description="measure against the dense predicted centres or against the Up-Net's cloud"
+    )
+    distance: Literal["point", "plane", "displacement"] = "displacement"
+    tolerance: bool = Field(default=True, description="divide by what the training clouds do at the same place")
+    weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
+    smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")
+    pooling: Literal["max", "top", "quantile"] = "top"
+    pooling_fraction: float = Field(default=0.01, gt=0, le=1)
+    draws: int = Field(default=0, ge=0, description="noise draws averaged at test, 0 = no noise, 1 = the paper")
+
+
+class CalibrationSettings(Section):
+    """The threshold that is learned from good parts alone."""
+
+    false_alarm: float = Field(default=0.05, gt=0, lt=1)
+    replicas: int = Field(default=3, ge=1, description="simulated good scans per training scan")
+
+
+class Settings(Section):
+    """Everything that decides what a detector computes."""
+
+    detector: str = "dusnet"
+    registration: RegistrationSettings = RegistrationSettings()
+    grouping: GroupingSettings = GroupingSettings()
+    noise: NoiseSettings = NoiseSettings()
+    down_net: DownNetSettings = DownNetSettings()
+    up_net: UpNetSettings = UpNetSettings()
+    loss: LossSettings = LossSettings()
+    training: TrainingSettings = TrainingSettings()
+    scoring: ScoringSettings = ScoringSettings()
+    calibration: CalibrationSettings = CalibrationSettings()
