@@ -1,0 +1,113 @@
+# ruff: noqa: ARG001 -- the signatures are those of the schemas
+"""Shapes for the compiler (fake kernels) and gradients of the ops, the same for every implementation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+ops = torch.ops.dusnet
+
+
+def _fake_farthest_point_sample(points: Tensor, k: int, start: int, lengths: Tensor | None) -> Tensor:
+    return points.new_empty((points.shape[0], k), dtype=torch.int64)
+
+
+def _fake_knn(
+    query: Tensor, points: Tensor, k: int, query_lengths: Tensor | None, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    shape = (query.shape[0], query.shape[1], k)
+    return query.new_empty(shape), query.new_empty(shape, dtype=torch.int64)
+
+
+def _fake_ball_query(
+    query: Tensor, points: Tensor, radius: float, k: int, query_lengths: Tensor | None, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    shape = (query.shape[0], query.shape[1])
+    return query.new_empty((*shape, k), dtype=torch.int64), query.new_empty(shape, dtype=torch.int64)
+
+
+def _fake_three_interpolate(features: Tensor, index: Tensor, weights: Tensor) -> Tensor:
+    return features.new_empty((index.shape[0], index.shape[1], features.shape[2]))
+
+
+def _fake_scatter_sum(values: Tensor, index: Tensor, size: int) -> Tensor:
+    return values.new_empty((values.shape[0], size, values.shape[2]))
+
+
+def _fake_earth_movers_match(
+    x: Tensor, y: Tensor, eps: float, max_iter: int, lengths: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    return x.new_empty(x.shape[:2], dtype=torch.int64), x.new_empty(x.shape[:1], dtype=torch.bool)
+
+
+def _rows(values: Tensor, index: Tensor) -> Tensor:
+    """values[b, index[b, i]], with a zero row where index is -1: (B, N, C) and (B, L) -> (B, L, C)."""
+    rows = values.gather(1, index.clamp(min=0)[..., None].expand(-1, -1, values.shape[2]))
+    return torch.where(index[..., None] >= 0, rows, 0.0)
+
+
+def _remember_knn(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
+    query, points = inputs[:2]
+    ctx.mark_non_differentiable(output[1])
+    ctx.save_for_backward(query, points, output[1])
+
+
+def _knn_backward(ctx: Any, grad_distance: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    query, points, index = ctx.saved_tensors
+    flat = index.flatten(1)
+    delta = query[:, :, None] - _rows(points, flat).unflatten(1, index.shape[1:])
+    scaled = torch.where(index >= 0, 2.0 * grad_distance, 0.0)[..., None] * delta
+    to_query = scaled.sum(dim=2) if ctx.needs_input_grad[0] else None
+    to_points = None
+    if ctx.needs_input_grad[1]:
+        to_points = ops.scatter_sum(-scaled.flatten(1, 2), flat, points.shape[1])
+    return to_query, to_points, None, None, None
+
+
+def _remember_three_interpolate(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _three_interpolate_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, None, Tensor | None]:
+    features, index, weights = ctx.saved_tensors
+    to_features = to_weights = None
+    if ctx.needs_input_grad[0]:
+        spread = (grad[:, :, None] * weights[..., None]).flatten(1, 2)
+        to_features = ops.scatter_sum(spread, index.flatten(1), features.shape[1])
+    if ctx.needs_input_grad[2]:
+        columns = [(_rows(features, index[..., j]) * grad).sum(dim=-1) for j in range(index.shape[2])]
+        to_weights = torch.stack(columns, dim=-1)
+    return to_features, None, to_weights
+
+
+def _remember_scatter_sum(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+    ctx.save_for_backward(inputs[1])
+
+
+def _scatter_sum_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    (index,) = ctx.saved_tensors
+    return _rows(grad, index), None, None
+
+
+def register(library: torch.library.Library) -> None:
+    """Tell the dispatcher the shapes and gradients of ops that are already defined."""
+    fakes = {
+        "farthest_point_sample": _fake_farthest_point_sample,
+        "knn": _fake_knn,
+        "ball_query": _fake_ball_query,
+        "three_interpolate": _fake_three_interpolate,
+        "scatter_sum": _fake_scatter_sum,
+        "earth_movers_match": _fake_earth_movers_match,
+    }
+    for name, fake in fakes.items():
+        torch.library.register_fake(f"dusnet::{name}", fake, lib=library)
+    backwards = {
+        "knn": (_knn_backward, _remember_knn),
+        "three_interpolate": (_three_interpolate_backward, _remember_three_interpolate),
+        "scatter_sum": (_scatter_sum_backward, _remember_scatter_sum),
+    }
+    for name, (backward, remember) in backwards.items():
+        torch.library.register_autograd(f"dusnet::{name}", backward, setup_context=remember, lib=library)
