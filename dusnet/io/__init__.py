@@ -1,0 +1,32 @@
+"""Reading and writing clouds and meshes; the only package that knows file formats."""
+
+from __future__ import annotations
+
+from dusnet.io.clouds import (
+    CLOUD_SUFFIXES,
+    find_clouds,
+    natural_key,
+    read_cloud,
+    read_mesh,
+    read_scalars,
+    write_cloud,
+)
+from dusnet.io.files import atomic_path, write_json, write_text
+from dusnet.io.mesh import Mesh, sample_mesh
+from dusnet.io.text import read_labelled_points
+
+__all__ = [
+    "CLOUD_SUFFIXES",
+    "Mesh",
+    "atomic_path",
+    "find_clouds",
+    "natural_key",
+    "read_cloud",
+    "read_labelled_points",
+    "read_mesh",
+    "read_scalars",
+    "sample_mesh",
+    "write_cloud",
+    "write_json",
+    "write_text",
+]

@@ -1,0 +1,127 @@
+"""Named columns of numbers, which is what every point format comes down to, and the cloud that they describe."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.errors import BadInput
+
+Column = NDArray[Any]
+
+_NORMALS = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"), ("normalx", "normaly", "normalz"))
+_COLORS = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
+
+
+@dataclass
+class RawCloud:
+    """Everything that a file holds, before any row is dropped.
+
+    Attributes:
+        points: (N, 3) float64, rows may hold NaN.
+        normals: (N, 3) float64 as stored, or None.
+        colors: (N, 3) uint8, or None.
+        scalars: every other number per point by its name in the file, each (N,).
+        faces: triangles of a mesh, (F, 3) int64, or None.
+        notes: what the reader ignored or had to assume.
+    """
+
+    points: NDArray[np.float64]
+    normals: NDArray[np.float64] | None = None
+    colors: NDArray[np.uint8] | None = None
+    scalars: dict[str, Column] = field(default_factory=dict)
+    faces: NDArray[np.int64] | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def cloud_from_columns(path: Path, columns: Mapping[str, Column]) -> RawCloud:
+    """The cloud that named columns describe; names are compared without regard to case.
+
+    Args:
+        path: the file, for messages.
+        columns: one (N,) array per name; `x`, `y`, `z` are required, normals and colours are found under the names
+            that PLY and PCD writers use, the rest becomes `scalars`.
+
+    Raises:
+        BadInput: there are no columns x, y and z.
+    """
+    by_lower = {name.lower(): name for name in columns}
+    if not all(axis in by_lower for axis in "xyz"):
+        found = ", ".join(columns) if columns else "nothing"
+        raise BadInput(
+            f"{path} has no x, y and z per point (found: {found}); it is not a point cloud, export it as one."
+        )
+    used = {by_lower[axis] for axis in "xyz"}
+
+    def stacked(candidates: tuple[tuple[str, str, str], ...]) -> NDArray[Any] | None:
+        for names in candidates:
+            if all(name in by_lower for name in names):
+                used.update(by_lower[name] for name in names)
+                return np.stack([columns[by_lower[name]] for name in names], axis=1)
+        return None
+
+    points = np.stack([columns[by_lower[axis]].astype(np.float64) for axis in "xyz"], axis=1)
+    normals, colors = stacked(_NORMALS), stacked(_COLORS)
+    return RawCloud(
+        points=points,
+        normals=None if normals is None else normals.astype(np.float64),
+        colors=None if colors is None else color_bytes(colors),
+        scalars={name: column for name, column in columns.items() if name not in used},
+    )
+
+
+def color_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Colours from 0 to 255, whatever the file stores.
+
+    Args:
+        values: (N, 3) integers of 8 or 16 bits, or floats from 0 to 1 or from 0 to 255.
+
+    Returns:
+        (N, 3) uint8.
+    """
+    if np.issubdtype(values.dtype, np.floating):
+        finite = np.where(np.isfinite(values), values, 0.0)
+        scale = 255.0 if finite.size and finite.max() <= 1.0 else 1.0
+        return np.clip(np.rint(finite * scale), 0, 255).astype(np.uint8)
+    wide = values.astype(np.int64)
+    if wide.size and wide.max() > 255:
+        wide >>= 8
+    return (wide & 255).astype(np.uint8)
+
+
+def parse_numbers(path: Path, text: bytes) -> NDArray[np.float64]:
+    """All numbers of a text that holds nothing but numbers and white space.
+
+    Args:
+        path: the file, for messages.
+        text: the text.
+
+    Returns:
+        (K,) float64.
+
+    Raises:
+        BadInput: something in the text is not a number.
+    """
+    # NumPy reads text without any number as one number.
+    if not text or text.isspace():
+        return np.empty(0)
+    try:
+        with warnings.catch_warnings():
+            # Older NumPy only warns about text that it could not read.
+            warnings.simplefilter("error", DeprecationWarning)
+            return np.fromstring(text, dtype=np.float64, sep=" ")
+    except (ValueError, DeprecationWarning) as error:
+        raise BadInput(f"{path} holds something that is not a number; it is damaged, export it again.") from error
+
+
+def cut_note(text: bytes) -> list[str]:
+    """A note for a text file whose last line has no end, since its last number may have lost digits."""
+    if text[-1:].isspace():
+        return []
+    return ["the last line has no line end, so its last number may be cut off"]

@@ -1,0 +1,81 @@
+"""Whole files: reading with errors that a user understands, and writing that never leaves a half-written file."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from dusnet.errors import BadInput
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """A temporary path beside `target` that takes its place when the block succeeds and vanishes when it fails.
+
+    Args:
+        target: the file to write; its folder is made when absent.
+
+    Raises:
+        BadInput: the folder or the file cannot be written.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+    except OSError as error:
+        raise BadInput(f"{target} cannot be written ({_reason(error)}); choose another place.") from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        if target.is_dir():
+            raise BadInput(f"{target} is a folder and cannot be replaced by a file; choose another name.")
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `text` as UTF-8 in place of whatever `path` held."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write `data` as indented JSON in place of whatever `path` held.
+
+    Args:
+        path: the file to write.
+        data: anything that the `json` module can write; NaN and infinity are refused, because JSON has neither.
+    """
+    write_text(path, json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_bytes(path: Path) -> bytes:
+    """The content of a file that must have some.
+
+    Raises:
+        BadInput: the file is missing, a folder, empty, or may not be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise BadInput(f"{path} does not exist; check the path.") from error
+    except IsADirectoryError as error:
+        raise BadInput(f"{path} is a folder, but a file is needed; name one of the files in it.") from error
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({_reason(error)}); check the path and its permissions.") from error
+    if not data:
+        raise BadInput(f"{path} is empty; export the scan again.")
+    return data
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

@@ -1,0 +1,379 @@
+"""PLY: ascii and binary of both byte orders, any properties and elements; vertices and faces are kept."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.errors import BadInput
+from dusnet.io.columns import Column, RawCloud, cloud_from_columns, cut_note, parse_numbers
+
+_TYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "bool": "u1",
+    "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
+    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "int64": "i8", "uint64": "u8",
+    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
+}  # fmt: skip
+_HEADER_LIMIT = 1 << 20
+
+
+class _Property(NamedTuple):
+    name: str
+    type: str
+    count_type: str | None  # of a list, else None
+
+
+@dataclass
+class _Element:
+    name: str
+    count: int
+    properties: list[_Property] = field(default_factory=list)
+
+    @property
+    def has_lists(self) -> bool:
+        return any(p.count_type for p in self.properties)
+
+
+class _Lists(NamedTuple):
+    counts: NDArray[np.int64]  # (rows,)
+    values: NDArray[np.int64]  # all rows behind one another
+
+
+class _Table(NamedTuple):
+    columns: dict[str, Column]
+    lists: dict[str, _Lists]
+
+
+def read_ply(path: Path, data: bytes) -> RawCloud:
+    """Read the vertices, and the faces of a mesh as triangles.
+
+    Args:
+        path: the file, for messages.
+        data: its content.
+
+    Raises:
+        BadInput: the header is damaged, or what follows does not match it.
+    """
+    order, elements, start = _parse_header(path, data)
+    names = [element.name for element in elements]
+    if "vertex" not in names:
+        raise BadInput(f"{path} has no vertices in its header; it is not a point cloud, export it as one.")
+    tables = (
+        _read_ascii(path, elements, data[start:]) if order is None else _read_binary(path, elements, data, start, order)
+    )
+    cloud = cloud_from_columns(path, tables["vertex"].columns)
+    if order is None:
+        cloud.notes += cut_note(data)
+    if "face" in tables:
+        cloud.faces = _triangles(path, tables["face"], len(cloud.points))
+    elif "tristrips" in names:
+        cloud.notes.append("triangle strips were ignored and the vertices taken as points")
+    return cloud
+
+
+def _parse_header(path: Path, data: bytes) -> tuple[str | None, list[_Element], int]:
+    """Byte order (None: ascii), the elements, and where the data starts."""
+    if data[:3] != b"ply":
+        raise BadInput(
+            f"{path} does not start like a PLY file; it is damaged or has the wrong ending, export it again."
+        )
+    end = data.find(b"end_header", 0, _HEADER_LIMIT)
+    line_end = b"\n" if b"\n" in data[: max(end, 0)] else b"\r"
+    start = data.find(line_end, end) + 1
+    if end < 0 or start == 0:
+        raise BadInput(f"{path} ends within its header; it is truncated, export it again.")
+    order: str | None = None
+    seen_format = False
+    elements: list[_Element] = []
+    for line in data[:end].decode("latin-1").split(line_end.decode())[1:]:
+        words = line.split()
+        try:
+            match words:
+                case ["format", name, *_]:
+                    order = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}[name]
+                    seen_format = True
+                case ["element", name, count]:
+                    elements.append(_Element(name, _whole(count)))
+                case ["property", "list", count_type, item_type, name]:
+                    elements[-1].properties.append(_Property(name, _TYPES[item_type], _TYPES[count_type]))
+                case ["property", type_name, name]:
+                    elements[-1].properties.append(_Property(name, _TYPES[type_name], None))
+                case [] | ["comment" | "obj_info", *_]:
+                    pass
+                case _:
+                    raise ValueError
+        except (KeyError, ValueError, IndexError) as error:
+            raise BadInput(f"{path} has a PLY header line that cannot be read ({line.strip()[:60]!r}).") from error
+    if not seen_format:
+        raise BadInput(f"{path} has a PLY header without a format line; it is damaged, export it again.")
+    return order, elements, start
+
+
+def _whole(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise ValueError(text)
+    return value
+
+
+def _truncated(path: Path, element: _Element) -> BadInput:
+    return BadInput(
+        f"{path} ends before the {element.count} rows of '{element.name}' that its header announces; "
+        "it is truncated, export it again."
+    )
+
+
+def _too_long(path: Path) -> BadInput:
+    return BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
+
+
+def _read_binary(path: Path, elements: list[_Element], data: bytes, start: int, order: str) -> dict[str, _Table]:
+    tables: dict[str, _Table] = {}
+    for element in elements:
+        reader = _binary_lists if element.has_lists else _binary_rows
+        tables[element.name], start = reader(path, element, data, start, order)
+    if data[start:].strip(b"\r\n\0 "):
+        raise _too_long(path)
+    return tables
+
+
+def _binary_rows(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
+    dtype = np.dtype([(f"{i}", order + p.type) for i, p in enumerate(element.properties)])
+    end = start + element.count * dtype.itemsize
+    if end > len(data):
+        raise _truncated(path, element)
+    rows = np.frombuffer(data, dtype, element.count, start) if dtype.itemsize else np.empty(element.count, dtype)
+    return _Table({p.name: rows[f"{i}"] for i, p in enumerate(element.properties)}, {}), end
+
+
+def _binary_lists(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
+    """Rows with lists: in one go when every row has the lengths of the first, else row by row."""
+    if element.count == 0:
+        return _Table(
+            {}, {p.name: _Lists(np.empty(0, np.int64), np.empty(0, np.int64)) for p in element.properties}
+        ), start
+    lengths: dict[int, int] = {}
+    fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
+    try:
+        position = start
+        for i, prop in enumerate(element.properties):
+            if prop.count_type:
+                lengths[i] = int(np.frombuffer(data, order + prop.count_type, 1, position)[0])
+                if not 0 <= lengths[i] <= len(data):
+                    raise ValueError
+                fields += [(f"n{i}", order + prop.count_type), (f"{i}", order + prop.type, (lengths[i],))]
+            else:
+                fields.append((f"{i}", order + prop.type))
+            position = start + np.dtype(fields).itemsize
+    except ValueError as error:
+        raise _truncated(path, element) from error
+    dtype = np.dtype(fields)
+    end = start + element.count * dtype.itemsize
+    if end <= len(data):
+        rows = np.frombuffer(data, dtype, element.count, start)
+        if all((rows[f"n{i}"] == length).all() for i, length in lengths.items()):
+            columns = {p.name: rows[f"{i}"] for i, p in enumerate(element.properties) if i not in lengths}
+            lists = {
+                element.properties[i].name: _Lists(
+                    np.full(element.count, length, np.int64), rows[f"{i}"].astype(np.int64).ravel()
+                )
+                for i, length in lengths.items()
+            }
+            return _Table(columns, lists), end
+    return _binary_walk(path, element, data, start, order)
+
+
+def _binary_walk(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
+    codes = {
+        "i1": "b",
+        "u1": "B",
+        "i2": "h",
+        "u2": "H",
+        "i4": "i",
+        "u4": "I",
+        "i8": "q",
+        "u8": "Q",
+        "f4": "f",
+        "f8": "d",
+    }
+    singles = [struct.Struct(order + codes[p.count_type or p.type]) for p in element.properties]
+    items = [(order, codes[p.type], int(p.type[1])) for p in element.properties]
+    collected: list[list[float]] = [[] for _ in element.properties]
+    counts: list[list[int]] = [[] for _ in element.properties]
+    position = start
+    try:
+        for _ in range(element.count):
+            for i, prop in enumerate(element.properties):
+                (value,) = singles[i].unpack_from(data, position)
+                position += singles[i].size
+                if not prop.count_type:
+                    collected[i].append(value)
+                    continue
+                mark, code, size = items[i]
+                length = int(value)
+                if not 0 <= length <= (len(data) - position) // size:
+                    raise _truncated(path, element)
+                collected[i].extend(struct.unpack_from(f"{mark}{length}{code}", data, position))
+                counts[i].append(length)
+                position += length * size
+    except struct.error as error:
+        raise _truncated(path, element) from error
+    return _walked(element, collected, counts), position
+
+
+def _walked(element: _Element, collected: list[list[float]], counts: list[list[int]]) -> _Table:
+    columns = {p.name: np.array(c) for p, c in zip(element.properties, collected, strict=True) if not p.count_type}
+    lists = {
+        p.name: _Lists(np.array(n, np.int64), np.array(c).astype(np.int64))
+        for p, c, n in zip(element.properties, collected, counts, strict=True)
+        if p.count_type
+    }
+    return _Table(columns, lists)
+
+
+def _read_ascii(path: Path, elements: list[_Element], body: bytes) -> dict[str, _Table]:
+    numbers = parse_numbers(path, body)
+    tables: dict[str, _Table] = {}
+    start = 0
+    for element in elements:
+        tables[element.name], start = _ascii_element(path, element, numbers, start)
+    if start != len(numbers):
+        raise _too_long(path)
+    return tables
+
+
+def _ascii_element(path: Path, element: _Element, numbers: NDArray[np.float64], start: int) -> tuple[_Table, int]:
+    """Rows in one go when every row has the list lengths of the first, else row by row."""
+    width = 0
+    heads: dict[int, tuple[int, int]] = {}
+    places: dict[int, int] = {}
+    for i, prop in enumerate(element.properties):
+        places[i] = width
+        width += 1
+        if prop.count_type and element.count:
+            if start + width > len(numbers):
+                raise _truncated(path, element)
+            length = _list_length(path, element, numbers[start + width - 1], len(numbers))
+            heads[i] = (width - 1, length)
+            width += length
+    end = start + element.count * width
+    if end <= len(numbers):
+        rows = numbers[start:end].reshape(element.count, width)
+        if all((rows[:, place] == length).all() for place, length in heads.values()):
+            columns = {
+                p.name: rows[:, places[i]] if p.type.startswith("f") else _integers(path, p.name, rows[:, places[i]])
+                for i, p in enumerate(element.properties)
+                if not p.count_type
+            }
+            lists = {
+                element.properties[i].name: _Lists(
+                    np.full(element.count, length, np.int64),
+                    _integers(path, element.properties[i].name, rows[:, place + 1 : place + 1 + length]).ravel(),
+                )
+                for i, (place, length) in heads.items()
+            }
+            return _Table(columns, lists), end
+    if not heads:
+        raise _truncated(path, element)
+    return _ascii_walk(path, element, numbers, start)
+
+
+def _ascii_walk(path: Path, element: _Element, numbers: NDArray[np.float64], start: int) -> tuple[_Table, int]:
+    collected: list[list[float]] = [[] for _ in element.properties]
+    counts: list[list[int]] = [[] for _ in element.properties]
+    flat = numbers[start:].tolist()
+    position = 0
+    for _ in range(element.count):
+        for i, prop in enumerate(element.properties):
+            if position >= len(flat):
+                raise _truncated(path, element)
+            if not prop.count_type:
+                collected[i].append(flat[position])
+                position += 1
+                continue
+            length = _list_length(path, element, flat[position], len(flat))
+            position += 1
+            if position + length > len(flat):
+                raise _truncated(path, element)
+            collected[i].extend(flat[position : position + length])
+            counts[i].append(length)
+            position += length
+    return _walked(element, collected, counts), start + position
+
+
+def _list_length(path: Path, element: _Element, value: float, limit: int) -> int:
+    if not (0 <= value <= limit and value == int(value)):
+        raise BadInput(
+            f"{path} has a row of '{element.name}' with an impossible list length ({value:g}); "
+            "it is damaged, export it again."
+        )
+    return int(value)
+
+
+def _integers(path: Path, name: str, values: NDArray[np.float64]) -> NDArray[np.int64]:
+    if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise BadInput(f"{path} has fractions in '{name}', which its header says is whole; export it again.")
+    return values.astype(np.int64)
+
+
+def _triangles(path: Path, face: _Table, vertices: int) -> NDArray[np.int64]:
+    """Faces as triangles, (F, 3) int64; polygons become fans."""
+    lists = next((face.lists[name] for name in ("vertex_indices", "vertex_index") if name in face.lists), None)
+    if lists is None:
+        lists = next(iter(face.lists.values()), None)
+    if lists is None or not len(lists.counts):
+        return np.empty((0, 3), np.int64)
+    if len(lists.values) and not 0 <= lists.values.min() <= lists.values.max() < vertices:
+        raise BadInput(f"{path} has faces that use vertices which do not exist; it is damaged, export it again.")
+    return fan_triangles(lists.counts, lists.values)
+
+
+def fan_triangles(counts: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Polygons cut into triangles around their first corner, in the order of the polygons.
+
+    Args:
+        counts: corners per polygon, (P,).
+        corners: the vertices of all polygons behind one another, (sum of counts,).
+
+    Returns:
+        (F, 3) int64; polygons of fewer than three corners give none.
+    """
+    starts = np.cumsum(counts) - counts
+    fans = np.maximum(counts - 2, 0)
+    polygon = np.repeat(np.arange(len(counts)), fans)
+    step = np.arange(len(polygon)) - np.repeat(np.cumsum(fans) - fans, fans)
+    first = starts[polygon]
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)
+
+
+def write_ply(path: Path, columns: Mapping[str, Column], comments: tuple[str, ...] = ()) -> None:
+    """Write one binary little endian `vertex` element.
+
+    Args:
+        path: the file to write (not atomic by itself).
+        columns: one (N,) array per property: float32, float64, uint8 or int32.
+        comments: lines for the header.
+    """
+    names = {"f4": "float", "f8": "double", "u1": "uchar", "i4": "int"}
+    count = len(next(iter(columns.values())))
+    kinds = {name: column.dtype.str[1:] for name, column in columns.items()}
+    header = chain(
+        ("ply", "format binary_little_endian 1.0"),
+        (f"comment {line}" for line in comments),
+        (f"element vertex {count}",),
+        (f"property {names[kind]} {name}" for name, kind in kinds.items()),
+        ("end_header", ""),
+    )
+    rows = np.empty(count, np.dtype([(name, "<" + kind) for name, kind in kinds.items()]))
+    for name, column in columns.items():
+        rows[name] = column
+    with path.open("wb") as stream:
+        stream.write("\n".join(header).encode("ascii"))
+        stream.write(rows.tobytes())
