@@ -1,0 +1,137 @@
+"""What every detector promises, and what it answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.cloud import PointCloud
+from dusnet.config import Settings
+from dusnet.progress import Progress
+from dusnet.registration import Alignment
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The answer to one scan.
+
+    Attributes:
+        point_scores: anomaly score per input point, in the order of the input, (N,) float32; higher is more anomalous.
+            The value is a distance to the reconstruction as a fraction of the class's bounding radius, corrected as the
+            detector's settings say.
+        object_score: one number for the whole scan, pooled from the point scores.
+        distances: distance to the reconstruction in the unit of the scan, (N,) float32, or None.
+        reconstruction: the anomaly-free surface in the unit and pose of the scan, (M, 3) float64, or None.
+        threshold: object score above which the scan is anomalous, or None when the detector is not calibrated.
+        point_threshold: point score above which a point belongs to a defect, or None.
+        is_anomalous: `object_score > threshold`, or None without a threshold.
+        alignment: how the scan was brought into the frame of the class, or None.
+        timings: seconds per step.
+        warnings: sentences for the user.
+    """
+
+    point_scores: NDArray[np.float32]
+    object_score: float
+    distances: NDArray[np.float32] | None = None
+    reconstruction: NDArray[np.float64] | None = None
+    threshold: float | None = None
+    point_threshold: float | None = None
+    is_anomalous: bool | None = None
+    alignment: Alignment | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What good scans score, and the thresholds that follow.
+
+    Attributes:
+        object_scores: object scores of good scans, ascending.
+        point_scores: for each of them the score that one point in a thousand exceeds, ascending.
+        source: where the good scans came from.
+    """
+
+    object_scores: tuple[float, ...]
+    point_scores: tuple[float, ...]
+    source: str
+
+    def threshold(self, false_alarm: float) -> float:
+        """Object score that a new good scan exceeds with probability at most `false_alarm`.
+
+        The split-conformal quantile: the k-th smallest of n scores with k = ceil((n + 1)(1 - false_alarm)). It holds
+        for scans exchangeable with the calibration scans. When n is too small for the rate, k is n; see `supports`.
+        """
+        return _conformal(self.object_scores, false_alarm)
+
+    @property
+    def point_threshold(self) -> float:
+        """Point score above which a point is a defect: the middle good scan has one such point in a thousand."""
+        return _conformal(self.point_scores, 0.5)
+
+    def supports(self, false_alarm: float) -> bool:
+        """Whether there are enough good scans to promise this rate."""
+        return math.ceil((len(self.object_scores) + 1) * (1 - false_alarm)) <= len(self.object_scores)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain numbers."""
+        return {
+            "object_scores": list(self.object_scores),
+            "point_scores": list(self.point_scores),
+            "source": self.source,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Calibration:
+        """The inverse of `to_json`."""
+        return cls(tuple(data["object_scores"]), tuple(data["point_scores"]), data["source"])
+
+
+def _conformal(scores: tuple[float, ...], rate: float) -> float:
+    rank = math.ceil((len(scores) + 1) * (1 - rate))
+    return scores[min(rank, len(scores)) - 1]
+
+
+class Detector(Protocol):
+    """A method that learns from defect-free clouds and scores others."""
+
+    name: ClassVar[str]
+    settings: Settings
+    calibration: Calibration | None
+    provenance: dict[str, Any]
+
+    def fit(
+        self,
+        clouds: Sequence[PointCloud],
+        *,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Learn from defect-free clouds of one class.
+
+        Args:
+            clouds: at least one cloud, all in the same unit.
+            progress: where to report, None for nowhere.
+            workdir: folder for checkpoints and logs, or None to keep nothing.
+            resume: continue from the checkpoints in `workdir`.
+
+        Raises:
+            BadInput: a cloud cannot be used.
+        """
+
+    def score(self, cloud: PointCloud, *, progress: Progress | None = None) -> Scores:
+        """Score one scan, in any pose that the registration can undo.
+
+        Raises:
+            BadInput: the scan cannot be used.
+        """
+
+    def save(self, path: Path) -> None:
+        """Write one `.safetensors` file, atomically."""

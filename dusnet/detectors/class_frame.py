@@ -1,0 +1,118 @@
+"""What all detectors learn first: where the parts of a class lie and how big they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import geometry
+from dusnet.cloud import Frame, PointCloud
+from dusnet.config import RegistrationSettings
+from dusnet.detectors.model_file import frame_from_json, frame_to_json
+from dusnet.errors import BadInput
+from dusnet.progress import Progress
+from dusnet.registration import Aligner, Alignment
+
+REFERENCE_POINTS = 20_000
+SIZE_FACTOR = 3.0
+
+
+@dataclass
+class ClassFrame:
+    """The frame of a class, and how scans get into it.
+
+    Attributes:
+        frame: centre and scale.
+        reference: aligned training points that registration aligns to, in the unit of the scans, (M, 3) float64.
+        residual: the worst registration residual among the training clouds, fraction of the scale.
+        aligner: brings a scan to the reference.
+    """
+
+    frame: Frame
+    reference: NDArray[np.float64]
+    residual: float
+    aligner: Aligner
+
+    @classmethod
+    def learn(
+        cls, clouds: Sequence[PointCloud], settings: RegistrationSettings, *, seed: int, progress: Progress
+    ) -> tuple[ClassFrame, list[NDArray[np.float64]]]:
+        """Align the training clouds to the first one and measure them.
+
+        Returns:
+            The frame, and the training clouds in it, (N, 3) float64 each.
+
+        Raises:
+            BadInput: there is no cloud, or one of them cannot be used.
+        """
+        if not clouds:
+            raise BadInput("There is no training scan; give at least one defect-free scan.")
+        for cloud in clouds:
+            cloud.require_usable(16)
+        first = clouds[0].points
+        aligner = Aligner(first, settings, scale=Frame.of(first).scale, seed=seed)
+        aligned, residual = [first], 0.0
+        with progress.task("Aligning training scans", len(clouds)) as task:
+            task.advance()
+            for cloud in clouds[1:]:
+                alignment = aligner.align(cloud.points)
+                residual = max(residual, alignment.residual)
+                aligned.append(cloud.transformed(alignment.matrix).points)
+                task.advance()
+        everything = np.concatenate(aligned)
+        rng = np.random.default_rng(seed)
+        cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)
+        reference = everything[geometry.thin(everything, cell, rng)]
+        frame = Frame.of(everything)
+        made = cls(frame, reference, residual, Aligner(reference, settings, scale=frame.scale, seed=seed))
+        return made, [frame.apply(points) for points in aligned]
+
+    def bring(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
+        """A scan in the frame, how it got there, and what the user should know about it.
+
+        Raises:
+            BadInput: the scan cannot be used.
+        """
+        cloud.require_usable(16)
+        warnings = list(cloud.notes)
+        size = Frame.of(cloud.points).scale
+        if not 1 / SIZE_FACTOR <= size / self.frame.scale <= SIZE_FACTOR:
+            warnings.append(
+                f"{cloud.name} has radius {size:.4g} but the training scans {self.frame.scale:.4g}: "
+                "the unit is probably wrong, set it with --unit."
+            )
+        alignment = self.aligner.align(cloud.points)
+        return self.frame.apply(cloud.transformed(alignment.matrix).points), alignment, tuple(warnings)
+
+    def send_back(self, points: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
+        """Points of the frame in the unit and pose of the scan that `alignment` belongs to."""
+        rotation, translation = alignment.matrix[:3, :3], alignment.matrix[:3, 3]
+        back: NDArray[np.float64] = (self.frame.invert(points) - translation) @ rotation
+        return back
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a model file stores of this besides `metadata`."""
+        return {"reference": torch.from_numpy(self.reference)}
+
+    def metadata(self) -> dict[str, Any]:
+        """Frame and residual as JSON."""
+        return {"frame": frame_to_json(self.frame), "training_residual": self.residual}
+
+    @classmethod
+    def restore(
+        cls, metadata: dict[str, Any], tensors: dict[str, Tensor], settings: RegistrationSettings, *, seed: int
+    ) -> ClassFrame:
+        """The inverse of `tensors` and `metadata`."""
+        frame, reference = frame_from_json(metadata["frame"]), tensors["reference"].numpy()
+        return cls(
+            frame,
+            reference,
+            float(metadata["training_residual"]),
+            Aligner(reference, settings, scale=frame.scale, seed=seed),
+        )

@@ -1,0 +1,90 @@
+"""Model files: one safetensors file with weights, and JSON about them. Reading one never runs code."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dusnet.cloud import Frame
+from dusnet.errors import BadModel
+from dusnet.tensor_file import read_tensors, write_tensors
+
+FORMAT = "dusnet-model"
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class StoredModel:
+    """The contents of a model file.
+
+    Attributes:
+        path: where it was read from.
+        metadata: detector, settings, frame, calibration, versions.
+        tensors: by name, on the CPU.
+    """
+
+    path: Path
+    metadata: dict[str, Any]
+    tensors: dict[str, Tensor]
+
+    def under(self, prefix: str) -> dict[str, Tensor]:
+        """The tensors whose names begin with `prefix.`, without it."""
+        return {name[len(prefix) + 1 :]: value for name, value in self.tensors.items() if name.startswith(f"{prefix}.")}
+
+
+def frame_to_json(frame: Frame) -> dict[str, Any]:
+    """A frame as plain numbers."""
+    return {"rotation": frame.rotation.tolist(), "translation": frame.translation.tolist(), "scale": frame.scale}
+
+
+def frame_from_json(data: Mapping[str, Any]) -> Frame:
+    """The inverse of `frame_to_json`."""
+    return Frame(np.asarray(data["rotation"], float), np.asarray(data["translation"], float), float(data["scale"]))
+
+
+def write_model(path: Path, detector: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
+    """Write a model file.
+
+    Args:
+        path: the target, replaced as a whole.
+        detector: name of the detector that can read the tensors.
+        tensors: what it learned.
+        metadata: JSON of what it needs besides.
+    """
+    from dusnet import __version__
+
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "detector": detector,
+        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "versions": {"dusnet": __version__, "torch": torch.__version__, "python": platform.python_version()},
+    }
+    write_tensors(path, tensors, {**header, **metadata})
+
+
+def read_model(path: Path) -> StoredModel:
+    """Read a model file.
+
+    Raises:
+        BadModel: the file is missing, damaged, foreign, or newer than this package.
+    """
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise BadModel(
+            f"{path} is a dusnet {metadata.get('format', 'file')}, not a model; give the file of `train --out`."
+        )
+    if metadata.get("version") != VERSION:
+        raise BadModel(
+            f"{path} has model format {metadata.get('version')} but this dusnet reads format {VERSION}; "
+            "train again or install the version that wrote it."
+        )
+    return StoredModel(path, metadata, tensors)

@@ -1,0 +1,48 @@
+"""The trivial reference: distance to the nearest training point after the same registration.
+
+No learning; every method has to be better than this to be worth its time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import ops, scoring
+from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.progress import Progress
+
+
+class Nearest(RegisteredDetector):
+    """Point score = distance to the nearest point of the aligned training clouds, smoothed and pooled as in DUS-Net."""
+
+    name: ClassVar[str] = "nearest"
+
+    def _learn(
+        self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
+    ) -> None:
+        del progress, workdir, resume
+        self._memory = torch.from_numpy(np.concatenate(clouds)).float()
+
+    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+        cloud = torch.from_numpy(points).float()
+        distances = scoring.nearest_distance(cloud, self._memory)
+        count = min(self.settings.scoring.smoothing, len(cloud))
+        _, neighbors = ops.knn(cloud.unsqueeze(0), cloud.unsqueeze(0), count)
+        scores = scoring.smooth(distances, neighbors[0])
+        return FrameScores(scores.numpy(), scoring.pool(scores, self.settings.scoring), distances.numpy(), None)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {"memory": self._memory}
+
+    def _metadata(self) -> dict[str, Any]:
+        return {}
+
+    def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        del metadata
+        self._memory = tensors["memory"]

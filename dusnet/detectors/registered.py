@@ -1,0 +1,177 @@
+"""The part that all detectors in a class frame share: registration, calibration, files."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from typing_extensions import Self
+
+from dusnet.cloud import PointCloud
+from dusnet.config import Settings, settings_from
+from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.class_frame import ClassFrame
+from dusnet.detectors.model_file import StoredModel, write_model
+from dusnet.errors import BadModel
+from dusnet.progress import Progress, Silent
+from dusnet.training.loop import require_device
+
+
+@dataclass(frozen=True)
+class FrameScores:
+    """What a method says of a scan in the class frame.
+
+    Attributes:
+        point_scores: (N,) float32.
+        object_score: pooled from them.
+        distances: distance to the reconstruction in the frame, (N,) float32.
+        reconstruction: (M, 3) float64 in the frame, or None.
+        timings: seconds per step.
+    """
+
+    point_scores: NDArray[np.float32]
+    object_score: float
+    distances: NDArray[np.float32]
+    reconstruction: NDArray[np.float64] | None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+class RegisteredDetector(ABC):
+    """A detector that brings every scan into the frame of its class and judges it there.
+
+    Args:
+        settings: what it computes.
+        seed: makes training and scoring repeatable.
+        device: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        BadConfig: the device is absent.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
+        self.settings = settings
+        self.seed = seed
+        self.device = require_device(device)
+        self.calibration: Calibration | None = None
+        self.provenance: dict[str, Any] = {}
+        self._class_frame: ClassFrame | None = None
+
+    @property
+    def class_frame(self) -> ClassFrame:
+        """Where the parts of the class lie; known once the detector has been fitted or loaded."""
+        if self._class_frame is None:
+            raise RuntimeError(f"this {self.name} has not been fitted; call fit() or load a model first")
+        return self._class_frame
+
+    def fit(
+        self,
+        clouds: Sequence[PointCloud],
+        *,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Learn from defect-free clouds of one class; see `Detector.fit`."""
+        progress = progress or Silent()
+        self._class_frame, in_frame = ClassFrame.learn(
+            clouds, self.settings.registration, seed=self.seed, progress=progress
+        )
+        self.calibration = None
+        self.provenance = {"training_scans": [cloud.path.name if cloud.path else None for cloud in clouds]}
+        self._learn(in_frame, progress=progress, workdir=workdir, resume=resume)
+
+    def score(self, cloud: PointCloud, *, progress: Progress | None = None) -> Scores:
+        """Score one scan; see `Detector.score`."""
+        del progress
+        start = time.perf_counter()
+        points, alignment, warnings = self.class_frame.bring(cloud)
+        registered = time.perf_counter()
+        judged = self._judge(points)
+        scale = self.class_frame.frame.scale
+        threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
+        rebuilt = judged.reconstruction
+        return Scores(
+            point_scores=judged.point_scores,
+            object_score=judged.object_score,
+            distances=(judged.distances * scale).astype(np.float32),
+            reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
+            threshold=threshold,
+            point_threshold=self.calibration.point_threshold if self.calibration else None,
+            is_anomalous=None if threshold is None else judged.object_score > threshold,
+            alignment=alignment,
+            timings={
+                "registration": registered - start,
+                **judged.timings,
+                "total": time.perf_counter() - start,
+            },
+            warnings=warnings,
+        )
+
+    def save(self, path: Path) -> None:
+        """Write one `.safetensors` file, atomically."""
+        metadata = {
+            "settings": self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+            "class_frame": self.class_frame.metadata(),
+            "calibration": self.calibration.to_json() if self.calibration else None,
+            "provenance": self.provenance,
+            "learned": self._metadata(),
+        }
+        tensors = {f"class_frame.{name}": value for name, value in self.class_frame.tensors().items()}
+        tensors |= {f"learned.{name}": value for name, value in self._tensors().items()}
+        write_model(path, self.name, tensors, metadata)
+
+    @classmethod
+    def from_stored(cls, stored: StoredModel, *, device: str = "cpu") -> Self:
+        """The detector that `save` wrote.
+
+        Raises:
+            BadModel: something that the detector needs is not in the file.
+        """
+        metadata = stored.metadata
+        try:
+            detector = cls(settings_from(metadata["settings"], str(stored.path)), seed=metadata["seed"], device=device)
+            detector._class_frame = ClassFrame.restore(
+                metadata["class_frame"],
+                stored.under("class_frame"),
+                detector.settings.registration,
+                seed=detector.seed,
+            )
+            if metadata["calibration"] is not None:
+                detector.calibration = Calibration.from_json(metadata["calibration"])
+            detector.provenance = metadata["provenance"]
+            detector._restore(metadata["learned"], stored.under("learned"))
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise BadModel(f"{stored.path} lacks a part of the {cls.name} model ({error}); train again.") from error
+        return detector
+
+    @abstractmethod
+    def _learn(
+        self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
+    ) -> None:
+        """Learn from clouds in the frame, (N, 3) each."""
+
+    @abstractmethod
+    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+        """Score a scan in the frame, (N, 3)."""
+
+    @abstractmethod
+    def _tensors(self) -> dict[str, Tensor]:
+        """What was learned, as tensors."""
+
+    @abstractmethod
+    def _metadata(self) -> dict[str, Any]:
+        """What was learned, as JSON."""
+
+    @abstractmethod
+    def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """The inverse of `_tensors` and `_metadata`."""

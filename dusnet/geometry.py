@@ -1,0 +1,108 @@
+"""Measurements of a surface that is known by points only. All lengths are in the unit of the points."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import ops
+
+
+def thin(points: NDArray[np.float64], cell: float, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Indices that keep one random point per cubic cell, so that density no longer depends on the scanner.
+
+    Args:
+        points: (N, 3).
+        cell: edge of a cell; the grid is shifted at random.
+        generator: picks the shift and the points.
+
+    Returns:
+        (M,) increasing indices, M <= N.
+    """
+    shuffled = generator.permutation(len(points))
+    shift = generator.random(3) * cell
+    low = points.min(axis=0)
+    cells = np.floor((points[shuffled] - low + shift) / cell).astype(np.int64)
+    sizes = cells.max(axis=0) + 1
+    keys = (cells[:, 0] * sizes[1] + cells[:, 1]) * sizes[2] + cells[:, 2]
+    _, first = np.unique(keys, return_index=True)
+    return np.sort(shuffled[first])
+
+
+def cell_for(points: NDArray[np.float64], count: int, generator: np.random.Generator) -> float:
+    """Cell size at which `thin` keeps about `count` points, or a size that keeps nearly all if there are fewer.
+
+    Args:
+        points: (N, 3).
+        count: wanted number of points.
+        generator: passed on to `thin`.
+    """
+    extent = float(np.linalg.norm(points.max(axis=0) - points.min(axis=0)))
+    low, high = extent * 1e-4, extent
+    for _ in range(18):
+        middle = (low * high) ** 0.5
+        if len(thin(points, middle, generator)) > count:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def neighbor_spacing(points: Tensor) -> float:
+    """Mean distance of a point to its nearest other point, (N, 3) with N >= 2."""
+    squared, _ = ops.knn(points.unsqueeze(0), points.unsqueeze(0), 2)
+    return float(squared[0, :, 1].sqrt().mean())
+
+
+def normals(query: Tensor, points: Tensor, neighbors: int = 16) -> Tensor:
+    """Unit normals of either sign from the covariance of the nearest points.
+
+    Args:
+        query: where, (M, 3).
+        points: the surface, (N, 3).
+        neighbors: points that span the tangent plane.
+
+    Returns:
+        (M, 3).
+    """
+    count = min(neighbors, len(points))
+    result = torch.empty_like(query)
+    for start in range(0, len(query), 65_536):
+        part = slice(start, start + 65_536)
+        _, index = ops.knn(query[None, part], points[None], count)
+        around = points[index[0]]
+        centred = around - around.mean(dim=1, keepdim=True)
+        covariance = centred.transpose(1, 2) @ centred
+        result[part] = torch.linalg.eigh(covariance.double()).eigenvectors[..., 0].to(query.dtype)
+    return result
+
+
+def wall_thickness(points: Tensor, directions: Tensor, *, quantile: float = 0.1, sample: int = 2000) -> float:
+    """A low quantile of the distance from a point, along its normal, to the opposite side of the wall.
+
+    Args:
+        points: (N, 3).
+        directions: unit normals of either sign, (N, 3).
+        quantile: share of the points whose wall is thinner than the answer.
+        sample: points that are looked at, evenly spread over the order of the input.
+
+    Returns:
+        The thickness, or the diagonal of the cloud when hardly any point has an opposite side.
+    """
+    step = max(1, len(points) // sample)
+    points, directions = points[::step], directions[::step]
+    spacing = neighbor_spacing(points)
+    diagonal = float((points.amax(dim=0) - points.amin(dim=0)).norm())
+    found = []
+    for start in range(0, len(points), 256):
+        here, normal = points[start : start + 256], directions[start : start + 256]
+        across = points[None] - here[:, None]
+        distance = across.norm(dim=-1)
+        along = (across * normal[:, None]).sum(dim=-1).abs()
+        parallel = (normal @ directions.T).abs()
+        aside = (distance.square() - along.square()).clamp_min(0).sqrt()
+        opposite = (parallel > 0.8) & (aside < 1.5 * spacing) & (along > 0.75 * spacing) & (along > aside)
+        found.append(torch.where(opposite, along, diagonal).amin(dim=1))
+    return float(torch.quantile(torch.cat(found), quantile, interpolation="lower"))

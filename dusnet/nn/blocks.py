@@ -1,0 +1,102 @@
+"""Building blocks that the networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
+
+
+def mlp(widths: Sequence[int]) -> nn.Sequential:
+    """Linear layers with GELU between them; acts on the last dimension, so it is a 1x1 convolution on points.
+
+    Args:
+        widths: input width, hidden widths, output width.
+    """
+    layers: list[nn.Module] = []
+    for index, (before, after) in enumerate(pairwise(widths)):
+        if index:
+            layers.append(nn.GELU())
+        layers.append(nn.Linear(before, after))
+    return nn.Sequential(*layers)
+
+
+class FourierFeatures(nn.Module):
+    """Coordinates with sines and cosines of `octaves` doubling frequencies beside them.
+
+    A plain MLP of coordinates is too smooth to tell neighbouring places of a part apart.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, octaves: int) -> None:
+        super().__init__()
+        self.register_buffer("frequencies", torch.pi * 2.0 ** torch.arange(octaves), persistent=False)
+        self.width = 3 + 6 * octaves
+
+    def forward(self, points: Tensor) -> Tensor:
+        """(..., 3) in [-1, 1] -> (..., 3 + 6 octaves)."""
+        angles = (points.unsqueeze(-1) * self.frequencies).flatten(-2)
+        return torch.cat([points, angles.sin(), angles.cos()], dim=-1)
+
+
+class MiniPointNet(nn.Module):
+    """Patch encoder of Eq. 2: per-point MLP, max-pool, concatenate, MLP, max-pool.
+
+    Groups are independent, so at most `budget` points are processed at once; with gradients the activations of every
+    such chunk are recomputed in the backward pass. That bounds memory at G 8192 x K 640 without changing the result.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], budget: int = 262_144) -> None:
+        super().__init__()
+        first, second, out = widths
+        self.local = mlp((3, first, second))
+        self.joint_point = nn.Linear(second, second)
+        self.joint_patch = nn.Linear(second, second, bias=False)
+        self.out = nn.Linear(second, out)
+        self.budget = budget
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """(G, P, 3) relative coordinates -> (G, width) patch embeddings."""
+        groups = max(1, self.budget // patches.shape[1])
+        if groups >= patches.shape[0]:
+            return self._encode(patches)
+        recompute = torch.is_grad_enabled() and self.training
+        encoded = [
+            checkpoint(self._encode, chunk, use_reentrant=False) if recompute else self._encode(chunk)
+            for chunk in patches.split(groups)
+        ]
+        return torch.cat(encoded)
+
+    def _encode(self, patches: Tensor) -> Tensor:
+        local = self.local(patches)
+        pooled = local.amax(dim=1, keepdim=True)
+        # A linear layer on [local; pooled] is the sum of one on each, and the second is the same for the whole patch.
+        joint = functional.gelu(self.joint_point(local) + self.joint_patch(pooled))
+        return self.out(joint).amax(dim=1)
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm self-attention and MLP, both with a residual connection."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm_attention = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.project = nn.Linear(width, width)
+        self.norm_mlp = nn.LayerNorm(width)
+        self.mlp = mlp((width, 4 * width, width))
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """(B, G, width) -> (B, G, width)."""
+        batch, count, width = tokens.shape
+        split = self.qkv(self.norm_attention(tokens)).view(batch, count, 3, self.heads, width // self.heads)
+        query, key, value = split.permute(2, 0, 3, 1, 4)
+        mixed = functional.scaled_dot_product_attention(query, key, value)
+        tokens = tokens + self.project(mixed.transpose(1, 2).reshape(batch, count, width))
+        return tokens + self.mlp(self.norm_mlp(tokens))

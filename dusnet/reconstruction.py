@@ -1,0 +1,129 @@
+"""Running the two trained networks on a scan: anomaly-free centres, then the dense anomaly-free cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dusnet import geometry, ops
+from dusnet.config import Settings
+from dusnet.nn.down_net import DownNet
+from dusnet.nn.grouping import neighbor_index, random_chunks
+from dusnet.nn.noise_gen import NoiseGen
+from dusnet.nn.up_net import UpNet
+
+TOKENS_AT_ONCE = 4096
+
+
+@dataclass(frozen=True)
+class Centers:
+    """Group centres of a scan and where a good part would have them.
+
+    Attributes:
+        index: which input points are centres, (M,) int64.
+        points: the centres, (M, 3) in the frame.
+        predicted: anomaly-free centres, (M, 3) in the frame.
+    """
+
+    index: Tensor
+    points: Tensor
+    predicted: Tensor
+
+
+class Reconstructor:
+    """Trained networks with what they need to see a scan as they saw the training clouds.
+
+    Args:
+        down: trained Down-Net.
+        up: trained Up-Net.
+        noise: Noise-Gen, for the paper's noise at test time.
+        cell: edge of the grid that thins every scan of the class to one density, in the frame.
+        settings: grouping and scoring.
+        device: where the networks run.
+        seed: of the thinning, the chunks and the noise; the same scan always gives the same answer.
+    """
+
+    def __init__(
+        self,
+        down: DownNet,
+        up: UpNet,
+        noise: NoiseGen,
+        *,
+        cell: float,
+        settings: Settings,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self.down, self.up, self.noise = down.to(device).eval(), up.to(device).eval(), noise
+        self.cell, self.settings, self.device, self.seed = cell, settings, device, seed
+
+    @torch.inference_mode()
+    def centers(self, points: Tensor) -> Centers:
+        """Predict anomaly-free centres.
+
+        With `grouping.dense` every input point is a centre once (a thinned choice of at most
+        `scoring.max_centers`), in disjoint random chunks of G; without it, G centres by farthest point sampling.
+
+        Args:
+            points: the scan in the frame, (N, 3) float32.
+        """
+        generator = torch.Generator().manual_seed(self.seed)
+        support = self._support(points)
+        index = self._choose(points)
+        centers = points[index]
+        neighbors = neighbor_index(centers, support, self.settings.grouping)
+        draws = self.settings.scoring.draws
+        total = torch.zeros_like(centers)
+        for _ in range(max(1, draws)):
+            total += self._predict(centers, neighbors, support, generator, noisy=draws > 0)
+        return Centers(index, centers, total / max(1, draws))
+
+    @torch.inference_mode()
+    def dense(self, centers: Tensor) -> Tensor:
+        """Rebuild gamma points around each centre.
+
+        Farthest point order dealt out in turn gives chunks of G that each cover the whole scan.
+
+        Args:
+            centers: anomaly-free centres, (M, 3) in the frame.
+
+        Returns:
+            (about M gamma, 3) in the frame.
+        """
+        groups = min(self.settings.grouping.groups, len(centers))
+        order = ops.farthest_point_sample(centers.unsqueeze(0), len(centers))[0]
+        chunks = max(1, len(centers) // groups)
+        dealt = order[: chunks * groups].view(groups, chunks).T
+        rebuilt = [self.up(centers[chunk].unsqueeze(0).to(self.device))[0].float().cpu() for chunk in dealt]
+        return torch.cat(rebuilt)
+
+    def _support(self, points: Tensor) -> Tensor:
+        kept = geometry.thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
+        return points[torch.from_numpy(kept)]
+
+    def _choose(self, points: Tensor) -> Tensor:
+        count = len(points)
+        if not self.settings.grouping.dense:
+            return ops.farthest_point_sample(points.unsqueeze(0), min(self.settings.grouping.groups, count))[0]
+        limit = self.settings.scoring.max_centers
+        if count <= limit:
+            return torch.arange(count)
+        rng = np.random.default_rng(self.seed)
+        coordinates = points.double().numpy()
+        return torch.from_numpy(geometry.thin(coordinates, geometry.cell_for(coordinates, limit, rng), rng))
+
+    def _predict(
+        self, centers: Tensor, neighbors: Tensor, support: Tensor, generator: torch.Generator, *, noisy: bool
+    ) -> Tensor:
+        predicted = torch.empty_like(centers)
+        chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
+        for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1])):
+            here, around = centers[batch], support[neighbors[batch]]
+            if noisy:
+                corrupted = self.noise.independent(here, around, generator)
+                here, around = corrupted.centers, corrupted.neighbors
+            predicted[batch] = self.down(here.to(self.device), around.to(self.device)).float().cpu()
+        return predicted

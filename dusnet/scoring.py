@@ -1,0 +1,118 @@
+"""From a reconstruction to scores per point and per object (Eq. 15-17, and what measures better).
+
+All distances are in the frame of the class; all functions take and return torch tensors on one device.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from dusnet import geometry, ops
+from dusnet.config import ScoringSettings
+
+
+def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
+    """Distance to the nearest point of the surface (Eq. 15), (N, 3), (M, 3) -> (N,)."""
+    squared, _ = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), 1)
+    return squared[0, :, 0].sqrt()
+
+
+def plane_distance(points: Tensor, surface: Tensor, *, neighbors: int = 6) -> Tensor:
+    """Distance to the surface between its points: mean over the nearest points of the distance to their planes.
+
+    Args:
+        points: (N, 3).
+        surface: (M, 3).
+        neighbors: surface points whose tangent planes are averaged.
+
+    Returns:
+        (N,). Never more than the distance to the nearest point, so that beyond an open edge, where planes go on
+        without the surface, it stays a distance to the plane and not less than zero.
+    """
+    count = min(neighbors, len(surface))
+    _, index = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), count)
+    directions = geometry.normals(surface, surface)[index[0]]
+    across = ((points.unsqueeze(1) - surface[index[0]]) * directions).sum(dim=-1)
+    # Normals have either sign; turned towards the nearest one they can be averaged with it.
+    sign = (directions * directions[:, :1]).sum(dim=-1).sign()
+    return (across * sign).mean(dim=1).abs()
+
+
+def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:
+    """Eq. 16: (1 - softmax weight of the nearest point among the 3 nearest) times the distance.
+
+    Args:
+        points: (N, 3).
+        surface: (M, 3) with M >= 3.
+        distance: s of Eq. 15, (N,).
+
+    Returns:
+        (N,).
+    """
+    squared, _ = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), 3)
+    return (1 - squared[0].sqrt().softmax(dim=-1)[:, 0]) * distance
+
+
+def smooth(values: Tensor, neighbors: Tensor) -> Tensor:
+    """Mean over the nearest input points, (N,), (N, k) indices -> (N,)."""
+    return values[neighbors].mean(dim=1)
+
+
+def pool(point_scores: Tensor, settings: ScoringSettings) -> float:
+    """Object score of the point scores, (N,).
+
+    `max` is Eq. 17, `top` the mean of the highest `pooling_fraction`, `quantile` the value that this share exceeds.
+    """
+    if settings.pooling == "max":
+        return float(point_scores.max())
+    count = max(1, math.ceil(settings.pooling_fraction * len(point_scores)))
+    highest = point_scores.topk(count).values
+    return float(highest.mean() if settings.pooling == "top" else highest[-1])
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """What good parts do, place by place: root mean square of the training clouds' own distances.
+
+    Attributes:
+        places: points of the reconstructed training clouds, (M, 3).
+        values: tolerance there, (M,).
+        level: root mean square over all places.
+    """
+
+    places: Tensor
+    values: Tensor
+    level: float
+
+    NEIGHBORS = 60
+    FLOOR = 0.6
+
+    @classmethod
+    def of(cls, places: Tensor, distances: Tensor) -> Tolerance:
+        """Pool the distances of all training clouds over the nearest places.
+
+        Args:
+            places: reconstructed positions, (M, 3).
+            distances: distance of the training point to its reconstruction, (M,).
+        """
+        count = min(cls.NEIGHBORS, len(places))
+        _, index = ops.knn(places.unsqueeze(0), places.unsqueeze(0), count)
+        values = distances.square()[index[0]].mean(dim=1).sqrt()
+        return cls(places, values, float(distances.square().mean().sqrt()))
+
+    def normalise(self, distances: Tensor, places: Tensor) -> Tensor:
+        """Distances divided by the tolerance at their places, scaled so that a typical place keeps its value.
+
+        Args:
+            distances: (N,).
+            places: reconstructed positions, (N, 3).
+
+        Returns:
+            (N,), still in the frame's unit of length for a place of average tolerance.
+        """
+        weights, index = ops.three_nn(places.unsqueeze(0), self.places.unsqueeze(0))
+        here = (self.values[index[0]] * weights[0]).sum(dim=1)
+        return distances * (1 + self.FLOOR) * self.level / (here + self.FLOOR * self.level)

@@ -1,0 +1,204 @@
+"""One loop for both stages: Fabric for devices and precision, checkpoints that resume exactly, curves for the user."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from dusnet.config import StageSettings
+from dusnet.errors import BadConfig
+from dusnet.io import write_text
+from dusnet.nn.losses import Loss
+from dusnet.progress import Progress
+from dusnet.training.checkpoint import StageState
+
+
+class Stage(Protocol):
+    """What is trained and on what."""
+
+    name: str
+    model: nn.Module
+
+    def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
+        """Draw one batch with `generator` and evaluate `model` (this stage's model, possibly wrapped) on it."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the stages of one training share.
+
+    Attributes:
+        device: `cpu`, `cuda` or `cuda:N`.
+        precision: a Fabric precision, `32-true` or `bf16-mixed`.
+        seed: of all randomness.
+        fingerprint: identifies scans, settings and seed.
+        workdir: folder for checkpoints and curves, or None.
+        resume: continue from the checkpoints in `workdir`.
+        checkpoint_every: steps between checkpoints.
+        progress: where to report.
+    """
+
+    device: str
+    precision: str
+    seed: int
+    fingerprint: str
+    workdir: Path | None
+    resume: bool
+    checkpoint_every: int
+    progress: Progress
+
+
+def fingerprint(*parts: Any) -> str:
+    """A short hash of anything that JSON can hold."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def require_device(device: str) -> torch.device:
+    """The torch device of that name.
+
+    Raises:
+        BadConfig: there is no such device here.
+    """
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise BadConfig(f"There is no device {device!r}; use cpu, cuda or cuda:N.") from error
+    if wanted.type == "cuda" and not torch.cuda.is_available():
+        raise BadConfig(
+            "Device cuda was asked for but torch sees no CUDA device; use --device cpu or run `dusnet doctor`."
+        )
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise BadConfig(f"Device {device} was asked for but there are {torch.cuda.device_count()}; use a lower number.")
+    if wanted.type not in ("cpu", "cuda"):
+        raise BadConfig(f"Device {device!r} is not supported; use cpu, cuda or cuda:N.")
+    return wanted
+
+
+def learning_rate(settings: StageSettings, step: int) -> float:
+    """Linear warm-up, then half a cosine down to zero."""
+    warmup = round(settings.warmup * settings.steps)
+    if step < warmup:
+        return settings.learning_rate * (step + 1) / warmup
+    done = (step - warmup) / max(1, settings.steps - warmup)
+    return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+
+
+def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
+    """Train `stage.model` in place.
+
+    Under `torchrun` every process draws its own batches and gradients are averaged; the first one reports and saves.
+    On one device the result depends on the seed alone, whether or not the training was interrupted.
+
+    Raises:
+        BadConfig: the device is absent.
+        BadModel: a checkpoint to resume from is damaged or belongs to another training.
+    """
+    fabric = _fabric(run)
+    model, optimizer = fabric.setup(
+        stage.model,
+        torch.optim.AdamW(stage.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay),
+    )
+    generator = torch.Generator().manual_seed(run.seed * 1000 + fabric.global_rank)
+    average = {name: value.detach().clone() for name, value in stage.model.named_parameters()} if settings.ema else {}
+    state = StageState(0, stage.model, optimizer, generator, average)
+    path = None if run.workdir is None else run.workdir / f"{stage.name}.checkpoint.{fabric.global_rank}.safetensors"
+    if run.resume and path is not None and path.is_file():
+        state.load(path, fingerprint=run.fingerprint)
+        run.progress.log(f"{stage.name}: continuing at step {state.step} of {settings.steps}")
+    stage.model.train()
+    with (
+        _curves(run, stage.name, state.step, fabric.is_global_zero) as record,
+        run.progress.task(f"Training {stage.name}", settings.steps) as task,
+    ):
+        task.advance(state.step)
+        while state.step < settings.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(settings, state.step)
+            loss = stage.loss(model, generator)
+            optimizer.zero_grad()
+            fabric.backward(loss.total)
+            fabric.clip_gradients(model, optimizer, max_norm=settings.clip)
+            optimizer.step()
+            state.step += 1
+            _follow(state.average, stage.model, settings.ema)
+            record(state.step, loss, optimizer.param_groups[0]["lr"])
+            if path is not None and (state.step % run.checkpoint_every == 0 or state.step == settings.steps):
+                state.save(path, fingerprint=run.fingerprint)
+            task.advance()
+    if state.average:
+        stage.model.load_state_dict(state.average, strict=False)
+    stage.model.eval()
+
+
+def _fabric(run: Run) -> Any:
+    from lightning_fabric import Fabric
+
+    device = require_device(run.device)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    nodes = int(os.environ.get("GROUP_WORLD_SIZE", "1"))
+    devices: int | list[int] = processes
+    if processes == 1 and device.type == "cuda":
+        devices = [device.index or 0]
+    fabric = Fabric(
+        accelerator=device.type,
+        devices=devices,
+        num_nodes=nodes,
+        strategy="ddp" if processes * nodes > 1 else "auto",
+        precision=run.precision,
+    )
+    fabric.launch()
+    return fabric
+
+
+@torch.no_grad()
+def _follow(average: Mapping[str, Tensor], model: nn.Module, decay: float) -> None:
+    if average:
+        for name, value in model.named_parameters():
+            average[name].lerp_(value, 1 - decay)
+
+
+class _Record(Protocol):
+    def __call__(self, step: int, loss: Loss, rate: float) -> None: ...
+
+
+def _no_record(step: int, loss: Loss, rate: float) -> None:
+    del step, loss, rate
+
+
+@contextmanager
+def _curves(run: Run, name: str, done: int, first: bool) -> Iterator[_Record]:
+    """Append the loss of every tenth step to `NAME.jsonl` and to TensorBoard; drop lines later than a resumed step."""
+    if run.workdir is None or not first:
+        yield _no_record
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    path = run.workdir / f"{name}.jsonl"
+    kept = path.read_text().splitlines() if done and path.is_file() else []
+    write_text(path, "".join(f"{line}\n" for line in kept if json.loads(line)["step"] <= done))
+    writer = SummaryWriter(run.workdir / "tensorboard", purge_step=done + 1)
+    with path.open("a") as lines:
+
+        def record(step: int, loss: Loss, rate: float) -> None:
+            if step % 10:
+                return
+            values = {"loss": float(loss.total.detach()), **{key: float(value) for key, value in loss.terms.items()}}
+            lines.write(json.dumps({"step": step, "learning_rate": rate, **values}) + "\n")
+            lines.flush()
+            for key, value in values.items():
+                writer.add_scalar(f"{name}/{key}", value, step)
+
+        try:
+            yield record
+        finally:
+            writer.close()
