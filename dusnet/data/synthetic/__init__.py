@@ -1,0 +1,1 @@
+"""The embedded benchmark: procedural parts, defects with exact ground truth, and a virtual scanner."""

@@ -1,0 +1,203 @@
+"""A virtual scanner: single views or whole parts, density, noise, outliers, missing patches and pose."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial.transform import Rotation
+
+from dusnet.cloud import PointCloud
+from dusnet.data.synthetic.surface import Floats, Surface
+
+Pose = Literal["fixed", "near", "any"]
+
+
+def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) -> NDArray[np.bool_]:
+    """Which points a viewer sees, without a mesh: hidden-point removal by spherical flipping.
+
+    Katz, Tal and Basri, "Direct visibility of point sets", SIGGRAPH 2007: reflect the cloud at a large sphere around
+    the viewer; the points on the convex hull of the reflected cloud and the viewer are the visible ones.
+
+    Args:
+        points: (N, 3), any unit.
+        viewpoint: position of the viewer, outside of the part, (3,).
+        exponent: log10 of the sphere's radius over the distance of the farthest point; a larger one sees deeper into
+            concave places, too large a one sees through the surface.
+
+    Returns:
+        (N,) bool.
+    """
+    local = points - viewpoint
+    distance = np.linalg.norm(local, axis=1)
+    if not distance.min() > 0.0:
+        raise ValueError("the viewpoint lies on a point of the cloud")
+    radius = float(distance.max()) * 10.0**exponent
+    flipped = local * (2.0 * radius / distance - 1.0)[:, None]
+    hull = ConvexHull(np.vstack([flipped, np.zeros((1, 3))]))
+    seen = np.zeros(len(points) + 1, dtype=bool)
+    seen[hull.vertices] = True
+    return seen[:-1]
+
+
+def view(surface: Surface, direction: Floats, *, distance: float = 5.0) -> Surface:
+    """What a scanner sees of the surface from one side.
+
+    Args:
+        surface: dense surface.
+        direction: from the part to the scanner, (3,).
+        distance: of the scanner from the middle of the part, in bounding radii.
+    """
+    center, radius = bounding_sphere(surface.points)
+    toward = direction / np.linalg.norm(direction)
+    viewpoint = center + distance * radius * toward
+    ray = viewpoint - surface.points
+    facing = np.flatnonzero(np.einsum("ij,ij->i", ray, surface.normals) > 0.0)
+    seen = visible_points(surface.points, viewpoint)
+    return surface.select(facing[seen[facing]])
+
+
+def bounding_sphere(points: Floats) -> tuple[Floats, float]:
+    """Middle of the bounding box and the distance of the farthest point from it."""
+    center = (points.min(axis=0) + points.max(axis=0)) / 2.0
+    return center, float(np.linalg.norm(points - center, axis=1).max())
+
+
+def thin_out(points: Floats, count: int, generator: np.random.Generator, *, even: bool = False) -> NDArray[np.int64]:
+    """Indices of `count` points: random ones, or as far from each other as they can be (blue noise).
+
+    Args:
+        points: (N, 3).
+        count: how many to keep; all are kept where N is smaller.
+        generator: source of randomness.
+        even: choose points that keep a distance from each other; count is then met to the point by filling up or
+            dropping random ones.
+
+    Returns:
+        Ascending indices, (min(N, count),) int64.
+    """
+    if len(points) <= count:
+        return np.arange(len(points))
+    order = generator.permutation(len(points))
+    if not even:
+        return np.sort(order[:count])
+    kept = _spaced(points[order], count)
+    rest = np.setdiff1d(np.arange(len(points)), kept, assume_unique=True)
+    chosen = np.concatenate([generator.permutation(kept), rest])[:count]
+    return np.sort(order[chosen])
+
+
+def _spaced(points: Floats, count: int) -> NDArray[np.int64]:
+    """About `count` points with a minimum distance: parallel dart throwing, earlier points win."""
+    tree = cKDTree(points)
+    spacing = float(np.median(tree.query(points[:2000], k=2)[0][:, 1]))
+    # Random points: median nearest distance = 0.47 / sqrt(density); maximal dart throwing keeps 0.7 / radius^2.
+    density_kept = (0.47 / spacing) ** 2 * count / len(points)
+    pairs = tree.query_pairs(float(np.sqrt(0.70 / density_kept)), output_type="ndarray")
+    early, late = pairs.min(axis=1), pairs.max(axis=1)
+    alive = np.ones(len(points), dtype=bool)
+    kept = np.zeros(len(points), dtype=bool)
+    while alive.any():
+        blocked = np.zeros(len(points), dtype=bool)
+        blocked[late] = True
+        won = alive & ~blocked
+        kept |= won
+        alive &= ~won
+        alive[late[won[early]]] = False
+        alive[early[won[late]]] = False
+        still = alive[early] & alive[late]
+        early, late = early[still], late[still]
+    return np.flatnonzero(kept)
+
+
+def random_pose(kind: Pose, generator: np.random.Generator, radius: float) -> Floats:
+    """A rigid (4, 4) motion.
+
+    Args:
+        kind: "fixed" does not move, "near" turns by at most 5 degrees and shifts by at most 3 % of the radius (where a
+            fixture puts a part), "any" turns at random and shifts by up to a radius.
+        generator: source of randomness.
+        radius: bounding radius of the part, mm.
+    """
+    matrix = np.eye(4)
+    if kind == "fixed":
+        return matrix
+    axis = generator.normal(size=3)
+    axis /= np.linalg.norm(axis)
+    shift = generator.normal(size=3)
+    shift /= np.linalg.norm(shift)
+    length = generator.uniform()
+    if kind == "near":
+        matrix[:3, :3] = Rotation.from_rotvec(axis * np.deg2rad(5.0) * generator.uniform()).as_matrix()
+        matrix[:3, 3] = shift * 0.03 * radius * length
+    else:
+        matrix[:3, :3] = Rotation.random(rng=generator).as_matrix()
+        matrix[:3, 3] = shift * radius * length
+    return matrix
+
+
+def scan(
+    surface: Surface,
+    generator: np.random.Generator,
+    *,
+    points: int = 10_000,
+    spread: float = 0.15,
+    noise: float = 0.001,
+    outliers: float = 0.0,
+    missing: float = 0.0,
+    direction: Floats | None = None,
+    pose: Pose = "near",
+    even: bool = False,
+    radius: float | None = None,
+) -> PointCloud:
+    """Scan a surface; ground truth follows the points through everything.
+
+    Args:
+        surface: dense surface, at least twice as many points as the scan shall have.
+        generator: source of randomness.
+        points: mean number of points of a scan.
+        spread: the number varies uniformly by this share from scan to scan.
+        noise: standard deviation of the isotropic Gaussian noise, fraction of the bounding radius.
+        outliers: share of points (of the scan's number) added anywhere in the enlarged bounding box; they are no
+            defects, so their label is False.
+        missing: share of points lost in up to three round patches; no defects either.
+        direction: from the part to the scanner for a single view, (3,); None scans from all sides.
+        pose: see `random_pose`.
+        even: even point distances (structured light) instead of independent random points.
+        radius: bounding radius that fractions refer to, mm; measured on `surface` where None.
+
+    Returns:
+        The scan with its labels, points in random order.
+    """
+    center, measured = bounding_sphere(surface.points)
+    radius = measured if radius is None else radius
+    seen = surface if direction is None else view(surface, direction)
+    count = round(points * generator.uniform(1.0 - spread, 1.0 + spread))
+    if missing > 0.0:
+        seen = seen.select(_without_patches(seen.points, missing, generator))
+    seen = seen.select(thin_out(seen.points, count, generator, even=even))
+    placed = seen.points + generator.normal(scale=1.0, size=seen.points.shape) * (noise * radius)
+    labels = seen.labels
+    extra = round(outliers * len(placed))
+    if extra:
+        stray = center + generator.uniform(-1.2, 1.2, size=(extra, 3)) * (np.ptp(surface.points, axis=0) / 2.0)
+        placed, labels = np.vstack([placed, stray]), np.concatenate([labels, np.zeros(extra, dtype=bool)])
+    matrix = random_pose(pose, generator, radius)
+    placed = (placed - center) @ matrix[:3, :3].T + center + matrix[:3, 3]
+    order = generator.permutation(len(placed))
+    return PointCloud(placed[order], labels=labels[order])
+
+
+def _without_patches(points: Floats, share: float, generator: np.random.Generator) -> NDArray[np.bool_]:
+    """Mask of the points outside of up to three round patches that together hold `share` of the points."""
+    keep = np.ones(len(points), dtype=bool)
+    target = round(share * len(points))
+    parts = generator.dirichlet(np.ones(3)) * target
+    for size in parts.round().astype(int):
+        left = np.flatnonzero(keep)
+        around = points[generator.choice(left)]
+        near = np.argsort(((points[left] - around) ** 2).sum(axis=1), kind="stable")[:size]
+        keep[left[near]] = False
+    return keep

@@ -1,0 +1,175 @@
+"""One scan of one specimen: a part with its own variation, perhaps a defect, seen by the scanner."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from manifold3d import Manifold
+
+from dusnet.cloud import Frame, PointCloud
+from dusnet.data.synthetic._solids import as_solid
+from dusnet.data.synthetic.defects import KINDS, apply_defect
+from dusnet.data.synthetic.fractures import SOLID_KINDS, damage_solid
+from dusnet.data.synthetic.scanner import scan
+from dusnet.data.synthetic.settings import BenchmarkSettings
+from dusnet.data.synthetic.shapes import PARTS, make_part
+from dusnet.data.synthetic.surface import Floats, Surface
+from dusnet.data.synthetic.variation import SmoothField, smooth_field
+from dusnet.errors import BadInput
+from dusnet.io import Mesh, read_mesh, sample_mesh
+
+GOOD = "good"
+_DENSITY = 4
+"""Points of the dense surface per point of a scan; twice as many where a scan sees one side only."""
+_ATTEMPTS = 10
+_LEAST_SHARE = 0.005
+"""A defect of which a scan shows less is put elsewhere; after the last attempt the most visible one stays."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A class of the benchmark.
+
+    Attributes:
+        name: of the class.
+        mesh: its nominal surface, mm.
+        radius: bounding radius of the nominal surface, mm.
+        procedural: whether the part can be made with other dimensions.
+    """
+
+    name: str
+    mesh: Mesh
+    radius: float
+    procedural: bool
+
+
+def load_parts(settings: BenchmarkSettings) -> list[Part]:
+    """The parts and meshes that the settings name.
+
+    Raises:
+        BadInput: a part or kind is unknown, a mesh cannot be used, or two classes have the same name.
+    """
+    for kind in settings.chosen_kinds:
+        if kind not in KINDS:
+            near = difflib.get_close_matches(kind, KINDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}."
+            raise BadInput(f"there is no kind of defect named {kind!r}; {hint}")
+    names = tuple(PARTS) if "all" in settings.parts else settings.parts
+    parts = [_part(name, make_part(name, np.random.default_rng(0), 0.0), procedural=True) for name in names]
+    for path in settings.meshes:
+        parts.append(_part(path.stem, _own_mesh(path), procedural=False))
+    seen: set[str] = set()
+    for part in parts:
+        if part.name in seen:
+            raise BadInput(f"two classes would be named {part.name!r}; rename the mesh or leave one of them out.")
+        seen.add(part.name)
+    return parts
+
+
+def _part(name: str, mesh: Mesh, *, procedural: bool) -> Part:
+    return Part(name, mesh, Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale, procedural)
+
+
+def _own_mesh(path: Path) -> Mesh:
+    mesh = read_mesh(path)
+    if len(mesh.faces) == 0:
+        raise BadInput(f"{path} holds no faces; export it as a mesh.")
+    if not np.isfinite(mesh.vertices).all():
+        raise BadInput(f"{path} holds NaN or infinite coordinates; repair the mesh.")
+    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
+    area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2.0)
+    extent = float(np.linalg.norm(np.ptp(mesh.vertices[np.unique(mesh.faces)], axis=0)))
+    if not area > 1e-6 * extent**2:
+        raise BadInput(f"{path} has no surface to sample, its faces have no area; export the mesh again.")
+    return mesh
+
+
+def entropy(seed: int, part: str, split: str, index: int) -> tuple[int, int, int, int]:
+    """What the random numbers of one scan are made from, for `numpy.random.default_rng`.
+
+    Args:
+        seed: of the benchmark.
+        part: name of the class.
+        split: "train", "good" or the kind of defect.
+        index: of the scan in its split.
+    """
+    words = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "little") for text in (part, split)]
+    return seed, words[0], words[1], index
+
+
+def make_scan(
+    part: Part, kind: str, generator: np.random.Generator, settings: BenchmarkSettings, *, train: bool
+) -> PointCloud:
+    """Produce one specimen and scan it.
+
+    Args:
+        part: the class.
+        kind: "good" or a kind of defect.
+        generator: source of all randomness.
+        settings: of the benchmark.
+        train: a training scan sees the part from all sides.
+
+    Returns:
+        The scan with its labels.
+    """
+    single = settings.test_view == "single" and not train
+    mesh = make_part(part.name, generator, settings.jitter) if part.procedural and settings.jitter else part.mesh
+    count = settings.points * _DENSITY * (2 if single else 1)
+    clean = Surface.clean(*sample_mesh(mesh, count, generator))
+    field = smooth_field(generator, clean.points, settings.variation * part.radius)
+    solid = as_solid(mesh) if kind in SOLID_KINDS else None
+    best, most = None, -1
+    for _ in range(_ATTEMPTS):
+        surface = _specimen(clean, field, solid, kind, generator, part.radius, settings)
+        cloud = scan(
+            surface,
+            generator,
+            points=settings.points,
+            noise=settings.noise,
+            outliers=settings.outliers,
+            missing=settings.missing,
+            direction=_direction(surface, generator) if single else None,
+            pose=settings.pose,
+            even=settings.even,
+            radius=part.radius,
+        )
+        marked = int(cloud.labels.sum()) if cloud.labels is not None else 0
+        if marked > most:
+            best, most = cloud, marked
+        if kind == GOOD or marked >= _LEAST_SHARE * len(cloud):
+            break
+    assert best is not None
+    return best
+
+
+def _specimen(
+    clean: Surface,
+    field: SmoothField,
+    solid: Manifold | None,
+    kind: str,
+    generator: np.random.Generator,
+    radius: float,
+    settings: BenchmarkSettings,
+) -> Surface:
+    """The surface of one specimen: its variation and, unless it is good, one defect."""
+    if kind == GOOD:
+        return field.apply(clean)
+    if solid is not None:
+        depth = generator.uniform(*settings.amplitude) * radius
+        return field.apply(damage_solid(kind, solid, clean, generator, radius=radius, depth=depth))
+    return apply_defect(kind, field.apply(clean), generator, radius=radius, amplitude=settings.amplitude)
+
+
+def _direction(surface: Surface, generator: np.random.Generator) -> Floats:
+    """Where a single view looks from: anywhere, but within about 60 degrees of a defect's normal."""
+    direction = generator.normal(size=3)
+    direction /= np.linalg.norm(direction)
+    if surface.labels.any():
+        facing = surface.normals[surface.labels].mean(axis=0)
+        if float(np.linalg.norm(facing)) > 0.3:
+            direction = direction + 1.2 * facing / np.linalg.norm(facing)
+    return direction / np.linalg.norm(direction)
