@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from dusnet.errors import BadInput
 from dusnet.io.columns import RawCloud, color_bytes
 
+# What NumPy's reader raises for headers and bodies that are not its own.
+_DAMAGE = (ValueError, EOFError, OSError, MemoryError, SyntaxError, TypeError, OverflowError, tokenize.TokenError)
 _POINT_KEYS = ("points", "xyz", "pos", "vertices")
 
 
@@ -66,7 +69,7 @@ def _array(path: Path, data: bytes) -> NDArray[Any]:
     try:
         stream = io.BytesIO(data)
         array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    except (ValueError, EOFError, OSError, MemoryError, SyntaxError, TypeError, OverflowError) as error:
+    except _DAMAGE as error:
         raise BadInput(f"{path} is not a plain NumPy array of numbers; it is damaged, save it again.") from error
     if array.dtype.kind not in "fiu":
         raise BadInput(f"{path} holds {array.dtype} instead of numbers; save the points as a float array.")

@@ -49,11 +49,11 @@ def read_raw(path: Path) -> RawCloud:
         BadInput: the format is not supported, or the file cannot be read.
     """
     suffix = path.suffix.lower()
-    if suffix not in _READERS and path.is_file():
+    if suffix not in _READERS and path.exists() and not path.is_dir():
         advice = "convert it to PLY" if suffix == ".e57" else f"use one of {', '.join(CLOUD_SUFFIXES)}"
         supported = f" (supported are {', '.join(CLOUD_SUFFIXES)})" if suffix == ".e57" else ""
         raise BadInput(f"{path} has a format that cannot be read{supported}; {advice}.")
-    data = read_bytes(path)
+    data = read_bytes(path)  # complains where there is no file at all, whatever the suffix
     return _READERS[suffix](path, data)
 
 

@@ -121,7 +121,7 @@ def parse_numbers(path: Path, text: bytes) -> NDArray[np.float64]:
 
 
 def cut_note(text: bytes) -> list[str]:
-    """A note for a text file whose last line has no end, since its last number may have lost digits."""
+    """A note for a text file whose last line has no end, since its last number may have lost digits unseen."""
     if text[-1:].isspace():
         return []
-    return ["the last line has no line end, so its last number may be cut off"]
+    return ["the file does not end with a line end; if it was cut off, its last number is wrong"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import tempfile
@@ -12,6 +13,8 @@ from typing import Any
 
 from dusnet.errors import BadInput
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
@@ -21,7 +24,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
         target: the file to write; its folder is made when absent.
 
     Raises:
-        BadInput: the folder or the file cannot be written.
+        BadInput: the folder or the file cannot be written, or the disk is full.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -38,6 +41,12 @@ def atomic_path(target: Path) -> Iterator[Path]:
         if target.is_dir():
             raise BadInput(f"{target} is a folder and cannot be replaced by a file; choose another name.")
         temporary.replace(target)
+    except OSError as error:
+        if error.errno in _NO_ROOM:
+            raise BadInput(
+                f"{target} cannot be written ({_reason(error)}); make room or choose another disk."
+            ) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

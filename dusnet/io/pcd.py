@@ -14,6 +14,7 @@ from dusnet.io.columns import Column, RawCloud, cloud_from_columns, cut_note, pa
 
 _KINDS = {"F": "f", "U": "u", "I": "i"}
 _HEADER_LIMIT = 1 << 16
+_COUNT_LIMIT = 1 << 16
 
 
 class _Header(NamedTuple):
@@ -36,6 +37,8 @@ def read_pcd(path: Path, data: bytes) -> RawCloud:
         BadInput: the header is damaged, or what follows does not match it.
     """
     header = _parse_header(path, data)
+    if header.points == 0:
+        raise BadInput(f"{path} holds no points; export the scan again or leave the file out.")
     reader = {"ascii": _ascii, "binary": _binary, "binary_compressed": _compressed}[header.encoding]
     blocks = reader(path, header, data[header.start :])
     columns: dict[str, Column] = {}
@@ -70,8 +73,10 @@ def _parse_header(path: Path, data: bytes) -> _Header:
         grid = int(entries["WIDTH"][0]) * int(entries["HEIGHT"][0])
         points = int(entries["POINTS"][0]) if "POINTS" in entries else grid
         encoding = entries["DATA"][0].lower()
-        if not len(fields) == len(types) == len(counts) or min(counts, default=1) < 0 or points < 0:
-            raise ValueError
+        if not len(fields) == len(types) == len(counts) > 0 or points < 0:
+            raise ValueError("fields")
+        if not 1 <= min(counts) <= max(counts) <= _COUNT_LIMIT:
+            raise ValueError("counts")
         for name in types:
             np.dtype(name)
     except (KeyError, ValueError, IndexError, TypeError) as error:
@@ -105,7 +110,7 @@ def _ascii(path: Path, header: _Header, body: bytes) -> list[Column]:
         block = rows[:, place] if count == 1 else rows[:, place : place + count]
         # Coordinates keep the digits of the text; a packed colour needs its declared type for its bits.
         packed = name.lower() in ("rgb", "rgba")
-        blocks.append(block.astype(kind) if packed and np.isfinite(block).all() else block)
+        blocks.append(np.nan_to_num(block, posinf=0.0, neginf=0.0).astype(kind) if packed else block)
         place += count
     return blocks
 

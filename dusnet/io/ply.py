@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,7 @@ _TYPES = {
     "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "int64": "i8", "uint64": "u8",
     "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
 }  # fmt: skip
+_WHOLE_TYPES = {name: code for name, code in _TYPES.items() if code[0] != "f"}
 _HEADER_LIMIT = 1 << 20
 
 
@@ -43,7 +44,7 @@ class _Element:
 
 class _Lists(NamedTuple):
     counts: NDArray[np.int64]  # (rows,)
-    values: NDArray[np.int64]  # all rows behind one another
+    values: NDArray[Any]  # all rows behind one another
 
 
 class _Table(NamedTuple):
@@ -100,9 +101,11 @@ def _parse_header(path: Path, data: bytes) -> tuple[str | None, list[_Element], 
                     order = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}[name]
                     seen_format = True
                 case ["element", name, count]:
+                    if name in [element.name for element in elements]:
+                        raise ValueError(name)
                     elements.append(_Element(name, _whole(count)))
                 case ["property", "list", count_type, item_type, name]:
-                    elements[-1].properties.append(_Property(name, _TYPES[item_type], _TYPES[count_type]))
+                    elements[-1].properties.append(_Property(name, _TYPES[item_type], _WHOLE_TYPES[count_type]))
                 case ["property", type_name, name]:
                     elements[-1].properties.append(_Property(name, _TYPES[type_name], None))
                 case [] | ["comment" | "obj_info", *_]:
@@ -156,9 +159,7 @@ def _binary_rows(path: Path, element: _Element, data: bytes, start: int, order: 
 def _binary_lists(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
     """Rows with lists: in one go when every row has the lengths of the first, else row by row."""
     if element.count == 0:
-        return _Table(
-            {}, {p.name: _Lists(np.empty(0, np.int64), np.empty(0, np.int64)) for p in element.properties}
-        ), start
+        return _walked(element, [[] for _ in element.properties], [[] for _ in element.properties]), start
     lengths: dict[int, int] = {}
     fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
     try:
@@ -181,9 +182,7 @@ def _binary_lists(path: Path, element: _Element, data: bytes, start: int, order:
         if all((rows[f"n{i}"] == length).all() for i, length in lengths.items()):
             columns = {p.name: rows[f"{i}"] for i, p in enumerate(element.properties) if i not in lengths}
             lists = {
-                element.properties[i].name: _Lists(
-                    np.full(element.count, length, np.int64), rows[f"{i}"].astype(np.int64).ravel()
-                )
+                element.properties[i].name: _Lists(np.full(element.count, length, np.int64), rows[f"{i}"].ravel())
                 for i, length in lengths.items()
             }
             return _Table(columns, lists), end
@@ -231,7 +230,7 @@ def _binary_walk(path: Path, element: _Element, data: bytes, start: int, order: 
 def _walked(element: _Element, collected: list[list[float]], counts: list[list[int]]) -> _Table:
     columns = {p.name: np.array(c) for p, c in zip(element.properties, collected, strict=True) if not p.count_type}
     lists = {
-        p.name: _Lists(np.array(n, np.int64), np.array(c).astype(np.int64))
+        p.name: _Lists(np.array(n, np.int64), np.array(c))
         for p, c, n in zip(element.properties, collected, counts, strict=True)
         if p.count_type
     }
@@ -275,7 +274,7 @@ def _ascii_element(path: Path, element: _Element, numbers: NDArray[np.float64], 
             lists = {
                 element.properties[i].name: _Lists(
                     np.full(element.count, length, np.int64),
-                    _integers(path, element.properties[i].name, rows[:, place + 1 : place + 1 + length]).ravel(),
+                    rows[:, place + 1 : place + 1 + length].ravel(),
                 )
                 for i, (place, length) in heads.items()
             }
@@ -317,7 +316,7 @@ def _list_length(path: Path, element: _Element, value: float, limit: int) -> int
     return int(value)
 
 
-def _integers(path: Path, name: str, values: NDArray[np.float64]) -> NDArray[np.int64]:
+def _integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
     if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
         raise BadInput(f"{path} has fractions in '{name}', which its header says is whole; export it again.")
     return values.astype(np.int64)
@@ -330,9 +329,12 @@ def _triangles(path: Path, face: _Table, vertices: int) -> NDArray[np.int64]:
         lists = next(iter(face.lists.values()), None)
     if lists is None or not len(lists.counts):
         return np.empty((0, 3), np.int64)
-    if len(lists.values) and not 0 <= lists.values.min() <= lists.values.max() < vertices:
+    corners = lists.values
+    if corners.dtype.kind == "f":
+        corners = _integers(path, "face", corners)
+    if len(corners) and not 0 <= corners.min() <= corners.max() < vertices:
         raise BadInput(f"{path} has faces that use vertices which do not exist; it is damaged, export it again.")
-    return fan_triangles(lists.counts, lists.values)
+    return fan_triangles(lists.counts, corners.astype(np.int64))
 
 
 def fan_triangles(counts: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.int64]:

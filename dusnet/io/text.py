@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -15,6 +14,9 @@ from dusnet.io.columns import RawCloud, cloud_from_columns, cut_note
 from dusnet.io.files import read_bytes
 
 _COMMENT = ("#", "//", "%")
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.IGNORECASE)
+_UNIT = re.compile(r"\s*[\[(][^\])]*[\])]$")  # "x [mm]" is x
+_PARAVIEW = {"points:0": "x", "points:1": "y", "points:2": "z"}
 
 
 class _Rows(NamedTuple):
@@ -35,12 +37,14 @@ def read_text(path: Path, data: bytes) -> RawCloud:
     """
     rows = _read_rows(path, data)
     if rows.names is not None and {"x", "y", "z"} <= {name.lower() for name in rows.names}:
-        cloud = cloud_from_columns(path, dict(zip(rows.names, rows.values.T, strict=False)))
+        cloud = cloud_from_columns(path, dict(zip(rows.names, rows.values.T, strict=True)))
         cloud.notes += rows.notes
         return cloud
+    if rows.names is not None:
+        rows.notes.append("the header line does not name x, y and z; the first three columns were taken")
     extra = rows.values.shape[1] - 3
     if extra:
-        rows.notes.append(f"{extra} columns after the first three have no names and were ignored")
+        rows.notes.append(f"{extra} columns after the first three were ignored")
     return RawCloud(points=np.ascontiguousarray(rows.values[:, :3]), notes=rows.notes)
 
 
@@ -73,15 +77,10 @@ def _read_rows(path: Path, data: bytes) -> _Rows:
     lines = data.decode("utf-8-sig", errors="replace").splitlines()
     first, names, announced = _find_first_row(path, lines)
     delimiter = _delimiter(lines[first])
-    body = lines[first:]
-    if delimiter == ";" and "," in lines[first]:
-        body = [line.replace(",", ".") for line in body]
     width = len(_split(lines[first], delimiter))
+    body = [row for line in lines[first:] if (row := _row(line, delimiter))]
     try:
-        values = np.loadtxt(
-            io.StringIO("\n".join(line.rstrip(f"{delimiter or ''} \t") for line in body)),
-            delimiter=delimiter, comments=list(_COMMENT), ndmin=2, usecols=range(width), dtype=np.float64,
-        )  # fmt: skip
+        values = np.loadtxt(body, delimiter=delimiter, comments=None, quotechar='"', ndmin=2, dtype=np.float64)
     except ValueError as error:
         raise BadInput(
             f"{path} has a row that is not {width} numbers like its first one; it is damaged, export it again."
@@ -91,8 +90,18 @@ def _read_rows(path: Path, data: bytes) -> _Rows:
             f"{path} announces {announced} points but holds {len(values)}; it is truncated, export it again."
         )
     if names is not None and len(names) != width:
-        names = None
+        raise BadInput(f"{path} has {len(names)} names in its header line for {width} columns; mend that line.")
     return _Rows(values, names, cut_note(data))
+
+
+def _row(line: str, delimiter: str | None) -> str:
+    """A line as the number parser takes it; nothing where it has no numbers."""
+    text = line.strip()
+    if text.startswith(_COMMENT):
+        return ""
+    if delimiter == ";":
+        text = text.replace(",", ".")
+    return text.rstrip(f"{delimiter} ") if delimiter else text
 
 
 def _find_first_row(path: Path, lines: list[str]) -> tuple[int, list[str] | None, int | None]:
@@ -115,11 +124,16 @@ def _find_first_row(path: Path, lines: list[str]) -> tuple[int, list[str] | None
             headers += 1
         if headers > 1:
             break
-        text = text.lstrip("#/% ")
-        words = _split(text, _delimiter(text))
-        if {"x", "y", "z"} <= {word.lower() for word in words}:
-            names = words
+        names = _names(text, comment) or names
     raise BadInput(f"{path} has no rows of at least three numbers; it is not a point cloud, export it as one.")
+
+
+def _names(line: str, comment: bool) -> list[str] | None:
+    """The names of columns in a header line; a comment without x, y and z is prose."""
+    text = line.lstrip("#/% ")
+    words = [_UNIT.sub("", word) for word in _split(text, _delimiter(text))]
+    words = [_PARAVIEW.get(word.lower(), word) for word in words]
+    return words if not comment or {"x", "y", "z"} <= {word.lower() for word in words} else None
 
 
 def _delimiter(line: str) -> str | None:
@@ -133,5 +147,4 @@ def _split(line: str, delimiter: str | None) -> list[str]:
 
 
 def _is_row(words: list[str]) -> bool:
-    number = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?|[+-]?nan|[+-]?inf(inity)?", re.IGNORECASE)
-    return len(words) >= 3 and all(number.fullmatch(word) for word in words)
+    return len(words) >= 3 and all(_NUMBER.fullmatch(word) for word in words)
