@@ -1,0 +1,1 @@
+"""Metrics, the benchmark runner and its tables."""

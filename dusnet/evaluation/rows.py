@@ -1,0 +1,179 @@
+"""One row of a benchmark: one class, one detector, one seed, and the file that keeps it across a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dusnet.errors import BadInput
+from dusnet.evaluation.metrics import METRICS
+
+if TYPE_CHECKING:
+    from dusnet.config import Settings
+    from dusnet.data import Dataset, Sample
+
+ROW_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class ScanScore:
+    """What one test scan got.
+
+    Attributes:
+        file: the scan, relative to the dataset's root where it lies inside.
+        kind: `good` or the kind of defect.
+        anomalous: the truth.
+        object_score: the detector's answer.
+        threshold: the detector's calibrated threshold, or None.
+        points: how many points were scored.
+        seconds: time of scoring, without reading the file.
+    """
+
+    file: str
+    kind: str
+    anomalous: bool
+    object_score: float
+    threshold: float | None
+    points: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Row:
+    """One class, one detector, one seed.
+
+    Attributes:
+        detector: its name.
+        class_name: the class of parts.
+        seed: seed of training and scoring.
+        metrics: see `dusnet.evaluation.metrics.CONVENTIONS`; NaN where undefined.
+        reasons: why a metric is NaN.
+        train_scans: scans that were learned from.
+        test_scans: scans that were scored.
+        test_points: points that were scored.
+        train_seconds: time of `fit`; only of its last part when `train_resumed`.
+        train_resumed: whether `fit` went on from checkpoints of an interrupted run.
+        score_seconds: median time of scoring one scan, without reading the file.
+        scans_per_second: scans divided by the sum of their scoring times.
+        peak_memory_mib: resident memory of the process at the worst moment of training and scoring.
+        peak_memory_scope: `row`, or `process` where the system cannot reset the mark between rows.
+        peak_gpu_mib: the same for what torch allocated on the GPU, None on the CPU.
+        false_alarms: share of good test scans above the detector's own threshold, None without one.
+        found: share of anomalous test scans above the detector's own threshold, None without one.
+        device: where it ran.
+        scans: every test scan with its score.
+        fingerprint: identifies settings, files and versions that the row was computed from.
+    """
+
+    detector: str
+    class_name: str
+    seed: int
+    metrics: dict[str, float]
+    reasons: dict[str, str]
+    train_scans: int
+    test_scans: int
+    test_points: int
+    train_seconds: float
+    train_resumed: bool
+    score_seconds: float
+    scans_per_second: float
+    peak_memory_mib: float
+    peak_memory_scope: str
+    peak_gpu_mib: float | None
+    false_alarms: float | None
+    found: float | None
+    device: str
+    scans: tuple[ScanScore, ...]
+    fingerprint: str
+
+    def record(self) -> dict[str, Any]:
+        """The row as JSON holds it: NaN becomes null."""
+        data = asdict(self)
+        data["metrics"] = {name: None if math.isnan(value) else value for name, value in self.metrics.items()}
+        return {"schema_version": ROW_SCHEMA, **data}
+
+    @classmethod
+    def from_record(cls, data: dict[str, Any]) -> Row:
+        """The inverse of `record`.
+
+        Raises:
+            KeyError, TypeError, ValueError: the data are not those of a row of this version.
+        """
+        rest = dict(data)
+        if rest.pop("schema_version") != ROW_SCHEMA:
+            raise ValueError("row of another version")
+        rest["metrics"] = {
+            name: math.nan if rest["metrics"][name] is None else float(rest["metrics"][name]) for name in METRICS
+        }
+        rest["scans"] = tuple(ScanScore(**scan) for scan in rest["scans"])
+        return cls(**rest)
+
+
+def relative(path: Path, root: Path) -> str:
+    """`path` as seen from `root` when it lies inside, else as it is."""
+    try:
+        return path.resolve().relative_to(root.resolve()).as_posix()
+    except ValueError:
+        return path.as_posix()
+
+
+def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
+    listed = []
+    for sample in samples:
+        for path in (sample.path, sample.ground_truth):
+            if path is None:
+                continue
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise BadInput(f"{path} cannot be read ({error.strerror}); restore the file or take it out.") from error
+            listed.append((relative(path, root), sample.kind, size))
+    return listed
+
+
+def fingerprint(dataset: Dataset, class_name: str, detector: str, settings: Settings, *, seed: int, device: str) -> str:
+    """A hash of everything that a row depends on: detector, settings, seed, device, version, and the class's files.
+
+    Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
+
+    Raises:
+        BadInput: a listed file cannot be read.
+    """
+    from dusnet import __version__
+
+    content = {
+        "schema": ROW_SCHEMA,
+        "version": __version__,
+        "detector": detector,
+        "settings": settings.model_dump(mode="json"),
+        "seed": seed,
+        "device": device,
+        "class": class_name,
+        "train": _files(dataset.train(class_name), dataset.root),
+        "test": _files(dataset.test(class_name), dataset.root),
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def row_name(detector: str, class_name: str, seed: int) -> str:
+    """File name of a row without suffix: `detector--class--seedN`, unusual characters replaced and told apart."""
+    words = []
+    for text in (detector, class_name):
+        safe = re.sub(r"[^\w.+-]", "_", text)
+        words.append(safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}")
+    return f"{words[0]}--{words[1]}--seed{seed}"
+
+
+def load_row(path: Path, expected: str) -> Row | None:
+    """The row saved at `path` when it has the `expected` fingerprint; None when it has not or is damaged."""
+    try:
+        row = Row.from_record(json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None  # absent, cut off, or of another version: computing the row again is always right
+    return row if row.fingerprint == expected else None

@@ -1,0 +1,265 @@
+"""Rows of a benchmark as a table: per class, and the mean over classes per detector."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dusnet.evaluation import metrics
+from dusnet.evaluation.rows import Row
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of numbers.
+
+    Attributes:
+        key: a metric of `dusnet.evaluation.metrics` or an attribute of `Row`.
+        title: its heading.
+        digits: decimals that are shown.
+        higher_is_better: what "best" means.
+    """
+
+    key: str
+    title: str
+    digits: int
+    higher_is_better: bool = True
+
+
+COLUMNS: tuple[Column, ...] = (
+    Column("o_auroc", "O-AUROC", 3),
+    Column("o_ap", "O-AP", 3),
+    Column("o_f1_max", "O-F1max", 3),
+    Column("p_auroc_pooled", "P-AUROC pooled", 3),
+    Column("p_ap_pooled", "P-AP pooled", 3),
+    Column("p_f1_max_pooled", "P-F1max pooled", 3),
+    Column("p_auroc_clouds", "P-AUROC clouds", 3),
+    Column("p_ap_clouds", "P-AP clouds", 3),
+    Column("p_aupro", "AUPRO", 3),
+    Column("train_seconds", "train s", 1, higher_is_better=False),
+    Column("score_seconds", "s/scan", 3, higher_is_better=False),
+    Column("scans_per_second", "scans/s", 2),
+    Column("peak_memory_mib", "peak MiB", 0, higher_is_better=False),
+)
+
+CONVENTIONS: dict[str, str] = {
+    "train_seconds": "time of training one class",
+    "score_seconds": "median time of scoring one scan, without reading the file",
+    "scans_per_second": "test scans divided by the sum of their scoring times",
+    "peak_memory_mib": "resident memory of the whole process at the worst moment of training and scoring, libraries "
+    "and the class's test scores included; since the process started where that mark cannot be reset between rows",
+}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a table.
+
+    Attributes:
+        detector: its name.
+        class_name: the class, or None for the mean over classes.
+        classes: the classes that are covered.
+        seeds: the seeds that are covered.
+        values: column key -> mean over the seeds, NaN when undefined.
+        spreads: column key -> sample standard deviation over the seeds, NaN with fewer than two.
+        counted: column key -> number of classes in which the value is defined.
+    """
+
+    detector: str
+    class_name: str | None
+    classes: tuple[str, ...]
+    seeds: tuple[int, ...]
+    values: dict[str, float]
+    spreads: dict[str, float]
+    counted: dict[str, int]
+
+    def record(self) -> dict[str, Any]:
+        """The line as JSON holds it: NaN becomes null."""
+        return {
+            "detector": self.detector,
+            "classes": list(self.classes),
+            "seeds": list(self.seeds),
+            "values": {key: None if math.isnan(value) else value for key, value in self.values.items()},
+            "std_over_seeds": {key: None if math.isnan(value) else value for key, value in self.spreads.items()},
+            "classes_counted": self.counted,
+        }
+
+
+def value_of(row: Row, key: str) -> float:
+    """The number that a row has in a column."""
+    return row.metrics[key] if key in row.metrics else float(getattr(row, key))
+
+
+def _nan_mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return float(np.mean(defined)) if defined else math.nan
+
+
+def _summarize(rows: Sequence[Row], class_name: str | None) -> Summary:
+    """Mean over classes within each seed, then mean and spread over the seeds; rows are of one detector."""
+    seeds = tuple(sorted({row.seed for row in rows}))
+    classes = tuple(dict.fromkeys(row.class_name for row in rows))
+    values, spreads, counted = {}, {}, {}
+    for column in COLUMNS:
+        numbers = {(row.class_name, row.seed): value_of(row, column.key) for row in rows}
+        per_seed = [_nan_mean([numbers[name, seed] for name in classes]) for seed in seeds]
+        values[column.key] = _nan_mean(per_seed)
+        spreads[column.key] = float(np.std(per_seed, ddof=1)) if len(seeds) > 1 else math.nan
+        counted[column.key] = sum(any(not math.isnan(numbers[name, seed]) for seed in seeds) for name in classes)
+    return Summary(rows[0].detector, class_name, classes, seeds, values, spreads, counted)
+
+
+def means(rows: Sequence[Row]) -> list[Summary]:
+    """The mean over classes per detector, in the order in which the detectors first occur.
+
+    Every class counts the same. Seeds that do not cover as many classes as the most complete one (an interrupted run)
+    are left out, so that all numbers of a line are about the same classes. A class in which a metric is undefined is
+    skipped for that metric; `Summary.counted` says how many were left.
+
+    Args:
+        rows: in any order, at most one per class, detector and seed.
+    """
+    found = []
+    for detector in dict.fromkeys(row.detector for row in rows):
+        mine = [row for row in rows if row.detector == detector]
+        covered: dict[int, set[str]] = {}
+        for row in mine:
+            covered.setdefault(row.seed, set()).add(row.class_name)
+        seed = max(covered, key=lambda one: (len(covered[one]), -one))
+        complete = {one for one, classes in covered.items() if classes >= covered[seed]}
+        found.append(
+            _summarize([row for row in mine if row.seed in complete and row.class_name in covered[seed]], None)
+        )
+    return found
+
+
+def per_class(rows: Sequence[Row]) -> list[Summary]:
+    """One line per class and detector with mean and spread over the seeds, in the order of first occurrence."""
+    keys = dict.fromkeys((row.class_name, row.detector) for row in rows)
+    return [
+        _summarize([row for row in rows if (row.class_name, row.detector) == (name, detector)], name)
+        for name, detector in keys
+    ]
+
+
+def _cell(line: Summary, column: Column) -> str:
+    value, spread = line.values[column.key], line.spreads[column.key]
+    if math.isnan(value):
+        return "–"
+    text = f"{value:.{column.digits}f}"
+    return text if math.isnan(spread) else f"{text} ± {spread:.{column.digits}f}"
+
+
+def best_of(lines: Sequence[Summary], column: Column) -> set[int]:
+    """Which lines hold the best value of a column, as far as the shown digits tell; none when there is no contest."""
+    shown = {
+        number: round(line.values[column.key], column.digits)
+        for number, line in enumerate(lines)
+        if not math.isnan(line.values[column.key])
+    }
+    if len(shown) < 2:
+        return set()
+    best = max(shown.values()) if column.higher_is_better else min(shown.values())
+    return {number for number, value in shown.items() if value == best}
+
+
+def _markdown_lines(group: Sequence[Summary], label: str) -> list[str]:
+    comparable = len({frozenset(line.classes) for line in group}) == 1
+    winners = {column.key: best_of(group, column) if comparable else set() for column in COLUMNS}
+    lines = []
+    for number, line in enumerate(group):
+        cells = [_cell(line, column) for column in COLUMNS]
+        cells = [
+            f"**{cell}**" if number in winners[column.key] else cell
+            for cell, column in zip(cells, COLUMNS, strict=True)
+        ]
+        name = label if line.class_name is not None else f"{label} of {len(line.classes)}"
+        lines.append(f"| {_escaped(name)} | {_escaped(line.detector)} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table with one line per class and detector, means last, and notes below.
+
+    Columns are always those of `COLUMNS`, in that order. Of several detectors, the best value of a class is bold (all
+    that share it, as shown). With more than one seed a cell is mean ± sample standard deviation over seeds.
+
+    Args:
+        rows: what `dusnet.evaluation.benchmark.evaluate` returned.
+    """
+    if not rows:
+        return "No rows yet.\n"
+    head = ["class", "detector", *(column.title for column in COLUMNS)]
+    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * len(COLUMNS)]
+    everything = per_class(rows)
+    for name in dict.fromkeys(line.class_name for line in everything):
+        lines += _markdown_lines([line for line in everything if line.class_name == name], str(name))
+    lines += _markdown_lines(means(rows), "mean")
+    return "\n".join(lines) + "\n\n" + _notes(rows)
+
+
+def _notes(rows: Sequence[Row]) -> str:
+    texts = [f"{column.title}: {(metrics.CONVENTIONS | CONVENTIONS)[column.key]}." for column in COLUMNS]
+    seeds = sorted({row.seed for row in rows})
+    texts.append(
+        f"Seeds: {', '.join(map(str, seeds))}." + (" Cells: mean ± standard deviation over seeds." * (len(seeds) > 1))
+    )
+    for line in means(rows):
+        missing = {
+            column.title: line.counted[column.key] for column in COLUMNS if line.counted[column.key] < len(line.classes)
+        }
+        for title, count in missing.items():
+            texts.append(f"{line.detector}: the mean of {title} covers {count} of {len(line.classes)} classes.")
+    titles = {column.key: column.title for column in COLUMNS}
+    undefined: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for key, reason in row.reasons.items():
+            titled = undefined.setdefault((row.class_name, reason), [])
+            if titles[key] not in titled:
+                titled.append(titles[key])
+    texts += [f"{name}: {', '.join(which)} undefined, {reason}." for (name, reason), which in undefined.items()]
+    return "".join(f"* {text}\n" for text in texts)
+
+
+def rich_table(rows: Sequence[Row], *, title: str | None = None) -> Table:
+    """The same lines for a terminal; the best values of a group are bold.
+
+    Args:
+        rows: what `dusnet.evaluation.benchmark.evaluate` returned.
+        title: a heading, or None.
+    """
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title)
+    table.add_column("class")
+    table.add_column("detector")
+    for column in COLUMNS:
+        table.add_column(column.title, justify="right")
+    groups = [[line for line in per_class(rows) if line.class_name == name] for name in _classes(rows)]
+    groups.append(means(rows))
+    for group in groups:
+        comparable = len({frozenset(line.classes) for line in group}) == 1
+        for number, line in enumerate(group):
+            cells = [
+                Text(_cell(line, column), style="bold" if comparable and number in best_of(group, column) else "")
+                for column in COLUMNS
+            ]
+            name = line.class_name if line.class_name is not None else f"mean of {len(line.classes)}"
+            table.add_row(Text(name), Text(line.detector), *cells, end_section=number == len(group) - 1)
+    return table
+
+
+def _classes(rows: Sequence[Row]) -> list[str]:
+    return list(dict.fromkeys(row.class_name for row in rows))

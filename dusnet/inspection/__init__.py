@@ -1,0 +1,1 @@
+"""From scores to what an inspector needs: regions, a verdict, and files."""

@@ -1,0 +1,240 @@
+"""Defects as a list: points above the threshold, grouped into connected regions with place, size and severity."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.cloud import Points
+
+NEIGHBORS = 12
+"""Nearest flagged points that a flagged point may be joined to."""
+SPACING_NEIGHBOR = 6
+"""The distance to this neighbour measures how densely the surface was scanned around a point."""
+LINK = 2.0
+"""Two flagged points are joined when they are at most this many spacings apart."""
+SPARSE = 4.0
+"""A spacing above this many times the scan's median is that of an outlier and counts no further."""
+
+
+@dataclass(frozen=True)
+class Region:
+    """One connected group of points above the point threshold. Lengths are in the scan's unit, places in its pose.
+
+    Attributes:
+        center: mean of the region's points, (3,).
+        size: extents along the region's own principal axes, longest first, (3,); the last one is its depth when the
+            region is flat.
+        low: smallest x, y and z, (3,).
+        high: largest x, y and z, (3,).
+        point_count: points in the region.
+        peak_score: highest point score.
+        peak_point: where it is, (3,).
+        mean_score: mean point score.
+        area: estimated surface, unit squared: each point stands for the area that its neighbours leave it.
+        severity: sum over the points of (score - threshold) * area; what regions are sorted by.
+        peak_displacement: the displacement that is largest in absolute value, with its sign, or None.
+        mean_displacement: mean displacement, or None.
+        indices: which points of the scan, (point_count,) ascending.
+    """
+
+    center: NDArray[np.float64]
+    size: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+    point_count: int
+    peak_score: float
+    peak_point: NDArray[np.float64]
+    mean_score: float
+    area: float
+    severity: float
+    peak_displacement: float | None
+    mean_displacement: float | None
+    indices: NDArray[np.intp]
+
+    def record(self) -> dict[str, Any]:
+        """The region as JSON writes it (without the point indices)."""
+        return {
+            "center": self.center.tolist(),
+            "size": self.size.tolist(),
+            "bounds": {"low": self.low.tolist(), "high": self.high.tolist()},
+            "point_count": self.point_count,
+            "peak_score": self.peak_score,
+            "peak_point": self.peak_point.tolist(),
+            "mean_score": self.mean_score,
+            "area": self.area,
+            "severity": self.severity,
+            "peak_displacement": self.peak_displacement,
+            "mean_displacement": self.mean_displacement,
+        }
+
+
+def minimum_region(count: int) -> int:
+    """Points below which a group is a speck: 5, or one in ten thousand points of the scan when that is more."""
+    return max(5, math.ceil(count / 10_000))
+
+
+def _spacing(points: Points, chosen: NDArray[np.intp]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+    """How densely the surface was scanned.
+
+    Returns:
+        Per chosen point the distance to its 6th neighbour, limited for outliers, and the area that the point stands
+        for; and the median of that distance over the scan.
+    """
+    from scipy.spatial import cKDTree
+
+    rank = min(SPACING_NEIGHBOR + 1, len(points))
+    sample = points[np.linspace(0, len(points) - 1, min(len(points), 4000)).astype(np.intp)]
+    places, copies, tree = points, np.ones(len(chosen)), cKDTree(points)
+    typical = tree.query(sample, k=[rank])[0][:, 0]
+    if not typical.all():  # so many copies of one place that they hide its neighbours
+        places, back, counts = np.unique(points, axis=0, return_inverse=True, return_counts=True)
+        copies = counts[back.reshape(-1)[chosen]].astype(np.float64)
+        rank, tree = min(SPACING_NEIGHBOR + 1, len(places)), cKDTree(places)
+        typical = tree.query(sample, k=[rank])[0][:, 0]
+    median = float(np.median(typical))
+    local = np.minimum(tree.query(points[chosen], k=[rank])[0][:, 0], SPARSE * median)
+    return local, math.pi * local**2 / max(rank - 1, 1) / copies, median
+
+
+def _label(points: Points, reach: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Connected components of the k-NN graph within reach, numbered by the first point of each."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    # Copies of one place would fill the neighbour lists and cut the place off from its surroundings.
+    places, first, back = np.unique(points, axis=0, return_index=True, return_inverse=True)
+    back = back.reshape(-1)
+    place_reach = np.zeros(len(places))
+    np.maximum.at(place_reach, back, reach)
+    neighbors = min(NEIGHBORS + 1, len(places))
+    distance, index = cKDTree(places).query(places, k=list(range(1, neighbors + 1)))
+    row = np.repeat(np.arange(len(places)), neighbors)
+    column = index.reshape(-1)
+    joined = distance.reshape(-1) <= np.maximum(place_reach[row], place_reach[column])
+    size = len(places)
+    graph = coo_array((np.ones(int(joined.sum()), dtype=np.int8), (row[joined], column[joined])), shape=(size, size))
+    _, found = connected_components(graph, directed=False)
+    earliest = np.full(int(found.max()) + 1, len(points), dtype=np.intp)
+    np.minimum.at(earliest, found, first)
+    number = np.empty(len(earliest), dtype=np.intp)
+    number[np.argsort(earliest)] = np.arange(len(earliest))
+    labels: NDArray[np.intp] = number[found][back]
+    return labels
+
+
+def components(points: Points, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Number the connected groups of the marked points.
+
+    Two marked points are joined when one is among the 12 nearest marked points of the other and they are at most two
+    spacings apart; the spacing is the distance to the 6th neighbour in the whole scan, between once and four times
+    its median (so sparse parts of a scan still hold together and outliers do not bridge gaps).
+
+    Args:
+        points: (N, 3) float64, the scan's unit.
+        mask: the points to group, (N,) bool.
+
+    Returns:
+        (N,) int: the group of a marked point, numbered from 0 by its first point, and -1 elsewhere.
+    """
+    if points.ndim != 2 or points.shape[1] != 3 or mask.shape != (len(points),):
+        raise ValueError(f"points must be (N, 3) and mask (N,), got {points.shape} and {mask.shape}")
+    number = np.full(len(points), -1, dtype=np.intp)
+    chosen = np.flatnonzero(mask)
+    if len(chosen):
+        local, _, median = _spacing(points, chosen)
+        number[chosen] = _label(points[chosen], LINK * np.maximum(local, median))
+    return number
+
+
+def _extents(points: Points) -> NDArray[np.float64]:
+    centered = points - points.mean(axis=0)
+    _, _, axes = np.linalg.svd(centered.T @ centered)
+    along = centered @ axes.T
+    return np.sort(np.ptp(along, axis=0))[::-1].copy()
+
+
+def find_regions(
+    points: Points,
+    point_scores: NDArray[Any],
+    threshold: float,
+    *,
+    displacement: NDArray[Any] | None = None,
+    limit: int | None = None,
+    min_points: int | None = None,
+) -> list[Region]:
+    """The connected regions of points that score above `threshold`, worst first.
+
+    Groups of fewer than `min_points` points are specks and dropped.
+
+    Args:
+        points: (N, 3) float64, the scan's unit.
+        point_scores: (N,), higher is more anomalous.
+        threshold: the point threshold; a point counts when its score is greater.
+        displacement: (N,) how far each point is from where it should be, the scan's unit, signed or not; reported
+            per region when given.
+        limit: return at most this many regions; None for all.
+        min_points: see above; None takes `minimum_region(N)`: 5, or N / 10000 when that is more.
+
+    Returns:
+        Regions sorted by `severity`, greatest first.
+
+    Raises:
+        ValueError: shapes do not match, a score is NaN, or `limit` is negative.
+    """
+    count = len(points)
+    scores = np.asarray(point_scores, dtype=np.float64)
+    moved = None if displacement is None else np.asarray(displacement, dtype=np.float64)
+    if scores.shape != (count,) or (moved is not None and moved.shape != (count,)):
+        got = scores.shape if moved is None else (scores.shape, moved.shape)
+        raise ValueError(f"point_scores and displacement must be ({count},), got {got}")
+    if np.isnan(scores).any() or np.isnan(threshold):
+        raise ValueError("point_scores and threshold must not be NaN")
+    if limit is not None and limit < 0:
+        raise ValueError(f"limit must not be negative, got {limit}")
+    chosen = np.flatnonzero(scores > threshold)
+    if not len(chosen):
+        return []
+    least = minimum_region(count) if min_points is None else min_points
+    local, area, median = _spacing(points, chosen)
+    number = _label(points[chosen], LINK * np.maximum(local, median))
+    order = np.argsort(number, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
+    regions = [
+        _region(points, scores, threshold, moved, chosen[group], area[group]) for group in groups if len(group) >= least
+    ]
+    regions.sort(key=lambda region: (-region.severity, -region.peak_score))
+    return regions[:limit]
+
+
+def _region(
+    points: Points,
+    scores: NDArray[np.float64],
+    threshold: float,
+    displacement: NDArray[np.float64] | None,
+    indices: NDArray[np.intp],
+    area: NDArray[np.float64],
+) -> Region:
+    mine, own = points[indices], scores[indices]
+    moved = None if displacement is None else displacement[indices]
+    peak = int(np.argmax(own))
+    return Region(
+        center=mine.mean(axis=0),
+        size=_extents(mine),
+        low=mine.min(axis=0),
+        high=mine.max(axis=0),
+        point_count=len(indices),
+        peak_score=float(own[peak]),
+        peak_point=mine[peak].copy(),
+        mean_score=float(own.mean()),
+        area=float(area.sum()),
+        severity=float(((own - threshold) * area).sum()),
+        peak_displacement=None if moved is None else float(moved[np.argmax(np.abs(moved))]),
+        mean_displacement=None if moved is None else float(moved.mean()),
+        indices=indices,
+    )

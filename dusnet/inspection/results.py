@@ -1,0 +1,367 @@
+"""Result files: `STEM.scored.ply`, `STEM.reconstruction.ply` and `STEM.json` per scan, `summary.csv` per batch."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import platform
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.cloud import PointCloud
+from dusnet.errors import BadInput
+from dusnet.inspection.regions import Region, find_regions, minimum_region
+from dusnet.inspection.verdict import Verdict, decide
+from dusnet.io import write_cloud, write_json, write_text
+
+if TYPE_CHECKING:
+    from dusnet.detectors.base import Scores
+
+SCHEMA_VERSION = 1
+SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
+MAX_REGIONS = 50
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was written for one scan.
+
+    Attributes:
+        stem: what the names of its files begin with.
+        scan: file name of the scan, or None.
+        verdict: the decision.
+        object_score: one number for the scan.
+        threshold: what it was compared with, or None.
+        is_anomalous: whether it is greater, None without a threshold.
+        regions: worst first.
+        json_path: the JSON file.
+        scored_path: the scan with scores and colours.
+        reconstruction_path: the anomaly-free surface, or None.
+        record: the contents of the JSON file.
+    """
+
+    stem: str
+    scan: str | None
+    verdict: Verdict
+    object_score: float
+    threshold: float | None
+    is_anomalous: bool | None
+    regions: tuple[Region, ...]
+    json_path: Path
+    scored_path: Path
+    reconstruction_path: Path | None
+    record: dict[str, Any]
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from error
+    return digest.hexdigest()
+
+
+def write_result(
+    out_dir: Path,
+    cloud: PointCloud,
+    scores: Scores,
+    *,
+    model_id: str,
+    model_sha256: str | None = None,
+    unit: str | None = None,
+    stem: str | None = None,
+    verdict: Verdict | None = None,
+    training_residual: float | None = None,
+    color_range: tuple[float, float] | None = None,
+    warnings: Sequence[str] = (),
+    metadata: Mapping[str, Any] | None = None,
+    timestamp: datetime | None = None,
+) -> Result:
+    """Write the result files of one scan, each atomically, the JSON last: where it is, the others are complete.
+
+    Files of an earlier result with the same stem are replaced; its reconstruction is removed when there is none now.
+
+    Args:
+        out_dir: where to write; made when absent.
+        cloud: the scan that was scored, its own unit and pose, N points.
+        scores: what the detector answered, `point_scores` (N,).
+        model_id: how people call the model, such as its file name.
+        model_sha256: hash of the model file, see `file_sha256`.
+        unit: unit of the scan's coordinates ("mm", ...), or None when nobody said.
+        stem: what file names begin with, see `dusnet.inspection.stems`; None takes the name of the cloud's file.
+        verdict: the decision; None decides with `verdict.decide` from the scores alone.
+        training_residual: alignment residual of good scans, to be read beside the scan's own.
+        color_range: point scores that the first and the last colour stand for. None takes 0 to twice the point
+            threshold, the same for all scans of a model; without a (positive) one, the scan's own median to maximum.
+        warnings: sentences to add to those of `cloud.notes` and `scores.warnings`.
+        metadata: what else to keep under `metadata`; anything JSON can hold.
+        timestamp: when the scan was inspected, with a time zone; None takes now.
+
+    Returns:
+        What was written and where.
+
+    Raises:
+        BadInput: a file cannot be written.
+        ValueError: scores and points differ in number, or there is neither a stem nor a path to take it from.
+    """
+    name = stem if stem is not None else cloud.path.stem if cloud.path is not None else None
+    if not name:
+        raise ValueError("a cloud without a path needs a stem")
+    if len(scores.point_scores) != len(cloud):
+        raise ValueError(f"one score per point is needed, got {len(scores.point_scores)} for {len(cloud)} points")
+    if timestamp is not None and timestamp.tzinfo is None:
+        raise ValueError("timestamp must have a time zone, for example datetime.now().astimezone()")
+    decision = verdict if verdict is not None else decide(scores, cloud.points)
+    regions, remark = _regions(cloud, scores)
+    low, high, source = _color_range(scores, color_range)
+    scored = out_dir / f"{name}{SCORED}"
+    rebuilt = out_dir / f"{name}{RECONSTRUCTION}" if scores.reconstruction is not None else None
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        **_decision_record(scores, decision),
+        "unit": unit,
+        "points": len(cloud),
+        "region_count": len(regions),
+        "regions": [region.record() for region in regions[:MAX_REGIONS]],
+        "point_scores": _statistics(scores.point_scores),
+        "distances": None if scores.distances is None else _statistics(scores.distances),
+        "alignment": _alignment_record(scores, training_residual),
+        "model": {"id": model_id, "sha256": model_sha256},
+        "scan": _scan_record(cloud),
+        "files": {"scored": scored.name, "reconstruction": None if rebuilt is None else rebuilt.name},
+        "color_range": {"low": low, "high": high, "source": source},
+        "versions": _versions(),
+        "timings": dict(scores.timings),
+        "warnings": [*cloud.notes, *scores.warnings, *warnings, *remark],
+        "timestamp": (timestamp or datetime.now().astimezone()).isoformat(timespec="seconds"),
+        "metadata": dict(metadata or {}),
+    }
+    clean: dict[str, Any] = _plain(record)
+    target = out_dir / f"{name}.json"
+    _write_clouds(cloud, scores, scored, rebuilt, out_dir / f"{name}{RECONSTRUCTION}", (low, high))
+    write_json(target, clean)
+    return Result(
+        stem=name,
+        scan=None if cloud.path is None else cloud.path.name,
+        verdict=decision,
+        object_score=scores.object_score,
+        threshold=scores.threshold,
+        is_anomalous=scores.is_anomalous,
+        regions=tuple(regions),
+        json_path=target,
+        scored_path=scored,
+        reconstruction_path=rebuilt,
+        record=clean,
+    )
+
+
+def _write_clouds(
+    cloud: PointCloud,
+    scores: Scores,
+    scored: Path,
+    rebuilt: Path | None,
+    possible: Path,
+    span: tuple[float, float],
+) -> None:
+    from dusnet.visualization.color_maps import heat_colors
+
+    values = np.asarray(scores.point_scores, dtype=np.float32)
+    scalars: dict[str, NDArray[Any]] = {"anomaly_score": values}
+    if scores.distances is not None:
+        scalars["distance"] = np.asarray(scores.distances, dtype=np.float32)
+    write_cloud(scored, replace(cloud, colors=heat_colors(values, *span), labels=None), scalars=scalars)
+    if rebuilt is not None and scores.reconstruction is not None:
+        write_cloud(rebuilt, PointCloud(np.asarray(scores.reconstruction, dtype=np.float64)))
+    else:
+        possible.unlink(missing_ok=True)
+
+
+def _regions(cloud: PointCloud, scores: Scores) -> tuple[list[Region], list[str]]:
+    if scores.point_threshold is None:
+        return [], ["The model has no threshold for points, so no regions are listed."]
+    if not np.isfinite(scores.point_scores).all():
+        return [], ["Some point scores are NaN or infinite, so no regions are listed."]
+    found = find_regions(cloud.points, scores.point_scores, scores.point_threshold, displacement=scores.distances)
+    if scores.is_anomalous and not found:
+        least = minimum_region(len(cloud))
+        return [], [
+            f"No connected region of at least {least} points is above the point threshold; look at the colours."
+        ]
+    return found, []
+
+
+def _color_range(scores: Scores, given: tuple[float, float] | None) -> tuple[float, float, str]:
+    if given is not None:
+        return float(given[0]), float(given[1]), "given"
+    limit = scores.point_threshold
+    if limit is not None and limit > 0 and math.isfinite(limit):
+        return 0.0, 2.0 * float(limit), "point_threshold"
+    finite = np.asarray(scores.point_scores, dtype=np.float64)
+    finite = finite[np.isfinite(finite)]
+    if not len(finite):
+        return 0.0, 1.0, "scan"
+    low, high = float(np.median(finite)), float(finite.max())
+    return low, high if high > low else low + 1.0, "scan"
+
+
+def _decision_record(scores: Scores, verdict: Verdict) -> dict[str, Any]:
+    return {
+        "object_score": float(scores.object_score),
+        "threshold": scores.threshold,
+        "point_threshold": scores.point_threshold,
+        "is_anomalous": scores.is_anomalous,
+        "verdict": verdict.record(),
+    }
+
+
+def _alignment_record(scores: Scores, training_residual: float | None) -> dict[str, Any] | None:
+    if scores.alignment is None:
+        return None
+    return {
+        "method": scores.alignment.method,
+        "residual": float(scores.alignment.residual),
+        "training_residual": training_residual,
+        "fitness": float(scores.alignment.fitness),
+        "matrix": np.asarray(scores.alignment.matrix).tolist(),
+    }
+
+
+def _scan_record(cloud: PointCloud) -> dict[str, Any]:
+    if cloud.path is None:
+        return {"file": None, "sha256": None}
+    return {"file": cloud.path.name, "sha256": file_sha256(cloud.path) if cloud.path.is_file() else None}
+
+
+def _statistics(values: NDArray[Any]) -> dict[str, float]:
+    exact = np.asarray(values, dtype=np.float64)
+    if not len(exact):
+        return {}
+    p50, p95, p99 = np.quantile(exact, (0.5, 0.95, 0.99))
+    return {
+        "mean": float(exact.mean()),
+        "median": float(p50),
+        "p95": float(p95),
+        "p99": float(p99),
+        "max": float(exact.max()),
+    }
+
+
+def _versions() -> dict[str, str]:
+    import torch
+
+    from dusnet import __version__
+
+    return {
+        "dusnet": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """`value` as JSON can hold it: NumPy numbers become Python's, paths text, and NaN and infinity null."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _plain(value.tolist())
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+SUMMARY_FIELDS: tuple[str, ...] = (
+    "stem",
+    "scan",
+    "verdict",
+    "reasons",
+    "object_score",
+    "threshold",
+    "is_anomalous",
+    "regions",
+    "worst_x",
+    "worst_y",
+    "worst_z",
+    "worst_length",
+    "worst_width",
+    "worst_depth",
+    "worst_peak_score",
+    "worst_peak_displacement",
+    "unit",
+    "points",
+    "alignment_residual",
+    "seconds",
+    "warnings",
+    "model",
+    "model_sha256",
+    "scan_sha256",
+    "timestamp",
+)
+
+
+def write_summary(out_dir: Path, results: Iterable[Result]) -> Path:
+    """Write `summary.csv`, one line per scan in the order given, atomically; an empty field means "not known".
+
+    Args:
+        out_dir: where to write; made when absent.
+        results: what `write_result` returned.
+
+    Returns:
+        The file.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, SUMMARY_FIELDS, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(_summary_line(result) for result in results)
+    target = out_dir / "summary.csv"
+    write_text(target, text.getvalue())
+    return target
+
+
+def _summary_line(result: Result) -> dict[str, Any]:
+    record = result.record
+    line = {
+        "stem": result.stem,
+        "scan": result.scan,
+        "verdict": result.verdict.status.value,
+        "reasons": " ".join(result.verdict.codes),
+        "object_score": record["object_score"],
+        "threshold": record["threshold"],
+        "is_anomalous": None if result.is_anomalous is None else str(bool(result.is_anomalous)).lower(),
+        "regions": record["region_count"],
+        "unit": record["unit"],
+        "points": record["points"],
+        "alignment_residual": None if record["alignment"] is None else record["alignment"]["residual"],
+        "seconds": sum(record["timings"].values()) if record["timings"] else None,
+        "warnings": len(record["warnings"]),
+        "model": record["model"]["id"],
+        "model_sha256": record["model"]["sha256"],
+        "scan_sha256": record["scan"]["sha256"],
+        "timestamp": record["timestamp"],
+    }
+    if result.regions:
+        worst = result.regions[0]
+        line |= dict(zip(("worst_x", "worst_y", "worst_z"), worst.center.tolist(), strict=True))
+        line |= dict(zip(("worst_length", "worst_width", "worst_depth"), worst.size.tolist(), strict=True))
+        line |= {"worst_peak_score": worst.peak_score, "worst_peak_displacement": worst.peak_displacement}
+    return line

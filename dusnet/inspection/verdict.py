@@ -1,0 +1,219 @@
+"""From a score to a decision that a line can act on: OK, NG, or RECHECK with the reasons."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dusnet.cloud import Points
+
+if TYPE_CHECKING:
+    from dusnet.detectors.base import Scores
+
+
+class Status(str, Enum):
+    """What to do with the part."""
+
+    OK = "OK"
+    NG = "NG"
+    RECHECK = "RECHECK"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a verdict is what it is.
+
+    Attributes:
+        code: stable word for programs: `score_above_threshold`, `no_threshold`, `score_not_finite`,
+            `alignment_residual_high`, `too_few_points` or `unit_doubtful`.
+        text: one sentence for people.
+    """
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A decision and its reasons; an OK has none."""
+
+    status: Status
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The reason codes."""
+        return tuple(reason.code for reason in self.reasons)
+
+    def record(self) -> dict[str, Any]:
+        """The verdict as JSON holds it."""
+        return {
+            "status": self.status.value,
+            "reasons": [{"code": reason.code, "text": reason.text} for reason in self.reasons],
+        }
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """What the training scans of a model looked like. None leaves a check out.
+
+    Attributes:
+        residual: largest alignment residual among good scans, fraction of the frame's scale.
+        points: least number of points of a training scan.
+        scale: bounding radius of the training scans in the model's unit.
+    """
+
+    residual: float | None = None
+    points: int | None = None
+    scale: float | None = None
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a scan may be from the expectations before its score is not believed.
+
+    Attributes:
+        residual_factor: times the residual of the training scans.
+        residual_floor: a residual up to this fraction of the frame's scale is always believed.
+        point_fraction: share of the points of a training scan.
+        minimum_points: points that every scan needs.
+        scale_factor: ratio of sizes, either way.
+    """
+
+    residual_factor: float = 3.0
+    residual_floor: float = 0.01
+    point_fraction: float = 0.1
+    minimum_points: int = 100
+    scale_factor: float = 3.0
+
+
+def scale_ratio(points: Points, scale: float) -> float:
+    """Size of a scan divided by the size of the training scans.
+
+    The size of the scan is the distance from its median that 1 % of the points exceed, so that stray points do not
+    count. A scan in metres of a part that was trained in millimetres gives about 0.001.
+
+    Args:
+        points: (N, 3) float64, the scan's unit.
+        scale: bounding radius of the training scans, the model's unit.
+    """
+    radius = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    return float(np.quantile(radius, 0.99)) / scale
+
+
+def decide(
+    scores: Scores,
+    points: Points,
+    *,
+    expected: Expectations = Expectations(),
+    limits: Limits = Limits(),
+) -> Verdict:
+    """The verdict on one scan.
+
+    RECHECK when the score cannot be believed or there is nothing to compare it with, whatever the score is; else NG
+    when the object score is greater than the threshold; else OK. A RECHECK whose score is above the threshold says
+    that too.
+
+    Args:
+        scores: what the detector answered; `is_anomalous` decides, or where it is None, the threshold.
+        points: the scan, (N, 3) float64, its own unit.
+        expected: what the model knows about good scans.
+        limits: how far from it is too far.
+    """
+    doubts = [
+        reason
+        for reason in (
+            _score_doubt(scores),
+            _alignment_doubt(scores, expected, limits),
+            _point_doubt(len(points), expected, limits),
+            _unit_doubt(points, expected, limits),
+        )
+        if reason is not None
+    ]
+    high = _above(scores)
+    findings = (
+        [
+            Reason(
+                "score_above_threshold",
+                f"The object score {scores.object_score:.4g} is above the threshold {scores.threshold:.4g}."
+                if scores.threshold is not None
+                else f"The object score {scores.object_score:.4g} counts as anomalous.",
+            )
+        ]
+        if high
+        else []
+    )
+    if doubts:
+        return Verdict(Status.RECHECK, (*doubts, *findings))
+    return Verdict(Status.NG, tuple(findings)) if high else Verdict(Status.OK)
+
+
+def _above(scores: Scores) -> bool | None:
+    if not math.isfinite(scores.object_score):
+        return None
+    if scores.is_anomalous is not None:
+        return bool(scores.is_anomalous)
+    return None if scores.threshold is None else scores.object_score > scores.threshold
+
+
+def _score_doubt(scores: Scores) -> Reason | None:
+    if not math.isfinite(scores.object_score):
+        return Reason("score_not_finite", f"The object score is {scores.object_score}.")
+    if _above(scores) is None:
+        return Reason("no_threshold", "The model has no threshold; calibrate it or give one.")
+    return None
+
+
+def _alignment_doubt(scores: Scores, expected: Expectations, limits: Limits) -> Reason | None:
+    if scores.alignment is None or expected.residual is None:
+        return None
+    most = max(limits.residual_factor * expected.residual, limits.residual_floor)
+    residual = scores.alignment.residual
+    if residual <= most:  # NaN is not, and must not pass
+        return None
+    return Reason(
+        "alignment_residual_high",
+        f"The scan does not fit the model: its alignment residual {residual:.4g} exceeds {most:.4g} "
+        f"(good scans reach {expected.residual:.4g}); check that it is the right part and scanned whole.",
+    )
+
+
+def _point_doubt(count: int, expected: Expectations, limits: Limits) -> Reason | None:
+    least = limits.minimum_points
+    if expected.points is not None:
+        least = max(least, math.ceil(limits.point_fraction * expected.points))
+    if count >= least:
+        return None
+    return Reason("too_few_points", f"The scan has {count} points but at least {least} are needed; scan it again.")
+
+
+def _unit_doubt(points: Points, expected: Expectations, limits: Limits) -> Reason | None:
+    if expected.scale is None or len(points) == 0:
+        return None
+    ratio = scale_ratio(points, expected.scale)
+    if 1.0 / limits.scale_factor <= ratio <= limits.scale_factor:
+        return None
+    return Reason(
+        "unit_doubtful",
+        f"The scan is {ratio:.3g} times as large as the training scans; check the unit of the file.",
+    )
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """The exit code of `--gate` for a batch.
+
+    1 when a part is NG, whatever the others are; else 2 when one is RECHECK or there is none at all; else 0.
+
+    Example:
+        >>> exit_code([Verdict(Status.OK), Verdict(Status.RECHECK), Verdict(Status.NG)])
+        1
+    """
+    found = {verdict.status for verdict in verdicts}
+    if Status.NG in found:
+        return 1
+    return 0 if found == {Status.OK} else 2

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from dusnet.detectors.base import Scores
+from dusnet.inspection.verdict import Expectations, Limits, Reason, Status, Verdict, decide, exit_code, scale_ratio
+from dusnet.registration import Alignment
+
+POINTS = np.random.default_rng(3).normal(size=(500, 3))
+POINTS /= np.linalg.norm(POINTS, axis=1, keepdims=True)
+
+
+def scored(object_score=1.0, threshold=2.0, residual=None, is_anomalous=None):
+    alignment = None if residual is None else Alignment(np.eye(4), residual, 1.0, "icp")
+    return Scores(
+        np.zeros(500, np.float32),
+        object_score,
+        threshold=threshold,
+        is_anomalous=is_anomalous if is_anomalous is not None or threshold is None else object_score > threshold,
+        alignment=alignment,
+    )
+
+
+def test_ok_below_and_at_the_threshold_and_ng_above():
+    assert decide(scored(1.0), POINTS) == Verdict(Status.OK)
+    assert decide(scored(2.0), POINTS) == Verdict(Status.OK)
+    above = decide(scored(2.5), POINTS)
+    assert above.status is Status.NG
+    assert above.codes == ("score_above_threshold",)
+    assert "2.5" in above.reasons[0].text
+
+
+def test_a_score_without_a_threshold_is_not_decided():
+    assert decide(scored(threshold=None), POINTS).codes == ("no_threshold",)
+    assert decide(scored(threshold=None, is_anomalous=True), POINTS).status is Status.NG
+
+
+@pytest.mark.parametrize("score", [np.nan, np.inf])
+def test_a_score_that_is_no_number_is_not_decided(score):
+    verdict = decide(scored(score, is_anomalous=False), POINTS)
+    assert verdict.status is Status.RECHECK
+    assert verdict.codes == ("score_not_finite",)
+
+
+@pytest.mark.parametrize(
+    ("residual", "trained", "doubted"),
+    [
+        (0.02, 0.01, False),
+        (0.03, 0.01, False),
+        (0.031, 0.01, True),
+        (0.009, 0.001, False),  # below the floor
+        (0.011, 0.001, True),
+        (np.nan, 0.01, True),
+        (5.0, None, False),  # nothing to compare with
+        (None, 0.01, False),  # not aligned at all
+    ],
+)
+def test_a_scan_that_does_not_fit_is_rechecked(residual, trained, doubted):
+    verdict = decide(scored(residual=residual), POINTS, expected=Expectations(residual=trained))
+    assert verdict.codes == (("alignment_residual_high",) if doubted else ())
+    assert verdict.status is (Status.RECHECK if doubted else Status.OK)
+
+
+def test_too_few_points_by_number_and_by_share():
+    assert decide(scored(), POINTS[:99]).codes == ("too_few_points",)
+    assert decide(scored(), POINTS[:100]).status is Status.OK
+    assert decide(scored(), POINTS, expected=Expectations(points=5000)).status is Status.OK
+    assert decide(scored(), POINTS, expected=Expectations(points=5001)).codes == ("too_few_points",)
+    assert decide(scored(), POINTS[:99], limits=Limits(minimum_points=10)).status is Status.OK
+
+
+@pytest.mark.parametrize(("factor", "doubted"), [(1.0, False), (0.4, False), (2.9, False), (0.3, True), (0.001, True), (25.4, True)])
+def test_a_scan_of_another_size_has_a_doubtful_unit(factor, doubted):
+    verdict = decide(scored(), POINTS * 50 * factor + 1e4, expected=Expectations(scale=50.0))
+    assert verdict.codes == (("unit_doubtful",) if doubted else ())
+
+
+def test_stray_points_do_not_make_the_unit_doubtful():
+    with_stray = np.concatenate([POINTS, [[900.0, 0, 0], [0, -900.0, 0]]])
+    assert scale_ratio(with_stray, 1.0) == pytest.approx(1.0, rel=0.1)
+
+
+def test_doubt_outweighs_the_score_but_does_not_hide_it():
+    verdict = decide(scored(9.0, residual=0.5), POINTS[:50], expected=Expectations(residual=0.01))
+    assert verdict.status is Status.RECHECK
+    assert verdict.codes == ("alignment_residual_high", "too_few_points", "score_above_threshold")
+    record = verdict.record()
+    assert record["status"] == "RECHECK"
+    assert [reason["code"] for reason in record["reasons"]] == list(verdict.codes)
+
+
+def test_exit_codes_of_every_mixture():
+    every = {status: Verdict(status, (Reason("x", "X."),)) for status in Status}
+    assert exit_code([]) == 2
+    for size in (1, 2, 3):
+        for mixture in product(Status, repeat=size):
+            expected = 1 if Status.NG in mixture else 2 if Status.RECHECK in mixture else 0
+            assert exit_code(every[status] for status in mixture) == expected
