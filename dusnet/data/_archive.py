@@ -1,0 +1,122 @@
+"""What the two public archives share: class folders, meaning in file names, pairing scans with ground truths."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from dusnet.data.sample import GOOD
+from dusnet.errors import BadInput
+from dusnet.io import natural_key
+
+VIEW_SUFFIX = re.compile(r"(?:_(?:cut|copy))+$", re.IGNORECASE)
+TEMPLATE = re.compile(r"template|prototype", re.IGNORECASE)
+SPELLINGS = {"crak": "crack", "bulges": "bulge", "sinks": "sink", "positive": GOOD, "normal": GOOD, "ok": GOOD}
+
+
+def plain_kind(text: str) -> str:
+    """Kind of defect in one spelling: "crak3" -> "crack", "bulges_cut" -> "bulge", "positive0" -> "good"."""
+    word = re.sub(r"\d+$", "", VIEW_SUFFIX.sub("", text.lower())).strip("_- ")
+    return GOOD if "good" in word or "positive" in word else SPELLINGS.get(word, word)
+
+
+def visible(folder: Path) -> list[Path]:
+    """Entries of a folder without hidden files and what file managers leave behind, in natural order.
+
+    Raises:
+        BadInput: the folder cannot be read.
+    """
+    try:
+        entries = [entry for entry in folder.iterdir() if not entry.name.startswith((".", "__"))]
+    except OSError as error:
+        raise BadInput(
+            f"cannot list {folder}: {error.strerror or error}; check the path and its permissions."
+        ) from error
+    return sorted(entries, key=natural_key)
+
+
+def subfolders(folder: Path, name: str) -> list[Path]:
+    """Folders in `folder` called `name` whatever the case; an archive unpacked twice can have both gt and GT."""
+    return [entry for entry in visible(folder) if entry.name.lower() == name.lower() and entry.is_dir()]
+
+
+def files(folders: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
+    """Files in several folders with one of the suffixes (lower case), natural order of names."""
+    found = [f for folder in folders for f in visible(folder) if f.suffix.lower() in suffixes and f.is_file()]
+    return sorted(found, key=natural_key)
+
+
+def scans(folders: Iterable[Path]) -> list[Path]:
+    """The scans of an archive's folders: its `.pcd` files, or its `.ply` files where it was converted."""
+    folders = list(folders)
+    return files(folders, (".pcd",)) or files(folders, (".ply",))
+
+
+def is_class_folder(folder: Path) -> bool:
+    """Whether a folder has a `train` or `test` folder, as every class of both archives has."""
+    return folder.is_dir() and bool(subfolders(folder, "train") or subfolders(folder, "test"))
+
+
+def class_folders(path: Path, inner: tuple[str, ...], depth: int = 3) -> dict[str, Path]:
+    """Class folders under a class folder itself, the folder that holds them, or an archive root above that.
+
+    Args:
+        path: where to look.
+        inner: names of the folders that an archive root keeps its classes in, the preferred one first.
+        depth: how many lone wrapper folders to look through.
+
+    Returns:
+        Class name -> folder, in natural order; empty when there is none.
+    """
+    path = path.absolute()
+    if is_class_folder(path):
+        return {path.name: path}
+    folders = [entry for entry in visible(path) if entry.is_dir()]
+    found = {folder.name: folder for folder in folders if is_class_folder(folder)}
+    if found or depth == 0:
+        return found
+    named = [match for name in inner for match in subfolders(path, name)]
+    for folder in [*named, *(folders if len(folders) == 1 else [])]:
+        found = class_folders(folder, inner, depth - 1)
+        if found:
+            return found
+    return {}
+
+
+def training_scans(folder: Path) -> list[Path]:
+    """Templates (or prototypes) in the class folder's `train`; every scan there when none is called so.
+
+    Raises:
+        BadInput: there is none.
+    """
+    train = subfolders(folder, "train")
+    found = scans(train)
+    if not found:
+        where = train[0] if train else folder / "train"
+        raise BadInput(f"{where} has no training scans (.pcd or .ply); unpack the archive again.")
+    return [scan for scan in found if TEMPLATE.search(scan.stem)] or found
+
+
+def test_scans(folder: Path) -> list[Path]:
+    """Scans in the class folder's `test`.
+
+    Raises:
+        BadInput: there is none.
+    """
+    test = subfolders(folder, "test")
+    found = scans(test)
+    if not found:
+        where = test[0] if test else folder / "test"
+        raise BadInput(f"{where} has no test scans (.pcd or .ply); unpack the archive again.")
+    return found
+
+
+def ground_truths(folder: Path, key: Callable[[str], str]) -> dict[str, Path]:
+    """Ground-truth texts of a class folder by the key of their stem; looks into gt and GT."""
+    return {key(file.stem): file for file in files(subfolders(folder, "gt"), (".txt",))}
+
+
+def expected_ground_truth(folder: Path, stem: str) -> Path:
+    """Where the ground truth of a scan has to be, in the spelling of `gt` that the folder uses."""
+    return (subfolders(folder, "gt") or [folder / "gt"])[0] / f"{stem}.txt"
