@@ -6,7 +6,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 
 class Task(Protocol):
@@ -92,6 +96,17 @@ class Lines:
         print(message, file=self._stream, flush=True)
 
 
+class _BarTask:
+    def __init__(self, live: RichProgress, bar: TaskID) -> None:
+        self._live, self._bar = live, bar
+
+    def advance(self, steps: int = 1) -> None:
+        self._live.advance(self._bar, steps)
+
+    def describe(self, text: str) -> None:
+        self._live.update(self._bar, description=text)
+
+
 class Bars:
     """Bars with elapsed and remaining time, drawn by rich on standard error."""
 
@@ -99,45 +114,39 @@ class Bars:
         from rich.console import Console
 
         self._console = Console(stderr=True)
-        self._live: object | None = None
+        self._live: RichProgress | None = None
 
     @contextmanager
     def task(self, description: str, total: int | None = None) -> Iterator[Task]:
         """A task with its own bar; tasks may nest."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
-
         outermost = self._live is None
-        if outermost:
-            self._live = RichProgress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TimeElapsedColumn(),
-                TextColumn("left"),
-                TimeRemainingColumn(),
-                console=self._console,
-            )
-            self._live.start()
-        live = self._live
-        assert isinstance(live, RichProgress)
+        live = self._live or self._start()
+        self._live = live
         bar = live.add_task(description, total=total)
-
-        class _BarTask:
-            def advance(self, steps: int = 1) -> None:
-                live.advance(bar, steps)
-
-            def describe(self, text: str) -> None:
-                live.update(bar, description=text)
-
         try:
-            yield _BarTask()
+            yield _BarTask(live, bar)
         finally:
             if outermost:
                 live.stop()
                 self._live = None
             else:
                 live.remove_task(bar)
+
+    def _start(self) -> RichProgress:
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as LiveDisplay
+
+        live = LiveDisplay(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=self._console,
+        )
+        live.start()
+        return live
 
     def log(self, message: str) -> None:
         """Print the message above the bars."""

@@ -10,10 +10,8 @@ from torch import Tensor
 
 from dusnet import geometry, ops
 from dusnet.config import Settings
-from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import neighbor_index, random_chunks
-from dusnet.nn.noise_gen import NoiseGen
-from dusnet.nn.up_net import UpNet
+from dusnet.training.networks import Networks
 
 TOKENS_AT_ONCE = 4096
 
@@ -34,31 +32,19 @@ class Centers:
 
 
 class Reconstructor:
-    """Trained networks with what they need to see a scan as they saw the training clouds.
+    """Trained networks, fed with scans as they saw the training clouds.
 
     Args:
-        down: trained Down-Net.
-        up: trained Up-Net.
-        noise: Noise-Gen, for the paper's noise at test time.
-        cell: edge of the grid that thins every scan of the class to one density, in the frame.
+        networks: trained Down-Net and Up-Net.
         settings: grouping and scoring.
         device: where the networks run.
         seed: of the thinning, the chunks and the noise; the same scan always gives the same answer.
     """
 
-    def __init__(
-        self,
-        down: DownNet,
-        up: UpNet,
-        noise: NoiseGen,
-        *,
-        cell: float,
-        settings: Settings,
-        device: torch.device,
-        seed: int,
-    ) -> None:
-        self.down, self.up, self.noise = down.to(device).eval(), up.to(device).eval(), noise
-        self.cell, self.settings, self.device, self.seed = cell, settings, device, seed
+    def __init__(self, networks: Networks, settings: Settings, *, device: torch.device, seed: int) -> None:
+        self.down, self.up = networks.down.to(device).eval(), networks.up.to(device).eval()
+        self.noise, self.cell = networks.noise, networks.measured.cell
+        self.settings, self.device, self.seed = settings, device, seed
 
     @torch.inference_mode()
     def centers(self, points: Tensor) -> Centers:

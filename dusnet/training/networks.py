@@ -1,0 +1,144 @@
+"""The pair of networks of one class: built from measurements of its clouds, trained in two stages, stored together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import geometry, ops
+from dusnet.config import Settings
+from dusnet.errors import BadModel
+from dusnet.nn.down_net import DownNet
+from dusnet.nn.grouping import Support
+from dusnet.nn.noise_gen import NoiseGen
+from dusnet.nn.up_net import UpNet
+from dusnet.tensor_file import read_tensors
+from dusnet.training.loop import Run, train_stage
+from dusnet.training.stages import DownStage, GroupSource, UpStage
+
+THINNINGS = 4
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Lengths of the training clouds, in the frame.
+
+    Attributes:
+        cell: edge of the grid that thins every cloud to one density.
+        patch_radius: mean distance of a neighbour to its centre.
+        wall: wall thickness that nine tenths of the surface exceed.
+        spacing: mean distance of a group centre to the nearest other one.
+    """
+
+    cell: float
+    patch_radius: float
+    wall: float
+    spacing: float
+
+
+def supports_of(clouds: Sequence[NDArray[np.float64]], settings: Settings, *, seed: int) -> tuple[list[Support], float]:
+    """Several thinnings of every training cloud, all at one density, and the grid that makes it.
+
+    Args:
+        clouds: in the frame, (N, 3) each.
+        settings: wanted number of points, K and stride.
+        seed: of the thinnings.
+    """
+    rng = np.random.default_rng(seed)
+    cell = float(np.median([geometry.cell_for(cloud, settings.training.points, rng) for cloud in clouds]))
+    supports = []
+    for cloud in clouds:
+        for _ in range(THINNINGS):
+            kept = torch.from_numpy(cloud[geometry.thin(cloud, cell, rng)]).float()
+            supports.append(Support.of(kept, settings.grouping))
+    return supports, cell
+
+
+def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Measured:
+    """The lengths that the networks are built with."""
+    spacings = []
+    for support in supports:
+        count = min(settings.grouping.groups, len(support.points))
+        index = ops.farthest_point_sample(support.points.unsqueeze(0), count)[0]
+        spacings.append(geometry.neighbor_spacing(support.points[index]))
+    return Measured(
+        cell=cell,
+        patch_radius=float(np.mean([support.patch_radius for support in supports])),
+        wall=min(geometry.wall_thickness(support.points, support.normals) for support in supports),
+        spacing=float(np.mean(spacings)),
+    )
+
+
+class Networks:
+    """Down-Net, Up-Net and Noise-Gen.
+
+    Args:
+        settings: their shapes and how they are trained.
+        measured: lengths of the training clouds.
+        seed: of the initial weights.
+
+    Attributes:
+        down: the Down-Net.
+        up: the Up-Net.
+        noise: the Noise-Gen.
+    """
+
+    def __init__(self, settings: Settings, measured: Measured, *, seed: int) -> None:
+        self.settings, self.measured = settings, measured
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.down = DownNet(settings.down_net, patch_radius=measured.patch_radius)
+            self.up = UpNet(settings.up_net, spacing=measured.spacing)
+        self.noise = NoiseGen(settings.noise, patch_radius=measured.patch_radius, coherent_limit=measured.wall / 2)
+        if settings.training.init is not None:
+            self._start_from(settings.training.init)
+
+    def train(self, supports: Sequence[Support], run: Run) -> None:
+        """Stage 1, then stage 2 with the Down-Net frozen."""
+        settings, training = self.settings, self.settings.training
+        source = GroupSource(supports, settings.grouping, training)
+        train_stage(DownStage(self.down, source, self.noise, training.down, settings.loss), training.down, run)
+        stage = UpStage(self.up, self.down, source, self.noise, training.up, settings.loss)
+        train_stage(stage, training.up, run)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Weights of both networks by name."""
+        tensors = {f"down.{name}": value for name, value in self.down.state_dict().items()}
+        return tensors | {f"up.{name}": value for name, value in self.up.state_dict().items()}
+
+    def metadata(self) -> dict[str, Any]:
+        """The measured lengths as JSON."""
+        return asdict(self.measured)
+
+    @classmethod
+    def restore(cls, settings: Settings, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> Networks:
+        """The inverse of `tensors` and `metadata`."""
+        trained = settings.model_copy(update={"training": settings.training.model_copy(update={"init": None})})
+        networks = cls(trained, Measured(**metadata), seed=0)
+        for prefix, network in (("down.", networks.down), ("up.", networks.up)):
+            network.load_state_dict(_under(tensors, prefix))
+        return networks
+
+    def _start_from(self, path: Path) -> None:
+        tensors, _ = read_tensors(path)
+        for prefix, network in (("learned.down.", self.down), ("learned.up.", self.up)):
+            own = network.state_dict()
+            measured = {name: own[name] for name, _ in network.named_buffers() if name in own}
+            try:
+                network.load_state_dict(_under(tensors, prefix) | measured)
+            except RuntimeError as error:
+                raise BadModel(
+                    f"{path} holds no networks of this shape; use the down_net and up_net settings that it was "
+                    "trained with."
+                ) from error
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
