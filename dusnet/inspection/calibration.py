@@ -1,0 +1,121 @@
+"""Thresholds from good parts alone: what simulated good scans of the training parts score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from dusnet.cloud import Frame, PointCloud
+from dusnet.data.synthetic.variation import smooth_field
+from dusnet.detectors.base import Calibration, Detector
+from dusnet.progress import Progress, Silent
+
+SAMPLE = 4000
+KEPT = (0.7, 1.0)
+SMOOTHED_OVER = 60
+POINT_QUANTILE = 0.999
+
+
+def calibrate(
+    detector: Detector, clouds: Sequence[PointCloud], *, seed: int = 0, progress: Progress | None = None
+) -> Calibration:
+    """Score simulated good scans and keep what they score.
+
+    Every training cloud is scanned again `settings.calibration.replicas` times: some points are lost, the rest are
+    shifted by noise of the size of the scanner's own, and the shape changes smoothly by as much as the training parts
+    differ from each other. With a single training cloud there is no difference to measure and none is simulated.
+
+    Args:
+        detector: fitted on `clouds`.
+        clouds: the defect-free clouds, in any pose.
+        seed: of the simulation.
+        progress: where to report.
+
+    Returns:
+        The calibration; the caller decides whether the detector keeps it.
+    """
+    rng = np.random.default_rng(seed)
+    replicas = detector.settings.calibration.replicas
+    variation = normal_variation(clouds)
+    objects, points = [], []
+    with (progress or Silent()).task("Calibrating the threshold", replicas * len(clouds)) as task:
+        for cloud in clouds:
+            for _ in range(replicas):
+                scores = detector.score(simulated_scan(cloud, variation, rng))
+                objects.append(scores.object_score)
+                points.append(float(np.quantile(scores.point_scores, POINT_QUANTILE)))
+                task.advance()
+    source = f"{len(objects)} simulated scans of {len(clouds)} training scans, shape variation {variation:.4g}"
+    return Calibration(tuple(sorted(objects)), tuple(sorted(points)), source)
+
+
+def normal_variation(clouds: Sequence[PointCloud]) -> float:
+    """How much good parts differ from each other: largest smooth difference, in the unit of the clouds.
+
+    The distance of every point to the tangent planes of each other cloud, averaged over its surroundings so that noise
+    and sampling cancel; the 99th percentile over points, the median over pairs of clouds.
+
+    Args:
+        clouds: scans of one class in nearly the same pose; a scan in another pose is left out by the median.
+    """
+    samples = [_sample(cloud.points) for cloud in clouds]
+    differences = [
+        _smooth_difference(one, other) for i, one in enumerate(samples) for j, other in enumerate(samples) if i != j
+    ]
+    return float(np.median(differences)) if differences else 0.0
+
+
+def simulated_scan(cloud: PointCloud, variation: float, rng: np.random.Generator) -> PointCloud:
+    """Another scan of a part like the one in `cloud`.
+
+    Args:
+        cloud: a good scan.
+        variation: largest smooth change of shape, in the unit of the cloud.
+        rng: the only source of randomness.
+    """
+    count = len(cloud)
+    kept = np.sort(rng.choice(count, max(16, int(count * rng.uniform(*KEPT))), replace=False))
+    points = cloud.points[kept]
+    points = points + smooth_field(rng, points, variation * rng.uniform(0.5, 1.0)).displacement(points)
+    points = points + rng.normal(scale=_roughness(cloud.points), size=points.shape)
+    return replace(cloud, points=points, normals=None, colors=None, labels=None, path=None)
+
+
+def _sample(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points[:: max(1, len(points) // SAMPLE)]
+
+
+def _planes(points: NDArray[np.float64], neighbors: int = 16) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit normals and the distance of each point to the plane through its neighbours, (N, 3) and (N,)."""
+    _, index = cKDTree(points).query(points, k=min(neighbors, len(points)))
+    around = points[index]
+    centers = around.mean(axis=1)
+    local = around - centers[:, None]
+    _, vectors = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
+    normals = vectors[:, :, 0]
+    return normals, np.abs(((points - centers) * normals).sum(axis=1))
+
+
+def _roughness(points: NDArray[np.float64]) -> float:
+    """Noise of the scanner per coordinate: the middle distance of a point to the plane of its neighbours."""
+    _, distance = _planes(_sample(points))
+    full = len(points) / max(1, len(_sample(points)))
+    # Thinning widens the neighbourhood, and curvature then passes for noise: distance grows with its area.
+    return float(np.median(distance)) / max(1.0, full)
+
+
+def _smooth_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    normals, _ = _planes(other)
+    _, nearest = cKDTree(other).query(one)
+    across = ((one - other[nearest]) * normals[nearest]).sum(axis=1)
+    radius = Frame.of(one).scale
+    far = np.linalg.norm(one - other[nearest], axis=1) > 0.2 * radius
+    _, index = cKDTree(one).query(one, k=min(SMOOTHED_OVER, len(one)))
+    # Normals have either sign; the sign of the first neighbour decides for all.
+    signs = np.sign((normals[nearest][index] * normals[nearest][index[:, :1]]).sum(axis=2))
+    smoothed = np.abs((across[index] * signs).mean(axis=1))[~far]
+    return float(np.quantile(smoothed, 0.99)) if len(smoothed) else 0.0
