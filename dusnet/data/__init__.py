@@ -48,12 +48,12 @@ def open_dataset(path: str | Path, layout: str = "auto") -> Dataset:
     folders = _archive.class_folders(root, archive.INNER)
     if not folders:
         raise BadInput(_nothing_found(root))
-    name = archive.NAME if _all_official(folders, archive.COUNTS) else root.absolute().name
+    name = archive.NAME if _all_published(folders, archive.COUNTS) else root.absolute().name
     return Dataset(name, root, layout, folders, archive.list_train, archive.list_test)
 
 
-def _all_official(folders: Mapping[str, Path], counts: Mapping[str, object]) -> bool:
-    return all(name in counts for name in folders)
+def _all_published(folders: Mapping[str, Path], counts: Mapping[str, object]) -> bool:
+    return all(name in counts and not _archive.is_embedded(place) for name, place in folders.items())
 
 
 def _refuse_part_of_a_class(root: Path) -> None:

@@ -12,6 +12,7 @@ from dusnet.io import natural_key
 
 VIEW_SUFFIX = re.compile(r"(?:_(?:cut|copy))+$", re.IGNORECASE)
 TEMPLATE = re.compile(r"template|prototype", re.IGNORECASE)
+EMBEDDED = "benchmark.json"  # the synthetic benchmark's manifest: same layouts, other data
 SPELLINGS = {"crak": "crack", "bulges": "bulge", "sinks": "sink", "positive": GOOD, "normal": GOOD, "ok": GOOD}
 
 
@@ -82,6 +83,11 @@ def class_folders(path: Path, inner: tuple[str, ...], depth: int = 3) -> dict[st
         if found:
             return found
     return {}
+
+
+def is_embedded(folder: Path) -> bool:
+    """Whether a class folder belongs to a synthetic benchmark, whose classes may have the names of published ones."""
+    return any((parent / EMBEDDED).is_file() for parent in folder.parents[:2])
 
 
 def training_scans(folder: Path) -> list[Path]:

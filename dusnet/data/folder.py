@@ -17,7 +17,7 @@ TRAINING_NAMES = ("normal", "good", "train")
 TRUTH_NAMES = ("gt", "ground_truth")
 ANOMALOUS = "anomalous"  # kind of a defective scan that no folder names
 
-_TABLES = (".txt", ".csv")  # scans only in folders that are named for scans, elsewhere notes
+_TABLES = (".txt", ".csv")  # scans only where folders named for scans hold nothing else, otherwise notes
 
 
 def training_files(folder: Path) -> list[Path]:
@@ -25,8 +25,13 @@ def training_files(folder: Path) -> list[Path]:
     named = [sub for name in TRAINING_NAMES for sub in _archive.subfolders(folder, name)]
     nested = [inner for sub in named for name in (GOOD, "normal") for inner in _archive.subfolders(sub, name)]
     if named:
-        return sorted((scan for place in (*named, *nested) for scan in find_clouds(place)), key=natural_key)
-    return [scan for scan in find_clouds(folder) if scan.suffix.lower() not in _TABLES]
+        found = [scan for place in (*named, *nested) for scan in find_clouds(place)]
+        return sorted([scan for scan in found if _is_clear(scan)] or found, key=natural_key)
+    return [scan for scan in find_clouds(folder) if _is_clear(scan)]
+
+
+def _is_clear(path: Path) -> bool:
+    return path.suffix.lower() not in _TABLES
 
 
 def recognises(folder: Path) -> bool:
@@ -88,7 +93,7 @@ def _test_entries(folder: Path) -> list[tuple[Path, str]]:
         for sub in _archive.visible(test):
             if sub.is_dir() and sub.name.lower() not in TRUTH_NAMES:
                 entries += [(path, _archive.plain_kind(sub.name)) for path in find_clouds(sub)]
-    return entries
+    return [entry for entry in entries if _is_clear(entry[0])] or entries
 
 
 def _truths(folder: Path) -> dict[tuple[str, str], Path]:

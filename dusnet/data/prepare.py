@@ -170,7 +170,7 @@ def summary(report: Report) -> str:
 def _missing_classes(dataset: Dataset) -> list[Problem]:
     """Published classes that are absent, unless only one class folder was named or none of them is a published one."""
     counts = _COUNTS.get(dataset.layout, {})
-    present = set(dataset.classes) & set(counts)
+    present = {name for name in dataset.classes if _expected(dataset, name) is not None}
     if not present or dataset.root.absolute() in dataset.folders.values():
         return []
     missing = [name for name in counts if name not in present]
@@ -209,7 +209,7 @@ def _verify_class(dataset: Dataset, name: str, *, official: bool, read: bool) ->
 
 def _expected(dataset: Dataset, name: str) -> tuple[int | None, int, int] | None:
     counts = _COUNTS.get(dataset.layout, {}).get(name)
-    if counts is None:
+    if counts is None or _archive.is_embedded(dataset.folders[name]):
         return None
     without_train = dataset.layout == anomaly_shapenet.LAYOUT and dataset.folders[name].parent.name == "16384"
     return (None if without_train else counts[0], counts[1], counts[2])

@@ -104,3 +104,16 @@ def test_nothing_to_learn_from(tmp_path, tiny):
     dataset = open_dataset(tmp_path)
     with pytest.raises(BadInput, match=r"no defect-free scans to learn from; put some into .*normal"):
         dataset.train(dataset.classes[0])
+
+
+def test_notes_beside_scans_are_no_scans_but_text_alone_is(tmp_path, tiny):
+    for place in ("normal/good", "test/good"):
+        tiny.scan(tmp_path / "a" / place / "1.ply")
+        (tmp_path / "a" / place / ".." / "notes.txt").write_text("1 2 3\n")
+        (tmp_path / "b" / place).mkdir(parents=True)
+        (tmp_path / "b" / place / "1.txt").write_text("1 2 3\n4 5 6\n")
+    for name, scan in (("a", "1.ply"), ("b", "1.txt")):
+        dataset = open_dataset(tmp_path / name)
+        assert [sample.path.name for sample in dataset.train(name)] == [scan]
+        assert [(sample.path.name, sample.kind) for sample in dataset.test(name)] == [(scan, "good")]
+    assert len(dataset.train("b")[0].load()) == 2

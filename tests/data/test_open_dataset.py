@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from dusnet.data import LAYOUTS, open_dataset
+from dusnet.data.prepare import verify
+from dusnet.data.synthetic.benchmark import BenchmarkSettings, write_benchmark
 from dusnet.errors import BadInput
 
 
@@ -77,3 +82,35 @@ def test_lone_wrapper_folder_is_looked_through(small_real):
     (outer.parent / "__MACOSX").mkdir()
     small_real.rename(outer / "classes")
     assert open_dataset(outer.parent).classes == ("starfish",)
+
+
+@pytest.mark.parametrize("layout", ["anomaly_shapenet", "real3d_ad"])
+def test_synthetic_benchmark_is_read_back(tmp_path, layout):
+    out = tmp_path / "synthetic"
+    settings = BenchmarkSettings(
+        parts=("cup", "vase"), layout=layout, kinds=("bulge", "crack"), train=2, good=1, per_kind=1, points=500
+    )
+    write_benchmark(out, settings)
+    written = json.loads((out / "benchmark.json").read_text())
+    dataset = open_dataset(out)
+    assert (dataset.layout, dataset.classes, dataset.name) == (layout, ("cup", "vase"), "synthetic")
+    base = out / "pcd" if layout == "anomaly_shapenet" else out
+    listed = {scan["file"]: scan["kind"] for scan in written["scans"]}
+    for name in dataset.classes:
+        for sample in (*dataset.train(name), *dataset.test(name)):
+            assert sample.path.is_relative_to(base)
+            assert listed.pop(sample.path.relative_to(out).as_posix()) == sample.kind
+            cloud = sample.load()
+            if sample.anomalous:
+                assert cloud.labels.any()
+                np.testing.assert_array_equal(sample.load("scan").labels, cloud.labels)
+    assert not listed
+    assert verify(out).problems == ()
+
+
+def test_synthetic_classes_are_never_taken_for_published_ones(small_real):
+    assert open_dataset(small_real).name == "Real3D-AD"
+    (small_real / "benchmark.json").write_text("{}")
+    assert open_dataset(small_real).name == "Real3D-AD-PCD"
+    assert open_dataset(small_real / "starfish").name == "starfish"
+    assert verify(small_real, read=False).ok
