@@ -135,12 +135,10 @@ def verify(
     progress = progress if progress is not None else Silent()
     reports: list[ClassReport] = []
     problems: list[Problem] = []
-    with progress.task(f"verify {dataset.name}", len(chosen)) as task:
-        for name in chosen:
-            report, found = _verify_class(dataset, name, official=official, read=read)
-            reports.append(report)
-            problems += found
-            task.advance()
+    for name in chosen:
+        report, found = _verify_class(dataset, name, official=official, read=read, progress=progress)
+        reports.append(report)
+        problems += found
     if official and classes is None:
         problems += _missing_classes(dataset)
     return Report(dataset.name, str(dataset.root), dataset.layout, tuple(reports), tuple(problems))
@@ -177,7 +175,9 @@ def _missing_classes(dataset: Dataset) -> list[Problem]:
     return [Problem(name, f"the class {name} is missing in {dataset.root}; unpack it.") for name in missing]
 
 
-def _verify_class(dataset: Dataset, name: str, *, official: bool, read: bool) -> tuple[ClassReport, list[Problem]]:
+def _verify_class(
+    dataset: Dataset, name: str, *, official: bool, read: bool, progress: Progress
+) -> tuple[ClassReport, list[Problem]]:
     problems: list[Problem] = []
     class_folder = dataset.folder(name)
     samples: list[Sample] = []
@@ -187,10 +187,12 @@ def _verify_class(dataset: Dataset, name: str, *, official: bool, read: bool) ->
         except BadInput as error:
             problems.append(Problem(name, str(error)))
     records = []
-    for sample in samples:
-        record, found = _verify_sample(dataset, sample, read=read)
-        records.append(record)
-        problems += found
+    with progress.task(f"verify {name}", len(samples)) as task:
+        for sample in samples:
+            record, found = _verify_sample(dataset, sample, read=read)
+            records.append(record)
+            problems += found
+            task.advance()
     kinds = [sample.kind for sample in samples if sample.split == "test"]
     good, unknown = kinds.count(GOOD), kinds.count(UNKNOWN)
     report = ClassReport(
