@@ -1,0 +1,167 @@
+"""Thinning, normals and wall thickness against counting, trigonometry and brute force."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from dusnet import geometry
+
+
+def sphere(count: int, rng: np.random.Generator, radius: float = 1.0) -> NDArray[np.float64]:
+    directions = rng.normal(size=(count, 3))
+    return radius * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+
+
+def plate(count: int, thickness: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Both faces of a plate of edge 1; no rims."""
+    points = rng.random((count, 3))
+    points[:, 2] = thickness * rng.integers(0, 2, count)
+    return points
+
+
+class TestThin:
+    CELL = 0.11
+
+    def occupied(self, points: NDArray[np.float64], cell: float, seed: int) -> tuple[NDArray[np.int64], int]:
+        """Cell of every point, with the shift that `thin` draws: a permutation first, then three numbers."""
+        rng = np.random.default_rng(seed)
+        rng.permutation(len(points))
+        shift = rng.random(3) * cell
+        cells = np.floor((points - points.min(axis=0) + shift) / cell).astype(np.int64)
+        return cells, len({tuple(row) for row in cells})
+
+    def test_exactly_one_point_of_every_occupied_cell_stays(self, rng: np.random.Generator) -> None:
+        points = rng.normal(size=(2000, 3)) * [1.0, 0.3, 2.0] + 5.0
+        kept = geometry.thin(points, self.CELL, np.random.default_rng(3))
+        cells, count = self.occupied(points, self.CELL, 3)
+        assert len(kept) == count < len(points)
+        assert len({tuple(row) for row in cells[kept]}) == count
+
+    def test_indices_rise_and_the_seed_decides(self, rng: np.random.Generator) -> None:
+        points = rng.random((500, 3))
+        first, again, other = (geometry.thin(points, 0.2, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        assert (np.diff(first) > 0).all()
+        np.testing.assert_array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+    def test_every_point_of_a_cell_can_be_the_one_that_stays(self) -> None:
+        points = np.random.default_rng(0).random((5, 3)) * 1e-3 + 10.0
+        chosen = set()
+        for seed in range(200):
+            kept = geometry.thin(points, 1.0, np.random.default_rng(seed))
+            if len(kept) == 1:
+                chosen.add(int(kept[0]))
+        assert chosen == {0, 1, 2, 3, 4}
+
+    def test_coordinates_of_a_survey_do_not_matter(self, rng: np.random.Generator) -> None:
+        """A quarter is exact at 5 million, so both clouds have the same grid."""
+        points = np.round(rng.random((400, 3)) * 256) / 4
+        near = geometry.thin(points, 7.0, np.random.default_rng(1))
+        far = geometry.thin(points + [500_000.0, 5_000_000.0, 100.0], 7.0, np.random.default_rng(1))
+        np.testing.assert_array_equal(near, far)
+
+    def test_coinciding_points_become_one(self) -> None:
+        points = np.repeat(np.array([[0.0, 0, 0], [1, 1, 1]]), 10, axis=0)
+        assert len(geometry.thin(points, 0.3, np.random.default_rng(0))) == 2
+
+
+class TestCellFor:
+    @pytest.mark.parametrize("count", [200, 1000, 3000])
+    @pytest.mark.parametrize("shape", ["sphere", "strip", "volume"])
+    def test_thinning_with_the_cell_keeps_about_the_wanted_number(
+        self, rng: np.random.Generator, shape: str, count: int
+    ) -> None:
+        points = rng.random((6000, 3))
+        if shape == "sphere":
+            points = sphere(6000, rng)
+        if shape == "strip":
+            points *= [1.0, 0.05, 0.0]
+        cell = geometry.cell_for(points, count, np.random.default_rng(1))
+        assert len(geometry.thin(points, cell, np.random.default_rng(2))) == pytest.approx(count, rel=0.12)
+
+    def test_a_cloud_with_fewer_points_keeps_nearly_all(self, rng: np.random.Generator) -> None:
+        points = rng.random((300, 3))
+        cell = geometry.cell_for(points, 10_000, np.random.default_rng(1))
+        assert len(geometry.thin(points, cell, np.random.default_rng(2))) >= 299
+
+    def test_the_unit_does_not_matter(self, rng: np.random.Generator) -> None:
+        points = sphere(3000, rng)
+        small, big = (geometry.cell_for(points * unit, 500, np.random.default_rng(1)) for unit in (1.0, 1000.0))
+        assert big == pytest.approx(1000 * small, rel=0.03)
+
+
+def test_neighbor_spacing_is_the_mean_nearest_distance(rng: np.random.Generator) -> None:
+    points = rng.random((300, 3))
+    expected = cKDTree(points).query(points, k=2)[0][:, 1].mean()
+    assert geometry.neighbor_spacing(torch.from_numpy(points)) == pytest.approx(expected, rel=1e-9)
+
+
+class TestNormals:
+    def test_of_a_sphere_point_outward_or_inward(self, rng: np.random.Generator) -> None:
+        points = torch.from_numpy(sphere(4000, rng)).float()
+        query = torch.from_numpy(sphere(500, rng)).float()
+        found = geometry.normals(query, points)
+        assert found.shape == (500, 3)
+        assert found.dtype == query.dtype
+        torch.testing.assert_close(found.norm(dim=1), torch.ones(500), atol=1e-5, rtol=0)
+        cosine = (found * query).sum(dim=1).abs()
+        assert cosine.min() > 0.98
+        assert cosine.mean() > 0.998
+
+    def test_are_the_direction_of_least_spread_of_the_neighbours(self, rng: np.random.Generator) -> None:
+        points = rng.normal(size=(80, 3))
+        found = geometry.normals(torch.from_numpy(points), torch.from_numpy(points), neighbors=9).numpy()
+        _, near = cKDTree(points).query(points, k=9)
+        for row, index in zip(found, near, strict=True):
+            around = points[index] - points[index].mean(axis=0)
+            assert abs(row @ np.linalg.svd(around)[2][-1]) == pytest.approx(1.0, abs=1e-6)
+
+    def test_fewer_points_than_neighbours_are_all_used(self) -> None:
+        corner = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
+        torch.testing.assert_close(geometry.normals(corner, corner)[:, 2].abs(), torch.ones(4))
+
+    def test_more_queries_than_one_block_holds(self, rng: np.random.Generator) -> None:
+        flat = torch.from_numpy(rng.random((50, 3)) * [1, 1, 0]).float()
+        query = flat[torch.arange(70_000) % 50]
+        torch.testing.assert_close(geometry.normals(query, flat)[:, 2].abs(), torch.ones(70_000))
+
+
+class TestWallThickness:
+    @staticmethod
+    def measure(points: NDArray[np.float64], normals: NDArray[np.float64] | None = None) -> float:
+        cloud = torch.from_numpy(points).float()
+        directions = geometry.normals(cloud, cloud) if normals is None else torch.from_numpy(normals).float()
+        return geometry.wall_thickness(cloud, directions)
+
+    @pytest.mark.parametrize("thickness", [0.15, 0.3])
+    def test_of_a_plate(self, rng: np.random.Generator, thickness: float) -> None:
+        assert self.measure(plate(4000, thickness, rng)) == pytest.approx(thickness, rel=0.05)
+
+    def test_of_a_spherical_shell(self, rng: np.random.Generator) -> None:
+        points = np.concatenate([sphere(1500, rng, 1.0), sphere(1000, rng, 0.8)])[rng.permutation(2500)]
+        assert self.measure(points) == pytest.approx(0.2, rel=0.1)
+
+    def test_of_a_box_is_its_thinnest_side(self, rng: np.random.Generator) -> None:
+        size = np.array([1.0, 0.8, 0.3])
+        points, normals = [], []
+        for axis, share in enumerate((600, 750, 2000)):
+            face = rng.random((share, 3)) * size
+            face[:, axis] = size[axis] * rng.integers(0, 2, share)
+            points.append(face)
+            normals.append(np.tile(np.eye(3)[axis], (share, 1)))
+        order = rng.permutation(3350)
+        measured = self.measure(np.concatenate(points)[order], np.concatenate(normals)[order])
+        assert measured == pytest.approx(0.3, rel=0.05)
+
+    def test_one_side_alone_has_no_wall(self, rng: np.random.Generator) -> None:
+        points = rng.random((1500, 3)) * [1, 1, 0]
+        extent = points.max(axis=0) - points.min(axis=0)
+        assert self.measure(points) == pytest.approx(np.linalg.norm(extent), rel=1e-3)
+
+    def test_scales_with_the_unit(self, rng: np.random.Generator) -> None:
+        points = plate(3000, 0.2, rng)
+        assert self.measure(points * 10) == pytest.approx(10 * self.measure(points), rel=1e-3)
