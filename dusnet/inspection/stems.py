@@ -24,37 +24,35 @@ def result_stems(paths: Sequence[Path]) -> list[str]:
         >>> result_stems([Path("a/part.ply"), Path("b/part.ply"), Path("a/lid.ply")])
         ['a__part', 'b__part', 'lid']
     """
-    groups: dict[str, list[int]] = {}
-    for number, path in enumerate(paths):
-        groups.setdefault(path.stem.casefold(), []).append(number)
-    stems = [""] * len(paths)
-    for group in groups.values():
-        for number, name in zip(group, _told_apart([paths[number] for number in group]), strict=True):
-            stems[number] = name
-    taken: set[str] = set()
-    for number, name in enumerate(stems):
-        unique, copy = name, 1
+    files = [path.resolve().with_name(path.name) for path in paths]
+    groups: dict[str, list[Path]] = {}
+    for file in dict.fromkeys(files):
+        groups.setdefault(file.stem.casefold(), []).append(file)
+    names = {file: name for group in groups.values() for file, name in zip(group, _told_apart(group), strict=True)}
+    stems, taken = [], set[str]()
+    for file in files:
+        unique, copy = names[file], 1
         while unique.casefold() in taken:
             copy += 1
-            unique = f"{name}~{copy}"
+            unique = f"{names[file]}~{copy}"
         taken.add(unique.casefold())
-        stems[number] = unique
+        stems.append(unique)
     return stems
 
 
-def _told_apart(paths: list[Path]) -> list[str]:
-    if len(paths) == 1:
-        return [paths[0].stem]
-    with_suffix = [f"{path.stem}_{path.suffix.removeprefix('.')}" for path in paths]
-    if len({name.casefold() for name in with_suffix}) == len({path.resolve() for path in paths}):
+def _told_apart(files: list[Path]) -> list[str]:
+    """Names of different files that have the same stem."""
+    if len(files) == 1:
+        return [files[0].stem]
+    with_suffix = [f"{file.stem}_{file.suffix.removeprefix('.')}" for file in files]
+    if len({name.casefold() for name in with_suffix}) == len(files):
         return with_suffix
-    parents = [path.resolve().parent.parts[1:] for path in paths]
-    same_suffix = len({path.suffix.casefold() for path in paths}) == 1
-    ends = [path.stem for path in paths] if same_suffix else with_suffix
-    different = len({path.resolve() for path in paths})
+    same_suffix = len({file.suffix.casefold() for file in files}) == 1
+    ends = [file.stem for file in files] if same_suffix else with_suffix
+    folders = [file.parent.parts[1:] for file in files]
     names = ends
-    for depth in range(1, max(map(len, parents)) + 1):
-        names = ["__".join((*folder[-depth:], end)) for folder, end in zip(parents, ends, strict=True)]
-        if len({name.casefold() for name in names}) == different:
+    for depth in range(1, max(map(len, folders)) + 1):
+        names = ["__".join((*folder[-depth:], end)) for folder, end in zip(folders, ends, strict=True)]
+        if len({name.casefold() for name in names}) == len(files):
             break
     return names

@@ -95,14 +95,15 @@ class Limits:
 def scale_ratio(points: Points, scale: float) -> float:
     """Size of a scan divided by the size of the training scans.
 
-    The size of the scan is the distance from its median that 1 % of the points exceed, so that stray points do not
-    count. A scan in metres of a part that was trained in millimetres gives about 0.001.
+    The size of the scan is measured from the middle of its bounding box, up to the farthest 1 % of the points in every
+    direction, so that stray points do not count. A scan in metres of a part trained in millimetres gives about 0.001.
 
     Args:
         points: (N, 3) float64, the scan's unit.
         scale: bounding radius of the training scans, the model's unit.
     """
-    radius = np.linalg.norm(points - np.median(points, axis=0), axis=1)
+    center = np.quantile(points, (0.005, 0.995), axis=0).mean(axis=0)
+    radius = np.linalg.norm(points - center, axis=1)
     return float(np.quantile(radius, 0.99)) / scale
 
 

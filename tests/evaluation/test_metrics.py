@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import doctest
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -149,7 +150,7 @@ def brute_aupro(scores, labels, regions, limit):
     for threshold in sorted(set(np.concatenate(scores)), reverse=True):
         curve.append(((normal >= threshold).mean(), np.mean([(part >= threshold).mean() for part in parts])))
     area = 0.0
-    for (x0, y0), (x1, y1) in zip(curve, curve[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(curve):
         if x0 >= limit or x1 == x0:
             continue
         end = min(x1, limit)

@@ -121,7 +121,7 @@ def test_copies_of_one_place_do_not_cut_a_region_apart():
 
 def test_a_sparsely_scanned_side_holds_together_and_outliers_bridge_nothing():
     dense = plate(0.5, 80, 40)
-    sparse = plate(1.5, 12, 12) + (60, 0, 0)
+    sparse = plate(1.5, 12, 12) + np.array([60.0, 0.0, 0.0])
     stray = np.array([[20.0, 10.0, 40.0], [20.0, 10.0, 80.0]])
     points = np.concatenate([dense, sparse, stray])
     flagged = np.zeros(len(points), dtype=bool)

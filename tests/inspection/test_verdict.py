@@ -72,7 +72,9 @@ def test_too_few_points_by_number_and_by_share():
     assert decide(scored(), POINTS[:99], limits=Limits(minimum_points=10)).status is Status.OK
 
 
-@pytest.mark.parametrize(("factor", "doubted"), [(1.0, False), (0.4, False), (2.9, False), (0.3, True), (0.001, True), (25.4, True)])
+@pytest.mark.parametrize(
+    ("factor", "doubted"), [(1.0, False), (0.4, False), (2.9, False), (0.3, True), (0.001, True), (25.4, True)]
+)
 def test_a_scan_of_another_size_has_a_doubtful_unit(factor, doubted):
     verdict = decide(scored(), POINTS * 50 * factor + 1e4, expected=Expectations(scale=50.0))
     assert verdict.codes == (("unit_doubtful",) if doubted else ())

@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dusnet.cloud import PointCloud
+from dusnet.detectors.base import Scores
+from dusnet.errors import BadInput
+from dusnet.inspection.results import RECONSTRUCTION, SCORED, SUMMARY_FIELDS, file_sha256, write_result, write_summary
+from dusnet.inspection.stems import result_stems
+from dusnet.inspection.verdict import Reason, Status, Verdict
+from dusnet.io import read_cloud, write_cloud
+from dusnet.registration import Alignment
+from dusnet.visualization.color_maps import heat_colors
+
+
+def part(tmp_path: Path) -> PointCloud:
+    """A 30 x 20 mm plate far from the origin, read back from a file."""
+    x, y = np.meshgrid(np.arange(31.0), np.arange(21.0), indexing="ij")
+    points = np.stack([x.ravel(), y.ravel(), 0 * x.ravel()], axis=1) + np.array([1000.0, -500.0, 20.0])
+    path = tmp_path / "scans" / "part.ply"
+    write_cloud(path, PointCloud(points))
+    return read_cloud(path)
+
+
+def answer(cloud: PointCloud, **changes) -> Scores:
+    """A dent of 5 x 5 points around (1010, -490)."""
+    dent = (np.abs(cloud.points[:, :2] - (1010, -490)) <= 2).all(axis=1)
+    given = Scores(
+        np.where(dent, 3.0, 0.25).astype(np.float32),
+        3.0,
+        distances=np.where(dent, 0.75, 0.01).astype(np.float32),
+        reconstruction=cloud.points[::2] + 0.001,
+        threshold=1.5,
+        point_threshold=1.0,
+        is_anomalous=True,
+        alignment=Alignment(np.eye(4), 0.004, 0.98, "icp"),
+        timings={"align": 0.25, "score": 0.5},
+        warnings=("G was lowered.",),
+    )
+    return replace(given, **changes)
+
+
+def ply(path: Path):
+    """Header and vertices of a binary PLY, decoded here."""
+    data = path.read_bytes()
+    end = data.index(b"end_header\n") + len(b"end_header\n")
+    header = data[:end].decode().splitlines()
+    kinds = {"float": "<f4", "double": "<f8", "uchar": "u1", "int": "<i4"}
+    fields = [(words[2], kinds[words[1]]) for words in map(str.split, header) if words[0] == "property"]
+    return header, np.frombuffer(data[end:], dtype=fields)
+
+
+def test_the_scored_cloud_holds_the_input_in_order_with_scores_and_colours(tmp_path):
+    cloud = part(tmp_path)
+    scores = answer(cloud)
+    result = write_result(tmp_path / "out", cloud, scores, model_id="m", unit="mm")
+    assert result.scored_path == tmp_path / "out" / "part.scored.ply"
+    header, vertices = ply(result.scored_path)
+    assert header[:2] == ["ply", "format binary_little_endian 1.0"]
+    assert "property float anomaly_score" in header
+    np.testing.assert_allclose(np.stack([vertices[a] for a in "xyz"], axis=1), cloud.points, atol=1e-4)
+    np.testing.assert_array_equal(vertices["anomaly_score"], scores.point_scores)
+    np.testing.assert_array_equal(vertices["distance"], scores.distances)
+    colors = np.stack([vertices[name] for name in ("red", "green", "blue")], axis=1)
+    np.testing.assert_array_equal(colors, heat_colors(scores.point_scores, 0.0, 2.0))
+    assert len(np.unique(colors, axis=0)) == 2
+
+
+def test_the_record_is_complete_and_right(tmp_path):
+    cloud = replace(part(tmp_path), notes=("2 rows dropped.",))
+    when = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=2)))
+    result = write_result(
+        tmp_path / "out",
+        cloud,
+        answer(cloud),
+        model_id="plate.safetensors",
+        model_sha256="ab" * 32,
+        unit="mm",
+        training_residual=0.003,
+        warnings=("Late.",),
+        metadata={"station": 7, "where": Path("a/b"), "odd": np.float32("nan")},
+        timestamp=when,
+    )
+    record = json.loads(result.json_path.read_text())
+    assert record == result.record
+    assert record["schema_version"] == 1
+    assert (record["object_score"], record["threshold"], record["is_anomalous"]) == (3.0, 1.5, True)
+    assert record["verdict"]["status"] == "NG"
+    assert (record["unit"], record["points"], record["region_count"]) == ("mm", 651, 1)
+    (region,) = record["regions"]
+    np.testing.assert_allclose(region["center"], (1010, -490, 20), atol=1e-4)
+    np.testing.assert_allclose(region["size"], (4, 4, 0), atol=1e-3)
+    assert (region["point_count"], region["peak_score"], region["peak_displacement"]) == (25, 3.0, 0.75)
+    assert record["alignment"] == {
+        "method": "icp",
+        "residual": 0.004,
+        "training_residual": 0.003,
+        "fitness": 0.98,
+        "matrix": np.eye(4).tolist(),
+    }
+    assert record["model"] == {"id": "plate.safetensors", "sha256": "ab" * 32}
+    digest = hashlib.sha256((tmp_path / "scans/part.ply").read_bytes()).hexdigest()
+    assert record["scan"] == {"file": "part.ply", "sha256": digest}
+    assert record["files"] == {"scored": "part.scored.ply", "reconstruction": "part.reconstruction.ply"}
+    assert record["color_range"] == {"low": 0.0, "high": 2.0, "source": "point_threshold"}
+    assert {"dusnet", "torch", "numpy", "python"} <= set(record["versions"])
+    assert record["timings"] == {"align": 0.25, "score": 0.5}
+    assert record["warnings"] == ["2 rows dropped.", "G was lowered.", "Late."]
+    assert record["timestamp"] == "2026-03-04T05:06:07+02:00"
+    assert record["metadata"] == {"station": 7, "where": "a/b", "odd": None}
+    assert record["distances"]["max"] == 0.75
+    assert record["point_scores"]["median"] == 0.25
+
+
+def test_the_time_of_now_has_a_zone(tmp_path):
+    cloud = part(tmp_path)
+    stamp = write_result(tmp_path, cloud, answer(cloud), model_id="m").record["timestamp"]
+    assert datetime.fromisoformat(stamp).tzinfo is not None
+    with pytest.raises(ValueError, match="time zone"):
+        write_result(tmp_path, cloud, answer(cloud), model_id="m", timestamp=datetime(2026, 1, 1))
+
+
+def test_the_reconstruction_comes_and_goes_with_the_scores(tmp_path):
+    cloud = part(tmp_path)
+    scores = answer(cloud)
+    result = write_result(tmp_path, cloud, scores, model_id="m")
+    again = read_cloud(result.reconstruction_path)
+    np.testing.assert_allclose(again.points, scores.reconstruction, atol=1e-3)
+    without = write_result(tmp_path, cloud, answer(cloud, reconstruction=None), model_id="m")
+    assert without.reconstruction_path is None
+    assert without.record["files"]["reconstruction"] is None
+    assert not (tmp_path / f"part{RECONSTRUCTION}").exists(), "a file of the earlier result must not lie about this one"
+
+
+def test_an_uncalibrated_detector_gets_a_result_too(tmp_path):
+    cloud = part(tmp_path)
+    bare = answer(cloud, threshold=None, point_threshold=None, is_anomalous=None, alignment=None, distances=None)
+    record = write_result(tmp_path, cloud, bare, model_id="m").record
+    assert record["verdict"]["status"] == "RECHECK"
+    assert record["is_anomalous"] is None
+    assert record["alignment"] is None
+    assert record["unit"] is None
+    assert record["regions"] == []
+    assert "no threshold for points" in record["warnings"][-1]
+    assert record["color_range"] == {"low": 0.25, "high": 3.0, "source": "scan"}
+
+
+def test_scores_that_are_no_numbers_become_null_not_broken_json(tmp_path):
+    cloud = part(tmp_path)
+    values = np.full(len(cloud), 0.5, np.float32)
+    values[3] = np.nan
+    broken = answer(cloud, point_scores=values, object_score=float("nan"))
+    result = write_result(tmp_path, cloud, broken, model_id="m", color_range=(0, 1))
+    record = json.loads(result.json_path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+    assert record["object_score"] is None
+    assert record["verdict"]["reasons"][0]["code"] == "score_not_finite"
+    assert record["color_range"]["source"] == "given"
+
+
+def test_an_anomaly_of_specks_only_says_so(tmp_path):
+    cloud = part(tmp_path)
+    values = np.full(len(cloud), 0.5, np.float32)
+    values[[5, 300]] = 9.0
+    record = write_result(tmp_path, cloud, answer(cloud, point_scores=values), model_id="m").record
+    assert record["regions"] == []
+    assert "at least 5 points" in record["warnings"][-1]
+
+
+def test_a_cloud_from_memory_needs_a_name(tmp_path):
+    cloud = PointCloud(part(tmp_path).points)
+    with pytest.raises(ValueError, match="stem"):
+        write_result(tmp_path, cloud, answer(cloud), model_id="m")
+    result = write_result(tmp_path, cloud, answer(cloud), model_id="m", stem="belt 7.a")
+    assert result.scored_path.name == f"belt 7.a{SCORED}"
+    assert result.record["scan"] == {"file": None, "sha256": None}
+    with pytest.raises(ValueError, match="650"):
+        write_result(tmp_path, cloud, answer(cloud, point_scores=np.zeros(650, np.float32)), model_id="m", stem="x")
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_without_leftovers(tmp_path):
+    cloud = part(tmp_path)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BadInput, match="file"):
+        write_result(tmp_path / "file", cloud, answer(cloud), model_id="m")
+    (tmp_path / "out" / "part.json").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"part\.json"):
+        write_result(tmp_path / "out", cloud, answer(cloud), model_id="m")
+    assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
+    with pytest.raises(BadInput, match="nothing here"):
+        file_sha256(tmp_path / "nothing here")
+
+
+def test_the_summary_has_one_line_per_scan(tmp_path):
+    cloud = part(tmp_path)
+    bad = write_result(tmp_path, cloud, answer(cloud), model_id="m, n", unit="mm", stem="bad")
+    fine = answer(cloud, point_scores=np.zeros(len(cloud), np.float32), object_score=0.5, is_anomalous=False)
+    good = write_result(tmp_path, cloud, replace(fine, alignment=None, timings={}), model_id="m", stem="good")
+    doubt = Verdict(Status.RECHECK, (Reason("too_few_points", "Few."), Reason("unit_doubtful", "Odd.")))
+    odd = write_result(tmp_path, cloud, fine, model_id="m", stem="odd", verdict=doubt)
+    target = write_summary(tmp_path, [bad, good, odd])
+    assert target == tmp_path / "summary.csv"
+    with target.open(newline="") as file:
+        lines = list(csv.DictReader(file))
+    assert tuple(lines[0]) == SUMMARY_FIELDS
+    assert [line["verdict"] for line in lines] == ["NG", "OK", "RECHECK"]
+    assert lines[0]["model"] == "m, n"
+    assert [float(lines[0][key]) for key in ("worst_x", "worst_y", "worst_z")] == pytest.approx((1010, -490, 20))
+    assert float(lines[0]["worst_length"]) == pytest.approx(4, abs=1e-3)
+    assert (lines[0]["regions"], lines[0]["is_anomalous"], lines[0]["seconds"]) == ("1", "true", "0.75")
+    assert (lines[1]["worst_x"], lines[1]["alignment_residual"], lines[1]["seconds"]) == ("", "", "")
+    assert lines[2]["reasons"] == "too_few_points unit_doubtful"
+    write_summary(tmp_path, [])
+    assert (tmp_path / "summary.csv").read_text().strip() == ",".join(SUMMARY_FIELDS)
+
+
+@pytest.mark.parametrize(
+    ("paths", "stems"),
+    [
+        (["/a/x.ply", "/a/y.ply"], ["x", "y"]),
+        (["/a/x.ply", "/a/x.pcd"], ["x_ply", "x_pcd"]),
+        (["/a/x.ply", "/b/x.ply"], ["a__x", "b__x"]),
+        (["/l1/a/x.ply", "/l2/a/x.ply", "/l2/b/x.ply", "/l2/y.ply"], ["l1__a__x", "l2__a__x", "l2__b__x", "y"]),
+        (["/a/x.ply", "/b/x.ply", "/b/x.pcd"], ["a__x_ply", "b__x_ply", "b__x_pcd"]),
+        (["/a/x.ply", "/a/x.ply"], ["x", "x~2"]),
+        (["/a/Part.ply", "/b/part.ply"], ["a__Part", "b__part"]),
+        (["/a/x.ply", "/b/x.ply", "/c/a__x.ply"], ["a__x", "b__x", "a__x~2"]),
+        (["/x.ply", "/a/x.ply"], ["x", "a__x"]),
+        ([], []),
+    ],
+)
+def test_stems_tell_scans_apart(paths, stems):
+    assert result_stems([Path(path) for path in paths]) == stems
+
+
+def test_stems_of_a_large_random_batch_are_unique_and_stable(rng):
+    paths = [
+        Path("/", *rng.choice(["a", "b", "A"], rng.integers(1, 4)), f"{rng.choice(['x', 'X', 'y'])}.{end}")
+        for end in ("ply", "pcd")
+        for _ in range(20)
+    ]
+    paths = list(dict.fromkeys(paths))
+    stems = result_stems(paths)
+    assert len({stem.casefold() for stem in stems}) == len(paths)
+    assert result_stems(paths) == stems
