@@ -204,7 +204,8 @@ def test_the_summary_has_one_line_per_scan(tmp_path):
     fine = answer(cloud, point_scores=np.zeros(len(cloud), np.float32), object_score=0.5, is_anomalous=False)
     good = write_result(tmp_path, cloud, replace(fine, alignment=None, timings={}), model_id="m", stem="good")
     doubt = Verdict(Status.RECHECK, (Reason("too_few_points", "Few."), Reason("unit_doubtful", "Odd.")))
-    odd = write_result(tmp_path, cloud, fine, model_id="m", stem="odd", verdict=doubt)
+    timed = replace(fine, timings={"align": 1.0, "total": 1.5})
+    odd = write_result(tmp_path, cloud, timed, model_id="m", stem="odd", verdict=doubt)
     target = write_summary(tmp_path, [bad, good, odd])
     assert target == tmp_path / "summary.csv"
     with target.open(newline="") as file:
@@ -216,6 +217,7 @@ def test_the_summary_has_one_line_per_scan(tmp_path):
     assert float(lines[0]["worst_length"]) == pytest.approx(4, abs=1e-3)
     assert (lines[0]["regions"], lines[0]["is_anomalous"], lines[0]["seconds"]) == ("1", "true", "0.75")
     assert (lines[1]["worst_x"], lines[1]["alignment_residual"], lines[1]["seconds"]) == ("", "", "")
+    assert lines[2]["seconds"] == "1.5", "the total already holds its parts"
     assert lines[2]["reasons"] == "too_few_points unit_doubtful"
     write_summary(tmp_path, [])
     assert (tmp_path / "summary.csv").read_text().strip() == ",".join(SUMMARY_FIELDS)
