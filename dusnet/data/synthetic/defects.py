@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.data.synthetic.surface import Floats, Indices, Surface, geodesic_distances, smooth_normals
+from dusnet.data.synthetic.surface import Floats, Indices, Surface, geodesic_distances, refit_normals, smooth_normals
 
 Amplitude = tuple[float, float]
 THIN_WALL = 0.1
@@ -125,7 +125,7 @@ def _displace(
         far, row = _far_side(surface, region, 1.3 * abs(lift))
         move[far] = move[region[row]]
         labels[far[weight[row] > 0.1]] = True
-    return surface.moved(move).marked(labels)
+    return refit_normals(surface.moved(move).marked(labels), region)
 
 
 def _bulge(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
@@ -133,11 +133,11 @@ def _bulge(surface: Surface, generator: np.random.Generator, radius: float, heig
 
 
 def _sink(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
-    return _displace(surface, generator, radius, -height, seed, flat=2.0, share=(0.008, 0.04))
+    return _displace(surface, generator, radius, -height, seed, flat=2.0, share=(0.008, 0.03))
 
 
 def _concavity(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
-    return _displace(surface, generator, radius, -height, seed, flat=4.0, share=(0.012, 0.05))
+    return _displace(surface, generator, radius, -height, seed, flat=4.0, share=(0.012, 0.035))
 
 
 def _polar(surface: Surface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
@@ -225,11 +225,11 @@ def _scratch(surface: Surface, generator: np.random.Generator, radius: float, he
     far, row = _far_side(surface, region, 1.3 * depth)
     move[far] = move[region[row]]
     labels[far[weight[row] > 0.1]] = True
-    return surface.moved(move).marked(labels)
+    return refit_normals(surface.moved(move).marked(labels), region)
 
 
 def _bending(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
-    del seed
+    del seed, radius
     center = surface.points.mean(axis=0)
     _, spread, axes = np.linalg.svd(surface.points - center, full_matrices=False)
     chosen = int(generator.choice(3, p=spread / spread.sum()))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 from manifold3d import Manifold
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet.data.synthetic.scanner import Reach
 from dusnet.data.synthetic.surface import Floats, Surface
 from dusnet.io import Mesh, sample_mesh
 
@@ -14,7 +16,15 @@ _RIM = 0.02
 
 
 def damage_solid(
-    kind: str, solid: Manifold, clean: Surface, generator: np.random.Generator, *, radius: float, depth: float
+    kind: str,
+    solid: Manifold,
+    clean: Surface,
+    generator: np.random.Generator,
+    *,
+    radius: float,
+    depth: float,
+    density: float,
+    reach: Reach | None = None,
 ) -> Surface:
     """Break a piece off a solid, or saw a slot into it, and sample what is left.
 
@@ -23,10 +33,12 @@ def damage_solid(
     Args:
         kind: one of `SOLID_KINDS`.
         solid: the undamaged part.
-        clean: points of its surface; the damaged one is sampled with the same density.
+        clean: points of its visible surface; damage is placed among them.
         generator: source of randomness.
         radius: bounding radius, mm.
         depth: of a slot below the surface, mm; it is 3 % of the radius deeper.
+        density: points per mm2 of the damaged surface.
+        reach: what a scanner sees of the undamaged part; None is everything.
 
     Returns:
         The best of eight draws: the first whose ground truth is 0.8 to 7 % of the points, else the nearest to it.
@@ -35,7 +47,7 @@ def damage_solid(
     best_excess = np.inf
     for _ in range(8):
         tool = _piece(clean, generator, radius) if kind == "broken" else _slot(clean, generator, radius, depth)
-        damaged = _subtract(solid, tool, len(clean), generator, _RIM * radius)
+        damaged = _subtract(solid, tool, density, generator, _RIM * radius, reach)
         share = float(damaged.labels.mean()) if len(damaged) > 0.6 * len(clean) else 0.0
         excess = max(0.008 / max(share, 1e-6), share / 0.07)
         if excess < best_excess:
@@ -46,19 +58,21 @@ def damage_solid(
     return best
 
 
-def _subtract(solid: Manifold, tool: Manifold, count: int, generator: np.random.Generator, rim: float) -> Surface:
+def _subtract(
+    solid: Manifold, tool: Manifold, density: float, generator: np.random.Generator, rim: float, reach: Reach | None
+) -> Surface:
     """Sample `solid - tool`; faces that come from the tool, and the surface around them, are marked."""
     tool = tool.as_original()
     raw = (solid - tool).to_mesh64()
     vertices = np.asarray(raw.vert_properties[:, :3], dtype=np.float64)
     faces = np.asarray(raw.tri_verts, dtype=np.int64)
-    runs = np.diff(np.asarray(raw.run_index, dtype=np.int64)) // 3
+    starts = np.asarray(raw.run_index, dtype=np.int64)
+    runs: NDArray[np.int64] = (starts[1:] - starts[:-1]) // 3
     fresh = np.repeat(np.asarray(raw.run_original_id) == tool.original_id(), runs)
-    density = count / solid.surface_area()
     parts = []
-    for mask in (~fresh, fresh):
-        chosen = Mesh(vertices, faces[mask])
-        wanted = round(density * _area(chosen))
+    old_faces = Mesh(vertices, faces[~fresh])
+    for chosen in (old_faces if reach is None else reach.visible_faces(old_faces), Mesh(vertices, faces[fresh])):
+        wanted = round(density * surface_area(chosen))
         points, normals = sample_mesh(chosen, wanted, generator) if wanted else (np.zeros((0, 3)), np.zeros((0, 3)))
         parts.append(Surface.clean(points, normals))
     old, new = parts
@@ -68,7 +82,8 @@ def _subtract(solid: Manifold, tool: Manifold, count: int, generator: np.random.
     return Surface(np.vstack([old.points, new.points]), np.vstack([old.normals, new.normals]), labels)
 
 
-def _area(mesh: Mesh) -> float:
+def surface_area(mesh: Mesh) -> float:
+    """Area of all faces, mm2."""
     a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
     return float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2.0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from dusnet.cloud import PointCloud
 from dusnet.data.synthetic.surface import Floats, Surface
+from dusnet.io import Mesh
 
 Pose = Literal["fixed", "near", "any"]
 
@@ -42,21 +44,76 @@ def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) 
     return seen[:-1]
 
 
-def view(surface: Surface, direction: Floats, *, distance: float = 5.0) -> Surface:
+def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> Surface:
     """What a scanner sees of the surface from one side.
 
     Args:
         surface: dense surface.
         direction: from the part to the scanner, (3,).
         distance: of the scanner from the middle of the part, in bounding radii.
+        closed: the surface bounds a solid and its normals point outwards, so that what faces away is hidden; an open
+            sheet is seen from both sides.
     """
     center, radius = bounding_sphere(surface.points)
     toward = direction / np.linalg.norm(direction)
-    viewpoint = center + distance * radius * toward
-    ray = viewpoint - surface.points
-    facing = np.flatnonzero(np.einsum("ij,ij->i", ray, surface.normals) > 0.0)
-    seen = visible_points(surface.points, viewpoint)
-    return surface.select(facing[seen[facing]])
+    return surface.select(_seen_from(surface, center + distance * radius * toward, closed))
+
+
+def _seen_from(surface: Surface, viewpoint: Floats, closed: bool) -> NDArray[np.bool_]:
+    if not closed:
+        return visible_points(surface.points, viewpoint)
+    # In front of everything that a closed surface hides there is another part of it that faces the viewer.
+    facing = np.einsum("ij,ij->i", viewpoint - surface.points, surface.normals) > 0.0
+    facing[facing] = visible_points(surface.points[facing], viewpoint)
+    return facing
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Which places of a part a scanner that goes all around it can see; the inside of a narrow bottle is none.
+
+    Attributes:
+        points: samples of the nominal surface, (N, 3) float64, mm.
+        normals: (N, 3) float64.
+        seen: (N,) bool.
+    """
+
+    points: Floats
+    normals: Floats
+    seen: NDArray[np.bool_]
+
+    @classmethod
+    def of(cls, surface: Surface, *, views: int = 26, closed: bool = True) -> Reach:
+        """Look at a surface of a few thousand points from `views` evenly spread sides."""
+        center, radius = bounding_sphere(surface.points)
+        index = np.arange(views) + 0.5
+        polar, turn = np.arccos(1.0 - 2.0 * index / views), np.pi * (1.0 + np.sqrt(5.0)) * index
+        seen = np.zeros(len(surface), dtype=bool)
+        for direction in np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1):
+            seen |= _seen_from(surface, center + 5.0 * radius * direction, closed)
+        return cls(surface.points, surface.normals, seen)
+
+    def visible_faces(self, mesh: Mesh) -> Mesh:
+        """The faces of a specimen that can be seen: those where the nearest sample that faces the same way is.
+
+        A large face stays where its middle or any of its corners can be seen.
+        """
+        radius = bounding_sphere(self.points)[1]
+        corners = mesh.vertices[mesh.faces]
+        cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
+        middle = corners.mean(axis=1)
+        tree = cKDTree(np.hstack([self.points, 0.1 * radius * self.normals]))
+
+        def seen(points: Floats, faces: NDArray[np.intp]) -> NDArray[np.bool_]:
+            return np.asarray(self.seen[tree.query(np.hstack([points, 0.1 * radius * normals[faces]]))[1]])
+
+        keep = seen(middle, np.arange(len(middle)))
+        size = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)
+        large = np.flatnonzero(~keep & (size > 0.1 * radius))
+        for corner in range(3) if len(large) else ():
+            keep[large] |= seen(0.1 * middle[large] + 0.9 * corners[large, corner], large)
+        return replace(mesh, faces=mesh.faces[keep])
 
 
 def bounding_sphere(points: Floats) -> tuple[Floats, float]:
@@ -151,6 +208,7 @@ def scan(
     pose: Pose = "near",
     even: bool = False,
     radius: float | None = None,
+    closed: bool = True,
 ) -> PointCloud:
     """Scan a surface; ground truth follows the points through everything.
 
@@ -167,13 +225,14 @@ def scan(
         pose: see `random_pose`.
         even: even point distances (structured light) instead of independent random points.
         radius: bounding radius that fractions refer to, mm; measured on `surface` where None.
+        closed: see `view`.
 
     Returns:
         The scan with its labels, points in random order.
     """
     center, measured = bounding_sphere(surface.points)
     radius = measured if radius is None else radius
-    seen = surface if direction is None else view(surface, direction)
+    seen = surface if direction is None else view(surface, direction, closed=closed)
     count = round(points * generator.uniform(1.0 - spread, 1.0 + spread))
     if missing > 0.0:
         seen = seen.select(_without_patches(seen.points, missing, generator))

@@ -13,8 +13,8 @@ from manifold3d import Manifold
 from dusnet.cloud import Frame, PointCloud
 from dusnet.data.synthetic._solids import as_solid
 from dusnet.data.synthetic.defects import KINDS, apply_defect
-from dusnet.data.synthetic.fractures import SOLID_KINDS, damage_solid
-from dusnet.data.synthetic.scanner import scan
+from dusnet.data.synthetic.fractures import SOLID_KINDS, damage_solid, surface_area
+from dusnet.data.synthetic.scanner import Reach, scan
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.shapes import PARTS, make_part
 from dusnet.data.synthetic.surface import Floats, Surface
@@ -23,8 +23,9 @@ from dusnet.errors import BadInput
 from dusnet.io import Mesh, read_mesh, sample_mesh
 
 GOOD = "good"
-_DENSITY = 4
-"""Points of the dense surface per point of a scan; twice as many where a scan sees one side only."""
+_DENSITY = 5
+"""Points of the dense surface per point of a scan."""
+_REACH_POINTS = 5000
 _ATTEMPTS = 10
 _LEAST_SHARE = 0.005
 """A defect of which a scan shows less is put elsewhere; after the last attempt the most visible one stays."""
@@ -37,14 +38,20 @@ class Part:
     Attributes:
         name: of the class.
         mesh: its nominal surface, mm.
+        visible: the faces of it that a scanner can see from somewhere.
         radius: bounding radius of the nominal surface, mm.
         procedural: whether the part can be made with other dimensions.
+        reach: what a scanner can see of it, or None where that is (nearly) everything.
+        closed: whether the surface bounds a solid.
     """
 
     name: str
     mesh: Mesh
+    visible: Mesh
     radius: float
     procedural: bool
+    reach: Reach | None
+    closed: bool
 
 
 def load_parts(settings: BenchmarkSettings) -> list[Part]:
@@ -71,7 +78,16 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
 
 
 def _part(name: str, mesh: Mesh, *, procedural: bool) -> Part:
-    return Part(name, mesh, Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale, procedural)
+    radius = Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale
+    closed = as_solid(mesh) is not None
+    samples = Surface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
+    found = Reach.of(samples, closed=closed)
+    reach = found if float(found.seen.mean()) < 0.98 else None
+    return Part(name, mesh, _visible(reach, mesh), radius, procedural, reach, closed)
+
+
+def _visible(reach: Reach | None, mesh: Mesh) -> Mesh:
+    return mesh if reach is None else reach.visible_faces(mesh)
 
 
 def _own_mesh(path: Path) -> Mesh:
@@ -117,14 +133,17 @@ def make_scan(
         The scan with its labels.
     """
     single = settings.test_view == "single" and not train
-    mesh = make_part(part.name, generator, settings.jitter) if part.procedural and settings.jitter else part.mesh
-    count = settings.points * _DENSITY * (2 if single else 1)
-    clean = Surface.clean(*sample_mesh(mesh, count, generator))
+    mesh, visible = part.mesh, part.visible
+    if part.procedural and settings.jitter:
+        mesh = make_part(part.name, generator, settings.jitter)
+        visible = _visible(part.reach, mesh)
+    count = settings.points * _DENSITY
+    clean = Surface.clean(*sample_mesh(visible, count, generator))
     field = smooth_field(generator, clean.points, settings.variation * part.radius)
     solid = as_solid(mesh) if kind in SOLID_KINDS else None
     best, most = None, -1
     for _ in range(_ATTEMPTS):
-        surface = _specimen(clean, field, solid, kind, generator, part.radius, settings)
+        surface = _specimen(part, clean, field, solid, kind, generator, settings, len(clean) / surface_area(visible))
         cloud = scan(
             surface,
             generator,
@@ -136,6 +155,7 @@ def make_scan(
             pose=settings.pose,
             even=settings.even,
             radius=part.radius,
+            closed=part.closed,
         )
         marked = int(cloud.labels.sum()) if cloud.labels is not None else 0
         if marked > most:
@@ -147,21 +167,25 @@ def make_scan(
 
 
 def _specimen(
+    part: Part,
     clean: Surface,
     field: SmoothField,
     solid: Manifold | None,
     kind: str,
     generator: np.random.Generator,
-    radius: float,
     settings: BenchmarkSettings,
+    density: float,
 ) -> Surface:
     """The surface of one specimen: its variation and, unless it is good, one defect."""
     if kind == GOOD:
         return field.apply(clean)
     if solid is not None:
-        depth = generator.uniform(*settings.amplitude) * radius
-        return field.apply(damage_solid(kind, solid, clean, generator, radius=radius, depth=depth))
-    return apply_defect(kind, field.apply(clean), generator, radius=radius, amplitude=settings.amplitude)
+        depth = generator.uniform(*settings.amplitude) * part.radius
+        damaged = damage_solid(
+            kind, solid, clean, generator, radius=part.radius, depth=depth, density=density, reach=part.reach
+        )
+        return field.apply(damaged)
+    return apply_defect(kind, field.apply(clean), generator, radius=part.radius, amplitude=settings.amplitude)
 
 
 def _direction(surface: Surface, generator: np.random.Generator) -> Floats:

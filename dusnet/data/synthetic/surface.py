@@ -97,3 +97,24 @@ def smooth_normals(surface: Surface, region: Indices, radius: float) -> Floats:
     weights = np.exp(-squared / (2.0 * radius**2)) * (normals @ normals[picked].T > -0.2)
     mean = weights @ normals[picked] + 1e-9 * normals
     return mean / np.linalg.norm(mean, axis=1, keepdims=True)
+
+
+def refit_normals(surface: Surface, region: Indices, *, neighbors: int = 12) -> Surface:
+    """The surface with new normals in `region`, fitted to where its points are now.
+
+    Args:
+        surface: N points, moved; their normals are those from before.
+        region: indices of points on one side of a wall, (M,) int64.
+        neighbors: points per fitted plane, all of them in the region.
+    """
+    if len(region) <= neighbors:
+        return surface
+    points = surface.points[region]
+    near = points[cKDTree(points).query(points, k=neighbors)[1]]
+    near = near - near.mean(axis=1, keepdims=True)
+    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
+    fitted = axes[:, :, 0]
+    fitted = fitted * np.where(np.einsum("ij,ij->i", fitted, surface.normals[region]) < 0.0, -1.0, 1.0)[:, None]
+    normals = surface.normals.copy()
+    normals[region] = fitted
+    return replace(surface, normals=normals)

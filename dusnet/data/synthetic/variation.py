@@ -62,12 +62,12 @@ def smooth_field(
     vectors = directions * (2.0 * np.pi / wavelengths)[:, None]
     phases = generator.uniform(0.0, 2.0 * np.pi, size=waves)
     strengths = generator.normal(size=(waves, 3))
-    raw = SmoothField(vectors, phases, strengths, np.zeros((4, 3)))
     if amplitude == 0.0:
         return SmoothField(vectors, phases, np.zeros((waves, 3)), np.zeros((4, 3)))
-    rigid = _closest_rigid(points, raw.displacement(points), center)
-    field = SmoothField(vectors, phases, strengths, rigid)
-    factor = amplitude / float(np.linalg.norm(field.displacement(points), axis=1).max())
+    raw = SmoothField(vectors, phases, strengths, np.zeros((4, 3))).displacement(points)
+    rigid = _closest_rigid(points, raw, center)
+    left = raw - (points @ rigid[:3] + rigid[3])
+    factor = amplitude / float(np.sqrt((left**2).sum(axis=1).max()))
     return SmoothField(vectors, phases, strengths * factor, rigid * factor)
 
 
