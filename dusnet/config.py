@@ -25,10 +25,15 @@ class RegistrationSettings(Section):
     """How a scan is brought into the frame of its class. Lengths are fractions of the class's bounding radius."""
 
     method: Literal["auto", "none", "icp", "global"] = "auto"
-    points: int = Field(default=6000, ge=100, description="points that take part in the alignment")
-    hypotheses: int = Field(default=4, ge=1, description="RANSAC runs with different seeds, the best is kept")
+    points: int = Field(default=6000, ge=100, description="points of a scan that take part in the alignment")
+    hypotheses: int = Field(
+        default=8, ge=1, description="global: poses per family of starting poses that fine ICP follows, best is kept"
+    )
     accept_residual: float = Field(
-        default=0.03, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
+        default=0.01, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
+    )
+    accept_fitness: float = Field(
+        default=0.97, ge=0, le=1, description="auto: share of points near the reference below which the same happens"
     )
 
 

@@ -1,0 +1,84 @@
+"""Which points of a cloud can be seen from a direction (Katz et al. 2007, hidden point removal)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import ConvexHull, QhullError
+
+from dusnet.registration.surface import thin_to
+
+Array = NDArray[np.float64]
+
+_DISTANCE = 6.0  # of the eye, in bounding radii: nearly parallel rays, as in a scanner that sees the whole part
+_FLIP = 100.0  # radius of the flipping sphere in units of the eye's distance; larger lets more of a hollow be seen
+_EYES = 96
+_EYE_POINTS = 500
+_ONE_SIDED = 0.8
+
+
+@dataclass(frozen=True)
+class Eye:
+    """From where a cloud is seen best.
+
+    Attributes:
+        direction: (3,) float64 unit vector from the cloud to the eye.
+        share: share of the points that are visible from there; near 1 for a scan of one side, about half otherwise.
+    """
+
+    direction: Array
+    share: float
+
+    @property
+    def one_sided(self) -> bool:
+        """Whether the cloud may be a scan of one side, taken from here."""
+        return self.share >= _ONE_SIDED
+
+    @classmethod
+    def all_of(cls, points: Array) -> tuple[Eye, ...]:
+        """The eye of `points` (N, 3), and the opposite one when it sees as much (a shell can be seen from both sides).
+
+        Each is the middle of the directions on its side that see nearly as much as the best there.
+        """
+        points = points[thin_to(points, _EYE_POINTS)]
+        eyes = directions(_EYES)
+        seen = np.array([len(visible(points, eye)) for eye in eyes]) / len(points)
+        first = cls._middle(eyes, seen, eyes @ eyes[seen.argmax()] > 0.0)
+        second = cls._middle(eyes, seen, eyes @ first.direction < -0.5)
+        return (first, second) if second.share > first.share - 0.1 else (first,)
+
+    @classmethod
+    def _middle(cls, eyes: Array, seen: Array, side: NDArray[np.bool_]) -> Eye:
+        eyes, seen = eyes[side], seen[side]
+        mean = eyes[seen >= seen.max() - 0.01].mean(axis=0)
+        return cls(mean / np.linalg.norm(mean), float(seen.max()))
+
+
+def directions(count: int) -> Array:
+    """`count` unit vectors spread evenly over the sphere (Fibonacci lattice), (count, 3)."""
+    step = np.arange(count) + 0.5
+    height = 1.0 - 2.0 * step / count
+    azimuth = np.pi * (1.0 + 5.0**0.5) * step
+    ring = np.sqrt(1.0 - height**2)
+    return np.column_stack([ring * np.cos(azimuth), ring * np.sin(azimuth), height])
+
+
+def visible(points: Array, direction: Array) -> NDArray[np.intp]:
+    """Index of the points that an eye far away along `direction` can see, ascending.
+
+    Args:
+        points: (N, 3) float64.
+        direction: (3,) unit vector from the cloud to the eye.
+    """
+    center = points.mean(axis=0)
+    radius = float(np.linalg.norm(points - center, axis=1).max())
+    ray = points - (center + direction * _DISTANCE * radius)
+    length = np.linalg.norm(ray, axis=1)
+    flipped = ray * (2.0 * _FLIP * _DISTANCE * radius / length - 1.0)[:, None]
+    try:
+        hull = ConvexHull(np.vstack([flipped, np.zeros(3)]))
+    except QhullError:  # a flat cloud seen edge-on or with too few points: nothing hides anything
+        return np.arange(len(points))
+    return np.sort(hull.vertices[hull.vertices < len(points)])
