@@ -46,6 +46,7 @@ class _Plan:
     device: str
     progress: Progress
     resume: bool
+    calibrate: bool
     create: Create
 
 
@@ -60,6 +61,7 @@ def evaluate(
     device: str = "cpu",
     progress: Progress | None = None,
     resume: bool = True,
+    calibrate: bool = True,
     create: Create | None = None,
 ) -> list[Row]:
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
@@ -78,6 +80,8 @@ def evaluate(
         progress: where to report; None is silent.
         resume: take finished rows, and checkpoints of an unfinished one, from `out` when they were computed from the
             same settings, files and version; False computes everything again.
+        calibrate: give each detector its threshold from good scans, as training a model for use does, so that the rows
+            can say how many good scans it calls anomalous and how many anomalous ones it finds.
         create: makes a detector from `(name, settings, seed=, device=)`; None takes `dusnet.detectors.create`.
 
     Returns:
@@ -101,13 +105,14 @@ def evaluate(
             dataset.train(name)  # raises with the nearest known names
             raise BadInput(f"{dataset.root} has no class {name!r}; choose from {', '.join(dataset.classes)}.")
     plan = _Plan(
-        dataset,
-        _settings_of(names, settings),
-        out,
-        device,
-        progress if progress is not None else Silent(),
-        resume,
-        create,
+        dataset=dataset,
+        settings=_settings_of(names, settings),
+        out=out,
+        device=device,
+        progress=progress if progress is not None else Silent(),
+        resume=resume,
+        calibrate=calibrate,
+        create=create,
     )
     try:
         (out / "rows").mkdir(parents=True, exist_ok=True)
@@ -168,7 +173,9 @@ def _ordered(rows: Mapping[tuple[str, str, int], Row], classes: list[str], names
 def _row(plan: _Plan, name: str, class_name: str, seed: int) -> Row:
     """Take the row from disk, or compute and save it."""
     stem = row_name(name, class_name, seed)
-    mark = fingerprint(plan.dataset, class_name, name, plan.settings[name], seed=seed, device=plan.device)
+    mark = fingerprint(
+        plan.dataset, class_name, name, plan.settings[name], seed=seed, device=plan.device, calibrate=plan.calibrate
+    )
     target = plan.out / "rows" / f"{stem}.json"
     known = load_row(target, mark) if plan.resume else None
     if known is not None:
@@ -195,6 +202,7 @@ def _compute(plan: _Plan, name: str, class_name: str, seed: int, mark: str, work
     start = time.perf_counter()
     detector.fit(training, progress=plan.progress, workdir=workdir, resume=resumed)
     train_seconds = time.perf_counter() - start
+    calibrate_seconds = _calibrate(plan, detector, training, seed) if plan.calibrate else None
     count = len(training)
     del training
     scored = _score_all(plan, detector, class_name, tests)
@@ -212,6 +220,7 @@ def _compute(plan: _Plan, name: str, class_name: str, seed: int, mark: str, work
         test_points=sum(scan.points for scan in scored.scans),
         train_seconds=train_seconds,
         train_resumed=resumed,
+        calibrate_seconds=calibrate_seconds,
         score_seconds=median(seconds),
         scans_per_second=len(seconds) / max(sum(seconds), 1e-9),
         peak_memory_mib=memory.mib,
@@ -223,6 +232,17 @@ def _compute(plan: _Plan, name: str, class_name: str, seed: int, mark: str, work
         scans=tuple(scored.scans),
         fingerprint=mark,
     )
+
+
+def _calibrate(plan: _Plan, detector: Detector, training: Sequence[PointCloud], seed: int) -> float | None:
+    """Seconds that it took, None when the detector has a threshold from its training already."""
+    if detector.calibration is not None:
+        return None
+    from dusnet.inspection.calibration import calibrate
+
+    start = time.perf_counter()
+    detector.calibration = calibrate(detector, training, seed=seed, progress=plan.progress)
+    return time.perf_counter() - start
 
 
 @dataclass(frozen=True)
@@ -336,6 +356,7 @@ CSV_FIELDS: tuple[str, ...] = (
     "test_points",
     "train_seconds",
     "train_resumed",
+    "calibrate_seconds",
     "score_seconds",
     "scans_per_second",
     "peak_memory_mib",

@@ -59,6 +59,7 @@ class Row:
         test_points: points that were scored.
         train_seconds: time of `fit`; only of its last part when `train_resumed`.
         train_resumed: whether `fit` went on from checkpoints of an interrupted run.
+        calibrate_seconds: time of finding the threshold, None when none was looked for.
         score_seconds: median time of scoring one scan, without reading the file.
         scans_per_second: scans divided by the sum of their scoring times.
         peak_memory_mib: resident memory of the process at the worst moment of training and scoring.
@@ -81,6 +82,7 @@ class Row:
     test_points: int
     train_seconds: float
     train_resumed: bool
+    calibrate_seconds: float | None
     score_seconds: float
     scans_per_second: float
     peak_memory_mib: float
@@ -137,8 +139,17 @@ def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
     return listed
 
 
-def fingerprint(dataset: Dataset, class_name: str, detector: str, settings: Settings, *, seed: int, device: str) -> str:
-    """A hash of everything that a row depends on: detector, settings, seed, device, version, and the class's files.
+def fingerprint(
+    dataset: Dataset,
+    class_name: str,
+    detector: str,
+    settings: Settings,
+    *,
+    seed: int,
+    device: str,
+    calibrate: bool,
+) -> str:
+    """A hash of everything that a row depends on: detector, settings, seed, device, version, the class's files.
 
     Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
 
@@ -154,6 +165,7 @@ def fingerprint(dataset: Dataset, class_name: str, detector: str, settings: Sett
         "settings": settings.model_dump(mode="json"),
         "seed": seed,
         "device": device,
+        "calibrate": calibrate,
         "class": class_name,
         "train": _files(dataset.train(class_name), dataset.root),
         "test": _files(dataset.test(class_name), dataset.root),

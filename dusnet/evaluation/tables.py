@@ -43,6 +43,8 @@ COLUMNS: tuple[Column, ...] = (
     Column("p_auroc_clouds", "P-AUROC clouds", 3),
     Column("p_ap_clouds", "P-AP clouds", 3),
     Column("p_aupro", "AUPRO", 3),
+    Column("false_alarms", "false alarms", 2, higher_is_better=False),
+    Column("found", "found", 2),
     Column("train_seconds", "train s", 1, higher_is_better=False),
     Column("score_seconds", "s/scan", 3, higher_is_better=False),
     Column("scans_per_second", "scans/s", 2),
@@ -50,6 +52,8 @@ COLUMNS: tuple[Column, ...] = (
 )
 
 CONVENTIONS: dict[str, str] = {
+    "false_alarms": "share of the good test scans above the threshold that the detector learned from good scans",
+    "found": "share of the anomalous test scans above that threshold",
     "train_seconds": "time of training one class",
     "score_seconds": "median time of scoring one scan, without reading the file",
     "scans_per_second": "test scans divided by the sum of their scoring times",
@@ -94,7 +98,8 @@ class Summary:
 
 def value_of(row: Row, key: str) -> float:
     """The number that a row has in a column."""
-    return row.metrics[key] if key in row.metrics else float(getattr(row, key))
+    value = row.metrics[key] if key in row.metrics else getattr(row, key)
+    return math.nan if value is None else float(value)
 
 
 def _nan_mean(values: Sequence[float]) -> float:

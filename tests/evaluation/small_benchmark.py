@@ -47,6 +47,7 @@ class Nearest:
     def __init__(self, name: str, settings: Settings, seed: int, log: list[tuple[str, ...]]) -> None:
         self.name, self.settings, self.seed, self.log = name, settings, seed, log
         self.saw_labels = False
+        self.calibration = None
 
     def fit(self, clouds, *, progress=None, workdir=None, resume=False):
         assert progress is not None
@@ -61,7 +62,8 @@ class Nearest:
         distance = self.tree.query(cloud.points)[0].astype(np.float32)
         if self.name == "flat":
             distance[:] = 1.0
-        return Scores(distance, float(np.sort(distance)[-20:].mean()), threshold=0.9)
+        threshold = 0.9 if self.calibration is None else self.calibration.threshold(0.2)
+        return Scores(distance, float(np.sort(distance)[-20:].mean()), threshold=threshold)
 
 
 class Factory:

@@ -24,7 +24,7 @@ SETTINGS = Settings()
 
 
 def run(dataset, out, factory, detectors=("near",), **options):
-    options = {"settings": SETTINGS, "out": out, "create": factory, **options}
+    options = {"settings": SETTINGS, "out": out, "create": factory, "calibrate": False, **options}
     return evaluate(dataset, list(detectors), **options)
 
 
@@ -84,6 +84,21 @@ def test_files_say_the_same_as_the_rows(dataset, factory, tmp_path):
     for row in rows:
         assert load_row(out / "rows" / f"{row_name(row.detector, row.class_name, 0)}.json", row.fingerprint) == row
     assert not list((out / "work").iterdir()), "checkpoints of finished rows are of no use"
+
+
+def test_the_threshold_comes_from_good_scans_alone(dataset, factory, tmp_path):
+    (bare,) = run(dataset, tmp_path / "out", factory, classes=["lid"])
+    (row,) = run(dataset, tmp_path / "out", factory, classes=["lid"], calibrate=True)
+    assert len(factory.fits) == 2, "a row without a learned threshold is not one with it"
+    assert (bare.calibrate_seconds, {scan.threshold for scan in bare.scans}) == (None, {0.9})
+    assert row.calibrate_seconds > 0
+    calibration = factory.made[-1].calibration
+    assert len(calibration.object_scores) == 2 * SETTINGS.calibration.replicas
+    assert {scan.threshold for scan in row.scans} == {calibration.threshold(0.2)}
+    good = [scan.object_score > calibration.threshold(0.2) for scan in row.scans if not scan.anomalous]
+    bad = [scan.object_score > calibration.threshold(0.2) for scan in row.scans if scan.anomalous]
+    assert (row.false_alarms, row.found) == (np.mean(good), np.mean(bad))
+    assert row.metrics == bare.metrics
 
 
 def test_no_detector_sees_labels(dataset, factory, tmp_path):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -24,6 +25,7 @@ def row(detector="a", class_name="vase", seed=0, value=0.5, seconds=1.0, **metri
         test_points=30,
         train_seconds=seconds,
         train_resumed=False,
+        calibrate_seconds=None,
         score_seconds=seconds / 10,
         scans_per_second=10 / seconds,
         peak_memory_mib=100.0,
@@ -78,6 +80,13 @@ def test_a_seed_that_was_interrupted_is_left_out_of_the_mean_but_not_of_its_clas
     assert mean.values["o_ap"] == pytest.approx(0.5)
     assert math.isnan(mean.spreads["o_ap"])
     assert per_class(rows)[0].values["o_ap"] == pytest.approx(0.7)
+
+
+def test_a_detector_without_a_threshold_has_no_false_alarms_to_show():
+    bare, sure = row(), replace(row("b"), false_alarms=0.25, found=1.0)
+    found = table(markdown([bare, sure]))
+    assert (found["vase", "a"]["false alarms"], found["vase", "a"]["found"]) == ("–", "–")
+    assert (found["vase", "b"]["false alarms"], found["mean of 1", "b"]["found"]) == ("0.25", "1.00")
 
 
 def test_columns_are_always_the_same_and_in_order():
