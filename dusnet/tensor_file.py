@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from dusnet.errors import BadModel
@@ -18,8 +20,9 @@ def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
     from safetensors.torch import save_file
 
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    text = json.dumps(metadata)
     with atomic_path(path) as temporary:
-        save_file(contents, temporary, metadata={"dusnet": json.dumps(metadata)})
+        save_file(contents, temporary, metadata={"dusnet": text, "sha256": _checksum(contents, text)})
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -34,12 +37,29 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise BadModel(f"There is no model file {path}; give the file that `dusnet train --out` wrote.")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError, ValueError) as error:
-        raise BadModel(f"{path} is damaged or no model file; copy it again or train again.") from error
-    if "dusnet" not in metadata:
+        raise BadModel(_damaged(path)) from error
+    if "dusnet" not in header:
         raise BadModel(
             f"{path} is a safetensors file of another program; give the file that `dusnet train --out` wrote."
         )
-    return tensors, json.loads(metadata["dusnet"])
+    if header.get("sha256") != _checksum(tensors, header["dusnet"]):
+        raise BadModel(_damaged(path))
+    metadata: dict[str, Any] = json.loads(header["dusnet"])
+    return tensors, metadata
+
+
+def _damaged(path: Path) -> str:
+    return f"{path} is damaged or no model file; copy it again or train again."
+
+
+def _checksum(tensors: Mapping[str, Tensor], text: str) -> str:
+    """Hash of everything in the file: safetensors itself notices a wrong length but not a wrong byte."""
+    checksum = hashlib.sha256(text.encode())
+    for name in sorted(tensors):
+        value = tensors[name]
+        checksum.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        checksum.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return checksum.hexdigest()
