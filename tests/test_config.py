@@ -105,7 +105,7 @@ class TestOverrides:
 
     def test_a_value_has_no_keys_below_it(self, tmp_path: Path) -> None:
         path = write(tmp_path, "detector: nearest\n")
-        with pytest.raises(BadConfig, match="'detector' in 'detector.name=x' is a value") as error:
+        with pytest.raises(BadConfig, match=r"'detector' in 'detector\.name=x' is a value") as error:
             load_settings(path, ["detector.name=x"])
         one_sentence(error)
 
@@ -132,7 +132,7 @@ class TestMistakes:
         assert str(path) in message
 
     def test_a_key_like_no_other_gets_no_suggestion(self) -> None:
-        with pytest.raises(BadConfig, match="Unknown setting 'qqqq' in the defaults\\.$"):
+        with pytest.raises(BadConfig, match=r"Unknown setting 'qqqq' in the defaults\.$"):
             load_settings(None, ["qqqq=1"])
 
     @pytest.mark.parametrize(

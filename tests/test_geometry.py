@@ -61,7 +61,7 @@ class TestThin:
         """A quarter is exact at 5 million, so both clouds have the same grid."""
         points = np.round(rng.random((400, 3)) * 256) / 4
         near = geometry.thin(points, 7.0, np.random.default_rng(1))
-        far = geometry.thin(points + [500_000.0, 5_000_000.0, 100.0], 7.0, np.random.default_rng(1))
+        far = geometry.thin(points + np.array([500_000.0, 5_000_000.0, 100.0]), 7.0, np.random.default_rng(1))
         np.testing.assert_array_equal(near, far)
 
     def test_coinciding_points_become_one(self) -> None:
