@@ -1,0 +1,63 @@
+# Every path is relative, so that the folder may have any name, spaces included.
+#
+#   make demo     set up once, then train and score on the embedded benchmark
+#   make test     set up once, then every check: lint, format, types, tests
+#
+# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS.
+
+SHELL := /bin/bash
+PY := .venv/bin/python
+STAMP := .venv/.dusnet-ready
+NATIVE := $(shell find cuda_ops -type f 2>/dev/null)
+
+PYTHON ?= python3
+TORCH ?=
+DUSNET_BUILD ?= auto
+DEMO_OUT ?= demo
+DEMO_BUDGET ?= full
+PYTEST_ARGS ?=
+export PYTHON TORCH DUSNET_BUILD
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types unit format clean distclean
+
+help:
+	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
+	@echo "make test     lint, format check, types and tests"
+	@echo "make setup    only make the environment .venv"
+	@echo "make format   rewrite the sources in the project's format"
+	@echo "make clean    remove caches and build products; make distclean removes .venv and the demo too"
+
+setup: $(STAMP)
+
+# Also made anew when a C++ or CUDA source changes: the editable install compiles them.
+$(STAMP): pyproject.toml setup.py requirements/torch.txt tools/setup_environment.sh $(NATIVE)
+	@bash tools/setup_environment.sh
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	@$(PY) -m dusnet demo --out "$(DEMO_OUT)" --budget "$(DEMO_BUDGET)"
+
+test: lint types unit
+
+lint: $(STAMP)
+	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check .
+
+types: $(STAMP)
+	@$(PY) -m mypy
+
+unit: $(STAMP)
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+format: $(STAMP)
+	@$(PY) -m ruff check --fix .
+	@$(PY) -m ruff format .
+
+clean:
+	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@find dusnet tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+
+distclean: clean
+	@rm -rf .venv "$(DEMO_OUT)"
+	@find dusnet -name '_C*.so' -delete

@@ -1,0 +1,67 @@
+"""What `dusnet check` says about a scan, a folder of scans or a dataset."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dusnet.inspect_input import InputReport, inspect_scan, inspect_scans
+
+if TYPE_CHECKING:
+    from dusnet.progress import Progress
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found.
+
+    Attributes:
+        text: the page for people.
+        data: the same for programs.
+        problem: one sentence when something cannot be used, else None.
+    """
+
+    text: str
+    data: dict[str, Any]
+    problem: str | None
+
+
+def check_scan(path: Path) -> Findings:
+    """Look at one file."""
+    report = inspect_scan(path)
+    return Findings("" if report.error else "\n".join(report.lines()), report.as_dict(), report.error)
+
+
+def check_folder(path: Path, layout: str, progress: Progress) -> Findings:
+    """Read everything that a folder holds.
+
+    Scans of one's own are compared with each other as well; the public archives are known.
+
+    Raises:
+        BadInput: nothing there can be understood as a dataset or as scans.
+    """
+    from dusnet.data import folder
+    from dusnet.data.prepare import summary, verify
+
+    report = verify(path, layout, progress=progress)
+    text, data = summary(report).rstrip(), asdict(report)
+    problems = {problem.message for problem in report.problems if not problem.known}
+    if report.layout == folder.LAYOUT:
+        data["scans"] = {}
+        for entry in report.classes:
+            found = inspect_scans([Path(report.root) / file.file for file in entry.files], progress=progress)
+            data["scans"][entry.name] = found.as_dict()
+            text += "".join(f"\n{line}" for line in _remarkable(found))
+            problems |= {scan.error for scan in found.scans if scan.error is not None}
+    problem = f"{path} has {len(problems)} problems that keep files from being used; standard output lists them."
+    return Findings(text, data, problem if problems else None)
+
+
+def _remarkable(found: InputReport) -> list[str]:
+    """Only what needs attention: a page per scan would bury it."""
+    lines = []
+    for scan in found.scans:
+        if scan.error is not None or scan.warnings or scan.notes:
+            lines += scan.lines()
+    return [*lines, *(f"warning: {warning}" for warning in found.warnings)]

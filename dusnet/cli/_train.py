@@ -1,0 +1,149 @@
+"""What `dusnet train` does: which scans belong to which model, and one training per class."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dusnet.cli._common import comma_list, scans_in, seconds
+from dusnet.data import open_dataset
+from dusnet.detectors import create
+from dusnet.errors import BadConfig, BadInput
+from dusnet.io import read_cloud
+from dusnet.workflow import require_unit, train_model, training_folder
+
+if TYPE_CHECKING:
+    from dusnet.cloud import PointCloud
+    from dusnet.config import Settings
+    from dusnet.data import Sample
+    from dusnet.progress import Progress
+
+SUFFIX = ".safetensors"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One model to train.
+
+    Attributes:
+        name: class of parts.
+        scans: its defect-free scans, files or samples of a dataset.
+        model: the file to write.
+    """
+
+    name: str
+    scans: Sequence[Path | Sample]
+    model: Path
+
+
+def read_classes(sources: Sequence[Path], out: Path, layout: str, wanted: str | None) -> list[Work]:
+    """What to train from the arguments of `dusnet train`; looks at names only, reads no scan.
+
+    Args:
+        sources: scan files, or one folder.
+        out: a model file, or a folder for one model file per class.
+        layout: how a folder is laid out.
+        wanted: names of classes, comma-separated, or None for all.
+
+    Raises:
+        BadInput: a source cannot be used.
+        BadConfig: the arguments contradict each other, or `out` cannot be written.
+    """
+    single = out.suffix == SUFFIX
+    if len(sources) == 1 and sources[0].is_dir():
+        dataset = open_dataset(sources[0], layout)
+        names = comma_list(wanted) or list(dataset.classes)
+        if single and len(names) > 1:
+            shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
+            raise BadConfig(
+                f"{sources[0]} has {len(names)} classes ({shown}) but --out {out} is one model file; "
+                "choose one with --class or name a folder."
+            )
+        scans: list[tuple[str, Sequence[Path | Sample]]] = [(name, dataset.train(name)) for name in names]
+    else:
+        if wanted is not None:
+            raise BadConfig("--class belongs to a dataset; leave it out when the scans are named one by one.")
+        scans = [(out.stem, scans_in(sources))]
+    work = [Work(name, found, out if single else out / f"{name}{SUFFIX}") for name, found in scans]
+    for entry in work:
+        _require_place(entry.model)
+    return work
+
+
+def _require_place(target: Path) -> None:
+    """Refuse a target that could not be written, before hours of training and not after."""
+    if target.is_dir():
+        raise BadConfig(f"--out {target} is a folder; name a file in it or leave off {SUFFIX}.")
+    for parent in target.parents:
+        if parent.exists():
+            if not parent.is_dir():
+                raise BadConfig(f"--out {target} cannot be written because {parent} is a file; choose another place.")
+            return
+
+
+class Trainer:
+    """Trains the models of one command.
+
+    Raises:
+        BadConfig: the detector, the device or the unit does not exist, or the settings contradict each other.
+    """
+
+    def __init__(
+        self, settings: Settings, *, seed: int, device: str, unit: str, resume: bool, progress: Progress
+    ) -> None:
+        self._settings, self._seed, self._device = settings, seed, device
+        self._unit, self._resume, self._progress = require_unit(unit), resume, progress
+        # What cannot be made must not wait for the scans to be read.
+        create(settings.detector, settings, seed=seed, device=device)
+
+    def run(self, work: Work) -> None:
+        """Train one model and write it."""
+        interrupted = training_folder(work.model).exists()
+        if self._resume and work.model.exists() and not interrupted:
+            self._progress.log(f"{work.name}: {work.model} is already there and is kept.")
+            return
+        if self._resume and not interrupted:
+            self._progress.log(f"{work.name}: there is no interrupted training to resume; starting afresh.")
+        elif interrupted and not self._resume:
+            self._progress.log(f"{work.name}: starting afresh in place of an interrupted training.")
+        start = time.monotonic()
+        clouds = self._read(work)
+        train_model(
+            clouds,
+            self._settings,
+            work.model,
+            class_name=work.name,
+            unit=self._unit,
+            seed=self._seed,
+            device=self._device,
+            resume=self._resume,
+            progress=self._progress,
+        )
+        self._progress.log(
+            f"{work.name}: learned from {len(clouds)} scans with {self._settings.detector} "
+            f"in {seconds(time.monotonic() - start)}, wrote {work.model}."
+        )
+
+    def saved(self, work: Work) -> str:
+        """What an interruption of `work` leaves behind, and how to go on."""
+        folder = training_folder(work.model)
+        if any(not path.name.startswith(".") for path in folder.glob(f"*{SUFFIX}")):
+            return f"checkpoints of {work.name} are in {folder}; give the same command with --resume to continue."
+        return f"{work.name} had no checkpoint yet and {work.model} was not written; models finished before are kept."
+
+    def _read(self, work: Work) -> list[PointCloud]:
+        clouds = []
+        with self._progress.task(f"reading {work.name}", len(work.scans)) as task:
+            for scan in work.scans:
+                cloud = read_cloud(scan) if isinstance(scan, Path) else scan.load()
+                cloud.require_usable()
+                for note in cloud.notes:
+                    self._progress.log(f"{cloud.name}: {note}")
+                clouds.append(cloud)
+                task.advance()
+        if not clouds:
+            raise BadInput(f"{work.name} has no scans to learn from; name at least one.")
+        return clouds

@@ -1,0 +1,108 @@
+"""`dusnet evaluate` and `dusnet bench`: how good, and how fast."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dusnet.cli._common import (
+    Config,
+    Device,
+    Layout,
+    Overrides,
+    Quiet,
+    comma_list,
+    if_interrupted,
+    settings_from,
+)
+from dusnet.errors import BadConfig
+
+Sizes = Annotated[str, typer.Option("--sizes", metavar="N,N", help="Points per cloud.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs of this module."""
+    app.command("evaluate", epilog="Example: dusnet evaluate bench/ --detector dusnet,nearest --out results")(evaluate)
+    bench = typer.Typer(help="Speed on this machine, beside the installed peers.", rich_markup_mode=None)
+    bench.command("ops", epilog="Example: dusnet bench ops --sizes 1024,8192")(bench_ops)
+    bench.command("score", epilog="Example: dusnet bench score bracket.safetensors --sizes 10000,100000")(bench_score)
+    app.add_typer(bench, name="bench")
+
+
+def evaluate(
+    dataset: Annotated[Path, typer.Argument(metavar="DATASET", show_default=False, help="Root of a dataset.")],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Where tables go.")],
+    detectors: Annotated[
+        list[str], typer.Option("--detector", metavar="NAME[,NAME]", help="The methods. May be given again.")
+    ] = ["dusnet"],  # noqa: B006  (Typer copies it)
+    classes: Annotated[str | None, typer.Option("--classes", metavar="a,b", help="Only these classes.")] = None,
+    layout: Layout = "auto",
+    config: Config = None,
+    overrides: Overrides = None,
+    seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; tables show mean and spread.")] = 3,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Compute rows again that DIR already has.")] = False,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Train and score detectors on a labelled dataset: one row per class, detector and seed.
+
+    Writes results.json, results.csv and results.md into DIR and prints the table. Finished rows are kept, so the same
+    command continues an interrupted run.
+    """
+    from dusnet.data import open_dataset
+    from dusnet.evaluation.benchmark import evaluate as run
+    from dusnet.evaluation.tables import markdown
+    from dusnet.progress import for_terminal
+
+    names = [name for word in detectors for name in comma_list(word)]
+    progress = for_terminal(quiet=quiet)
+    with if_interrupted(lambda: f"finished rows are in {out}; the same command goes on from there."):
+        rows = run(
+            open_dataset(dataset, layout),
+            names,
+            settings={name: settings_from(config, overrides, name) for name in names},
+            classes=comma_list(classes) or None,
+            seeds=seeds,
+            out=out,
+            device=device,
+            progress=progress,
+            resume=not fresh,
+        )
+    typer.echo(markdown(rows))
+    progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
+
+
+def bench_ops(sizes: Sizes = "1024,4096,16384", device: Device = "cpu", quiet: Quiet = False) -> None:
+    """Time every op: the installed one, plain torch, and peers on the CPU."""
+    counts = _counts(sizes)
+
+    from dusnet.bench import as_text, time_ops
+    from dusnet.progress import for_terminal
+    from dusnet.training.loop import require_device
+
+    require_device(device)
+    typer.echo(as_text(time_ops(counts, device, for_terminal(quiet=quiet))))
+
+
+def bench_score(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")],
+    sizes: Sizes = "5000,20000,80000",
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Time scoring: copies of the model's own part with noise, drawn to several sizes."""
+    counts = _counts(sizes)
+
+    from dusnet.bench import as_text, time_scoring
+    from dusnet.progress import for_terminal
+
+    typer.echo(as_text(time_scoring(model, counts, device, for_terminal(quiet=quiet))))
+
+
+def _counts(text: str) -> list[int]:
+    words = comma_list(text)
+    if not words or not all(word.isdigit() and int(word) >= 64 for word in words):
+        raise BadConfig(f"--sizes must be whole numbers from 64 up, separated by commas, got {text!r}.")
+    return [int(word) for word in words]

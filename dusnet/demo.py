@@ -1,0 +1,243 @@
+"""The main job on the embedded benchmark: make it, train, score, measure, draw."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from dusnet.config import Settings, load_settings
+from dusnet.data.synthetic.settings import BenchmarkSettings
+from dusnet.errors import BadModel
+from dusnet.io import write_json, write_text
+from dusnet.progress import Progress, Silent
+from dusnet.workflow import LoadedModel, train_model, training_folder
+
+if TYPE_CHECKING:
+    from dusnet.data import Dataset
+    from dusnet.visualization.render import Panel
+
+Metrics = dict[str, float | None]
+Budget = Literal["short", "full"]
+DETECTORS = ("dusnet", "nearest")
+COLUMNS = (("o_auroc", "O-AUROC"), ("p_auroc_pooled", "P-AUROC"), ("o_ap", "O-AP"), ("p_ap_pooled", "P-AP"))
+_PICTURED = 3  # parts in the picture of all
+_LABEL = "anomaly score / threshold"
+_PICTURED = 3  # parts in the picture of all
+_LABEL = "anomaly score / threshold"
+_SHORT_PARTS = ("bracket", "cup")
+_SHORT_SETTINGS = (
+    "training.down.steps=40",
+    "training.up.steps=10",
+    "training.points=2048",
+    "grouping.groups=128",
+    "calibration.replicas=1",
+)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a budget comes to.
+
+    Attributes:
+        benchmark: the parts and scans to make.
+        overrides: settings of the detectors that differ from the defaults.
+    """
+
+    benchmark: BenchmarkSettings
+    overrides: tuple[str, ...] = ()
+
+    def settings(self, detector: str) -> Settings:
+        """The settings of a detector."""
+        return load_settings(None, [*self.overrides, f"detector={detector}"])
+
+
+def plan_of(budget: Budget) -> Plan:
+    """The plan of a budget; both run the same code."""
+    if budget == "full":
+        return Plan(BenchmarkSettings(seed=0, variation=0.01))
+    small = BenchmarkSettings(
+        parts=_SHORT_PARTS, seed=0, variation=0.01, points=4000, train=3, good=2, per_kind=1, kinds=("bulge", "hole")
+    )
+    return Plan(small, _SHORT_SETTINGS)
+
+
+def run(out: Path, *, budget: Budget = "full", progress: Progress | None = None) -> str:
+    """Do everything that is not done yet, and say what came out.
+
+    Args:
+        out: folder; `benchmark/` gets the scans, `models/` the models, `results/` the scored scans, and `demo.png` and
+            `table.md` what came out.
+        budget: `full`, or `short` for fewer parts, scans and training steps.
+        progress: where to report.
+
+    Returns:
+        The table, and where the files are.
+
+    Raises:
+        BadInput: `out` holds something else, or a demo of the other budget.
+    """
+    from dusnet.data import open_dataset
+    from dusnet.data.synthetic.benchmark import write_benchmark
+
+    progress = progress or Silent()
+    plan = plan_of(budget)
+    dataset = open_dataset(write_benchmark(out / "benchmark", plan.benchmark, progress=progress))
+    measured: dict[str, dict[str, Metrics]] = {}
+    with progress.task("demo", len(dataset.classes) * len(DETECTORS)) as task:
+        for part in dataset.classes:
+            for name in DETECTORS:
+                task.describe(f"demo: {name} on {part}")
+                work = _Work(out, dataset, part, plan.settings(name), progress)
+                measured.setdefault(part, {})[name] = work.metrics()
+                task.advance()
+    _draw(out, dataset)
+    table = _table(measured)
+    write_text(out / "table.md", table)
+    return f"{table}\n{_places(out)}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """One detector on one part."""
+
+    out: Path
+    dataset: Dataset
+    part: str
+    settings: Settings
+    progress: Progress
+
+    @property
+    def model(self) -> Path:
+        return self.out / "models" / self.settings.detector / f"{self.part}.safetensors"
+
+    @property
+    def results(self) -> Path:
+        return self.out / "results" / self.settings.detector / self.part
+
+    def metrics(self) -> Metrics:
+        """Those of an earlier run when they were measured with the model that is there, else new ones."""
+        loaded = self._trained()
+        kept = self.results / "metrics.json"
+        try:
+            record = json.loads(kept.read_text(encoding="utf-8"))
+            if record["model_sha256"] == loaded.sha256:
+                known: Metrics = {key: record["metrics"][key] for key, _ in COLUMNS}
+                return known
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # absent, cut off, or of another version: measuring again is always right
+        found = self._measured(loaded)
+        write_json(kept, {"model_sha256": loaded.sha256, "metrics": found})
+        return found
+
+    def _trained(self) -> LoadedModel:
+        if self.model.is_file():
+            try:
+                loaded = LoadedModel.open(self.model)
+            except BadModel:
+                pass  # cut off or of another version: training again is always right
+            else:
+                if loaded.detector.settings == self.settings:
+                    return loaded
+        clouds = [sample.load() for sample in self.dataset.train(self.part)]
+        train = partial(train_model, clouds, self.settings, self.model, class_name=self.part, progress=self.progress)
+        try:
+            train(resume=training_folder(self.model).is_dir())
+        except BadModel:
+            train(resume=False)  # the checkpoints are of other settings
+        return LoadedModel.open(self.model)
+
+    def _measured(self, loaded: LoadedModel) -> Metrics:
+        from dusnet.evaluation.metrics import measure
+        from dusnet.inspection.results import write_summary
+
+        tests = self.dataset.test(self.part)
+        results, points, labels = [], [], []
+        with self.progress.task(f"scoring {self.part}", len(tests)) as task:
+            for sample in tests:
+                cloud = sample.load(source="scan")
+                result, scores = loaded.score(cloud, self.results, stem=sample.name)
+                results.append(result)
+                points.append(scores.point_scores)
+                labels.append(np.zeros(len(cloud), dtype=np.bool_) if cloud.labels is None else cloud.labels)
+                task.advance()
+        write_summary(self.results, results)
+        object_scores = [result.object_score for result in results]
+        found = measure(object_scores, [sample.anomalous for sample in tests], points, labels).values
+        return {key: None if math.isnan(found[key]) else found[key] for key, _ in COLUMNS}
+
+
+def _table(measured: Mapping[str, Mapping[str, Metrics]]) -> str:
+    """Markdown: per part and on average, every metric of both detectors, the better one in bold."""
+    heads = [f"{title} {name}" for _, title in COLUMNS for name in DETECTORS]
+    lines = [f"| part | {' | '.join(heads)} |", f"|---|{'---:|' * len(heads)}"]
+    rows = {part: {name: dict(found[name]) for name in DETECTORS} for part, found in measured.items()}
+    rows["mean"] = {
+        name: {key: _mean([found[name][key] for found in measured.values()]) for key, _ in COLUMNS}
+        for name in DETECTORS
+    }
+    for part, found in rows.items():
+        cells = [cell for key, _ in COLUMNS for cell in _cells([found[name][key] for name in DETECTORS])]
+        lines.append(f"| {part} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
+
+
+def _cells(values: Sequence[float | None]) -> list[str]:
+    best = max((value for value in values if value is not None), default=None)
+    words = ["-" if value is None else f"{value:.3f}" for value in values]
+    return [
+        f"**{word}**" if value is not None and value == best else word
+        for word, value in zip(words, values, strict=True)
+    ]
+
+
+def _draw(out: Path, dataset: Dataset) -> None:
+    """One picture per part and one of the first parts together: the true defect, the scores, the part without it."""
+    from dusnet.visualization.render import render_png
+
+    rows = {part: _panels(out, dataset, part) for part in dataset.classes}
+    for part, panels in rows.items():
+        render_png(out / "results" / DETECTORS[0] / f"{part}.png", panels, threshold=1.0, label=_LABEL)
+    together = [panel for part in list(rows)[:_PICTURED] for panel in rows[part]]
+    render_png(out / "demo.png", together, columns=len(next(iter(rows.values()))), threshold=1.0, label=_LABEL)
+
+
+def _panels(out: Path, dataset: Dataset, part: str) -> list[Panel]:
+    from dusnet.inspection.results import RECONSTRUCTION, SCORED
+    from dusnet.io import read_cloud, read_scalars
+    from dusnet.visualization.color_maps import label_colors
+    from dusnet.visualization.render import Panel
+
+    folder = out / "results" / DETECTORS[0] / part
+    sample = next(sample for sample in dataset.test(part) if sample.anomalous)
+    truth = sample.load(source="scan")
+    assert truth.labels is not None
+    scored, scalars = read_scalars(folder / f"{sample.name}{SCORED}")
+    record = json.loads((folder / f"{sample.name}.json").read_text(encoding="utf-8"))
+    rebuilt = read_cloud(folder / f"{sample.name}{RECONSTRUCTION}")
+    values = scalars["anomaly_score"] / record["point_threshold"]
+    return [
+        Panel("score of every point", scored.points, values, caption=f"{part}: {record['verdict']['status']}"),
+        Panel("true defect", truth.points, colors=label_colors(truth.labels), caption=sample.kind),
+        Panel("rebuilt without defects", rebuilt.points, caption=f"{len(rebuilt)} points"),
+    ]
+
+
+def _places(out: Path) -> str:
+    return (
+        f"Scored scans (.scored.ply), verdicts (.json) and pictures (.png): {out / 'results' / DETECTORS[0]}\n"
+        f"Picture of the first parts: {out / 'demo.png'}\n"
+        f"This table: {out / 'table.md'}\n"
+        f"Models, to score with `dusnet score MODEL SCAN --out DIR`: {out / 'models'}"
+    )

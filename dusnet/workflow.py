@@ -1,0 +1,224 @@
+"""The two steps of the main job, for every front end: from good scans to a model file, from a scan to its result."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dusnet.cloud import PointCloud
+from dusnet.errors import BadConfig
+from dusnet.progress import Progress, Silent
+
+if TYPE_CHECKING:
+    from dusnet.config import Settings
+    from dusnet.detectors import Detector, Scores
+    from dusnet.inspection.results import Result
+    from dusnet.inspection.verdict import Expectations
+
+METRES = {"um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
+"""Units of length by name."""
+
+
+def training_folder(model: Path) -> Path:
+    """Where the checkpoints of a model are while it is trained: `MODEL.training` beside it."""
+    return model.with_name(f"{model.name}.training")
+
+
+def train_model(
+    clouds: Sequence[PointCloud],
+    settings: Settings,
+    model: Path,
+    *,
+    class_name: str,
+    unit: str = "mm",
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> Detector:
+    """Fit a detector, calibrate its threshold, and write the model file; checkpoints are removed after that.
+
+    Args:
+        clouds: defect-free scans of one class, all in one unit.
+        settings: which detector, and everything that it computes.
+        model: the file to write.
+        class_name: what the parts are called; kept in the model.
+        unit: a key of `METRES`; kept in the model.
+        seed: fixes everything that is random.
+        device: `cpu`, `cuda` or `cuda:N`.
+        resume: continue from the checkpoints of an interrupted training.
+        progress: where to report.
+
+    Raises:
+        BadInput: a scan cannot be used.
+        BadConfig: the unit, the detector or the device does not exist, or the settings contradict each other.
+        BadModel: the checkpoints to resume from belong to another training.
+    """
+    from dusnet.detectors import create
+    from dusnet.inspection.calibration import calibrate
+
+    progress = progress or Silent()
+    require_unit(unit)
+    detector = create(settings.detector, settings, seed=seed, device=device)
+    workdir = training_folder(model)
+    detector.fit(clouds, progress=progress, workdir=workdir, resume=resume)
+    detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
+    detector.provenance |= {"class": class_name, "unit": unit}
+    detector.save(model)
+    shutil.rmtree(workdir, ignore_errors=True)
+    return detector
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model file, ready to score.
+
+    Attributes:
+        path: the file.
+        detector: what it holds.
+        sha256: of the file, as hexadecimal digits.
+    """
+
+    path: Path
+    detector: Detector
+    sha256: str
+
+    @classmethod
+    def open(cls, path: Path, *, device: str = "cpu") -> LoadedModel:
+        """Read a model file.
+
+        Raises:
+            BadModel: it is missing, damaged, or of another version.
+            BadConfig: the device is absent.
+        """
+        from dusnet.detectors import load_model
+        from dusnet.inspection.results import file_sha256
+
+        return cls(path, load_model(path, device=device), file_sha256(path))
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of the training scans, None when nobody said."""
+        unit = self.detector.provenance.get("unit")
+        return unit if isinstance(unit, str) else None
+
+    def threshold_for(self, false_alarm: float) -> float:
+        """The object score that a new good part exceeds with this probability at most.
+
+        Raises:
+            BadConfig: the rate is no probability, or the calibration cannot promise it.
+        """
+        if not 0 < false_alarm < 1:
+            raise BadConfig(f"the false-alarm rate {false_alarm} is not between 0 and 1; give one such as 0.05.")
+        calibration = self.detector.calibration
+        if calibration is None:
+            raise BadConfig(f"{self.path} is not calibrated, so no false-alarm rate can be kept; give a threshold.")
+        if not calibration.supports(false_alarm):
+            count = len(calibration.object_scores)
+            raise BadConfig(
+                f"{self.path} is calibrated with {count} good scans, too few to promise a false-alarm rate of "
+                f"{false_alarm}; give at least {1 / (count + 1):.2g}, or raise calibration.replicas in training."
+            )
+        return calibration.threshold(false_alarm)
+
+    def ratio_from(self, unit: str | None) -> float:
+        """What coordinates in `unit` are multiplied with to be in the unit of the model; 1 for None.
+
+        Raises:
+            BadConfig: the unit does not exist, or the model does not know its own.
+        """
+        if unit is None:
+            return 1.0
+        require_unit(unit)
+        if self.unit is None:
+            raise BadConfig(f"{self.path} does not know the unit of its training scans; train again with a unit.")
+        return METRES[unit] / METRES[require_unit(self.unit)]
+
+    def score(
+        self,
+        cloud: PointCloud,
+        out: Path,
+        *,
+        stem: str,
+        threshold: float | None = None,
+        unit: str | None = None,
+        progress: Progress | None = None,
+    ) -> tuple[Result, Scores]:
+        """Score one scan and write its result files.
+
+        Args:
+            cloud: the scan.
+            out: folder of the results.
+            stem: what the names of the files begin with.
+            threshold: object score above which the scan is anomalous, None for the model's own.
+            unit: of the scan, None for that of the model.
+            progress: where to report.
+
+        Returns:
+            What was written, and the scores in the unit of the scan.
+
+        Raises:
+            BadInput: the scan cannot be used or a file cannot be written.
+        """
+        from dusnet.inspection.results import write_result
+        from dusnet.inspection.verdict import decide
+
+        ratio = self.ratio_from(unit)
+        inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
+        scores = self.detector.score(inside, progress=progress)
+        if threshold is not None:
+            scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
+        expected = self._expectations()
+        verdict = decide(scores, inside.points, expected=expected)
+        if ratio != 1.0:
+            scores = _in_unit_of_scan(scores, ratio)
+        result = write_result(
+            out,
+            cloud,
+            scores,
+            model_id=self.path.name,
+            model_sha256=self.sha256,
+            unit=unit or self.unit,
+            stem=stem,
+            verdict=verdict,
+            training_residual=expected.residual,
+        )
+        return result, scores
+
+    def _expectations(self) -> Expectations:
+        from dusnet.detectors.registered import RegisteredDetector
+        from dusnet.inspection.verdict import Expectations
+
+        if not isinstance(self.detector, RegisteredDetector):
+            return Expectations()
+        frame = self.detector.class_frame
+        return Expectations(residual=frame.residual, scale=frame.frame.scale)
+
+
+def require_unit(name: str) -> str:
+    """`name` when it is a key of `METRES`.
+
+    Raises:
+        BadConfig: it is not.
+    """
+    if name not in METRES:
+        raise BadConfig(f"{name!r} is not a unit of length; use one of {', '.join(METRES)}.")
+    return name
+
+
+def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:
+    """Lengths of a scan that was scored `ratio` times as large, in its own unit again."""
+    alignment = scores.alignment
+    if alignment is not None:
+        alignment = replace(alignment, matrix=alignment.matrix @ np.diag([ratio, ratio, ratio, 1.0]))
+    return replace(
+        scores,
+        distances=None if scores.distances is None else (scores.distances / ratio).astype(np.float32),
+        reconstruction=None if scores.reconstruction is None else scores.reconstruction / ratio,
+        alignment=alignment,
+    )

@@ -1,0 +1,173 @@
+"""The verbs at work, end to end on small parts."""
+
+from __future__ import annotations
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from cli_parts import TINY_WORDS, block, everything_in, write_ascii_ply
+
+from dusnet.io import read_cloud
+
+
+def test_train_and_score_find_a_dent(run, parts, tmp_path):
+    target = tmp_path / "block.safetensors"
+    trained = run("train", parts, "--out", target, *TINY_WORDS)
+    assert trained.code == 0
+    assert f"wrote {target}" in trained.err
+    assert everything_in(tmp_path) == {"block.safetensors"}
+    scans = [parts / "test" / "good" / "good0.ply", parts / "test" / "dent" / "dent0.ply"]
+    scored = run("score", target, *scans, "--out", tmp_path / "out")
+    assert scored.code == 0, scored.err
+    assert [line.split()[1] for line in scored.out.splitlines()] == ["good0:", "dent0:"]
+    files = {path for path in everything_in(tmp_path / "out") if "reconstruction" not in path}
+    assert files == {"summary.csv", "good0.json", "good0.scored.ply", "dent0.json", "dent0.scored.ply"}
+    good, dent = (json.loads((tmp_path / "out" / f"{stem}.json").read_text()) for stem in ("good0", "dent0"))
+    assert dent["distances"]["max"] > good["distances"]["max"]
+    assert good["unit"] == "mm"
+
+
+def test_scored_cloud_keeps_the_points_and_their_order(run, model, parts, tmp_path):
+    scan = parts / "test" / "dent" / "dent1.ply"
+    assert run("score", model, scan, "--out", tmp_path, "--quiet").code == 0
+    before, after = read_cloud(scan), read_cloud(tmp_path / "dent1.scored.ply")
+    np.testing.assert_allclose(after.points, before.points, atol=1e-4)
+    assert after.colors is not None
+    assert b"property float anomaly_score" in (tmp_path / "dent1.scored.ply").read_bytes()[:600]
+
+
+def test_summary_lists_the_batch(run, model, parts, tmp_path):
+    assert run("score", model, parts / "test" / "dent", "--out", tmp_path, "--quiet").code == 0
+    with (tmp_path / "summary.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["stem"] for row in rows] == ["dent0", "dent1"]
+
+
+def test_one_bad_scan_does_not_lose_the_others(run, model, parts, tmp_path):
+    bad = tmp_path / "bad.ply"
+    bad.write_text("no cloud at all")
+    good = parts / "test" / "good" / "good0.ply"
+    result = run("score", model, good, bad, parts / "test" / "dent" / "dent0.ply", "--out", tmp_path / "o", "--quiet")
+    assert result.code == 2
+    assert "bad.ply" in result.sentence
+    assert {"good0.json", "dent0.json", "summary.csv"} <= everything_in(tmp_path / "o")
+    gated = run("score", model, good, bad, "--out", tmp_path / "o", "--gate", "--threshold", 1000, "--quiet")
+    assert gated.code == 2
+
+
+@pytest.mark.parametrize(("threshold", "code"), [(1e6, 0), (0.0, 1)])
+def test_gate_answers_by_exit_code(run, model, parts, tmp_path, threshold, code):
+    words = ["score", model, parts / "test" / "good", "--out", tmp_path, "--threshold", threshold, "--quiet"]
+    assert run(*words, "--gate").code == code
+    assert run(*words).code == 0
+    result = json.loads((tmp_path / "good0.json").read_text())
+    assert result["threshold"] == threshold
+    assert result["is_anomalous"] is (code == 1)
+
+
+def test_quiet_says_nothing_on_standard_error(run, model, parts, tmp_path):
+    assert run("score", model, parts / "test" / "good" / "good0.ply", "--out", tmp_path, "--quiet").err == ""
+    assert run("check", parts, "--quiet").err == ""
+
+
+def test_scans_of_one_name_keep_their_results_apart(run, model, tmp_path):
+    generator = np.random.default_rng(8)
+    scans = [write_ascii_ply(tmp_path / line / "part.ply", block(generator)) for line in ("line1", "line2")]
+    assert run("score", model, *scans, "--out", tmp_path / "o", "--quiet").code == 0
+    assert len([name for name in everything_in(tmp_path / "o") if name.endswith(".json")]) == 2
+
+
+def test_folder_of_results_is_not_scored_again(run, model, tmp_path):
+    write_ascii_ply(tmp_path / "part.ply", block(np.random.default_rng(9)))
+    for _ in range(2):
+        assert run("score", model, tmp_path, "--out", tmp_path, "--quiet").code == 0
+    assert {name for name in everything_in(tmp_path) if name.endswith(".json")} == {"part.json"}
+
+
+def test_training_on_files_and_per_class_into_a_folder(run, parts, tmp_path):
+    files = sorted((parts / "normal").iterdir())
+    words = ["--detector", "nearest", "--quiet", *TINY_WORDS]
+    assert run("train", *files, "--out", tmp_path / "files.safetensors", *words).code == 0
+    assert run("train", parts, "--out", tmp_path / "models", *words).code == 0
+    assert everything_in(tmp_path) == {"files.safetensors", "models/block.safetensors"}
+    kept = (tmp_path / "models" / "block.safetensors").stat().st_mtime_ns
+    assert run("train", parts, "--out", tmp_path / "models", "--resume", *words).code == 0
+    assert (tmp_path / "models" / "block.safetensors").stat().st_mtime_ns == kept
+
+
+def test_the_seed_fixes_the_model(run, parts, tmp_path):
+    from safetensors.numpy import load_file
+
+    tensors = []
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        words = ["--seed", seed, "--quiet", *TINY_WORDS]
+        assert run("train", parts, "--out", tmp_path / f"{name}.safetensors", *words).code == 0
+        tensors.append(load_file(tmp_path / f"{name}.safetensors"))
+    first, second, third = tensors
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert any(first[name].shape != third[name].shape or not np.array_equal(first[name], third[name]) for name in first)
+
+
+def test_check_of_a_scan_measures_it(run, tmp_path):
+    grid = np.stack(np.meshgrid(np.arange(11.0), np.arange(6.0), [0.0, 2.0], indexing="ij"), axis=-1).reshape(-1, 3)
+    scan = write_ascii_ply(tmp_path / "grid.ply", np.concatenate([grid, grid[:4]]))
+    result = run("check", scan)
+    assert result.code == 0
+    assert "136 points" in result.out
+    assert "10 x 5 x 2" in result.out
+    found = json.loads(run("check", scan, "--json").out)
+    assert found["points"] == 136
+    assert found["duplicates"] == pytest.approx(4 / 136)
+    assert found["spacing"] == pytest.approx(1.0)
+
+
+def test_check_of_a_dataset_counts_and_names_what_is_bad(run, parts, tmp_path):
+    assert run("check", parts).code == 0
+    generator = np.random.default_rng(4)
+    for name, factor in (("a", 1), ("b", 1), ("c", 0.001)):
+        write_ascii_ply(tmp_path / "normal" / f"{name}.ply", block(generator, 300) * factor)
+    (tmp_path / "normal" / "d.ply").write_text("ply")
+    result = run("check", tmp_path, "--quiet")
+    assert result.code == 2
+    assert "1 problems" in result.sentence
+    assert "c.ply is 0.001 times as large" in result.out
+    assert "d.ply" in result.out
+
+
+def test_synth_then_check_then_evaluate(run, tmp_path):
+    bench = tmp_path / "bench"
+    sets = ["points=600", "train=2", "good=2", "per_kind=1", "kinds=bulge"]
+    words = ["--parts", "bracket", *(word for setting in sets for word in ("--set", setting))]
+    assert run("synth", bench, *words, "--quiet").code == 0
+    assert "bracket" in run("check", bench, "--quiet").out
+    words = ["--detector", "nearest", "--seeds", 1, "--quiet", *TINY_WORDS]
+    result = run("evaluate", bench, "--out", tmp_path / "results", *words)
+    assert result.code == 0, result.err
+    assert "bracket" in result.out
+    assert {"results.json", "results.csv", "results.md"} <= everything_in(tmp_path / "results")
+
+
+def test_bench_times_every_op_and_scoring(run, model):
+    timed = run("bench", "ops", "--sizes", 128, "--quiet")
+    assert timed.code == 0
+    for op in ("farthest_point_sample", "knn", "ball_query", "three_interpolate", "chamfer_distance"):
+        assert op in timed.out
+    assert "SciPy" in timed.out
+    scored = run("bench", "score", model, "--sizes", 400, "--quiet")
+    assert scored.code == 0
+    assert "score with nearest" in scored.out
+
+
+def test_view_draws_scored_scans(run, model, parts, tmp_path):
+    assert run("score", model, parts / "test" / "dent" / "dent0.ply", "--out", tmp_path, "--quiet").code == 0
+    picture = tmp_path / "dent.png"
+    assert run("view", tmp_path / "dent0.scored.ply", "--png", picture, "--quiet").code == 0
+    assert picture.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_score_draws_pictures_on_request(run, model, parts, tmp_path):
+    scan = parts / "test" / "dent" / "dent0.ply"
+    assert run("score", model, scan, "--out", tmp_path, "--png", "--quiet").code == 0
+    assert "dent0.png" in everything_in(tmp_path)
