@@ -6,17 +6,23 @@ tenth of the defect's amplitude (a quarter for a bend), or where it borders on s
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.data.synthetic.surface import Floats, Indices, Surface, geodesic_distances, refit_normals, smooth_normals
+from dusnet.errors import BadInput
 
 Amplitude = tuple[float, float]
 THIN_WALL = 0.1
 """Walls thinner than this fraction of the radius are pierced by a hole or crack."""
+
+SMALLEST_SHARE = 0.006
+LARGEST_SHARE = (0.07, 0.12)
+"""Most points that are ground truth; the second value is for kinds that take or move a whole end of the part."""
 
 Allowed = NDArray[np.intp] | None
 Defect = Callable[[Surface, np.random.Generator, float, float, int], Surface]
@@ -43,11 +49,41 @@ def apply_defect(
 
     Returns:
         The surface with its labels. Hole, crack, broken and cut have lost points; the others have moved some.
+
+    Raises:
+        BadInput: there is no such kind.
     """
-    height = generator.uniform(*amplitude) * radius
+    require_kinds((kind,))
     candidates = np.arange(len(surface)) if allowed is None else allowed
-    seed = int(generator.choice(candidates))
-    return _KINDS[kind](surface, generator, radius, height, seed)
+    most = LARGEST_SHARE[kind in ("broken", "bending")]
+
+    def draw() -> Surface:
+        height = generator.uniform(*amplitude) * radius
+        return _KINDS[kind](surface, generator, radius, height, int(generator.choice(candidates)))
+
+    return within_share(draw, len(surface), SMALLEST_SHARE, most)
+
+
+def within_share(draw: Callable[[], Surface], count: int, least: float, most: float) -> Surface:
+    """The first of eight draws with a fitting share of ground truth, else the one that comes nearest.
+
+    Args:
+        draw: makes a damaged surface.
+        count: points of the undamaged one; a draw that has lost more than 40 % of them never fits.
+        least: smallest fitting share.
+        most: largest fitting share.
+    """
+    best, best_excess = draw(), np.inf
+    damaged = best
+    for _ in range(8):
+        share = float(damaged.labels.mean()) if len(damaged) > 0.6 * count else 0.0
+        excess = max(least / max(share, 1e-6), share / most)
+        if excess < best_excess:
+            best, best_excess = damaged, excess
+        if excess <= 1.0:
+            break
+        damaged = draw()
+    return best
 
 
 def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
@@ -204,7 +240,7 @@ def _line(
 
 def _crack(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
     del height
-    width = 0.5 * radius * generator.uniform(0.025, 0.045)
+    width = radius * generator.uniform(0.02, 0.035)
     region, offset = _line(surface, generator, radius, seed, (0.5, 0.9), width)
     order = np.argsort(offset, kind="stable")
     inside = int((offset < 1.0).sum())
@@ -287,3 +323,12 @@ _KINDS: dict[str, Defect] = {
 }
 KINDS = tuple(_KINDS)
 """Every kind of defect."""
+
+
+def require_kinds(kinds: Sequence[str]) -> None:
+    """Raise `BadInput` unless all of `kinds` exist."""
+    for kind in kinds:
+        if kind not in KINDS:
+            near = difflib.get_close_matches(kind, KINDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}."
+            raise BadInput(f"there is no kind of defect named {kind!r}; {hint}")

@@ -7,6 +7,7 @@ from manifold3d import Manifold
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet.data.synthetic.defects import LARGEST_SHARE, SMALLEST_SHARE, within_share
 from dusnet.data.synthetic.scanner import Reach
 from dusnet.data.synthetic.surface import Floats, Surface
 from dusnet.io import Mesh, sample_mesh
@@ -41,21 +42,14 @@ def damage_solid(
         reach: what a scanner sees of the undamaged part; None is everything.
 
     Returns:
-        The best of eight draws: the first whose ground truth is 0.8 to 7 % of the points, else the nearest to it.
+        The best of eight draws: the first whose ground truth is 0.6 to 7 % of the points, else the nearest to it.
     """
-    best: Surface | None = None
-    best_excess = np.inf
-    for _ in range(8):
+
+    def draw() -> Surface:
         tool = _piece(clean, generator, radius) if kind == "broken" else _slot(clean, generator, radius, depth)
-        damaged = _subtract(solid, tool, density, generator, _RIM * radius, reach)
-        share = float(damaged.labels.mean()) if len(damaged) > 0.6 * len(clean) else 0.0
-        excess = max(0.008 / max(share, 1e-6), share / 0.07)
-        if excess < best_excess:
-            best, best_excess = damaged, excess
-        if excess <= 1.0:
-            break
-    assert best is not None
-    return best
+        return _subtract(solid, tool, density, generator, _RIM * radius, reach)
+
+    return within_share(draw, len(clean), SMALLEST_SHARE, LARGEST_SHARE[0])
 
 
 def _subtract(

@@ -91,7 +91,10 @@ class Reach:
         seen = np.zeros(len(surface), dtype=bool)
         for direction in np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1):
             seen |= _seen_from(surface, center + 5.0 * radius * direction, closed)
-        return cls(surface.points, surface.normals, seen)
+        # Gaps between samples let single views through a wall: the majority of a neighbourhood decides.
+        placed = np.hstack([surface.points, 0.1 * radius * surface.normals])
+        near = cKDTree(placed).query(placed, k=min(12, len(placed)))[1]
+        return cls(surface.points, surface.normals, seen[near].mean(axis=1) > 0.5)
 
     def visible_faces(self, mesh: Mesh) -> Mesh:
         """The faces of a specimen that can be seen: those where the nearest sample that faces the same way is.
@@ -147,24 +150,29 @@ def thin_out(points: Floats, count: int, generator: np.random.Generator, *, even
 
 
 def _spaced(points: Floats, count: int) -> NDArray[np.int64]:
-    """About `count` points with a minimum distance: parallel dart throwing, earlier points win."""
+    """At least `count` points with the largest minimum distance that a few trials find; earlier points win."""
     tree = cKDTree(points)
     spacing = float(np.median(tree.query(points[:2000], k=2)[0][:, 1]))
-    # Random points: median nearest distance = 0.47 / sqrt(density); maximal dart throwing keeps 0.7 / radius^2.
-    density_kept = (0.47 / spacing) ** 2 * count / len(points)
-    pairs = tree.query_pairs(float(np.sqrt(0.70 / density_kept)), output_type="ndarray")
+    # Random points have a median nearest distance of 0.47 / sqrt(density); dart throwing packs at most 0.7 / gap^2.
+    gap = float(np.sqrt(0.7 * len(points) / count)) * spacing / 0.47
+    while True:
+        kept = _dart_throwing(len(points), tree.query_pairs(gap, output_type="ndarray"))
+        if len(kept) >= count:
+            return kept
+        gap *= 0.93
+
+
+def _dart_throwing(count: int, pairs: NDArray[np.intp]) -> NDArray[np.int64]:
+    """Indices that stay when points are taken in order, each unless a neighbour was taken; `pairs` are neighbours."""
     early, late = pairs.min(axis=1), pairs.max(axis=1)
-    alive = np.ones(len(points), dtype=bool)
-    kept = np.zeros(len(points), dtype=bool)
-    while alive.any():
-        blocked = np.zeros(len(points), dtype=bool)
-        blocked[late] = True
-        won = alive & ~blocked
+    open_, kept = np.ones(count, dtype=bool), np.zeros(count, dtype=bool)
+    while open_.any():
+        won = open_.copy()
+        won[late] = False
         kept |= won
-        alive &= ~won
-        alive[late[won[early]]] = False
-        alive[early[won[late]]] = False
-        still = alive[early] & alive[late]
+        open_ &= ~won
+        open_[late[won[early]]] = False
+        still = open_[early] & open_[late]
         early, late = early[still], late[still]
     return np.flatnonzero(kept)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from manifold3d import Manifold
 
 from dusnet.cloud import Frame, PointCloud
 from dusnet.data.synthetic._solids import as_solid
-from dusnet.data.synthetic.defects import KINDS, apply_defect
+from dusnet.data.synthetic.defects import apply_defect, require_kinds
 from dusnet.data.synthetic.fractures import SOLID_KINDS, damage_solid, surface_area
 from dusnet.data.synthetic.scanner import Reach, scan
 from dusnet.data.synthetic.settings import BenchmarkSettings
@@ -23,9 +22,9 @@ from dusnet.errors import BadInput
 from dusnet.io import Mesh, read_mesh, sample_mesh
 
 GOOD = "good"
-_DENSITY = 5
+_DENSITY = 4
 """Points of the dense surface per point of a scan."""
-_REACH_POINTS = 5000
+_REACH_POINTS = 6000
 _ATTEMPTS = 10
 _LEAST_SHARE = 0.005
 """A defect of which a scan shows less is put elsewhere; after the last attempt the most visible one stays."""
@@ -60,11 +59,7 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
     Raises:
         BadInput: a part or kind is unknown, a mesh cannot be used, or two classes have the same name.
     """
-    for kind in settings.chosen_kinds:
-        if kind not in KINDS:
-            near = difflib.get_close_matches(kind, KINDS, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}."
-            raise BadInput(f"there is no kind of defect named {kind!r}; {hint}")
+    require_kinds(settings.chosen_kinds)
     names = tuple(PARTS) if "all" in settings.parts else settings.parts
     parts = [_part(name, make_part(name, np.random.default_rng(0), 0.0), procedural=True) for name in names]
     for path in settings.meshes:

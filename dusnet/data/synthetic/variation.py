@@ -34,12 +34,16 @@ class SmoothField:
         """The deformed surface; its normals turn with it."""
         if not self.amplitudes.any():
             return surface
-        slope = np.cos(surface.points @ self.waves.T + self.phases)
-        # Jacobian of the displacement: J[n, i, j] = d u_i / d p_j.
-        jacobian = np.einsum("nw,wi,wj->nij", slope, self.amplitudes, self.waves) - self.affine[:3].T
-        normals = np.linalg.solve((np.eye(3) + jacobian).transpose(0, 2, 1), surface.normals[..., None])[..., 0]
+        angle = surface.points @ self.waves.T + self.phases
+        move = np.sin(angle) @ self.amplitudes - (surface.points @ self.affine[:3] + self.affine[3])
+        slope = np.cos(angle)
+        # Normals follow (1 + J)^-T n for the Jacobian J of the displacement: solved as m = n - J^T m, J being small.
+        normals = surface.normals
+        for _ in range(5):
+            along = ((normals @ self.amplitudes.T) * slope) @ self.waves - normals @ self.affine[:3].T
+            normals = surface.normals - along
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        return Surface(surface.points + self.displacement(surface.points), normals, surface.labels)
+        return Surface(surface.points + move, normals, surface.labels)
 
 
 def smooth_field(
