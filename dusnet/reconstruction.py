@@ -14,6 +14,7 @@ from dusnet.nn.grouping import neighbor_index, random_chunks
 from dusnet.training.networks import Networks
 
 TOKENS_AT_ONCE = 4096
+MOST_CENTERS = 8192
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,22 @@ class Reconstructor:
     def dense(self, centers: Tensor) -> Tensor:
         """Rebuild gamma points around each centre.
 
-        Farthest point order dealt out in turn gives chunks of G that each cover the whole scan.
+        Farthest point order dealt out in turn gives chunks of G that each cover the whole scan. More than
+        `MOST_CENTERS` centres are thinned to that number first.
 
         Args:
             centers: anomaly-free centres, (M, 3) in the frame.
 
         Returns:
-            (about M gamma, 3) in the frame.
+            (about min(M, MOST_CENTERS) gamma, 3) in the frame.
         """
         groups = min(self.settings.grouping.groups, len(centers))
-        order = ops.farthest_point_sample(centers.unsqueeze(0), len(centers))[0]
-        chunks = max(1, len(centers) // groups)
+        order = ops.farthest_point_sample(centers.unsqueeze(0), min(len(centers), MOST_CENTERS))[0]
+        chunks = max(1, len(order) // groups)
         dealt = order[: chunks * groups].view(groups, chunks).T
-        rebuilt = [self.up(centers[chunk].unsqueeze(0).to(self.device))[0].float().cpu() for chunk in dealt]
-        return torch.cat(rebuilt)
+        at_once = max(1, TOKENS_AT_ONCE // groups)
+        rebuilt = [self.up(centers[batch].to(self.device)).float().cpu() for batch in dealt.split(at_once)]
+        return torch.cat(rebuilt).flatten(0, 1)
 
     def _support(self, points: Tensor) -> Tensor:
         kept = geometry.thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.config import StageSettings
-from dusnet.errors import BadConfig
+from dusnet.errors import BadConfig, BadModel
 from dusnet.io import write_text
 from dusnet.nn.losses import Loss
 from dusnet.progress import Progress
@@ -114,6 +114,8 @@ def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
     path = None if run.workdir is None else run.workdir / f"{stage.name}.checkpoint.{fabric.global_rank}.safetensors"
     if run.resume and path is not None and path.is_file():
         state.load(path, fingerprint=run.fingerprint)
+    _require_same_step(fabric, state.step, run.workdir)
+    if state.step:
         run.progress.log(f"{stage.name}: continuing at step {state.step} of {settings.steps}")
     stage.model.train()
     with (
@@ -160,6 +162,18 @@ def _fabric(run: Run) -> Any:
     return fabric
 
 
+def _require_same_step(fabric: Any, step: int, workdir: Path | None) -> None:
+    """Processes that start at different steps would wait for each other forever."""
+    if fabric.world_size == 1:
+        return
+    steps = fabric.all_gather(torch.tensor(step)).tolist()
+    if len(set(steps)) > 1:
+        raise BadModel(
+            f"The checkpoints in {workdir} do not belong together (the processes would start at steps "
+            f"{', '.join(map(str, steps))}); resume with as many processes as before, or train without --resume."
+        )
+
+
 @torch.no_grad()
 def _follow(average: Mapping[str, Tensor], model: nn.Module, decay: float) -> None:
     if average:
@@ -184,8 +198,9 @@ def _curves(run: Run, name: str, done: int, first: bool) -> Iterator[_Record]:
     from torch.utils.tensorboard import SummaryWriter
 
     path = run.workdir / f"{name}.jsonl"
-    kept = path.read_text().splitlines() if done and path.is_file() else []
-    write_text(path, "".join(f"{line}\n" for line in kept if json.loads(line)["step"] <= done))
+    kept = path.read_text().splitlines(keepends=True) if done and path.is_file() else []
+    # A kill may have left half a line at the end; only whole lines end in a newline.
+    write_text(path, "".join(line for line in kept if line.endswith("\n") and json.loads(line)["step"] <= done))
     writer = SummaryWriter(run.workdir / "tensorboard", purge_step=done + 1)
     with path.open("a") as lines:
 

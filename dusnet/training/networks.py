@@ -62,16 +62,16 @@ def supports_of(clouds: Sequence[NDArray[np.float64]], settings: Settings, *, se
 
 
 def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Measured:
-    """The lengths that the networks are built with."""
+    """The lengths that the networks are built with, from the supports that `supports_of` made."""
     spacings = []
-    for support in supports:
+    for support in supports[::THINNINGS]:
         count = min(settings.grouping.groups, len(support.points))
         index = ops.farthest_point_sample(support.points.unsqueeze(0), count)[0]
         spacings.append(geometry.neighbor_spacing(support.points[index]))
     return Measured(
         cell=cell,
         patch_radius=float(np.mean([support.patch_radius for support in supports])),
-        wall=min(geometry.wall_thickness(support.points, support.normals) for support in supports),
+        wall=min(geometry.wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
         spacing=float(np.mean(spacings)),
     )
 
