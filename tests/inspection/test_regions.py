@@ -108,6 +108,14 @@ def test_groups_do_not_depend_on_unit_pose_or_order(rng):
     assert {frozenset(order[list(group)]) for group in shuffled} == groups
 
 
+@pytest.mark.parametrize(("gap", "groups"), [(1, 1), (2, 1), (3, 2), (5, 2)])
+def test_gaps_of_up_to_two_spacings_are_bridged(gap, groups):
+    # On a grid of step 1 the spacing is sqrt(2), so points up to 2.83 apart belong together.
+    points = plate()
+    mask = inside(points, (5, 5), (9, 9)) | inside(points, (9 + gap, 5), (13 + gap, 9))
+    assert len(partition(components(points, mask))) == groups
+
+
 def test_copies_of_one_place_do_not_cut_a_region_apart():
     once = plate(1.0, 12, 12)
     points = np.repeat(once, 20, axis=0)
