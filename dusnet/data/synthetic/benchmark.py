@@ -130,7 +130,7 @@ def _claim(out: Path, manifest: dict[str, Any]) -> None:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         differing = _differences(found, manifest)
-    except (ValueError, AttributeError, TypeError) as error:
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise BadInput(f"{path} is damaged; remove the folder and write the benchmark again.") from error
     if differing:
         raise BadInput(

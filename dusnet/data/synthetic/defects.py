@@ -251,7 +251,7 @@ def _crack(surface: Surface, generator: np.random.Generator, radius: float, heig
 
 def _scratch(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
     width = radius * generator.uniform(0.03, 0.05)
-    region, offset = _line(surface, generator, radius, seed, (0.7, 1.2), width)
+    region, offset = _line(surface, generator, radius, seed, (0.9, 1.4), width)
     weight = np.clip(1.0 - offset**2, 0.0, 1.0) ** 2
     depth = min(height, 1.5 * width)
     move = np.zeros_like(surface.points)

@@ -59,12 +59,12 @@ def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: 
     return surface.select(_seen_from(surface, center + distance * radius * toward, closed))
 
 
-def _seen_from(surface: Surface, viewpoint: Floats, closed: bool) -> NDArray[np.bool_]:
+def _seen_from(surface: Surface, viewpoint: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
     if not closed:
-        return visible_points(surface.points, viewpoint)
+        return visible_points(surface.points, viewpoint, exponent=exponent)
     # In front of everything that a closed surface hides there is another part of it that faces the viewer.
     facing = np.einsum("ij,ij->i", viewpoint - surface.points, surface.normals) > 0.0
-    facing[facing] = visible_points(surface.points[facing], viewpoint)
+    facing[facing] = visible_points(surface.points[facing], viewpoint, exponent=exponent)
     return facing
 
 
@@ -90,8 +90,9 @@ class Reach:
         polar, turn = np.arccos(1.0 - 2.0 * index / views), np.pi * (1.0 + np.sqrt(5.0)) * index
         seen = np.zeros(len(surface), dtype=bool)
         for direction in np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1):
-            seen |= _seen_from(surface, center + 5.0 * radius * direction, closed)
-        # Gaps between samples let single views through a wall: the majority of a neighbourhood decides.
+            seen |= _seen_from(surface, center + 5.0 * radius * direction, closed, exponent=2.7)
+        # Gaps between sparse samples let single views through a wall: hence the careful exponent above, and the
+        # majority of a neighbourhood decides.
         placed = np.hstack([surface.points, 0.1 * radius * surface.normals])
         near = cKDTree(placed).query(placed, k=min(12, len(placed)))[1]
         return cls(surface.points, surface.normals, seen[near].mean(axis=1) > 0.5)

@@ -25,6 +25,8 @@ GOOD = "good"
 _DENSITY = 4
 """Points of the dense surface per point of a scan."""
 _REACH_POINTS = 6000
+_NEARLY_ALL = 0.85
+"""Of a part that a scanner can see at least this share of, nothing is taken away: the rest is mostly uncertainty."""
 _ATTEMPTS = 10
 _LEAST_SHARE = 0.005
 """A defect of which a scan shows less is put elsewhere; after the last attempt the most visible one stays."""
@@ -77,7 +79,7 @@ def _part(name: str, mesh: Mesh, *, procedural: bool) -> Part:
     closed = as_solid(mesh) is not None
     samples = Surface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
     found = Reach.of(samples, closed=closed)
-    reach = found if float(found.seen.mean()) < 0.98 else None
+    reach = found if float(found.seen.mean()) < _NEARLY_ALL else None
     return Part(name, mesh, _visible(reach, mesh), radius, procedural, reach, closed)
 
 

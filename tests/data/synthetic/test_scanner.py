@@ -65,9 +65,9 @@ def test_inside_of_a_bottle_is_out_of_reach_and_the_inside_of_a_bowl_is_not() ->
         (np.linalg.norm(bottle.points[:, :2], axis=1) < 30.5) & (bottle.points[:, 2] > 10) & (bottle.points[:, 2] < 100)
     )
     outside = np.linalg.norm(bottle.points[:, :2], axis=1) > 31.0
-    assert reach.seen[inside].mean() < 0.1
+    assert reach.seen[inside].mean() < 0.05
     assert reach.seen[outside].mean() > 0.99
-    assert Reach.of(bowl).seen.mean() > 0.98
+    assert Reach.of(bowl).seen.mean() > 0.95
     mesh = make_part("bottle", np.random.default_rng(0), 0.0)
     points, normals = sample_mesh(reach.visible_faces(mesh), 5000, np.random.default_rng(2))
     deep = (points[:, 2] > 10) & (points[:, 2] < 100)
