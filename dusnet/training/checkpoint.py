@@ -58,7 +58,13 @@ class StageState:
                 f"{path} belongs to a training with other scans, settings or seed; train without --resume, "
                 "or with what it was started with."
             )
+        try:
+            self._restore(tensors)
+        except (KeyError, RuntimeError, ValueError) as error:
+            raise BadModel(f"{path} was written by another version of dusnet; train without --resume.") from error
+        self.step = int(metadata["step"])
 
+    def _restore(self, tensors: dict[str, Tensor]) -> None:
         def under(prefix: str) -> dict[str, Tensor]:
             return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
@@ -68,6 +74,6 @@ class StageState:
             index, _, key = name.partition(".")
             optimizer.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer})
-        self.average = {name: value.to(self.average[name].device) for name, value in under("average.").items()}
+        stored = under("average.")
+        self.average = {name: stored[name].to(value.device) for name, value in self.average.items()}
         self.generator.set_state(tensors["generator"].to("cpu"))
-        self.step = int(metadata["step"])
