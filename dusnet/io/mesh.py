@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
-from dusnet.io.columns import RawCloud
+from dusnet.io.columns import RawCloud, cut_note
 from dusnet.io.ply import fan_triangles
 
 
@@ -88,7 +88,8 @@ def parse_mesh(path: Path, data: bytes) -> RawCloud:
         raise BadInput(f"{path} cannot be read as {kind}; it is truncated or damaged, export it again.") from error
     if len(corners) and not 0 <= corners.min() <= corners.max() < len(vertices):
         raise BadInput(f"{path} has faces that use vertices which do not exist; it is damaged, export it again.")
-    return RawCloud(points=vertices, faces=fan_triangles(counts, corners))
+    notes = [] if path.suffix.lower() == ".stl" else cut_note(data)  # a text STL says where it ends
+    return RawCloud(points=vertices, faces=fan_triangles(counts, corners), notes=notes)
 
 
 _Parts = tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]  # vertices, corners per face, all corners
