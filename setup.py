@@ -99,7 +99,10 @@ def extensions(build: str) -> tuple[list[Any], dict[str, Any]]:
     from torch.utils.cpp_extension import BuildExtension, CppExtension, CUDAExtension
 
     folders = [SOURCES / "include", SOURCES / "cpu"]
-    sources = [SOURCES / "bindings.cpp", *sorted(path.relative_to(ROOT) for path in (ROOT / SOURCES / "cpu").glob("*.cpp"))]
+    sources = [
+        SOURCES / "bindings.cpp",
+        *sorted(path.relative_to(ROOT) for path in (ROOT / SOURCES / "cpu").glob("*.cpp")),
+    ]
     flags: dict[str, list[str]] = {"cxx": list(HOST_FLAGS)}
     kind = CppExtension
     if build == "cuda":

@@ -1,6 +1,6 @@
-"""Compiles every CUDA source to an object file with nvcc; needs a toolkit and torch's headers, no GPU and no CUDA torch.
+"""Compiles every CUDA source to an object file; needs nvcc and torch's headers, no GPU and no CUDA build of torch.
 
-    python cuda_ops/compile_check.py [OUTPUT_FOLDER]
+python cuda_ops/compile_check.py [OUTPUT_FOLDER]
 """
 
 from __future__ import annotations

@@ -1,0 +1,159 @@
+"""The CUDA sources: they compile, their kernels are right in emulation, and on a device they equal the CPU."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import ops_clouds
+import pytest
+import torch
+
+from dusnet import ops
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SOURCES = REPOSITORY / "cuda_ops"
+EMULATION = Path(__file__).resolve().parent / "emulation"
+
+
+@pytest.mark.slow
+def test_every_cuda_source_compiles(tmp_path: Path) -> None:
+    if shutil.which("nvcc") is None:
+        pytest.skip("nvcc is not on the PATH, so the CUDA sources were not compiled")
+    command = [sys.executable, str(SOURCES / "compile_check.py"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("*.o"))) == len(list((SOURCES / "cuda").glob("*.cu"))) == 4
+
+
+def _emulator() -> Path:
+    """The CUDA sources as a host library; built once per state of the sources."""
+    files = sorted(path for folder in (SOURCES, EMULATION) for path in folder.rglob("*") if path.is_file())
+    state = hashlib.sha256(b"".join(path.read_bytes() for path in files if path.suffix != ".pyc"))
+    state.update(torch.__version__.encode())
+    folder = REPOSITORY / "build" / "emulation" / state.hexdigest()[:16]
+    library = folder / "emulated.so"
+    if library.is_file():
+        return library
+    folder.mkdir(parents=True, exist_ok=True)
+    root = Path(torch.__file__).parent
+    flags = ["-std=c++20", "-O1", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-w"]
+    flags += ["-DDUSNET_EMULATE", "-Ddusnet=dusnet_emulated", "-DTORCH_TARGET_VERSION=0x020b000000000000"]
+    flags += [f"-I{EMULATION}", f"-I{SOURCES / 'include'}", f"-I{SOURCES / 'cuda'}", f"-isystem{root / 'include'}"]
+    objects, jobs = [], []
+    for source in [SOURCES / "bindings.cpp", *sorted((SOURCES / "cuda").glob("*.cu"))]:
+        objects.append(str(folder / f"{source.stem}.o"))
+        jobs.append(subprocess.Popen(["g++", *flags, "-x", "c++", "-c", str(source), "-o", objects[-1]]))
+    assert [job.wait() for job in jobs] == [0] * len(jobs)
+    link = ["-L" + str(root / "lib"), "-ltorch", "-ltorch_cpu", "-lc10"]
+    subprocess.run(["g++", "-shared", "-o", str(library) + ".new", *objects, *link], check=True)
+    Path(str(library) + ".new").replace(library)
+    return library
+
+
+@pytest.fixture(scope="module")
+def emulated() -> Any:
+    if shutil.which("g++") is None or sys.platform != "linux":
+        pytest.skip("emulating the CUDA kernels needs g++ on Linux")
+    if not SOURCES.is_dir():
+        pytest.skip("the CUDA sources are not beside the tests")
+    torch.ops.load_library(str(_emulator()))
+    return torch.ops.dusnet_emulated
+
+
+@pytest.fixture(params=["emulated", pytest.param("device", marks=pytest.mark.gpu)])
+def run(request: pytest.FixtureRequest) -> Callable[..., Any]:
+    """Calls a CUDA op on CPU tensors: emulated, or on a device."""
+    if request.param == "emulated":
+        library = request.getfixturevalue("emulated")
+        return lambda name, *arguments: getattr(library, name)(*arguments)
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if ops.status().backend != "cuda":
+        pytest.skip(f"the ops are not compiled for CUDA: {ops.status().reason}")
+
+    def on_device(name: str, *arguments: Any) -> Any:
+        moved = [value.cuda() if isinstance(value, torch.Tensor) else value for value in arguments]
+        result = getattr(torch.ops.dusnet, name)(*moved)
+        return result.cpu() if isinstance(result, torch.Tensor) else tuple(value.cpu() for value in result)
+
+    return on_device
+
+
+def _cpu(name: str, *arguments: Any) -> Any:
+    return getattr(torch.ops.dusnet, name)(*arguments)
+
+
+@pytest.mark.parametrize("name", ["random", "grid", "duplicates", "identical", "outlier", "one"])
+def test_neighbors_equal_the_cpu(run: Callable[..., Any], name: str) -> None:
+    points = ops_clouds.tensor(name)
+    size = points.shape[1]
+    query = points.flip(1)[:, :3] + (0.0 if name in ops_clouds.EXACT else 0.01)
+    lengths = torch.tensor([max(1, size // 3)] + [size] * (len(points) - 1))
+    for k in sorted({1, min(3, size), min(16, size), min(40, size)}):
+        for a, b in zip(
+            run("knn", query, points, k, None, None), _cpu("knn", query, points, k, None, None), strict=True
+        ):
+            assert torch.equal(a, b)
+        ragged = (query, points, 0.7, k, torch.full((len(points),), 2), lengths)
+        for a, b in zip(run("ball_query", *ragged), _cpu("ball_query", *ragged), strict=True):
+            assert torch.equal(a, b)
+
+
+@pytest.mark.parametrize("name", ["random", "grid", "duplicates", "outlier", "one"])
+def test_samples_equal_the_cpu(run: Callable[..., Any], name: str) -> None:
+    points = ops_clouds.tensor(name)
+    k = min(12, points.shape[1])
+    lengths = torch.tensor([max(1, k // 2)] + [points.shape[1]] * (len(points) - 1))
+    for given in (None, lengths):
+        arguments = (points, k, 0, given)
+        assert torch.equal(run("farthest_point_sample", *arguments), _cpu("farthest_point_sample", *arguments))
+
+
+def test_samples_of_a_large_cloud_equal_the_cpu(run: Callable[..., Any]) -> None:
+    generator = torch.Generator().manual_seed(2)
+    for points in (
+        torch.rand(1, 8500, 3, generator=generator),
+        torch.randint(0, 9, (1, 8300, 3), generator=generator).float(),
+    ):
+        arguments = (points, 8, 3, torch.tensor([8250]))
+        assert torch.equal(run("farthest_point_sample", *arguments), _cpu("farthest_point_sample", *arguments))
+
+
+def test_interpolation_and_scatter_equal_the_cpu(run: Callable[..., Any]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    features, weights = torch.randn(2, 9, 4, generator=generator), torch.rand(2, 20, 3, generator=generator)
+    index = torch.randint(-1, 9, (2, 20, 3), generator=generator)
+    assert torch.equal(
+        run("three_interpolate", features, index, weights), _cpu("three_interpolate", features, index, weights)
+    )
+    values = torch.randn(2, 60, 4, generator=generator)
+    flat = index.flatten(1)
+    assert torch.equal(run("scatter_sum", values, flat, 9), _cpu("scatter_sum", values, flat, 9))
+
+
+@pytest.mark.parametrize("count", [1, 2, 30])
+def test_match_is_as_good_as_on_the_cpu(run: Callable[..., Any], count: int) -> None:
+    generator = torch.Generator().manual_seed(count)
+    x, y = torch.rand(2, count, 3, generator=generator), torch.rand(2, count, 3, generator=generator)
+    lengths = torch.tensor([count, max(1, count // 2)])
+    ours, converged = run("earth_movers_match", x, y, 1e-2, 10_000, lengths)
+    theirs, _ = _cpu("earth_movers_match", x, y, 1e-2, 10_000, lengths)
+    assert converged.all()
+    for b, size in enumerate(lengths.tolist()):
+        assert sorted(ours[b, :size].tolist()) == list(range(size))
+        assert (ours[b, size:] == -1).all()
+        costs = [(x[b, :size] - y[b, match[b, :size]]).norm(dim=1).mean() for match in (ours, theirs)]
+        assert abs(costs[0] - costs[1]) <= 1e-2
+
+
+def test_interrupted_match_is_a_bijection(run: Callable[..., Any]) -> None:
+    x = torch.rand(1, 20, 3, generator=torch.Generator().manual_seed(1))
+    assignment, converged = run("earth_movers_match", x, x.flip(1) * 0.01, 1e-4, 1, None)
+    assert not converged.any()
+    assert sorted(assignment[0].tolist()) == list(range(20))
