@@ -131,6 +131,9 @@ class ScoringSettings(Section):
     )
     distance: Literal["point", "plane", "displacement"] = "displacement"
     tolerance: bool = Field(default=True, description="divide by what the training clouds do at the same place")
+    gap: float = Field(
+        default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
+    )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")
     pooling: Literal["max", "top", "quantile"] = "top"

@@ -8,10 +8,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
 from dusnet import geometry, ops
 from dusnet.config import ScoringSettings
+
+GAP_FACTOR = 4.0
+RIM_NEIGHBORS = 4
+UNSEEN_SHARE = 0.1
 
 
 def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
@@ -59,6 +67,46 @@ def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:
 def smooth(values: Tensor, neighbors: Tensor) -> Tensor:
     """Mean over the nearest input points, (N,), (N, k) indices -> (N,)."""
     return values[neighbors].mean(dim=1)
+
+
+def gap(points: Tensor, surface: Tensor) -> Tensor:
+    """What is missing: how far places of a good part are from any input point, carried to the rim of the hole.
+
+    A place counts by how much its nearest input point is farther than four times what is usual in this scan. Connected
+    places that make up more than `UNSEEN_SHARE` of the part are a side that the scanner did not see, and count nothing.
+
+    Args:
+        points: the scan, (N, 3).
+        surface: places of a good part, (M, 3).
+
+    Returns:
+        (N,), zero away from holes: the largest gap whose nearest input point this is, or one of its neighbours.
+    """
+    squared, nearest = ops.knn(surface.unsqueeze(0), points.unsqueeze(0), 1)
+    distance = squared[0, :, 0].sqrt()
+    missing = (distance - GAP_FACTOR * distance.median()).clamp_min(0)
+    missing[_unseen(surface, missing > 0)] = 0
+    rim = torch.zeros(len(points)).scatter_reduce_(0, nearest[0, :, 0], missing, "amax")
+    _, neighbors = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(RIM_NEIGHBORS, len(points)))
+    return rim[neighbors[0]].amax(dim=1)
+
+
+def _unseen(surface: Tensor, empty: Tensor) -> Tensor:
+    """Which places lie in a connected empty region too big to be a defect, (M, 3), (M,) bool -> (M,) bool."""
+    places = surface[empty]
+    result = torch.zeros_like(empty)
+    if len(places) < 2:
+        return result
+    count = min(RIM_NEIGHBORS + 1, len(places))
+    squared, index = ops.knn(places.unsqueeze(0), places.unsqueeze(0), count)
+    reach = 3 * geometry.neighbor_spacing(surface)
+    linked = squared[0] < reach**2
+    rows = torch.arange(len(places)).unsqueeze(1).expand_as(index[0])[linked]
+    graph = coo_array((np.ones(len(rows)), (rows.numpy(), index[0][linked].numpy())), shape=(len(places),) * 2)
+    _, component = connected_components(graph, directed=False)
+    big = np.bincount(component) > UNSEEN_SHARE * len(surface)
+    result[empty] = torch.from_numpy(big[component])
+    return result
 
 
 def pool(point_scores: Tensor, settings: ScoringSettings) -> float:

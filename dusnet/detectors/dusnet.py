@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,6 +69,12 @@ class DUSNet(RegisteredDetector):
                 task.advance()
         self._tolerance = Tolerance.of(torch.cat(places), torch.cat(distances))
 
+    @cached_property
+    def _surface(self) -> Tensor:
+        """Places of a good part in the frame, (M, 3) float32."""
+        frame = self.class_frame
+        return torch.from_numpy(frame.frame.apply(frame.reference)).float()
+
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         start = time.perf_counter()
         cloud = torch.from_numpy(points).float()
@@ -81,6 +88,8 @@ class DUSNet(RegisteredDetector):
             scores = self._tolerance.normalise(scores, self._to_points(cloud, centers, centers.predicted))
         _, neighbors = ops.knn(cloud.unsqueeze(0), cloud.unsqueeze(0), min(self.settings.scoring.smoothing, len(cloud)))
         scores = scoring.smooth(scores, neighbors[0])
+        if self.settings.scoring.gap:
+            scores = scores + self.settings.scoring.gap * scoring.gap(cloud, self._surface)
         object_score = scoring.pool(scores, self.settings.scoring)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         return FrameScores(scores.numpy(), object_score, distances.numpy(), dense.double().numpy(), timings)
