@@ -50,6 +50,11 @@ def test_an_unknown_suffix_lists_the_known_ones(tmp_path: Path) -> None:
         read_cloud(tmp_path / "b.jpeg")
 
 
+def test_the_manual_names_every_suffix() -> None:
+    manual = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    assert [suffix for suffix in CLOUD_SUFFIXES if f"`{suffix}`" not in manual] == []
+
+
 def test_a_suffix_in_capitals_is_the_same(tmp_path: Path) -> None:
     (tmp_path / "A.XYZ").write_text("1 2 3\n4 5 6\n")
     assert len(read_cloud(tmp_path / "A.XYZ")) == 2
