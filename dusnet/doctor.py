@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -25,22 +26,6 @@ from dusnet import __version__
 from dusnet.errors import DusnetError
 
 State = Literal["ok", "note", "bad"]
-
-PACKAGES = (
-    "numpy",
-    "scipy",
-    "scikit-learn",
-    "open3d",
-    "trimesh",
-    "lightning-fabric",
-    "pydantic",
-    "safetensors",
-    "typer",
-    "rich",
-    "h5py",
-    "tensorboard",
-    "pillow",
-)
 
 
 @dataclass(frozen=True)
@@ -103,9 +88,15 @@ def _own_version() -> Finding:
     return Finding("dusnet", "ok", f"{__version__} at {place}, Python {platform.python_version()}, {system}")
 
 
+def required_packages() -> list[str]:
+    """Names of the packages that dusnet's own metadata asks for, without those of its extras."""
+    asked = importlib.metadata.requires("dusnet") or []
+    return [re.split(r"[^\w.-]", text)[0] for text in asked if "extra ==" not in text]
+
+
 def _packages() -> list[Finding]:
     versions, missing = [], []
-    for name in PACKAGES:
+    for name in required_packages():
         try:
             versions.append(f"{name} {importlib.metadata.version(name)}")
         except importlib.metadata.PackageNotFoundError:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import typer
 
 from dusnet.cli._common import one_line, scans_in, seconds
-from dusnet.cli._pictures import draw_result
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.inspection import verdict as verdicts
 from dusnet.inspection.results import Result, write_summary
@@ -127,7 +126,9 @@ class Scorer:
             progress=self._progress,
         )
         if choices.pictures:
-            draw_result(result.scored_path, choices.out / f"{stem}.png")
+            from dusnet.visualization.view import view
+
+            view([result.scored_path], png=choices.out / f"{stem}.png", title=stem)
         return result
 
     def _tell(self, result: Result) -> None:

@@ -36,23 +36,16 @@ def view(
     png: Annotated[
         Path | None, typer.Option("--png", metavar="FILE", help="Draw a picture instead of opening a window.")
     ] = None,
+    only_scans: Annotated[
+        bool, typer.Option("--only-scans", help="Leave out the surface without defects beside each result.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Show scans and results side by side: in a window, or as a picture on a machine without a display.
 
     A result is STEM.scored.ply, STEM.json or a folder of them.
     """
-    from dusnet.cli._pictures import chosen_files, draw, show
     from dusnet.progress import for_terminal
+    from dusnet.visualization.view import view as show
 
-    progress = for_terminal(quiet=quiet)
-    shown = [show(path) for path in chosen_files(results)]
-    if png is not None:
-        draw(png, shown)
-        progress.log(f"wrote {png}.")
-        return
-
-    from dusnet.visualization.viewer import open_window
-
-    progress.log("opening a window; close it to return.")
-    open_window([one.panel for one in shown])
+    show(results, png=png, reconstruction=not only_scans, progress=for_terminal(quiet=quiet))
