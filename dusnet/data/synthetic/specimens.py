@@ -29,7 +29,8 @@ _NEARLY_ALL = 0.85
 """Of a part that a scanner can see at least this share of, nothing is taken away: the rest is mostly uncertainty."""
 _ATTEMPTS = 10
 _LEAST_SHARE = 0.005
-"""A defect of which a scan shows less is put elsewhere; after the last attempt the most visible one stays."""
+_MOST_SHARE = (0.08, 0.25)
+"""A defect that is less or more of its scan is put elsewhere; after the last attempt the most fitting one stays."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ def make_scan(
     clean = Surface.clean(*sample_mesh(visible, count, generator))
     field = smooth_field(generator, clean.points, settings.variation * part.radius)
     solid = as_solid(mesh) if kind in SOLID_KINDS else None
-    best, most = None, -1
+    best, best_excess = None, np.inf
+    most = _MOST_SHARE[kind in ("broken", "bending")]
     for _ in range(_ATTEMPTS):
         surface = _specimen(part, clean, field, solid, kind, generator, settings, len(clean) / surface_area(visible))
         cloud = scan(
@@ -154,10 +156,11 @@ def make_scan(
             radius=part.radius,
             closed=part.closed,
         )
-        marked = int(cloud.labels.sum()) if cloud.labels is not None else 0
-        if marked > most:
-            best, most = cloud, marked
-        if kind == GOOD or marked >= _LEAST_SHARE * len(cloud):
+        share = 0.0 if cloud.labels is None else float(cloud.labels.mean())
+        excess = 1.0 if kind == GOOD else max(_LEAST_SHARE / max(share, 1e-6), share / most)
+        if excess < best_excess:
+            best, best_excess = cloud, excess
+        if excess <= 1.0:
             break
     assert best is not None
     return best

@@ -25,7 +25,7 @@ def settings(**changes: Any) -> BenchmarkSettings:
         "good": 1,
         "per_kind": 1,
         "kinds": ("bulge", "hole"),
-        "points": 1500,
+        "points": 1200,
     }
     return BenchmarkSettings(**{**values, **changes})
 
@@ -105,7 +105,7 @@ def test_dataset_reads_it(written: Path) -> None:
     assert not loaded["good"].labels.any()
     counts = {len(cloud) for cloud in loaded.values()}
     assert len(counts) > 1
-    assert all(0.8 * 1500 < count < 1.2 * 1500 for count in counts)
+    assert all(0.8 * 1200 < count < 1.2 * 1200 for count in counts)
 
 
 def test_same_settings_give_the_same_files_to_the_bit(written: Path, tmp_path: Path) -> None:
@@ -228,7 +228,7 @@ def test_own_open_mesh(tmp_path: Path, view: str) -> None:
     mesh = tmp_path / "tray.obj"
     mesh.write_text(OPEN_BOX)
     kinds = ("bulge", "hole", "crack", "broken", "bending", "sink", "cut", "scratch")
-    chosen = settings(parts=(), meshes=(mesh,), kinds=kinds, view=view, train=1, points=1000)
+    chosen = settings(parts=(), meshes=(mesh,), kinds=kinds, view=view, train=1, points=600)
     write_benchmark(tmp_path / "out", chosen)
     dataset = open_dataset(tmp_path / "out")
     assert dataset.classes == ("tray",)

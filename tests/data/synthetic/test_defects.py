@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -17,14 +19,17 @@ PARTS = ("bowl", "bracket", "gear", "hook")
 REMOVING = ("hole", "crack", "broken", "cut")
 
 
+@cache
 def mesh_of(name: str) -> Mesh:
     return make_part(name, np.random.default_rng(0), 0.0)
 
 
-def surface_of(name: str, count: int = 20_000) -> Surface:
+@cache
+def surface_of(name: str, count: int = 12_000) -> Surface:
     return Surface.clean(*sample_mesh(mesh_of(name), count, np.random.default_rng(1)))
 
 
+@cache
 def sphere(count: int = 20_000, radius: float = 50.0) -> Surface:
     normals = np.random.default_rng(0).normal(size=(count, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
