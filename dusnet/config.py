@@ -30,7 +30,7 @@ class RegistrationSettings(Section):
         default=8, ge=1, description="global: poses per family of starting poses that fine ICP follows, best is kept"
     )
     accept_residual: float = Field(
-        default=0.01, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
+        default=0.004, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
     )
     accept_fitness: float = Field(
         default=0.97, ge=0, le=1, description="auto: share of points near the reference below which the same happens"

@@ -51,19 +51,14 @@ def splat(
     Returns:
         (height, width, 3) uint8.
     """
-    width, height = size[0] * _SUPERSAMPLE, size[1] * _SUPERSAMPLE
-    unit = window.unit * _SUPERSAMPLE
-    projected = camera.project(points)
-    x = width / 2.0 + (projected[:, 0] - window.center[0]) * unit
-    y = height / 2.0 - (projected[:, 1] - window.center[1]) * unit
-    zoom = unit * DISTANCE / projected[:, 2]  # pixels per radius at the depth of each point
-    radius = np.clip(_disc_radii(points) / camera.radius * zoom, *_DISC_PIXELS)
-    facing = _facing_normals(points, normals, camera)
-    discs = _Discs(x, y, projected[:, 2], radius, facing, zoom)
-    owner, depth = _rasterise(discs, width, height)
+    canvas = size[0] * _SUPERSAMPLE, size[1] * _SUPERSAMPLE
+    sight = np.array([0.0, 0.0, 1.0])
+    owner, _ = _rasterise(_discs(points, np.broadcast_to(sight, points.shape), camera, window, canvas), *canvas)
+    facing = _facing_normals(points, np.unique(owner[owner >= 0]), normals, camera)
+    owner, depth = _rasterise(_discs(points, facing, camera, window, canvas), *canvas)
     shade = _AMBIENT + (1.0 - _AMBIENT) * np.clip(facing @ (_LIGHT / np.linalg.norm(_LIGHT)), 0.0, 1.0)
     covered = owner >= 0
-    image = np.empty((height, width, 3))
+    image = np.empty((canvas[1], canvas[0], 3))
     image[:] = BACKGROUND
     image[covered] = colors[owner[covered]] * shade[owner[covered], None]
     image[covered] *= _edges(depth)[covered][:, None]
@@ -80,11 +75,17 @@ def _disc_radii(points: Array) -> Array:
     return np.minimum(reach, _DISC_SPREAD * float(np.median(reach)))
 
 
-def _facing_normals(points: Array, normals: Array | None, camera: Camera) -> Array:
-    """Unit normals in the camera's axes, (N, 3), turned to the eye: the sign of a scan's normals is often unknown."""
-    if len(points) < 4:
+def _facing_normals(points: Array, seen: NDArray[np.intp], normals: Array | None, camera: Camera) -> Array:
+    """Unit normals in the camera's axes, (N, 3), turned to the eye: the sign of a scan's normals is often unknown.
+
+    They are estimated from the `seen` points alone, so that the far wall of a thin sheet does not bend those of the
+    near one; a hidden point takes the normal of the nearest seen point.
+    """
+    if len(seen) < 4:
         return np.tile([0.0, 0.0, 1.0], (len(points), 1))
-    normals = estimate_normals(points, 16) if normals is None else normals
+    if normals is None:
+        _, nearest = cKDTree(points[seen]).query(points)
+        normals = estimate_normals(points[seen], 12)[nearest]
     turned = normals @ camera.axes.T
     return np.asarray(turned * np.where(turned[:, 2:] < 0.0, -1.0, 1.0))
 
@@ -98,6 +99,17 @@ class _Discs(NamedTuple):
     radius: Array
     normal: Array
     zoom: Array
+
+
+def _discs(points: Array, facing: Array, camera: Camera, window: Window, canvas: tuple[int, int]) -> _Discs:
+    """The discs of `points` (N, 3) with normals `facing` (N, 3) on a canvas of so many pixels."""
+    unit = window.unit * _SUPERSAMPLE
+    projected = camera.project(points)
+    x = canvas[0] / 2.0 + (projected[:, 0] - window.center[0]) * unit
+    y = canvas[1] / 2.0 - (projected[:, 1] - window.center[1]) * unit
+    zoom = unit * DISTANCE / projected[:, 2]
+    radius = np.clip(_disc_radii(points) / camera.radius * zoom, *_DISC_PIXELS)
+    return _Discs(x, y, projected[:, 2], radius, facing, zoom)
 
 
 def _rasterise(discs: _Discs, width: int, height: int) -> tuple[NDArray[np.int64], Array]:

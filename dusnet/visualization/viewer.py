@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
 from dusnet.open3d_import import open3d
+from dusnet.registration.normals import estimate_normals
 from dusnet.visualization.render import Panel, camera_of, heat_range
 
 _GAP = 0.15  # between panels, fraction of the widest
-_POINT_PIXELS = 3.0
+_POINT_PIXELS = 4.0
+_ZOOM = 0.55  # the row fills the window
 
 
 def open_window(
@@ -56,6 +58,7 @@ def open_window(
     for panel, points in zip(panels, arrange(panels), strict=True):
         cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
         cloud.colors = o3d.utility.Vector3dVector(panel.painted(*limits) / 255.0)
+        cloud.normals = o3d.utility.Vector3dVector(estimate_normals(points, 16))  # what the window's light needs
         clouds.append(cloud)
     window = o3d.visualization.Visualizer()
     shown = window.create_window(window_name=title or "dusnet", width=1600, height=900)
@@ -68,6 +71,7 @@ def open_window(
         control = window.get_view_control()
         control.set_front([0.0, 0.0, 1.0])
         control.set_up([0.0, 1.0, 0.0])
+        control.set_zoom(_ZOOM)
         _run(window, seconds)
     finally:
         window.destroy_window()

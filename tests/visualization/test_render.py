@@ -75,7 +75,7 @@ def test_a_handful_of_points_is_drawn(rng, count):
 
 def test_the_camera_faces_what_matters(rng):
     points = sphere(rng)
-    for target in np.vstack([np.eye(3), -np.eye(3)]):
+    for target in (np.array([1.0, 0.0, 0.0]), np.array([0.0, 0.0, -1.0])):
         weight = np.maximum(points @ target - 0.9, 0.0)
         camera = look_at(points, toward=weight)
         assert camera.axes[2] @ target > 0.4
