@@ -38,7 +38,7 @@ class Eye:
 
     @classmethod
     def all_of(cls, points: Array) -> tuple[Eye, ...]:
-        """The eye of `points` (N, 3), and the opposite one when it sees as much (a shell can be seen from both sides).
+        """The eye of `points` (N, 3), and the opposite one when the cloud may be a scan from there too (a shell).
 
         Each is the middle of the directions on its side that see nearly as much as the best there.
         """
@@ -47,7 +47,7 @@ class Eye:
         seen = np.array([len(visible(points, eye)) for eye in eyes]) / len(points)
         first = cls._middle(eyes, seen, eyes @ eyes[seen.argmax()] > 0.0)
         second = cls._middle(eyes, seen, eyes @ first.direction < -0.5)
-        return (first, second) if second.share > first.share - 0.1 else (first,)
+        return (first, second) if second.one_sided else (first,)
 
     @classmethod
     def _middle(cls, eyes: Array, seen: Array, side: NDArray[np.bool_]) -> Eye:
