@@ -150,8 +150,10 @@ class RegisteredDetector(ABC):
                 detector.calibration = Calibration.from_json(metadata["calibration"])
             detector.provenance = metadata["provenance"]
             detector._restore(metadata["learned"], stored.under("learned"))
-        except (KeyError, TypeError, RuntimeError) as error:
-            raise BadModel(f"{stored.path} lacks a part of the {cls.name} model ({error}); train again.") from error
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise BadModel(
+                f"{stored.path} lacks a part of the {cls.name} model, or holds one of another shape; train again."
+            ) from error
         return detector
 
     @abstractmethod
