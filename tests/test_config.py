@@ -203,5 +203,5 @@ def test_paper_is_the_literal_reading_wherever_a_printed_formula_can_be_minimise
     assert {weights.mse, weights.cos, weights.chamfer, weights.repulsion, weights.emd} == {1.0}
     scoring = paper.scoring
     assert (scoring.surface, scoring.distance, scoring.weighting, scoring.pooling) == ("up", "point", True, "max")
-    assert (scoring.draws, scoring.smoothing, scoring.tolerance) == (1, 1, False)
+    assert (scoring.draws, scoring.smoothing, scoring.tolerance, scoring.gap) == (1, 1, False, 0)
     assert paper.registration.method == "none"

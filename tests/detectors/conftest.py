@@ -1,0 +1,45 @@
+"""Detectors that have learned the small part, made once."""
+
+from __future__ import annotations
+
+import pytest
+from small_parts import capable, part, tiny
+
+from dusnet.cloud import PointCloud
+from dusnet.detectors import Detector, create
+
+
+@pytest.fixture(scope="session")
+def good() -> list[PointCloud]:
+    """Three training scans."""
+    return [part(seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="session")
+def nearest(good: list[PointCloud]) -> Detector:
+    detector = create("nearest", tiny("nearest"), seed=1)
+    detector.fit(good)
+    return detector
+
+
+@pytest.fixture(scope="session")
+def hasty(good: list[PointCloud]) -> Detector:
+    """A DUS-Net of 20 steps: it computes everything and knows little."""
+    detector = create("dusnet", tiny(), seed=1)
+    detector.fit(good)
+    return detector
+
+
+@pytest.fixture(scope="session")
+def trained(good: list[PointCloud]) -> Detector:
+    """A DUS-Net that knows the part."""
+    detector = create("dusnet", capable(), seed=1)
+    detector.fit(good)
+    return detector
+
+
+@pytest.fixture(params=["nearest", "hasty"])
+def detector(request: pytest.FixtureRequest) -> Detector:
+    """Each detector in turn."""
+    made: Detector = request.getfixturevalue(request.param)
+    return made

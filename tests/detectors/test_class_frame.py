@@ -1,0 +1,117 @@
+"""The frame of a class, and thresholds with a promised rate of false alarms."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from small_parts import motion, part
+
+from dusnet.cloud import PointCloud
+from dusnet.config import RegistrationSettings
+from dusnet.detectors.base import Calibration
+from dusnet.detectors.class_frame import ClassFrame
+from dusnet.progress import Silent
+
+NONE, ICP = RegistrationSettings(method="none"), RegistrationSettings(method="icp", points=1000)
+
+
+def learn(clouds: list[PointCloud], settings: RegistrationSettings = NONE) -> ClassFrame:
+    return ClassFrame.learn(clouds, settings, seed=0, progress=Silent())[0]
+
+
+class TestClassFrame:
+    def test_training_clouds_fill_the_unit_sphere(self, good: list[PointCloud]) -> None:
+        _, in_frame = ClassFrame.learn(good, NONE, seed=0, progress=Silent())
+        everything = np.concatenate(in_frame)
+        assert [len(points) for points in in_frame] == [len(cloud) for cloud in good]
+        assert np.linalg.norm(everything, axis=1).max() == pytest.approx(1)
+        np.testing.assert_allclose(everything.min(axis=0), -everything.max(axis=0), atol=1e-12)
+
+    def test_a_scan_goes_there_and_back(self, good: list[PointCloud]) -> None:
+        cloud = part(9).transformed(motion(3, (1e6, -2e6, 50.0)))
+        frame = learn(good, ICP)
+        points, alignment, _ = frame.bring(cloud)
+        assert np.linalg.norm(points, axis=1).max() < 1.1
+        np.testing.assert_allclose(frame.send_back(points, alignment), cloud.points, atol=1e-6)
+
+    def test_lengths_are_kept(self, good: list[PointCloud]) -> None:
+        frame = learn(good, ICP)
+        cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
+        points, _, _ = frame.bring(cloud)
+        expected = np.linalg.norm(np.diff(cloud.points, axis=0), axis=1)
+        found = np.linalg.norm(np.diff(points, axis=0), axis=1) * frame.frame.scale
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+    def test_the_reference_is_a_thinned_choice_of_the_training_points(self, good: list[PointCloud]) -> None:
+        reference = learn(good).reference
+        everything = {tuple(row) for cloud in good for row in cloud.points}
+        assert all(tuple(row) in everything for row in reference)
+        assert len(reference) <= len(everything)
+
+    def test_the_residual_of_the_training_is_remembered(self, good: list[PointCloud]) -> None:
+        assert learn(good[:1], ICP).residual == 0
+        moved = [good[0], good[1].transformed(motion(4, (30.0, 0, 0)))]
+        assert 0 < learn(moved, ICP).residual < 0.02 < learn(moved, NONE).residual
+
+    def test_restoring_gives_the_same_alignment(self, good: list[PointCloud]) -> None:
+        frame = learn(good, ICP)
+        again = ClassFrame.restore(frame.metadata(), frame.tensors(), ICP, seed=0)
+        cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
+        np.testing.assert_array_equal(frame.bring(cloud)[0], again.bring(cloud)[0])
+        assert frame.tensors()["reference"].dtype == torch.float64
+
+    @pytest.mark.parametrize(("factor", "said"), [(0.001, True), (0.3, True), (0.4, False), (2.5, False), (25.4, True)])
+    def test_a_size_that_differs_more_than_threefold_is_said(
+        self, good: list[PointCloud], factor: float, said: bool
+    ) -> None:
+        _, _, warnings = learn(good).bring(PointCloud(part(9).points * factor))
+        assert len(warnings) == said
+        assert all("unit" in warning for warning in warnings)
+
+
+class TestCalibration:
+    @pytest.mark.parametrize(
+        ("count", "rate", "rank"),
+        [
+            (19, 0.05, 19),  # 20 x 0.95
+            (39, 0.05, 38),
+            (99, 0.01, 99),
+            (99, 0.1, 90),
+            (10, 0.25, 9),  # 11 x 0.75 = 8.25, rounded up
+            (9, 0.05, 9),  # too few to promise the rate: the highest
+            (1, 0.5, 1),
+        ],
+    )
+    def test_worked_ranks(self, count: int, rate: float, rank: int) -> None:
+        scores = tuple(float(i) for i in range(1, count + 1))
+        assert Calibration(scores, scores, "").threshold(rate) == rank
+
+    def test_ranks_are_exact_for_every_number_of_scans(self) -> None:
+        """Rounding of (n + 1)(1 - rate) must not lift a whole number to the next one."""
+        for count in range(1, 200):
+            scores = tuple(float(i) for i in range(1, count + 1))
+            made = Calibration(scores, scores, "")
+            for percent in (1, 2, 5, 10, 20, 30, 50):
+                product = (count + 1) * (1 - Fraction(percent, 100))
+                rank = -(-product.numerator // product.denominator)
+                assert made.threshold(percent / 100) == min(rank, count), (count, percent)
+                assert made.supports(percent / 100) == (rank <= count), (count, percent)
+
+    def test_new_good_scans_exceed_it_at_most_at_the_promised_rate(self) -> None:
+        rng = np.random.default_rng(0)
+        alarms = []
+        for _ in range(4000):
+            scores = rng.gamma(2.0, size=20)
+            made = Calibration(tuple(sorted(scores[:-1])), tuple(sorted(scores[:-1])), "")
+            alarms.append(scores[-1] > made.threshold(0.1))
+        assert np.mean(alarms) == pytest.approx(0.1, abs=0.02)
+
+    def test_the_point_threshold_is_the_middle_scan(self) -> None:
+        assert Calibration((9.0, 9.0, 9.0), (1.0, 2.0, 3.0), "").point_threshold == 2.0
+
+    def test_json_round_trip(self) -> None:
+        made = Calibration((0.1, 0.2), (0.3, 0.4), "two scans")
+        assert Calibration.from_json(made.to_json()) == made
