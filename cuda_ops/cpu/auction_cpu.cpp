@@ -6,9 +6,8 @@
 
 #include "common_cpu.h"
 #include "distance.h"
+#include "lanes.h"
 #include "morton_sort.h"
-
-#define DUSNET_INLINE inline __attribute__((always_inline))
 
 namespace dusnet {
 namespace {
@@ -110,10 +109,12 @@ void Market::raise(int64_t object, double price) {
 
 DUSNET_INLINE void consider(const ObjectLeaf& leaf, int64_t first, const double* p, Offer& offer) {
   double total[kObjects];
-  for (int i = 0; i < kObjects; ++i) {
-    total[i] = std::sqrt(squared_distance(p[0], p[1], p[2], leaf.x[i], leaf.y[i], leaf.z[i])) + leaf.price[i];
-  }
-  for (int i = 0; i < kObjects; ++i) {
+  point_distances<kObjects>(p, leaf.x, leaf.y, leaf.z, total);
+  for (int i = 0; i < kObjects; ++i) total[i] = std::sqrt(total[i]) + leaf.price[i];
+  int near[kObjects];
+  const int candidates = rarely_within<kObjects>(total, offer.second, near);
+  for (int n = 0; n < candidates; ++n) {
+    const int i = near[n];
     if (total[i] >= offer.second) continue;
     if (total[i] < offer.best) {
       offer.second = offer.best;
@@ -140,15 +141,14 @@ Offer Market::cheapest(const double* p, double limit) const {
     }
     const Node& node = levels_[step.level][step.at];
     double bound[kChildren];
-    for (int c = 0; c < kChildren; ++c) {
-      const double dx = outside(p[0], node.low[0][c], node.high[0][c]);
-      const double dy = outside(p[1], node.low[1][c], node.high[1][c]);
-      const double dz = outside(p[2], node.low[2][c], node.high[2][c]);
-      bound[c] = std::sqrt(squared_norm(dx, dy, dz)) + node.price[c];
-    }
+    box_distances(p, node.low, node.high, bound);
+    for (int c = 0; c < kChildren; ++c) bound[c] = std::sqrt(bound[c]) + node.price[c];
+    const double most = offer.second < limit ? offer.second : limit;
+    int near[kChildren];
+    const int candidates = within<kChildren>(bound, most, near);
     const int base = height;
-    for (int c = 0; c < kChildren; ++c) {
-      if (bound[c] >= offer.second || bound[c] > limit) continue;
+    for (int n = 0; n < candidates; ++n) {
+      const int c = near[n];
       int place = height++;
       for (; place > base && stack[place - 1].bound < bound[c]; --place) stack[place] = stack[place - 1];
       stack[place] = {bound[c], step.level - 1, step.at * kChildren + c};
@@ -217,8 +217,6 @@ class Auction {
   std::vector<int64_t> people_;             // in Z-order
 };
 
-DUSNET_CLONES bool settle(Auction& auction, double eps) { return auction.settle(eps); }
-
 // From coarse steps, which settle fast, down to eps, which sets the accuracy.
 std::vector<double> epsilons(const double* x, const double* y, int64_t count, double eps) {
   Bounds<double> bounds;
@@ -249,7 +247,7 @@ bool match(const T* x, const T* y, int64_t count, double eps, int64_t max_iter, 
   Auction auction(xs.data(), ys.data(), count, std::min(max_iter, most) * count);
   bool settled = true;
   for (const double step : epsilons(xs.data(), ys.data(), count, eps)) {
-    settled = settle(auction, step);
+    settled = auction.settle(step);
     if (!settled) break;
   }
   if (!settled) auction.complete();

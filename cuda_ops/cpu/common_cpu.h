@@ -11,13 +11,6 @@
 #include <optional>
 #include <tuple>
 
-// One function body, compiled for the instruction sets that matter and chosen when the library is loaded.
-#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
-#define DUSNET_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define DUSNET_CLONES
-#endif
-
 namespace dusnet {
 
 using torch::headeronly::ScalarType;

@@ -5,9 +5,9 @@
 #include <algorithm>
 #include <vector>
 
+#include "key_sort.h"
+#include "lanes.h"
 #include "tree.h"
-
-#define DUSNET_INLINE inline __attribute__((always_inline))
 
 namespace dusnet {
 
@@ -57,9 +57,8 @@ class BufferedKeys {
   }
 
   int64_t finish() {
-    if (size_ > k_) cut();
-    std::sort(keys_.begin(), keys_.begin() + size_);
-    return size_;
+    sort_.sort(keys_, size_);
+    return std::min(size_, k_);
   }
 
   Key<T> operator[](int64_t i) const { return keys_[i]; }
@@ -68,12 +67,13 @@ class BufferedKeys {
 
  private:
   void cut() {
-    std::nth_element(keys_.begin(), keys_.begin() + (k_ - 1), keys_.begin() + size_);
+    std::nth_element(keys_.begin(), keys_.begin() + (k_ - 1), keys_.end());
     worst = keys_[k_ - 1];
     size_ = k_;
   }
 
   std::vector<Key<T>> keys_;
+  KeySort<T> sort_;
   int64_t k_;
   int64_t size_ = 0;
 };
@@ -88,14 +88,9 @@ struct Visit {
 template <typename T, int Size, typename Keys>
 DUSNET_INLINE void scan_leaf(const Leaf<T, Size>& leaf, const T* q, Keys& keys) {
   T distance[Size];
-  for (int i = 0; i < Size; ++i) distance[i] = squared_distance(q[0], q[1], q[2], leaf.x[i], leaf.y[i], leaf.z[i]);
-  const T limit = key_distance<T>(keys.worst);
+  point_distances<Size>(q, leaf.x, leaf.y, leaf.z, distance);
   int near[Size];
-  int count = 0;
-  for (int i = 0; i < Size; ++i) {
-    near[count] = i;
-    count += distance[i] <= limit;
-  }
+  const int count = rarely_within<Size>(distance, key_distance<T>(keys.worst), near);
   for (int n = 0; n < count; ++n) {
     const Key<T> key = make_key(distance[near[n]], leaf.index[near[n]]);
     if (key < keys.worst) keys.add(key);
@@ -106,14 +101,12 @@ DUSNET_INLINE void scan_leaf(const Leaf<T, Size>& leaf, const T* q, Keys& keys) 
 template <typename T>
 DUSNET_INLINE int expand(const Group<T>& group, int32_t level, uint32_t at, const T* q, Key<T> worst, Visit<T>* stack) {
   T bound[kFan];
-  for (int c = 0; c < kFan; ++c) {
-    const T dx = outside(q[0], group.low[0][c], group.high[0][c]);
-    const T dy = outside(q[1], group.low[1][c], group.high[1][c]);
-    const T dz = outside(q[2], group.low[2][c], group.high[2][c]);
-    bound[c] = squared_norm(dx, dy, dz);
-  }
+  box_distances(q, group.low, group.high, bound);
+  int near[kFan];
+  const int candidates = within<kFan>(bound, key_distance<T>(worst), near);
   int count = 0;
-  for (int c = 0; c < kFan; ++c) {
+  for (int n = 0; n < candidates; ++n) {
+    const int c = near[n];
     const Key<T> key = make_key(bound[c], group.least[c]);
     if (key >= worst) continue;
     int place = count++;

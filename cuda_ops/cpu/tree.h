@@ -7,6 +7,7 @@
 
 #include "distance.h"
 #include "key.h"
+#include "lanes.h"
 #include "morton_sort.h"
 
 namespace dusnet {

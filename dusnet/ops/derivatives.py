@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -94,7 +95,7 @@ def _scatter_sum_backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
 
 def register(library: torch.library.Library) -> None:
     """Tell the dispatcher the shapes and gradients of ops that are already defined."""
-    fakes = {
+    fakes: dict[str, Callable[..., Any]] = {
         "farthest_point_sample": _fake_farthest_point_sample,
         "knn": _fake_knn,
         "ball_query": _fake_ball_query,
@@ -104,7 +105,7 @@ def register(library: torch.library.Library) -> None:
     }
     for name, fake in fakes.items():
         torch.library.register_fake(f"dusnet::{name}", fake, lib=library)
-    backwards = {
+    backwards: dict[str, tuple[Callable[..., Any], Callable[..., Any]]] = {
         "knn": (_knn_backward, _remember_knn),
         "three_interpolate": (_three_interpolate_backward, _remember_three_interpolate),
         "scatter_sum": (_scatter_sum_backward, _remember_scatter_sum),
