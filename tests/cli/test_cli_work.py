@@ -166,3 +166,25 @@ def test_score_and_view_draw_pictures(run, model, parts, tmp_path):
     assert run("view", tmp_path / "dent0.json", "--png", tmp_path / "again.png", "--quiet").code == 0
     for name in ("dent0.png", "again.png"):
         assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_false_alarm_rate_takes_its_threshold_from_the_calibration(run, model, parts, tmp_path):
+    from dusnet.detectors import load_model
+
+    calibration = load_model(model).calibration
+    assert calibration is not None
+    scan = parts / "test" / "good" / "good0.ply"
+    assert run("score", model, scan, "--out", tmp_path, "--false-alarm", 0.5, "--quiet").code == 0
+    result = json.loads((tmp_path / "good0.json").read_text())
+    assert result["threshold"] == pytest.approx(sorted(calibration.object_scores)[1])  # the 2nd of 3: ceil(4 * 0.5)
+    refused = run("score", model, scan, "--out", tmp_path, "--false-alarm", 0.01, "--quiet")
+    assert refused.code == 2
+    assert "3 good scans" in refused.sentence
+
+
+def test_window_without_a_display_names_the_picture(run, parts, monkeypatch):
+    for name in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(name, raising=False)
+    result = run("view", parts / "test" / "good" / "good0.ply", "--quiet")
+    assert result.code == 2
+    assert "--png" in result.sentence
