@@ -21,7 +21,17 @@ SOURCES = Path("cuda_ops")
 # The oldest torch whose stable interface the binary uses (2.11); it also loads in every later one.
 TARGET = "-DTORCH_TARGET_VERSION=0x020b000000000000"
 OLDEST_TORCH = (2, 11)
-HOST_FLAGS = ["-O3", "-g0", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wno-unused-parameter", TARGET]
+HOST_FLAGS = [
+    "-O3",
+    "-g0",
+    "-ffp-contract=off",
+    "-fno-math-errno",
+    "-fvisibility=hidden",
+    "-Wall",
+    "-Wextra",
+    "-Wno-unused-parameter",
+    TARGET,
+]
 # Fused multiply-add would round differently from the CPU and the plain-torch ops.
 CUDA_FLAGS = ["-O3", "-fmad=false", "--expt-relaxed-constexpr", "-Xcompiler=-fvisibility=hidden", TARGET]
 CHOICES = ("auto", "python", "cpu", "cuda")
