@@ -11,6 +11,7 @@ from torch import Tensor
 from dusnet import geometry, ops
 from dusnet.config import Settings
 from dusnet.nn.grouping import neighbor_index, random_chunks
+from dusnet.nn.prior import SurfacePrior
 from dusnet.training.networks import Networks
 
 TOKENS_AT_ONCE = 4096
@@ -44,11 +45,11 @@ class Reconstructor:
 
     def __init__(self, networks: Networks, settings: Settings, *, device: torch.device, seed: int) -> None:
         self.down, self.up = networks.down.to(device).eval(), networks.up.to(device).eval()
-        self.noise, self.cell = networks.noise, networks.measured.cell
+        self.noise, self.cell, self.surface = networks.noise, networks.measured.cell, networks.surface
         self.settings, self.device, self.seed = settings, device, seed
 
     @torch.inference_mode()
-    def centers(self, points: Tensor) -> Centers:
+    def centers(self, points: Tensor, surface: SurfacePrior | None = None) -> Centers:
         """Predict anomaly-free centres.
 
         With `grouping.dense` every input point is a centre once (a thinned choice of at most
@@ -56,7 +57,9 @@ class Reconstructor:
 
         Args:
             points: the scan in the frame, (N, 3) float32.
+            surface: what to start from instead of the surface of all training clouds.
         """
+        surface = surface or self.surface
         generator = torch.Generator().manual_seed(self.seed)
         support = self._support(points)
         index = self._choose(points)
@@ -65,7 +68,7 @@ class Reconstructor:
         draws = self.settings.scoring.draws
         total = torch.zeros_like(centers)
         for _ in range(max(1, draws)):
-            total += self._predict(centers, neighbors, support, generator, noisy=draws > 0)
+            total += self._predict(centers, support[neighbors], surface, generator, noisy=draws > 0)
         return Centers(index, centers, total / max(1, draws))
 
     @torch.inference_mode()
@@ -105,14 +108,16 @@ class Reconstructor:
         return torch.from_numpy(geometry.thin(coordinates, geometry.cell_for(coordinates, limit, rng), rng))
 
     def _predict(
-        self, centers: Tensor, neighbors: Tensor, support: Tensor, generator: torch.Generator, *, noisy: bool
+        self, centers: Tensor, neighbors: Tensor, surface: SurfacePrior, generator: torch.Generator, *, noisy: bool
     ) -> Tensor:
         predicted = torch.empty_like(centers)
         chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
         for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1])):
-            here, around = centers[batch], support[neighbors[batch]]
+            here, around = centers[batch], neighbors[batch]
             if noisy:
                 corrupted = self.noise.independent(here, around, generator)
                 here, around = corrupted.centers, corrupted.neighbors
-            predicted[batch] = self.down(here.to(self.device), around.to(self.device)).float().cpu()
+            known = surface.displacement(here)
+            moved = self.down(here.to(self.device), around.to(self.device), known.to(self.device))
+            predicted[batch] = moved.float().cpu()
         return predicted

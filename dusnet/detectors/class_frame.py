@@ -21,6 +21,7 @@ from dusnet.registration import Aligner, Alignment
 
 REFERENCE_POINTS = 20_000
 SIZE_FACTOR = 3.0
+RESIDUAL_FACTOR = 1.5
 
 
 @dataclass
@@ -70,7 +71,7 @@ class ClassFrame:
         cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)
         reference = everything[geometry.thin(everything, cell, rng)]
         frame = Frame.of(everything)
-        made = cls(frame, reference, residual, Aligner(reference, settings, scale=frame.scale, seed=seed))
+        made = cls(frame, reference, residual, _aligner(reference, settings, frame, residual, seed))
         return made, [frame.apply(points) for points in aligned]
 
     def bring(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
@@ -110,9 +111,13 @@ class ClassFrame:
     ) -> ClassFrame:
         """The inverse of `tensors` and `metadata`."""
         frame, reference = frame_from_json(metadata["frame"]), tensors["reference"].numpy()
-        return cls(
-            frame,
-            reference,
-            float(metadata["training_residual"]),
-            Aligner(reference, settings, scale=frame.scale, seed=seed),
-        )
+        residual = float(metadata["training_residual"])
+        return cls(frame, reference, residual, _aligner(reference, settings, frame, residual, seed))
+
+
+def _aligner(
+    reference: NDArray[np.float64], settings: RegistrationSettings, frame: Frame, residual: float, seed: int
+) -> Aligner:
+    """The aligner of a class, which believes ICP where it comes as close as it does for the training scans."""
+    accept = max(settings.accept_residual, RESIDUAL_FACTOR * residual)
+    return Aligner(reference, settings.model_copy(update={"accept_residual": accept}), scale=frame.scale, seed=seed)

@@ -20,7 +20,7 @@ from dusnet.progress import Progress
 from dusnet.reconstruction import Centers, Reconstructor
 from dusnet.scoring import Tolerance
 from dusnet.training.loop import Run, fingerprint
-from dusnet.training.networks import Networks, measure, supports_of
+from dusnet.training.networks import Networks
 
 
 class DUSNet(RegisteredDetector):
@@ -39,11 +39,10 @@ class DUSNet(RegisteredDetector):
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:
-        supports, cell = supports_of(clouds, self.settings, seed=self.seed)
-        self._networks = Networks(self.settings, measure(supports, cell, self.settings), seed=self.seed)
         trained_on = [[len(cloud), float(cloud.sum())] for cloud in clouds]
-        self._networks.train(
-            supports,
+        self._networks = Networks.fit(
+            clouds,
+            self.settings,
             Run(
                 device=str(self.device),
                 precision=self.settings.training.precision,
@@ -62,8 +61,8 @@ class DUSNet(RegisteredDetector):
     def _learn_tolerance(self, clouds: list[NDArray[np.float64]], progress: Progress) -> None:
         places, distances = [], []
         with progress.task("Measuring the tolerance", len(clouds)) as task:
-            for cloud in clouds:
-                centers = self._reconstructor.centers(torch.from_numpy(cloud).float())
+            for cloud, others in zip(clouds, self._networks.left_out, strict=True):
+                centers = self._reconstructor.centers(torch.from_numpy(cloud).float(), others)
                 places.append(centers.predicted)
                 distances.append((centers.points - centers.predicted).norm(dim=1))
                 task.advance()

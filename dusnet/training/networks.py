@@ -18,6 +18,7 @@ from dusnet.errors import BadModel
 from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support
 from dusnet.nn.noise_gen import NoiseGen
+from dusnet.nn.prior import SurfacePrior
 from dusnet.nn.up_net import UpNet
 from dusnet.tensor_file import read_tensors
 from dusnet.training.loop import Run, train_stage
@@ -76,22 +77,41 @@ def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Mea
     )
 
 
+def surfaces_of(supports: Sequence[Support]) -> tuple[SurfacePrior, list[SurfacePrior]]:
+    """The surface of all training clouds, and for every support the surface of the other clouds.
+
+    A single training cloud has no others and is its own.
+
+    Args:
+        supports: what `supports_of` made.
+    """
+    clouds = [support.points for support in supports[::THINNINGS]]
+    others = []
+    for own in range(len(clouds)):
+        rest = [cloud for index, cloud in enumerate(clouds) if index != own] or clouds
+        others += [SurfacePrior.of(torch.cat(rest))] * THINNINGS
+    return SurfacePrior.of(torch.cat(clouds)), others
+
+
 class Networks:
     """Down-Net, Up-Net and Noise-Gen.
 
     Args:
         settings: their shapes and how they are trained.
         measured: lengths of the training clouds.
+        surface: the training surface, which the Down-Net starts from.
         seed: of the initial weights.
 
     Attributes:
         down: the Down-Net.
         up: the Up-Net.
         noise: the Noise-Gen.
+        left_out: after `fit`, for every training cloud the surface of the others; not stored.
     """
 
-    def __init__(self, settings: Settings, measured: Measured, *, seed: int) -> None:
-        self.settings, self.measured = settings, measured
+    def __init__(self, settings: Settings, measured: Measured, surface: SurfacePrior, *, seed: int) -> None:
+        self.settings, self.measured, self.surface = settings, measured, surface
+        self.left_out: list[SurfacePrior] = []
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.down = DownNet(settings.down_net, patch_radius=measured.patch_radius)
@@ -100,18 +120,34 @@ class Networks:
         if settings.training.init is not None:
             self._start_from(settings.training.init)
 
-    def train(self, supports: Sequence[Support], run: Run) -> None:
+    @classmethod
+    def fit(cls, clouds: Sequence[NDArray[np.float64]], settings: Settings, run: Run) -> Networks:
+        """Build networks for clouds of one class and train both stages.
+
+        Args:
+            clouds: in the frame, (N, 3) each.
+            settings: everything about the networks and their training.
+            run: device, seed, checkpoints and progress.
+        """
+        supports, cell = supports_of(clouds, settings, seed=run.seed)
+        surface, others = surfaces_of(supports)
+        networks = cls(settings, measure(supports, cell, settings), surface, seed=run.seed)
+        networks.left_out = others[::THINNINGS]
+        networks.train(GroupSource(supports, others, settings.grouping, settings.training), run)
+        return networks
+
+    def train(self, source: GroupSource, run: Run) -> None:
         """Stage 1, then stage 2 with the Down-Net frozen."""
         settings, training = self.settings, self.settings.training
-        source = GroupSource(supports, settings.grouping, training)
         train_stage(DownStage(self.down, source, self.noise, training.down, settings.loss), training.down, run)
         stage = UpStage(self.up, self.down, source, self.noise, training.up, settings.loss)
         train_stage(stage, training.up, run)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights of both networks by name."""
+        """Weights of both networks and the training surface, by name."""
         tensors = {f"down.{name}": value for name, value in self.down.state_dict().items()}
-        return tensors | {f"up.{name}": value for name, value in self.up.state_dict().items()}
+        tensors |= {f"up.{name}": value for name, value in self.up.state_dict().items()}
+        return tensors | {"surface.points": self.surface.points, "surface.normals": self.surface.normals}
 
     def metadata(self) -> dict[str, Any]:
         """The measured lengths as JSON."""
@@ -121,7 +157,8 @@ class Networks:
     def restore(cls, settings: Settings, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> Networks:
         """The inverse of `tensors` and `metadata`."""
         trained = settings.model_copy(update={"training": settings.training.model_copy(update={"init": None})})
-        networks = cls(trained, Measured(**metadata), seed=0)
+        surface = SurfacePrior(tensors["surface.points"], tensors["surface.normals"])
+        networks = cls(trained, Measured(**metadata), surface, seed=0)
         for prefix, network in (("down.", networks.down), ("up.", networks.up)):
             network.load_state_dict(_under(tensors, prefix))
         return networks

@@ -14,6 +14,7 @@ from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support, draw_centers
 from dusnet.nn.losses import Loss, down_loss, up_loss
 from dusnet.nn.noise_gen import NoiseGen
+from dusnet.nn.prior import SurfacePrior
 from dusnet.nn.up_net import UpNet
 
 
@@ -26,12 +27,18 @@ class Groups:
         neighbors: (B, G, K, 3) in the frame.
         normals: unit normals at the centres, (B, G, 3).
         clouds: the whole thinned clouds in the same pose, B times (N, 3).
+        priors: the surface of the other training clouds in the same pose, B times.
     """
 
     centers: Tensor
     neighbors: Tensor
     normals: Tensor
     clouds: tuple[Tensor, ...]
+    priors: tuple[SurfacePrior, ...]
+
+    def known(self, centers: Tensor) -> Tensor:
+        """Vectors from noisy centres to the surface of the other training clouds, (B, G, 3)."""
+        return torch.stack([prior.displacement(own) for prior, own in zip(self.priors, centers, strict=True)])
 
 
 class GroupSource:
@@ -39,12 +46,19 @@ class GroupSource:
 
     Args:
         supports: thinned clouds in the frame; all give the same number of groups.
+        priors: for each of them the surface of the other training clouds, so that a cloud is never its own prior.
         grouping: G and K.
         training: size of the random rigid jitter.
     """
 
-    def __init__(self, supports: Sequence[Support], grouping: GroupingSettings, training: TrainingSettings) -> None:
-        self.supports = supports
+    def __init__(
+        self,
+        supports: Sequence[Support],
+        priors: Sequence[SurfacePrior],
+        grouping: GroupingSettings,
+        training: TrainingSettings,
+    ) -> None:
+        self.supports, self.priors = supports, priors
         self.groups = min(grouping.groups, *(len(support.points) for support in supports))
         self.neighbors = min(support.neighbors.shape[1] for support in supports)
         self.rotation = training.rotation_deg * torch.pi / 180
@@ -59,16 +73,18 @@ class GroupSource:
             generator: the only source of randomness.
         """
         drawn = [self._one(groups, generator) for _ in range(batch)]
-        centers, neighbors, normals, clouds = zip(*drawn, strict=True)
-        return Groups(torch.stack(centers), torch.stack(neighbors), torch.stack(normals), clouds)
+        centers, neighbors, normals, clouds, priors = zip(*drawn, strict=True)
+        return Groups(torch.stack(centers), torch.stack(neighbors), torch.stack(normals), clouds, priors)
 
-    def _one(self, groups: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        support = self.supports[int(torch.randint(len(self.supports), (), generator=generator))]
+    def _one(self, groups: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, SurfacePrior]:
+        chosen = int(torch.randint(len(self.supports), (), generator=generator))
+        support, prior = self.supports[chosen], self.priors[chosen]
         picked = draw_centers(support.points, groups, generator)
         rotation, translation = self.rigid_jitter(generator)
         cloud = support.points @ rotation.T + translation
         neighbors = cloud[support.neighbors[picked, : self.neighbors]]
-        return cloud[picked], neighbors, support.normals[picked] @ rotation.T, cloud
+        moved = SurfacePrior(prior.points @ rotation.T + translation, prior.normals @ rotation.T)
+        return cloud[picked], neighbors, support.normals[picked] @ rotation.T, cloud, moved
 
     def rigid_jitter(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A random rotation of at most `rotation_deg` and a random shift: (3, 3), (3,)."""
@@ -96,7 +112,7 @@ class DownStage:
         clean = self._source.draw(self._settings.batch, self._source.groups, generator)
         noisy = self._noise(clean.centers, clean.neighbors, clean.normals, generator)
         device = next(model.parameters()).device
-        predicted = model(noisy.centers.to(device), noisy.neighbors.to(device))
+        predicted = model(noisy.centers.to(device), noisy.neighbors.to(device), clean.known(noisy.centers).to(device))
         return down_loss(predicted.float(), clean.centers.to(device), self._loss)
 
 
@@ -128,7 +144,8 @@ class UpStage:
             clean = self._source.draw(1, self._source.groups, generator)
             noisy = self._noise(clean.centers, clean.neighbors, clean.normals, generator)
             with torch.no_grad():
-                centers.append(self._down(noisy.centers.to(device), noisy.neighbors.to(device)).float())
+                known = clean.known(noisy.centers).to(device)
+                centers.append(self._down(noisy.centers.to(device), noisy.neighbors.to(device), known).float())
             targets.append(self._target(clean))
         return up_loss(model(torch.cat(centers)).float(), torch.cat(targets).to(device), self._loss)
 
