@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -120,13 +120,15 @@ class TestScores:
 
 
 class TestRepeatability:
+    FEW: ClassVar = {"down": {"steps": 3}, "up": {"steps": 3}, "points": 600}
+
     @pytest.mark.parametrize("name", DETECTORS)
     def test_the_seed_decides(self, name: str, good: list[PointCloud]) -> None:
         torch.manual_seed(11)
         np.random.seed(11)  # noqa: NPY002 (global state on purpose: it must not matter)
         found = []
         for seed in (1, 1, 2):
-            detector = create(name, tiny(name), seed=seed)
+            detector = create(name, tiny(name, training=self.FEW), seed=seed)
             detector.fit(good)
             found.append(detector.score(part(9)).point_scores)
         np.testing.assert_array_equal(found[0], found[1])
@@ -143,9 +145,9 @@ class TestRepeatability:
         ],
     )
     def test_fitting_again_forgets_the_past(self, name: str, good: list[PointCloud]) -> None:
-        fresh = create(name, tiny(name))
+        fresh = create(name, tiny(name, training=self.FEW))
         fresh.fit(good[:1])
-        used = create(name, tiny(name))
+        used = create(name, tiny(name, training=self.FEW))
         bigger = PointCloud(good[1].points * 1.5)
         used.fit([bigger])
         used.score(bigger)

@@ -11,10 +11,10 @@ from tiny_training import make_run
 from torch import Tensor, nn
 
 from dusnet.config import Settings, StageSettings
-from dusnet.nn.grouping import Support
 from dusnet.nn.losses import Loss
 from dusnet.training.loop import learning_rate, train_stage
 from dusnet.training.networks import Measured, Networks
+from dusnet.training.stages import GroupSource
 
 
 class Slope:
@@ -115,16 +115,16 @@ def test_every_step_draws_from_the_seeded_generator() -> None:
     assert stage.draws == [float(torch.rand((), generator=generator)) for _ in range(9)]
 
 
-def test_mixed_precision_takes_steps_on_the_cpu(settings: Settings, supports: list[Support]) -> None:
+def test_mixed_precision_takes_steps_on_the_cpu(settings: Settings, source: GroupSource) -> None:
     """Products in bfloat16, weights and losses in float32, and nearly the same result."""
     measured = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
     results = {}
     for precision in ("32-true", "bf16-mixed"):
-        networks = Networks(settings, measured, seed=3)
+        networks = Networks(settings, measured, source.priors[0], seed=3)
         before = networks.tensors()["down.head.2.weight"].clone()
         seen: list[torch.dtype] = []
         networks.down.join.register_forward_hook(lambda _m, _i, output, seen=seen: seen.append(output.dtype))
-        networks.train(supports, make_run(precision=precision))
+        networks.train(source, make_run(precision=precision))
         assert seen[0] == (torch.bfloat16 if precision == "bf16-mixed" else torch.float32)
         results[precision] = networks.tensors()
         assert not torch.equal(results[precision]["down.head.2.weight"], before)
