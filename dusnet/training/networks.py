@@ -77,20 +77,15 @@ def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Mea
     )
 
 
-def surfaces_of(supports: Sequence[Support], settings: Settings) -> tuple[SurfacePrior, list[SurfacePrior]]:
+def surfaces_of(supports: Sequence[Support]) -> tuple[SurfacePrior, list[SurfacePrior]]:
     """The surface of all training clouds, and for every support the surface of the other clouds.
 
-    A single training cloud has no others and is its own. Without `down_net.prior` nothing looks at the surfaces, and
-    that of the first cloud stands for all.
+    A single training cloud has no others and is its own.
 
     Args:
         supports: what `supports_of` made.
-        settings: whether the Down-Net starts from the surface.
     """
     clouds = [support.points for support in supports[::THINNINGS]]
-    if not settings.down_net.prior:
-        unused = SurfacePrior.of(clouds[0])
-        return unused, [unused] * len(supports)
     others = []
     for own in range(len(clouds)):
         rest = [cloud for index, cloud in enumerate(clouds) if index != own] or clouds
@@ -135,7 +130,9 @@ class Networks:
             run: device, seed, checkpoints and progress.
         """
         supports, cell = supports_of(clouds, settings, seed=run.seed)
-        surface, others = surfaces_of(supports, settings)
+        # Without the prior nothing looks at the surfaces, and thousands of shapes make one too big to keep.
+        surface, others = surfaces_of(supports if settings.down_net.prior else supports[:THINNINGS])
+        others = others if settings.down_net.prior else others[:1] * len(supports)
         networks = cls(settings, measure(supports, cell, settings), surface, seed=run.seed)
         networks.left_out = others[::THINNINGS]
         networks.train(GroupSource(supports, others, settings.grouping, settings.training), run)
