@@ -19,7 +19,7 @@ from dusnet.config import StageSettings
 from dusnet.errors import BadConfig, BadModel
 from dusnet.io import write_text
 from dusnet.nn.losses import Loss
-from dusnet.progress import Progress
+from dusnet.progress import Progress, Silent
 from dusnet.training.checkpoint import StageState
 
 
@@ -115,12 +115,13 @@ def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
     if run.resume and path is not None and path.is_file():
         state.load(path, fingerprint=run.fingerprint)
     _require_same_step(fabric, state.step, run.workdir)
+    progress = run.progress if fabric.is_global_zero else Silent()
     if state.step:
-        run.progress.log(f"{stage.name}: continuing at step {state.step} of {settings.steps}")
+        progress.log(f"{stage.name}: continuing at step {state.step} of {settings.steps}")
     stage.model.train()
     with (
         _curves(run, stage.name, state.step, fabric.is_global_zero) as record,
-        run.progress.task(f"Training {stage.name}", settings.steps) as task,
+        progress.task(f"Training {stage.name}", settings.steps) as task,
     ):
         task.advance(state.step)
         while state.step < settings.steps:
@@ -166,11 +167,13 @@ def _require_same_step(fabric: Any, step: int, workdir: Path | None) -> None:
     """Processes that start at different steps would wait for each other forever."""
     if fabric.world_size == 1:
         return
-    steps = fabric.all_gather(torch.tensor(step)).tolist()
-    if len(set(steps)) > 1:
+    low, high = (
+        int(fabric.all_reduce(torch.tensor(step, device=fabric.device), reduce_op=op)) for op in ("min", "max")
+    )
+    if low != high:
         raise BadModel(
-            f"The checkpoints in {workdir} do not belong together (the processes would start at steps "
-            f"{', '.join(map(str, steps))}); resume with as many processes as before, or train without --resume."
+            f"The checkpoints in {workdir} do not belong together (the processes would start at steps {low} and "
+            f"{high}); resume with as many processes as before, or train without --resume."
         )
 
 

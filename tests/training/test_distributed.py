@@ -67,4 +67,4 @@ def test_resuming_continues_every_process_and_refuses_what_does_not_belong_toget
     (tmp_path / "work" / "down-net.checkpoint.1.safetensors").unlink()
     refused = launch(tmp_path, "resume")
     assert refused.returncode != 0
-    assert "do not belong together (the processes would start at steps 6, 0)" in refused.stderr
+    assert "do not belong together (the processes would start at steps 0 and 6)" in refused.stderr
