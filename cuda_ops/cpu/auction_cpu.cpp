@@ -1,5 +1,5 @@
-// The one-to-one match of the earth mover's distance: Bertsekas' auction (Gauss-Seidel, epsilon scaling). A bid looks for
-// the two cheapest objects in a hierarchy of boxes that also keep the lowest price below them, in O(N) memory.
+// The one-to-one match of the earth mover's distance: Bertsekas' auction (Gauss-Seidel, epsilon scaling). A bid looks
+// for the two cheapest objects in a hierarchy of boxes that also keep the lowest price below them, in O(N) memory.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -160,7 +160,12 @@ Offer Market::cheapest(const double* p, double limit) const {
 class Auction {
  public:
   Auction(const double* x, const double* y, int64_t count, int64_t bids)
-      : x_(x), market_(y, count), count_(count), bids_left_(bids), holds_(count, -1), holder_(count, -1),
+      : x_(x),
+        market_(y, count),
+        count_(count),
+        bids_left_(bids),
+        holds_(count, -1),
+        holder_(count, -1),
         wanted_(count) {
     for (const CodedPoint& person : morton_order(x, count)) people_.push_back(person.index);
     for (int64_t i = 0; i < count; ++i) wanted_[i] = i, second_.push_back((i + 1) % count);
@@ -212,17 +217,17 @@ class Auction {
   const double* x_;
   Market market_;
   int64_t count_, bids_left_;
-  std::vector<int64_t> holds_, holder_;     // object of a person, person of an object
-  std::vector<int64_t> wanted_, second_;    // two different objects that tended to be cheap for a person
-  std::vector<int64_t> people_;             // in Z-order
+  std::vector<int64_t> holds_, holder_;   // object of a person, person of an object
+  std::vector<int64_t> wanted_, second_;  // two different objects that tended to be cheap for a person
+  std::vector<int64_t> people_;           // in Z-order
 };
 
 // From coarse steps, which settle fast, down to eps, which sets the accuracy.
 std::vector<double> epsilons(const double* x, const double* y, int64_t count, double eps) {
   Bounds<double> bounds;
   for (int64_t i = 0; i < count; ++i) bounds.include(x + 3 * i), bounds.include(y + 3 * i);
-  const double widest = std::sqrt(squared_norm(
-      bounds.high[0] - bounds.low[0], bounds.high[1] - bounds.low[1], bounds.high[2] - bounds.low[2]));
+  const double widest = std::sqrt(
+      squared_norm(bounds.high[0] - bounds.low[0], bounds.high[1] - bounds.low[1], bounds.high[2] - bounds.low[2]));
   std::vector<double> steps{eps};
   while (steps.back() * kScaling < widest / 2) steps.push_back(steps.back() * kScaling);
   return {steps.rbegin(), steps.rend()};

@@ -1,6 +1,6 @@
 // Exact farthest point sampling on the CPU. The cloud is cut into buckets along the Z-order curve, with a hierarchy of
-// boxes above them that know how far their farthest point still is from all chosen ones. A new point only goes down into
-// boxes that are nearer than that; the root then knows the next point.
+// boxes above them that know how far their farthest point still is from all chosen ones. A new point only goes down
+// into boxes that are nearer than that; the root then knows the next point.
 #include <algorithm>
 #include <limits>
 #include <vector>

@@ -18,7 +18,8 @@ class KeySort {
       return;
     }
     other_.resize(keys.size());
-    for (size_t byte = 0; byte < sizeof(T); ++byte) sort_by_byte(keys, size, KeyOf<T>::shift + 8 * static_cast<int>(byte));
+    for (size_t byte = 0; byte < sizeof(T); ++byte)
+      sort_by_byte(keys, size, KeyOf<T>::shift + 8 * static_cast<int>(byte));
     sort_runs(keys, size);
   }
 

@@ -1,5 +1,5 @@
-// Sixteen bytes of numbers computed with at once, which every 64-bit processor has registers for, and the distances that
-// the searches need in that form. The order of the operations is that of distance.h.
+// Sixteen bytes of numbers computed with at once, which every 64-bit processor has registers for, and the distances
+// that the searches need in that form. The order of the operations is that of distance.h.
 #pragma once
 
 #include <cstring>

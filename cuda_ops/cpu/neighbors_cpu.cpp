@@ -27,14 +27,15 @@ struct Job {
   int64_t* count;  // may be null
 };
 
-// A key that at least k points do not exceed, as the neighbours of the query before are k points: just above the farthest
-// of them. Queries come in Z-order, so it is a close guess.
+// A key that at least k points do not exceed, as the neighbours of the query before are k points: just above the
+// farthest of them. Queries come in Z-order, so it is a close guess.
 template <typename T, int Size>
 DUSNET_INLINE Key<T> first_guess(const Job<T, Size>& job, const T* q, const int64_t* neighbors) {
   Key<T> most = 0;
   for (int64_t j = 0; j < job.k; ++j) {
     const T* p = job.points + 3 * neighbors[j];
-    const Key<T> key = make_key(squared_distance(q[0], q[1], q[2], p[0], p[1], p[2]), static_cast<uint32_t>(neighbors[j]));
+    const Key<T> key =
+        make_key(squared_distance(q[0], q[1], q[2], p[0], p[1], p[2]), static_cast<uint32_t>(neighbors[j]));
     most = key > most ? key : most;
   }
   return most + 1;
@@ -120,8 +121,15 @@ void search_clouds(
       const int64_t b = block / blocks, first = block % blocks * grain, at = b * full_rows;
       const int64_t last = std::min(first + grain, full_rows), inside = std::clamp(rows[b], first, last);
       const Job<T, Size> job{
-          &trees[b], query_data + at * 3, point_data + b * full_size * 3, orders[b].data(), k, make_key(limit, kNoIndex),
-          distance ? distance + at * k : nullptr, index + at * k, count ? count + at : nullptr};
+          &trees[b],
+          query_data + at * 3,
+          point_data + b * full_size * 3,
+          orders[b].data(),
+          k,
+          make_key(limit, kNoIndex),
+          distance ? distance + at * k : nullptr,
+          index + at * k,
+          count ? count + at : nullptr};
       answer_range(job, first, inside);
       const SortedKeys<T, 1> none(1);
       for (int64_t row = inside; row < last; ++row) write(job, row, 0, none);

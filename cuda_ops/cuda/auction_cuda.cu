@@ -1,6 +1,6 @@
 // The auction of the earth mover's distance on CUDA: everybody who holds nothing bids at once (Jacobi), a warp per bid.
-// The highest bid for an object wins, equal ones by the lower index, so the result does not depend on the order in which
-// threads run.
+// The highest bid for an object wins, equal ones by the lower index, so the result does not depend on the order in
+// which threads run.
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -23,18 +23,18 @@ struct Market {
   DeviceLengths lengths;
   int batch;
   double* price;
-  double* offer;   // the bid of a person
-  Bits* highest;   // the bit pattern of the highest bid for an object
-  int* winner;     // who made it
-  int* wanted;     // the object of a person's bid
-  int* holder;     // person of an object, -1: free
-  int* holds;      // object of a person, -1: none
-  int* list[2];    // who bids in this round and in the next
-  int* left;       // (2) lengths of the lists
-  Bits* bids;      // (batch)
-  double* eps;     // (batch) of this phase; 0 where the cloud rests
-  bool* converged; // (batch)
-  Bits most_bids;  // per point
+  double* offer;    // the bid of a person
+  Bits* highest;    // the bit pattern of the highest bid for an object
+  int* winner;      // who made it
+  int* wanted;      // the object of a person's bid
+  int* holder;      // person of an object, -1: free
+  int* holds;       // object of a person, -1: none
+  int* list[2];     // who bids in this round and in the next
+  int* left;        // (2) lengths of the lists
+  Bits* bids;       // (batch)
+  double* eps;      // (batch) of this phase; 0 where the cloud rests
+  bool* converged;  // (batch)
+  Bits most_bids;   // per point
 };
 
 __device__ inline Bits double_bits(double value) {
@@ -271,10 +271,23 @@ std::tuple<Tensor, Tensor> earth_movers_match(
   const Workspace<int> ints(x, 6 * all + 2);
   int* at = ints.get();
   const Market m{
-      held_x.const_data_ptr<float>(), held_y.const_data_ptr<float>(), lengths.view(), static_cast<int>(batch),
-      doubles.get(), doubles.get() + all, bits.get(), at, at + all, at + 2 * all, at + 3 * all,
-      {at + 4 * all, at + 5 * all}, at + 6 * all, bits.get() + all, doubles.get() + 2 * all,
-      converged.mutable_data_ptr<bool>(), static_cast<Bits>(max_iter)};
+      held_x.const_data_ptr<float>(),
+      held_y.const_data_ptr<float>(),
+      lengths.view(),
+      static_cast<int>(batch),
+      doubles.get(),
+      doubles.get() + all,
+      bits.get(),
+      at,
+      at + all,
+      at + 2 * all,
+      at + 3 * all,
+      {at + 4 * all, at + 5 * all},
+      at + 6 * all,
+      bits.get() + all,
+      doubles.get() + 2 * all,
+      converged.mutable_data_ptr<bool>(),
+      static_cast<Bits>(max_iter)};
   DUSNET_LAUNCH(prepare_kernel, blocks_for(all, kThreads, 1024), kThreads, stream, m, all);
   DUSNET_LAUNCH(diagonal_kernel, batch, kThreads, stream, m);
   std::vector<double> widest(batch);

@@ -1,5 +1,5 @@
-// What every CUDA kernel needs from torch and from the runtime. With DUSNET_EMULATE defined, the same sources compile as
-// host C++ (tests/ops/emulation), one fiber per thread, which runs and checks them without a GPU.
+// What every CUDA kernel needs from torch and from the runtime. With DUSNET_EMULATE defined, the same sources compile
+// as host C++ (tests/ops/emulation), one fiber per thread, which runs and checks them without a GPU.
 #pragma once
 
 #include <torch/csrc/stable/accelerator.h>
@@ -109,8 +109,9 @@ template <typename T>
 class Workspace {
  public:
   Workspace(const Tensor& like, int64_t count)
-      : held_(torch::stable::new_empty(
-            like, {std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T))}, ScalarType::Byte)) {}
+      : held_(
+            torch::stable::new_empty(
+                like, {std::max<int64_t>(count, 1) * static_cast<int64_t>(sizeof(T))}, ScalarType::Byte)) {}
 
   T* get() const { return static_cast<T*>(held_.data_ptr()); }
 

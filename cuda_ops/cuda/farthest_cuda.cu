@@ -90,7 +90,8 @@ __global__ void __launch_bounds__(kThreads) corners_kernel(const float* points, 
   }
 }
 
-__global__ void code_kernel(const float* cloud, const float* corners, int size, int full, uint64_t* code, uint32_t* at) {
+__global__ void code_kernel(
+    const float* cloud, const float* corners, int size, int full, uint64_t* code, uint32_t* at) {
   const int i = blockIdx.x * blockDim.x + threadIdx.x;
   if (i >= full) return;
   float widest = 0.0f;
@@ -122,7 +123,7 @@ struct Buckets {
 __device__ inline Buckets of_batch(Buckets b, int batch) {
   const int64_t at = static_cast<int64_t>(batch) * b.count;
   const int64_t first = at * kBucket;
-  return {b.x + first,    b.y + first,     b.z + first,  b.nearest + first, b.index + first,
+  return {b.x + first,    b.y + first,     b.z + first, b.nearest + first, b.index + first,
           b.low + 3 * at, b.high + 3 * at, b.best + at, b.touched + at,    b.count};
 }
 
@@ -137,8 +138,8 @@ __global__ void fill_kernel(const float* cloud, const uint32_t* order, int size,
     const int at = bucket * kBucket + i * kWarp + lane;
     const bool real = at < size;
     const uint32_t index = real ? order[at] : kNoIndex;
-    const float p[3] = {real ? cloud[3 * index] : 0.0f, real ? cloud[3 * index + 1] : 0.0f,
-                        real ? cloud[3 * index + 2] : 0.0f};
+    const float p[3] = {
+        real ? cloud[3 * index] : 0.0f, real ? cloud[3 * index + 1] : 0.0f, real ? cloud[3 * index + 2] : 0.0f};
     b.x[at] = p[0], b.y[at] = p[1], b.z[at] = p[2];
     b.index[at] = index;
     b.nearest[at] = real ? bits_float(kInfinityBits) : -1.0f;
@@ -223,18 +224,26 @@ void sample_large(
   if (given) copy_to_host(sizes.data(), lengths.view().data, batch, stream);
   const float* points = held.const_data_ptr<float>();
   const Buckets all{
-      coordinates.get(), coordinates.get() + places, coordinates.get() + 2 * places, coordinates.get() + 3 * places,
-      index.get(), boxes.get(), boxes.get() + 3 * batch * buckets, best.get(), touched.get(),
+      coordinates.get(),
+      coordinates.get() + places,
+      coordinates.get() + 2 * places,
+      coordinates.get() + 3 * places,
+      index.get(),
+      boxes.get(),
+      boxes.get() + 3 * batch * buckets,
+      best.get(),
+      touched.get(),
       static_cast<int>(buckets)};
   DUSNET_LAUNCH(corners_kernel, batch, kThreads, stream, points, lengths.view(), corners.get());
   for (int64_t b = 0; b < batch; ++b) {
     const int size = static_cast<int>(std::clamp<int64_t>(sizes[b], 0, full));
     const float* cloud = points + b * full * 3;
     const int64_t first = b * buckets;
-    const Buckets own{
-        all.x + first * kBucket, all.y + first * kBucket, all.z + first * kBucket, all.nearest + first * kBucket,
-        all.index + first * kBucket, all.low + 3 * first, all.high + 3 * first, all.best + first, all.touched + first,
-        all.count};
+    const Buckets own{all.x + first * kBucket,     all.y + first * kBucket,
+                      all.z + first * kBucket,     all.nearest + first * kBucket,
+                      all.index + first * kBucket, all.low + 3 * first,
+                      all.high + 3 * first,        all.best + first,
+                      all.touched + first,         all.count};
     DUSNET_LAUNCH(
         code_kernel, blocks_for(full, 256), 256, stream, cloud, corners.get() + b * 6, size, static_cast<int>(full),
         code.get(), at.get());

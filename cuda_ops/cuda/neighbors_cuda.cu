@@ -19,7 +19,7 @@ struct Clouds {
   DeviceLengths rows;
   DeviceLengths sizes;
   int k;
-  float limit;     // squared, inclusive
+  float limit;      // squared, inclusive
   float* distance;  // may be null
   int64_t* index;
   int64_t* count;  // may be null
@@ -39,8 +39,8 @@ __global__ void __launch_bounds__(kThreads) thread_kernel(Clouds c) {
   const int64_t row = static_cast<int64_t>(batch) * c.rows.full + query;
   const float* cloud = c.points + static_cast<int64_t>(batch) * c.sizes.full * 3;
   const bool real = query < rows;
-  const float p[3] = {real ? c.query[3 * row] : 0.0f, real ? c.query[3 * row + 1] : 0.0f,
-                      real ? c.query[3 * row + 2] : 0.0f};
+  const float p[3] = {
+      real ? c.query[3 * row] : 0.0f, real ? c.query[3 * row + 1] : 0.0f, real ? c.query[3 * row + 2] : 0.0f};
   uint64_t keys[Most];
   int found = 0;
   uint64_t worst = make_key(c.limit, kNoIndex);
@@ -203,9 +203,15 @@ void search(
   const int64_t batch = query.size(0), queries = query.size(1);
   STD_TORCH_CHECK(batch < 65536, "expected fewer than 65536 clouds");
   const Clouds clouds{
-      held_query.const_data_ptr<float>(), held_points.const_data_ptr<float>(), rows.view(), sizes.view(),
-      static_cast<int>(k), limit, distance ? distance->mutable_data_ptr<float>() : nullptr,
-      index.mutable_data_ptr<int64_t>(), count ? count->mutable_data_ptr<int64_t>() : nullptr};
+      held_query.const_data_ptr<float>(),
+      held_points.const_data_ptr<float>(),
+      rows.view(),
+      sizes.view(),
+      static_cast<int>(k),
+      limit,
+      distance ? distance->mutable_data_ptr<float>() : nullptr,
+      index.mutable_data_ptr<int64_t>(),
+      count ? count->mutable_data_ptr<int64_t>() : nullptr};
   const dim3 by_thread((queries + kThreads - 1) / kThreads, batch), by_block(queries, batch);
   if (k == 1) {
     DUSNET_LAUNCH(thread_kernel<1>, by_thread, kThreads, device.stream(), clouds);

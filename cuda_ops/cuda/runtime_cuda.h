@@ -11,10 +11,10 @@
 #include <cub/device/device_radix_sort.cuh>
 
 #define DUSNET_DEVICE CUDA
-#define DUSNET_LAUNCH(kernel, blocks, threads, stream, ...)   \
-  do {                                                        \
+#define DUSNET_LAUNCH(kernel, blocks, threads, stream, ...)    \
+  do {                                                         \
     kernel<<<(blocks), (threads), 0, (stream)>>>(__VA_ARGS__); \
-    STD_CUDA_KERNEL_LAUNCH_CHECK();                           \
+    STD_CUDA_KERNEL_LAUNCH_CHECK();                            \
   } while (0)
 
 namespace dusnet {
@@ -58,12 +58,13 @@ inline void sort_pairs(
     const torch::stable::Tensor& like, const uint64_t* keys, uint64_t* sorted_keys, const uint32_t* values,
     uint32_t* sorted_values, int64_t count, Stream stream) {
   size_t bytes = 0;
-  STD_CUDA_CHECK(cub::DeviceRadixSort::SortPairs(
-      nullptr, bytes, keys, sorted_keys, values, sorted_values, count, 0, 64, stream));
-  torch::stable::Tensor space = torch::stable::new_empty(
-      like, {static_cast<int64_t>(bytes) + 1}, torch::headeronly::ScalarType::Byte);
-  STD_CUDA_CHECK(cub::DeviceRadixSort::SortPairs(
-      space.data_ptr(), bytes, keys, sorted_keys, values, sorted_values, count, 0, 64, stream));
+  STD_CUDA_CHECK(
+      cub::DeviceRadixSort::SortPairs(nullptr, bytes, keys, sorted_keys, values, sorted_values, count, 0, 64, stream));
+  torch::stable::Tensor space =
+      torch::stable::new_empty(like, {static_cast<int64_t>(bytes) + 1}, torch::headeronly::ScalarType::Byte);
+  STD_CUDA_CHECK(
+      cub::DeviceRadixSort::SortPairs(
+          space.data_ptr(), bytes, keys, sorted_keys, values, sorted_values, count, 0, 64, stream));
 }
 
 }  // namespace dusnet

@@ -1,5 +1,5 @@
-// A distance and an index in one unsigned integer, so that "nearer, and among equals the lower index" is one comparison.
-// Distances are not negative, for which the order of the bit patterns is the order of the numbers.
+// A distance and an index in one unsigned integer, so that "nearer, and among equals the lower index" is one
+// comparison. Distances are not negative, for which the order of the bit patterns is the order of the numbers.
 #pragma once
 
 #include <cstdint>

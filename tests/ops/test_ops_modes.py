@@ -30,9 +30,10 @@ print(ops.status().backend + "|" + ops.status().reason)
 
 
 def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    inherited = {name: value for name, value in os.environ.items() if name != "DUSNET_OPS"}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+        env={**inherited, "OMP_NUM_THREADS": "1", **environment},
         capture_output=True,
         text=True,
         timeout=120,
