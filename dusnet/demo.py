@@ -34,7 +34,7 @@ _PICTURED = 3  # parts in the picture of all
 _METRICS = "metrics.json"
 _LABEL = "anomaly score / threshold"
 # Chosen so that two cores need less than ten minutes.
-_FULL_PARTS = ("bottle", "bracket", "gear", "tap")
+_FULL_PARTS = ("bottle", "bracket", "gear")
 _FULL_SETTINGS = ("training.down.steps=400",)
 _SHORT_PARTS = ("bracket", "cup")
 _SHORT_SETTINGS = (
