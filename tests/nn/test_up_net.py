@@ -106,6 +106,15 @@ class TestSetAbstraction:
             expected = layer.mlp(torch.from_numpy(grouped)).amax(dim=0)
             torch.testing.assert_close(row, expected)
 
+    def test_sees_lengths_in_spacings_of_the_centres(self) -> None:
+        net, centers, seen = make(spacing=0.3), cloud(), []
+        for layer in (net.to_half, net.to_quarter):
+            layer.register_forward_pre_hook(lambda _module, inputs: seen.append(inputs))
+        net(centers)
+        torch.testing.assert_close(seen[0][0], centers / 0.3)
+        torch.testing.assert_close(seen[0][1], net.stem(centers))
+        assert np.linalg.norm(seen[1][0][0, 1:] - seen[1][0][0, :1], axis=1).max() > 3  # 6 half-centres of a unit cloud
+
     def test_halves_and_quarters(self) -> None:
         net, sizes = make(), []
         for layer in (net.to_half, net.to_quarter):
