@@ -74,7 +74,8 @@ class TestScoring:
             {"distance": "plane", "surface": "up", "tolerance": False},
             {"pooling": "quantile"},
             {"draws": 2},
-            {"tolerance": False},
+            {"tolerance": True},
+            {"tolerance": True, "max_centers": 1000},
             {"max_centers": 1000},
         ],
         ids=str,
@@ -258,7 +259,7 @@ class TestContradictions:
         ("sections", "named"),
         [
             ({"grouping": {"dense": False}}, "grouping.dense"),
-            ({"scoring": {"distance": "point"}}, "scoring.tolerance"),
+            ({"scoring": {"distance": "point", "tolerance": True}}, "scoring.tolerance"),
         ],
     )
     def test_are_named(self, sections: dict[str, object], named: str) -> None:
