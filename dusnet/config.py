@@ -41,9 +41,8 @@ class GroupingSettings(Section):
     """Farthest point sampling of centres and their nearest neighbours."""
 
     groups: int = Field(default=256, ge=8, description="G, centres per training step and per chunk at test")
-    neighbors: int = Field(default=64, ge=3, description="K, neighbours that span a patch")
-    stride: int = Field(default=4, ge=1, description="take every stride-th of the K neighbours, nearest first")
-    training_centers: Literal["fps", "chunk"] = "fps"
+    neighbors: int = Field(default=48, ge=3, description="K, neighbours that span a patch")
+    stride: int = Field(default=3, ge=1, description="take every stride-th of the K neighbours, nearest first")
     dense: bool = Field(default=True, description="at test every input point becomes a group centre once")
 
 
@@ -61,7 +60,7 @@ class NoiseSettings(Section):
 class DownNetSettings(Section):
     """Transformer that predicts anomaly-free centres (Eq. 2-4)."""
 
-    patch_widths: tuple[int, int, int] = (64, 128, 128)
+    patch_widths: tuple[int, int, int] = (64, 64, 128)
     width: int = Field(default=128, ge=8)
     layers: int = Field(default=2, ge=0)
     heads: int = Field(default=4, ge=1)
@@ -106,7 +105,7 @@ class LossSettings(Section):
 class StageSettings(Section):
     """One training stage."""
 
-    steps: int = Field(default=1000, ge=0)
+    steps: int = Field(default=500, ge=0)
     batch: int = Field(default=2, ge=1, description="clouds per step")
     learning_rate: float = Field(default=2e-3, gt=0)
     weight_decay: float = Field(default=1e-4, ge=0)
@@ -119,11 +118,11 @@ class TrainingSettings(Section):
     """The two stages and what they share."""
 
     down: StageSettings = StageSettings()
-    up: StageSettings = StageSettings(steps=200)
+    up: StageSettings = StageSettings(steps=150)
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     rotation_deg: float = Field(default=5.0, ge=0, description="random rigid jitter of the training clouds")
     translation: float = Field(default=0.01, ge=0, description="the same, fraction of the frame")
-    points: int = Field(default=8192, ge=16, description="points of a training cloud that a step draws")
+    points: int = Field(default=6000, ge=16, description="points of a training cloud that a step draws")
     checkpoint_every: int = Field(default=100, ge=1)
     init: Path | None = Field(default=None, description="model file whose weights training starts from")
 
@@ -135,7 +134,7 @@ class ScoringSettings(Section):
         default="down", description="measure against the dense predicted centres or against the Up-Net's cloud"
     )
     distance: Literal["point", "plane", "displacement"] = "displacement"
-    tolerance: bool = Field(default=True, description="divide by what the training clouds do at the same place")
+    tolerance: bool = Field(default=False, description="divide by what the training clouds do at the same place")
     gap: float = Field(
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )

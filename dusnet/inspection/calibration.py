@@ -18,6 +18,11 @@ SAMPLE = 4000
 KEPT = (0.7, 1.0)
 SMOOTHED_OVER = 60
 POINT_QUANTILE = 0.999
+FAR = 0.1
+QUARTILE_OF_NORMAL = 0.3186
+# Largest displacement of a smooth field over the 95th percentile of what two such fields make of the surface distance;
+# the fields of `smooth_field` on six parts gave 1.1 to 2.1.
+LARGEST_SHARE = 1.8
 
 
 def calibrate(
@@ -40,7 +45,8 @@ def calibrate(
     """
     rng = np.random.default_rng(seed)
     replicas = detector.settings.calibration.replicas
-    variation = normal_variation(clouds)
+    clouds = [_aligned(detector, cloud) for cloud in clouds]
+    variation = normal_variation([cloud.points for cloud in clouds])
     objects, points = [], []
     with (progress or Silent()).task("Calibrating the threshold", replicas * len(clouds)) as task:
         for cloud in clouds:
@@ -53,16 +59,16 @@ def calibrate(
     return Calibration(tuple(sorted(objects)), tuple(sorted(points)), source)
 
 
-def normal_variation(clouds: Sequence[PointCloud]) -> float:
-    """How much good parts differ from each other: largest smooth difference, in the unit of the clouds.
+def normal_variation(clouds: Sequence[NDArray[np.float64]]) -> float:
+    """How far the surface of a good part lies from that of another one, in the unit of the clouds.
 
     The distance of every point to the tangent planes of each other cloud, averaged over its surroundings so that noise
-    and sampling cancel; the 99th percentile over points, the median over pairs of clouds.
+    and sampling cancel; the 95th percentile over points, the median over pairs of clouds.
 
     Args:
-        clouds: scans of one class in nearly the same pose; a scan in another pose is left out by the median.
+        clouds: aligned scans of one class, (N, 3) each.
     """
-    samples = [_sample(cloud.points) for cloud in clouds]
+    samples = [_sample(cloud) for cloud in clouds]
     differences = [
         _smooth_difference(one, other) for i, one in enumerate(samples) for j, other in enumerate(samples) if i != j
     ]
@@ -74,48 +80,57 @@ def simulated_scan(cloud: PointCloud, variation: float, rng: np.random.Generator
 
     Args:
         cloud: a good scan.
-        variation: largest smooth change of shape, in the unit of the cloud.
+        variation: distance of the surfaces of good parts from each other, in the unit of the cloud.
         rng: the only source of randomness.
     """
     count = len(cloud)
     kept = np.sort(rng.choice(count, max(16, int(count * rng.uniform(*KEPT))), replace=False))
     points = cloud.points[kept]
-    points = points + smooth_field(rng, points, variation * rng.uniform(0.5, 1.0)).displacement(points)
+    largest = LARGEST_SHARE * variation * rng.uniform(0.75, 1.25)
+    points = points + smooth_field(rng, points, largest).displacement(points)
     points = points + rng.normal(scale=_roughness(cloud.points), size=points.shape)
     return replace(cloud, points=points, normals=None, colors=None, labels=None, path=None)
+
+
+def _aligned(detector: Detector, cloud: PointCloud) -> PointCloud:
+    alignment = detector.score(cloud).alignment
+    return cloud if alignment is None else cloud.transformed(alignment.matrix)
 
 
 def _sample(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points[:: max(1, len(points) // SAMPLE)]
 
 
-def _planes(points: NDArray[np.float64], neighbors: int = 16) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit normals and the distance of each point to the plane through its neighbours, (N, 3) and (N,)."""
-    _, index = cKDTree(points).query(points, k=min(neighbors, len(points)))
+def _planes(
+    query: NDArray[np.float64], points: NDArray[np.float64], neighbors: int = 16
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Unit normals and the distance of each query point to the plane through its neighbours, (M, 3) and (M,)."""
+    _, index = cKDTree(points).query(query, k=min(neighbors, len(points)))
     around = points[index]
     centers = around.mean(axis=1)
     local = around - centers[:, None]
     _, vectors = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
     normals = vectors[:, :, 0]
-    return normals, np.abs(((points - centers) * normals).sum(axis=1))
+    return normals, np.abs(((query - centers) * normals).sum(axis=1))
 
 
 def _roughness(points: NDArray[np.float64]) -> float:
-    """Noise of the scanner per coordinate: the middle distance of a point to the plane of its neighbours."""
-    _, distance = _planes(_sample(points))
-    full = len(points) / max(1, len(_sample(points)))
-    # Thinning widens the neighbourhood, and curvature then passes for noise: distance grows with its area.
-    return float(np.median(distance)) / max(1.0, full)
+    """Noise of the scanner: standard deviation of points about the planes of their neighbours.
+
+    A low quantile, since where the surface curves the distance to the plane is not noise.
+    """
+    _, distance = _planes(_sample(points), points)
+    return float(np.quantile(distance, 0.25)) / QUARTILE_OF_NORMAL
 
 
 def _smooth_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    normals, _ = _planes(other)
+    normals, _ = _planes(other, other)
     _, nearest = cKDTree(other).query(one)
     across = ((one - other[nearest]) * normals[nearest]).sum(axis=1)
     radius = Frame.of(one).scale
-    far = np.linalg.norm(one - other[nearest], axis=1) > 0.2 * radius
+    far = np.linalg.norm(one - other[nearest], axis=1) > FAR * radius
     _, index = cKDTree(one).query(one, k=min(SMOOTHED_OVER, len(one)))
     # Normals have either sign; the sign of the first neighbour decides for all.
     signs = np.sign((normals[nearest][index] * normals[nearest][index[:, :1]]).sum(axis=2))
     smoothed = np.abs((across[index] * signs).mean(axis=1))[~far]
-    return float(np.quantile(smoothed, 0.99)) if len(smoothed) else 0.0
+    return float(np.quantile(smoothed, 0.95)) if len(smoothed) else 0.0

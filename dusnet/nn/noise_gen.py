@@ -31,7 +31,8 @@ class NoiseGen(nn.Module):
     sideways, and leaves some groups where they are.
 
     Args:
-        settings: kinds and amplitudes; `settings.coherent` is an upper bound if `coherent_limit` is smaller.
+        settings: kinds and amplitudes; with `wall_limit` no coherent displacement along the normal is larger than
+            `coherent_limit`.
         patch_radius: mean distance of a neighbour to its centre, in the frame; the length unit of `unit: patch`.
         coherent_limit: half the wall thickness of the part, in the frame; beyond it the nearest good surface is
             ambiguous.
@@ -47,7 +48,8 @@ class NoiseGen(nn.Module):
         self.kind = settings.kind
         self.alpha = settings.alpha * unit
         self.beta = settings.beta * unit
-        self.coherent = min(settings.coherent, coherent_limit) if settings.wall_limit else settings.coherent
+        self.limit = coherent_limit if settings.wall_limit else float("inf")
+        self.coherent = min(settings.coherent, self.limit)
 
     def forward(self, centers: Tensor, neighbors: Tensor, normals: Tensor, generator: torch.Generator) -> NoisyGroups:
         """Corrupt groups.
@@ -77,6 +79,7 @@ class NoiseGen(nn.Module):
     def _coherent_shift(self, normals: Tensor, generator: torch.Generator) -> Tensor:
         shape, device = normals.shape[:2], normals.device
         amplitude = self.coherent * torch.randn(*shape, 1, generator=generator, device=device)
+        amplitude = amplitude.clamp(-self.limit, self.limit)
         moving = torch.rand(*shape, 1, generator=generator, device=device) >= self.STILL
         sideways = self.TANGENTIAL * torch.randn(*shape, 3, generator=generator, device=device)
         return amplitude * moving * (normals + sideways)
