@@ -18,7 +18,7 @@ _FOLDER = Path(__file__).parent / "configs"
 class Section(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class RegistrationSettings(Section):
@@ -96,6 +96,9 @@ class LossSettings(Section):
     chamfer: float = Field(default=1.0, ge=0)
     repulsion: float = Field(default=1.0, ge=0)
     emd: float = Field(default=1.0, ge=0)
+    pairing: Literal["index", "all"] = Field(
+        default="index", description="MSE and COS of matching centres, or of all pairs as printed (which collapses)"
+    )
     repulsion_form: Literal["punet", "paper"] = "punet"
     repulsion_h: float = Field(default=0.03, gt=0)
     repulsion_neighbors: int = Field(default=5, ge=1)
@@ -152,7 +155,7 @@ class CalibrationSettings(Section):
     """The threshold that is learned from good parts alone."""
 
     false_alarm: float = Field(default=0.05, gt=0, lt=1)
-    replicas: int = Field(default=3, ge=1, description="simulated good scans per training scan")
+    replicas: int = Field(default=5, ge=1, description="simulated good scans per training scan")
 
 
 class Settings(Section):
@@ -209,7 +212,11 @@ def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     if str(name_or_path) in named_configs():
         text, source = (_FOLDER / f"{name_or_path}.yaml").read_text(), f"configuration {name_or_path}"
     elif path.is_file():
-        text, source = path.read_text(), str(path)
+        source = str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise BadConfig(f"{source} is not UTF-8 text; give a YAML file of settings.") from error
     else:
         raise BadConfig(
             f"There is no configuration or file {str(name_or_path)!r}; use a YAML file or one of "

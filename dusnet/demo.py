@@ -30,9 +30,6 @@ COLUMNS = (("o_auroc", "O-AUROC"), ("p_auroc_pooled", "P-AUROC"), ("o_ap", "O-AP
 _PICTURED = 3  # parts in the picture of all
 _METRICS = "metrics.json"
 _LABEL = "anomaly score / threshold"
-_PICTURED = 3  # parts in the picture of all
-_METRICS = "metrics.json"
-_LABEL = "anomaly score / threshold"
 # Chosen so that two cores need less than ten minutes.
 _FULL_PARTS = ("bottle", "bracket", "gear")
 _FULL_SETTINGS = ("training.down.steps=400",)

@@ -110,7 +110,7 @@ class Reconstructor:
     def _predict(
         self, centers: Tensor, neighbors: Tensor, surface: SurfacePrior, generator: torch.Generator, *, noisy: bool
     ) -> Tensor:
-        predicted = torch.empty_like(centers)
+        moved = []
         chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
         for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1])):
             here, around = centers[batch], neighbors[batch]
@@ -118,6 +118,8 @@ class Reconstructor:
                 corrupted = self.noise.independent(here, around, generator)
                 here, around = corrupted.centers, corrupted.neighbors
             known = surface.displacement(here)
-            moved = self.down(here.to(self.device), around.to(self.device), known.to(self.device))
-            predicted[batch] = moved.float().cpu()
+            moved.append(self.down(here.to(self.device), around.to(self.device), known.to(self.device)).float().cpu())
+        # The chunks begin with every centre once; what fills the last one is predicted a second time and dropped.
+        predicted = torch.empty_like(centers)
+        predicted[chunks.flatten()[: len(centers)]] = torch.cat(moved).flatten(0, 1)[: len(centers)]
         return predicted

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dusnet import geometry, ops
@@ -20,6 +21,7 @@ from dusnet.config import ScoringSettings
 GAP_FACTOR = 4.0
 RIM_NEIGHBORS = 4
 UNSEEN_SHARE = 0.1
+UNSEEN_REACH = 5.0
 
 
 def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
@@ -37,8 +39,7 @@ def plane_distance(points: Tensor, surface: Tensor, *, neighbors: int = 6) -> Te
         neighbors: surface points whose tangent planes are averaged.
 
     Returns:
-        (N,). Never more than the distance to the nearest point, so that beyond an open edge, where planes go on
-        without the surface, it stays a distance to the plane and not less than zero.
+        (N,). Beyond an open edge planes go on without the surface, so it is small in their prolongation.
     """
     count = min(neighbors, len(surface))
     _, index = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), count)
@@ -97,12 +98,9 @@ def _unseen(surface: Tensor, empty: Tensor) -> Tensor:
     result = torch.zeros_like(empty)
     if len(places) < 2:
         return result
-    count = min(RIM_NEIGHBORS + 1, len(places))
-    squared, index = ops.knn(places.unsqueeze(0), places.unsqueeze(0), count)
-    reach = 3 * geometry.neighbor_spacing(surface)
-    linked = squared[0] < reach**2
-    rows = torch.arange(len(places)).unsqueeze(1).expand_as(index[0])[linked]
-    graph = coo_array((np.ones(len(rows)), (rows.numpy(), index[0][linked].numpy())), shape=(len(places),) * 2)
+    reach = UNSEEN_REACH * geometry.neighbor_spacing(surface)
+    pairs = cKDTree(places.numpy()).query_pairs(reach, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(places),) * 2)
     _, component = connected_components(graph, directed=False)
     big = np.bincount(component) > UNSEEN_SHARE * len(surface)
     result[empty] = torch.from_numpy(big[component])
@@ -159,8 +157,11 @@ class Tolerance:
             places: reconstructed positions, (N, 3).
 
         Returns:
-            (N,), still in the frame's unit of length for a place of average tolerance.
+            (N,), still in the frame's unit of length for a place of average tolerance. Unchanged where the training
+            clouds show no distance at all.
         """
+        if self.level == 0:
+            return distances
         weights, index = ops.three_nn(places.unsqueeze(0), self.places.unsqueeze(0))
         here = (self.values[index[0]] * weights[0]).sum(dim=1)
         return distances * (1 + self.FLOOR) * self.level / (here + self.FLOOR * self.level)

@@ -41,7 +41,9 @@ def train_model(
     resume: bool = False,
     progress: Progress | None = None,
 ) -> Detector:
-    """Fit a detector, calibrate its threshold, and write the model file; checkpoints are removed after that.
+    """Fit a detector, calibrate its threshold, and write the model file.
+
+    After that the checkpoints are removed and the loss curves are in `MODEL.curves`.
 
     Args:
         clouds: defect-free scans of one class, all in one unit.
@@ -70,8 +72,19 @@ def train_model(
     detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
     detector.provenance |= {"class": class_name, "unit": unit}
     detector.save(model)
-    shutil.rmtree(workdir, ignore_errors=True)
+    finish_training(model)
     return detector
+
+
+def finish_training(model: Path) -> None:
+    """Drop the checkpoints of a finished training; its loss curves go to `MODEL.curves`, which nothing resumes from."""
+    workdir, curves = training_folder(model), model.with_name(f"{model.name}.curves")
+    if not workdir.is_dir():
+        return
+    for checkpoint in workdir.glob("*.checkpoint.*.safetensors"):
+        checkpoint.unlink()
+    shutil.rmtree(curves, ignore_errors=True)
+    workdir.rename(curves)
 
 
 @dataclass(frozen=True)

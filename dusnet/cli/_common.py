@@ -109,7 +109,9 @@ def scans_in(paths: Sequence[Path]) -> list[Path]:
         if not path.exists():
             raise BadInput(f"{path} does not exist; name a scan file or a folder of scans.")
         if path.is_dir():
-            inside = [scan for scan in find_clouds(path) if not scan.name.endswith(".scored.ply")]
+            inside = [
+                scan for scan in find_clouds(path) if not scan.name.endswith((".scored.ply", ".reconstruction.ply"))
+            ]
             if not inside:
                 raise BadInput(f"{path} holds no scans; name a folder with .ply, .pcd or other cloud files.")
             found.update(dict.fromkeys(inside))

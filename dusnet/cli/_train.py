@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 
 from dusnet.cli._common import comma_list, scans_in, seconds
 from dusnet.data import open_dataset
+from dusnet.data.pretraining import iterate_shapes
 from dusnet.detectors import create
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import read_cloud
-from dusnet.workflow import require_unit, train_model, training_folder
+from dusnet.training.pretraining import pretrain
+from dusnet.workflow import finish_training, require_unit, train_model, training_folder
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
@@ -82,6 +84,39 @@ def _require_place(target: Path) -> None:
             if not parent.is_dir():
                 raise BadConfig(f"--out {target} cannot be written because {parent} is a file; choose another place.")
             return
+
+
+def pretrain_on(
+    source: Path,
+    out: Path,
+    settings: Settings,
+    *,
+    wanted: str | None,
+    seed: int,
+    device: str,
+    resume: bool,
+    progress: Progress,
+) -> None:
+    """Train on a pre-training archive and write weights for `training.init`.
+
+    Args:
+        source: ShapeNetPart or PU-Net data; see `dusnet.data.pretraining`.
+        out: the weights file.
+        settings: networks and training.
+        wanted: categories, comma-separated, or None for all.
+        seed: fixes everything that is random.
+        device: where to train.
+        resume: continue from checkpoints.
+        progress: where to report.
+    """
+    if out.suffix != SUFFIX:
+        raise BadConfig(f"--out {out} must be a {SUFFIX} file when training on shapes; add the suffix.")
+    _require_place(out)
+    shapes = (shape.points for shape in iterate_shapes(source, categories=comma_list(wanted) or None))
+    workdir = training_folder(out)
+    count = pretrain(shapes, settings, out, seed=seed, device=device, workdir=workdir, resume=resume, progress=progress)
+    finish_training(out)
+    progress.log(f"Learned from {count} shapes, wrote {out}; start from it with --set training.init={out}.")
 
 
 class Trainer:

@@ -11,13 +11,13 @@ import typer
 from dusnet.cli._common import (
     Config,
     Device,
-    Layout,
     Overrides,
     Quiet,
     Seed,
     if_interrupted,
     settings_from,
 )
+from dusnet.errors import BadConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -45,7 +45,9 @@ def train(
             help="A .safetensors file for one class; any other name is a folder that gets CLASS.safetensors per class.",
         ),
     ],
-    layout: Layout = "auto",
+    layout: Annotated[
+        str, typer.Option("--layout", help="auto, anomaly_shapenet, real3d_ad, folder, or shapes to pre-train.")
+    ] = "auto",
     classes: Annotated[
         str | None, typer.Option("--class", metavar="NAME[,NAME]", help="Only these classes of the dataset.")
     ] = None,
@@ -66,14 +68,24 @@ def train(
 ) -> None:
     """Learn what a good part looks like and write a model file.
 
-    Checkpoints are kept beside the model in MODEL.training until it is finished. A dataset with several classes is
-    trained class by class into a folder.
+    With --layout shapes the source is a pre-training archive (ShapeNetPart, PU-Net) and the result are weights for
+    training.init. Checkpoints are kept beside the model in MODEL.training until it is finished. A dataset with several
+    classes is trained class by class into a folder.
     """
     from dusnet.cli._train import Trainer, read_classes
     from dusnet.progress import for_terminal
 
     progress = for_terminal(quiet=quiet)
     settings = settings_from(config, overrides, detector)
+    if layout == "shapes":
+        from dusnet.cli._train import pretrain_on
+
+        if len(sources) != 1:
+            raise BadConfig("--layout shapes takes one folder or file; name the archive.")
+        pretrain_on(
+            sources[0], out, settings, wanted=classes, seed=seed, device=device, resume=resume, progress=progress
+        )
+        return
     trainer = Trainer(settings, seed=seed, device=device, unit=unit, resume=resume, progress=progress)
     work = read_classes(sources, out, layout, classes)
     for entry in work:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -68,7 +67,6 @@ class DUSNet(RegisteredDetector):
                 task.advance()
         self._tolerance = Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    @cached_property
     def _surface(self) -> Tensor:
         """Places of a good part in the frame, (M, 3) float32."""
         frame = self.class_frame
@@ -83,12 +81,14 @@ class DUSNet(RegisteredDetector):
         up = time.perf_counter()
         distances = self._distances(cloud, centers, dense)
         scores = distances
+        if self.settings.scoring.weighting:
+            scores = scoring.softmax_weight(cloud, self._nearby(centers, dense), distances)
         if self._tolerance is not None:
             scores = self._tolerance.normalise(scores, self._to_points(cloud, centers, centers.predicted))
         _, neighbors = ops.knn(cloud.unsqueeze(0), cloud.unsqueeze(0), min(self.settings.scoring.smoothing, len(cloud)))
         scores = scoring.smooth(scores, neighbors[0])
         if self.settings.scoring.gap:
-            scores = scores + self.settings.scoring.gap * scoring.gap(cloud, self._surface)
+            scores = scores + self.settings.scoring.gap * scoring.gap(cloud, self._surface())
         object_score = scoring.pool(scores, self.settings.scoring)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         return FrameScores(scores.numpy(), object_score, distances.numpy(), dense.double().numpy(), timings)
@@ -97,11 +97,14 @@ class DUSNet(RegisteredDetector):
         chosen = self.settings.scoring
         if chosen.distance == "displacement":
             return self._to_points(cloud, centers, centers.points - centers.predicted).norm(dim=1)
-        surface = dense if chosen.surface == "up" else centers.predicted
+        surface = self._nearby(centers, dense)
         if chosen.distance == "plane":
             return scoring.plane_distance(cloud, surface)
-        distances = scoring.nearest_distance(cloud, surface)
-        return scoring.softmax_weight(cloud, surface, distances) if chosen.weighting else distances
+        return scoring.nearest_distance(cloud, surface)
+
+    def _nearby(self, centers: Centers, dense: Tensor) -> Tensor:
+        """The reconstruction that distances are measured to, (M, 3)."""
+        return dense if self.settings.scoring.surface == "up" else centers.predicted
 
     @staticmethod
     def _to_points(cloud: Tensor, centers: Centers, values: Tensor) -> Tensor:

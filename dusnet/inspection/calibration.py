@@ -19,7 +19,7 @@ KEPT = (0.7, 1.0)
 SMOOTHED_OVER = 60
 POINT_QUANTILE = 0.999
 FAR = 0.1
-QUARTILE_OF_NORMAL = 0.3186
+TENTH_OF_NORMAL = 0.1257
 # Largest displacement of a smooth field over the 95th percentile of what two such fields make of the surface distance;
 # the fields of `smooth_field` on six parts gave 1.1 to 2.1.
 LARGEST_SHARE = 1.8
@@ -120,7 +120,7 @@ def _roughness(points: NDArray[np.float64]) -> float:
     A low quantile, since where the surface curves the distance to the plane is not noise.
     """
     _, distance = _planes(_sample(points), points)
-    return float(np.quantile(distance, 0.25)) / QUARTILE_OF_NORMAL
+    return float(np.quantile(distance, 0.1)) / TENTH_OF_NORMAL
 
 
 def _smooth_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

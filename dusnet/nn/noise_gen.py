@@ -82,6 +82,7 @@ class NoiseGen(nn.Module):
         amplitude = amplitude.clamp(-self.limit, self.limit)
         moving = torch.rand(*shape, 1, generator=generator, device=device) >= self.STILL
         sideways = self.TANGENTIAL * torch.randn(*shape, 3, generator=generator, device=device)
+        sideways = sideways - (sideways * normals).sum(dim=-1, keepdim=True) * normals
         return amplitude * moving * (normals + sideways)
 
     def _unit_noise(self, like: Tensor, generator: torch.Generator) -> Tensor:

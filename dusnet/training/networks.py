@@ -130,6 +130,12 @@ class Networks:
             run: device, seed, checkpoints and progress.
         """
         supports, cell = supports_of(clouds, settings, seed=run.seed)
+        fewest = min(len(support.points) for support in supports)
+        if fewest < settings.grouping.groups:
+            run.progress.log(
+                f"grouping.groups is {settings.grouping.groups} but a training scan has {fewest} points; "
+                f"{fewest} groups are used."
+            )
         # Without the prior nothing looks at the surfaces, and thousands of shapes make one too big to keep.
         surface, others = surfaces_of(supports if settings.down_net.prior else supports[:THINNINGS])
         others = others if settings.down_net.prior else others[:1] * len(supports)

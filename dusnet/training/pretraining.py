@@ -52,7 +52,7 @@ def pretrain(
     """
     if settings.down_net.prior:
         raise BadConfig("Pre-training on many shapes has no training surface to start from; set down_net.prior=false.")
-    clouds = [_normalised(shape) for shape in shapes if len(shape) > settings.grouping.groups]
+    clouds = [_normalised(shape) for shape in shapes if len(shape) > settings.grouping.groups and np.ptp(shape) > 0]
     if not clouds:
         raise BadInput(
             f"No shape has more than {settings.grouping.groups} points; lower grouping.groups or give denser shapes."

@@ -17,7 +17,9 @@ def test_train_and_score_find_a_dent(run, parts, tmp_path):
     trained = run("train", parts, "--out", target, *TINY_WORDS)
     assert trained.code == 0
     assert f"wrote {target}" in trained.err
-    assert everything_in(tmp_path) == {"block.safetensors"}
+    curves = {path for path in everything_in(tmp_path) if path.startswith("block.safetensors.curves/")}
+    assert {"block.safetensors.curves/down-net.jsonl", "block.safetensors.curves/up-net.jsonl"} <= curves
+    assert everything_in(tmp_path) - curves == {"block.safetensors"}
     scans = [parts / "test" / "good" / "good0.ply", parts / "test" / "dent" / "dent0.ply"]
     scored = run("score", target, *scans, "--out", tmp_path / "out")
     assert scored.code == 0, scored.err
@@ -188,3 +190,23 @@ def test_window_without_a_display_names_the_picture(run, parts, monkeypatch):
     result = run("view", parts / "test" / "good" / "good0.ply", "--quiet")
     assert result.code == 2
     assert "--png" in result.sentence
+
+
+def test_pretraining_on_shapes_gives_weights_to_start_from(run, parts, tmp_path):
+    rng = np.random.default_rng(0)
+    for index in range(3):
+        directions = rng.normal(size=(300, 3))
+        shape = directions / np.linalg.norm(directions, axis=1, keepdims=True) * (1 + index)
+        (tmp_path / "shapes").mkdir(exist_ok=True)
+        np.savetxt(tmp_path / "shapes" / f"{index}.xyz", shape)
+    words = [*TINY_WORDS, "--set", "down_net.prior=false", "--quiet"]
+    weights = tmp_path / "weights.safetensors"
+    done = run("train", tmp_path / "shapes", "--layout", "shapes", "--out", weights, *words)
+    assert done.code == 0, done.err
+    target = tmp_path / "block.safetensors"
+    started = run("train", parts, "--out", target, *words, "--set", f"training.init={weights}")
+    assert started.code == 0, started.err
+    assert target.is_file()
+    with_prior = run("train", tmp_path / "shapes", "--layout", "shapes", "--out", weights, *TINY_WORDS)
+    assert with_prior.code == 2
+    assert "down_net.prior=false" in with_prior.err

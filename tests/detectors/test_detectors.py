@@ -139,9 +139,7 @@ class TestRepeatability:
         "name",
         [
             "nearest",
-            pytest.param(
-                "dusnet", marks=pytest.mark.xfail(strict=True, reason="the surface of the gap term is kept from before")
-            ),
+            "dusnet",
         ],
     )
     def test_fitting_again_forgets_the_past(self, name: str, good: list[PointCloud]) -> None:
