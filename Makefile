@@ -19,11 +19,12 @@ PYTEST_ARGS ?=
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit format clean distclean
+.PHONY: help setup demo test lint types unit cuda-check format clean distclean
 
 help:
 	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
 	@echo "make test     lint, format check, types and tests"
+	@echo "make cuda-check  compile the CUDA sources with nvcc, to object files"
 	@echo "make setup    only make the environment .venv"
 	@echo "make format   rewrite the sources in the project's format"
 	@echo "make clean    remove caches and build products; make distclean removes .venv and the demo too"
@@ -49,6 +50,11 @@ types: $(STAMP)
 
 unit: $(STAMP)
 	@$(PY) -m pytest $(PYTEST_ARGS)
+
+# No GPU and no CUDA build of torch needed; without nvcc there is nothing to check.
+cuda-check: $(STAMP)
+	@if command -v nvcc >/dev/null; then $(PY) cuda_ops/compile_check.py; \
+	else echo "cuda-check: nvcc is not installed, the CUDA sources were not compiled"; fi
 
 format: $(STAMP)
 	@$(PY) -m ruff check --fix .

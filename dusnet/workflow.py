@@ -210,7 +210,7 @@ class LoadedModel:
         if not isinstance(self.detector, RegisteredDetector):
             return Expectations()
         frame = self.detector.class_frame
-        return Expectations(residual=frame.residual, scale=frame.frame.scale)
+        return Expectations(residual=frame.residual, points=frame.points, scale=frame.frame.scale)
 
 
 def require_unit(name: str) -> str:

@@ -57,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code. A bug is not caught: it keeps its traceback, with which Python exits 1.
     """
+    # OpenMP reads this when torch is loaded. By default its threads spin while they wait, and as soon as another
+    # process wants a core every parallel region waits for a thread that does not run.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="dusnet", standalone_mode=False)
     except Interrupted as error:

@@ -32,12 +32,14 @@ class ClassFrame:
         frame: centre and scale.
         reference: aligned training points that registration aligns to, in the unit of the scans, (M, 3) float64.
         residual: the worst registration residual among the training clouds, fraction of the scale.
+        points: number of points of the smallest training cloud.
         aligner: brings a scan to the reference.
     """
 
     frame: Frame
     reference: NDArray[np.float64]
     residual: float
+    points: int
     aligner: Aligner
 
     @classmethod
@@ -71,7 +73,8 @@ class ClassFrame:
         cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)
         reference = everything[geometry.thin(everything, cell, rng)]
         frame = Frame.of(everything)
-        made = cls(frame, reference, residual, _aligner(reference, settings, frame, residual, seed))
+        fewest = min(len(points) for points in aligned)
+        made = cls(frame, reference, residual, fewest, _aligner(reference, settings, frame, residual, seed))
         return made, [frame.apply(points) for points in aligned]
 
     def bring(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
@@ -102,8 +105,8 @@ class ClassFrame:
         return {"reference": torch.from_numpy(self.reference)}
 
     def metadata(self) -> dict[str, Any]:
-        """Frame and residual as JSON."""
-        return {"frame": frame_to_json(self.frame), "training_residual": self.residual}
+        """Frame, residual and size of the training clouds as JSON."""
+        return {"frame": frame_to_json(self.frame), "training_residual": self.residual, "training_points": self.points}
 
     @classmethod
     def restore(
@@ -112,7 +115,13 @@ class ClassFrame:
         """The inverse of `tensors` and `metadata`."""
         frame, reference = frame_from_json(metadata["frame"]), tensors["reference"].numpy()
         residual = float(metadata["training_residual"])
-        return cls(frame, reference, residual, _aligner(reference, settings, frame, residual, seed))
+        return cls(
+            frame,
+            reference,
+            residual,
+            int(metadata["training_points"]),
+            _aligner(reference, settings, frame, residual, seed),
+        )
 
 
 def _aligner(

@@ -113,7 +113,17 @@ class RegisteredDetector(ABC):
                 **judged.timings,
                 "total": time.perf_counter() - start,
             },
-            warnings=warnings,
+            warnings=warnings + self._unkept_promise(),
+        )
+
+    def _unkept_promise(self) -> tuple[str, ...]:
+        rate = self.settings.calibration.false_alarm
+        if self.calibration is None or self.calibration.supports(rate):
+            return ()
+        count = len(self.calibration.object_scores)
+        return (
+            f"The threshold is the highest score of {count} simulated good scans, too few for a false-alarm rate of "
+            f"{rate:g}; raise calibration.replicas in training.",
         )
 
     def save(self, path: Path) -> None:
