@@ -11,6 +11,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from dusnet.config import LossSettings
+from dusnet.nn import losses
 from dusnet.nn.losses import down_loss, matched_cosine, matched_mse, matching, repulsion, up_loss
 
 Array = NDArray[np.float64]
@@ -247,3 +248,32 @@ class TestSums:
         assert torch.autograd.gradcheck(lambda p: down_loss(p, target, LossSettings()).total, (predicted,))
         settings = LossSettings(repulsion_h=2.0)
         assert torch.autograd.gradcheck(lambda p: up_loss(p, target, settings).total, (predicted,))
+
+
+class TestAllPairs:
+    """The printed double sums, against the sums written out."""
+
+    def test_mse_over_all_pairs(self, rng: np.random.Generator) -> None:
+        predicted, target = rng.normal(size=(2, 7, 3)), rng.normal(size=(2, 7, 3))
+        by_hand = np.mean([((p - t) ** 2).sum() for b in range(2) for p in predicted[b] for t in target[b]])
+        ours = losses.all_pairs_mse(torch.from_numpy(predicted), torch.from_numpy(target))
+        assert float(ours) == pytest.approx(by_hand, rel=1e-12)
+
+    def test_cosine_over_all_pairs(self, rng: np.random.Generator) -> None:
+        predicted, target = rng.normal(size=(2, 7, 3)), rng.normal(size=(2, 7, 3))
+        by_hand = np.mean(
+            [
+                1 - p @ t / (np.linalg.norm(p) * np.linalg.norm(t))
+                for b in range(2)
+                for p in predicted[b]
+                for t in target[b]
+            ]
+        )
+        ours = losses.all_pairs_cosine(torch.from_numpy(predicted), torch.from_numpy(target))
+        assert float(ours) == pytest.approx(by_hand, rel=1e-12)
+
+    def test_the_setting_chooses_the_form(self, rng: np.random.Generator) -> None:
+        predicted, target = (torch.from_numpy(rng.normal(size=(1, 9, 3))) for _ in range(2))
+        found = losses.down_loss(predicted, target, LossSettings(pairing="all", chamfer=0, cos=0))
+        torch.testing.assert_close(found.total, losses.all_pairs_mse(predicted, target))
+        assert float(found.total) != pytest.approx(float(losses.matched_mse(predicted, target)))
