@@ -15,6 +15,24 @@ from dusnet.errors import BadConfig
 _FOLDER = Path(__file__).parent / "configs"
 
 
+class _GivenTwice(yaml.MarkedYAMLError):
+    """A mapping holds a key twice."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that is given twice; YAML itself would silently keep the last."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        mapping = super().compose_mapping_node(anchor)
+        seen: set[str] = set()
+        for key, _ in mapping.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise _GivenTwice(problem=key.value, problem_mark=key.start_mark)
+                seen.add(key.value)
+        return mapping
+
+
 class Section(BaseModel):
     """Base of all settings: frozen, and an unknown key is an error."""
 
@@ -223,7 +241,10 @@ def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
             f"{', '.join(named_configs())}."
         )
     try:
-        tree = yaml.safe_load(text)
+        tree = yaml.load(text, _Loader)
+    except _GivenTwice as error:
+        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark is not None else ""
+        raise BadConfig(f"{source} gives {error.problem!r} twice in one section{line}; keep one of them.") from error
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         line = f" (line {where.line + 1})" if where is not None else ""
@@ -240,7 +261,9 @@ def _apply_override(tree: dict[str, Any], override: str) -> None:
     if not separator or not key:
         raise BadConfig(f"{override!r} is not of the form key.sub=value, for example training.down.steps=500.")
     try:
-        value = yaml.safe_load(text)
+        value = yaml.load(text, _Loader)
+    except _GivenTwice as error:
+        raise BadConfig(f"The value in {override!r} gives {error.problem!r} twice; keep one of them.") from error
     except yaml.YAMLError as error:
         raise BadConfig(f"The value in {override!r} is not valid YAML; quote it.") from error
     *sections, last = key.strip().split(".")

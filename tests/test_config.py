@@ -174,6 +174,29 @@ class TestMistakes:
             load_settings(path)
         assert str(path) in one_sentence(error)
 
+    @pytest.mark.parametrize(
+        ("text", "key", "line"),
+        [
+            ("scoring:\n  gap: 0.5\n  draws: 1\n  gap: 0.0\n", "gap", 4),
+            ("training: { points: 100 }\nnoise: {}\ntraining: { points: 200 }\n", "training", 3),
+            ('scoring: { gap: 0, "gap": 1 }\n', "gap", 1),
+        ],
+    )
+    def test_a_key_that_is_given_twice_is_named(self, tmp_path: Path, text: str, key: str, line: int) -> None:
+        path = write(tmp_path, text)
+        with pytest.raises(BadConfig, match=rf"gives '{key}' twice in one section \(line {line}\)") as error:
+            load_settings(path)
+        assert str(path) in one_sentence(error)
+
+    def test_a_key_that_is_given_twice_in_an_override_is_named(self) -> None:
+        with pytest.raises(BadConfig, match="gives 'steps' twice") as error:
+            load_settings(None, ["training.down={ steps: 1, steps: 2 }"])
+        one_sentence(error)
+
+    def test_equal_keys_of_different_sections_are_fine(self, tmp_path: Path) -> None:
+        settings = load_settings(write(tmp_path, "training: { down: { steps: 3 }, up: { steps: 4 } }\n"))
+        assert (settings.training.down.steps, settings.training.up.steps) == (3, 4)
+
     @pytest.mark.parametrize(("text", "kind"), [("- 1\n- 2\n", "list"), ("just words\n", "str"), ("7\n", "int")])
     def test_a_file_must_hold_sections(self, tmp_path: Path, text: str, kind: str) -> None:
         with pytest.raises(BadConfig, match=f"not a {kind}") as error:
