@@ -110,7 +110,27 @@ def test_source_archive_holds_the_sources(tmp_path: Path) -> None:
         inside = {name.partition("/")[2] for name in opened.getnames()}
     wanted = [path for pattern in ("*.h", "*.cpp", "*.cu") for path in (REPOSITORY / "cuda_ops").rglob(pattern)]
     assert {str(path.relative_to(REPOSITORY)) for path in wanted} <= inside
-    assert {"setup.py", "pyproject.toml", "dusnet/ops/reference.py"} <= inside
+    settings = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "dusnet" / "configs").glob("*.yaml")}
+    assert "dusnet/configs/paper.yaml" in settings
+    assert settings | {"setup.py", "pyproject.toml", "dusnet/ops/reference.py", "dusnet/py.typed"} <= inside
+
+
+@pytest.mark.usefixtures("build")
+def test_an_installed_package_holds_its_settings(tmp_path: Path) -> None:
+    command = [sys.executable, "setup.py", "-q", "egg_info", "-e", str(tmp_path), "build_py", "-d", str(tmp_path)]
+    done = subprocess.run(
+        command,
+        cwd=REPOSITORY,
+        env={"PATH": "/usr/bin:/bin", "DUSNET_BUILD": "python"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    built = {path.name for path in (tmp_path / "dusnet" / "configs").iterdir()}
+    assert built == {path.name for path in (REPOSITORY / "dusnet" / "configs").glob("*.yaml")}
+    assert (tmp_path / "dusnet" / "py.typed").is_file()
 
 
 def test_binary_depends_on_stable_symbols_only() -> None:
