@@ -13,6 +13,7 @@ import numpy as np
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadConfig
 from dusnet.progress import Progress, Silent
+from dusnet.training.processes import is_first, wait_for_all
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
@@ -43,7 +44,8 @@ def train_model(
 ) -> Detector:
     """Fit a detector, calibrate its threshold, and write the model file.
 
-    After that the checkpoints are removed and the loss curves are in `MODEL.curves`.
+    After that the checkpoints are removed and the loss curves are in `MODEL.curves`. Under `torchrun` every process
+    trains; the first one calibrates, reports and writes, the others return their detector without a threshold.
 
     Args:
         clouds: defect-free scans of one class, all in one unit.
@@ -64,11 +66,14 @@ def train_model(
     from dusnet.detectors import create
     from dusnet.inspection.calibration import calibrate
 
-    progress = progress or Silent()
+    progress = progress if progress is not None and is_first() else Silent()
     require_unit(unit)
     detector = create(settings.detector, settings, seed=seed, device=device)
     workdir = training_folder(model)
     detector.fit(clouds, progress=progress, workdir=workdir, resume=resume)
+    wait_for_all()
+    if not is_first():
+        return detector
     detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
     detector.provenance |= {"class": class_name, "unit": unit}
     detector.save(model)

@@ -15,6 +15,7 @@ from dusnet.detectors import create
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import read_cloud
 from dusnet.training.pretraining import pretrain
+from dusnet.training.processes import is_first, wait_for_all
 from dusnet.workflow import finish_training, require_unit, train_model, training_folder
 
 if TYPE_CHECKING:
@@ -115,7 +116,9 @@ def pretrain_on(
     shapes = (shape.points for shape in iterate_shapes(source, categories=comma_list(wanted) or None))
     workdir = training_folder(out)
     count = pretrain(shapes, settings, out, seed=seed, device=device, workdir=workdir, resume=resume, progress=progress)
-    finish_training(out)
+    wait_for_all()
+    if is_first():
+        finish_training(out)
     progress.log(f"Learned from {count} shapes, wrote {out}; start from it with --set training.init={out}.")
 
 

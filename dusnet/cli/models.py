@@ -74,8 +74,9 @@ def train(
     """
     from dusnet.cli._train import Trainer, read_classes
     from dusnet.progress import for_terminal
+    from dusnet.training.processes import is_first
 
-    progress = for_terminal(quiet=quiet)
+    progress = for_terminal(quiet=quiet or not is_first())
     settings = settings_from(config, overrides, detector)
     if layout == "shapes":
         from dusnet.cli._train import pretrain_on

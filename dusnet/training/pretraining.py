@@ -15,6 +15,7 @@ from dusnet.progress import Progress
 from dusnet.tensor_file import write_tensors
 from dusnet.training.loop import Run, fingerprint
 from dusnet.training.networks import Networks
+from dusnet.training.processes import is_first
 
 FORMAT = "dusnet-weights"
 
@@ -31,6 +32,8 @@ def pretrain(
     progress: Progress,
 ) -> int:
     """Train on shapes without defects and write weights that `training.init` takes.
+
+    Under `torchrun` every process trains and the first one writes.
 
     Args:
         shapes: clouds of any scale, (N, 3) each.
@@ -68,6 +71,8 @@ def pretrain(
         progress=progress,
     )
     networks = Networks.fit(clouds, settings, run)
+    if not is_first():
+        return len(clouds)
     weights = {f"learned.{name}": value for name, value in networks.tensors().items() if not name.startswith("surface")}
     write_tensors(out, weights, {"format": FORMAT, "settings": settings.model_dump(mode="json"), "shapes": len(clouds)})
     return len(clouds)
