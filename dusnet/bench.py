@@ -51,6 +51,8 @@ def time_ops(sizes: Sequence[int], device: str, progress: Progress) -> list[Timi
     from dusnet import ops
 
     backend = f"dusnet ({ops.status().backend if device == 'cpu' else device})"
+    if device == "cpu":
+        _say_who_is_missing(progress)
     found = []
     with progress.task("timing ops", len(sizes)) as task:
         for size in sizes:
@@ -177,6 +179,16 @@ def _cases(size: int, device: str) -> list[tuple[str, str, dict[str, Callable[[]
     if device == "cpu":
         _add_peers(cases, cloud, other, fewer, x, y)
     return cases
+
+
+def _say_who_is_missing(progress: Progress) -> None:
+    from dusnet.errors import MissingDependency
+    from dusnet.open3d_import import open3d
+
+    try:
+        open3d()
+    except MissingDependency as error:
+        progress.log(f"no times of Open3D: {error}")
 
 
 def _add_peers(

@@ -6,6 +6,15 @@ with code 2; anything that is not a `DusnetError` is a bug and keeps its traceba
 
 from __future__ import annotations
 
+_NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory")
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether `error` says that memory ran out: Python's, NumPy's, or torch's of either kind (told without torch)."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+
 
 class DusnetError(Exception):
     """Base of everything that a user can cause."""

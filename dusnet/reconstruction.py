@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dusnet import geometry, ops
 from dusnet.config import Settings
+from dusnet.errors import out_of_memory
 from dusnet.nn.grouping import neighbor_index, random_chunks
 from dusnet.nn.prior import SurfacePrior
 from dusnet.training.networks import Networks
@@ -89,7 +90,7 @@ class Reconstructor:
         chunks = max(1, len(order) // groups)
         dealt = order[: chunks * groups].view(groups, chunks).T
         at_once = max(1, TOKENS_AT_ONCE // groups)
-        rebuilt = [self.up(centers[batch].to(self.device)).float().cpu() for batch in dealt.split(at_once)]
+        rebuilt = [self._run(self.up, centers[batch]) for batch in dealt.split(at_once)]
         return torch.cat(rebuilt).flatten(0, 1)
 
     def _support(self, points: Tensor) -> Tensor:
@@ -118,8 +119,27 @@ class Reconstructor:
                 corrupted = self.noise.independent(here, around, generator)
                 here, around = corrupted.centers, corrupted.neighbors
             known = surface.displacement(here)
-            moved.append(self.down(here.to(self.device), around.to(self.device), known.to(self.device)).float().cpu())
+            moved.append(self._run(self.down, here, around, known))
         # The chunks begin with every centre once; what fills the last one is predicted a second time and dropped.
         predicted = torch.empty_like(centers)
         predicted[chunks.flatten()[: len(centers)]] = torch.cat(moved).flatten(0, 1)[: len(centers)]
         return predicted
+
+    def _run(self, network: nn.Module, *chunks: Tensor) -> Tensor:
+        """What `network` makes of some chunks, on the CPU; in halves where memory does not allow all at once.
+
+        Args:
+            network: takes and gives whole chunks, one per entry of the first axis.
+            chunks: its inputs.
+        """
+        try:
+            return network(*(tensor.to(self.device) for tensor in chunks)).float().cpu()
+        except (RuntimeError, MemoryError) as error:
+            count = len(chunks[0])
+            if count == 1 or not out_of_memory(error):
+                raise
+        # Here, not in the handler: the traceback keeps everything alive that did not fit.
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        halves = ([tensor[: count // 2] for tensor in chunks], [tensor[count // 2 :] for tensor in chunks])
+        return torch.cat([self._run(network, *half) for half in halves])

@@ -170,3 +170,46 @@ class TestDense:
     def test_very_many_centres_are_thinned(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(reconstruction, "MOST_CENTERS", 160)
         assert make().dense(scan(1000)).shape == (480, 3)
+
+
+class TestMemory:
+    """A network that runs out of memory above some number of chunks, as torch says it on a CPU and on a GPU."""
+
+    @staticmethod
+    def limit(network: nn.Module, most: int, error: type[Exception] = RuntimeError) -> list[int]:
+        """Let a network take at most so many chunks at once; collects how many it was given."""
+        asked: list[int] = []
+
+        def check(_module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+            asked.append(len(inputs[0]))
+            if len(inputs[0]) > most:
+                raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes.")
+
+        network.register_forward_pre_hook(check)
+        return asked
+
+    @pytest.mark.parametrize("error", [RuntimeError, torch.OutOfMemoryError, MemoryError])
+    def test_fewer_chunks_at_once_give_the_same(self, error: type[Exception]) -> None:
+        roomy, tight = (make(shake=True, noise={"alpha": 0.1}, scoring={"draws": 1}) for _ in range(2))
+        asked = {network: self.limit(network, 3, error) for network in (tight.down, tight.up)}
+        points = scan(203)
+        expected, found = (maker.centers(points).predicted for maker in (roomy, tight))
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+        torch.testing.assert_close(tight.dense(points), roomy.dense(points), atol=1e-6, rtol=1e-5)
+        for sizes in asked.values():
+            assert max(sizes) > 3  # the trigger was met
+            assert sum(size for size in sizes if size <= 3) in (12, 13)  # no chunk twice: 203 points in chunks of 16
+
+    def test_when_a_single_chunk_is_too_much_the_error_stays(self) -> None:
+        maker = make()
+        asked = self.limit(maker.down, 0)
+        with pytest.raises(RuntimeError, match="can't allocate memory"):
+            maker.centers(scan(128))
+        assert asked == [8, 4, 2, 1]
+
+    def test_other_errors_are_not_tried_again(self) -> None:
+        maker = make()
+        asked = self.limit(maker.down, 0, ValueError)
+        with pytest.raises(ValueError, match="allocate"):
+            maker.centers(scan(128))
+        assert asked == [8]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dusnet.errors import BadInput, DusnetError
+from dusnet.errors import BadInput, DusnetError, out_of_memory
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
@@ -70,9 +70,11 @@ def mendable(error: Exception) -> str | None:
     if isinstance(error, OSError) and error.errno in _REFUSALS:
         where = f" {error.filename}" if error.filename else ""
         return f"cannot use{where}: {error.strerror}; choose another place or free this one."
-    # Both kinds of memory: torch's own class is a RuntimeError that is told by its name without importing torch.
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return "out of memory; lower grouping.groups or training.batch with --set, or use --device cpu."
+    if out_of_memory(error):
+        return (
+            "out of memory; train with a lower training.down.batch, training.up.batch, grouping.groups or "
+            "scoring.max_centers (--set), or free memory on this machine."
+        )
     # Typer carries Click inside it under a name that changes between versions; usage errors are told by their shape.
     if hasattr(error, "format_message") and getattr(error, "exit_code", None) == 2:
         context: Any = getattr(error, "ctx", None)

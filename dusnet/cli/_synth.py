@@ -16,7 +16,14 @@ from dusnet.errors import BadConfig
 
 
 def benchmark_settings(
-    parts: str | None, meshes: Sequence[Path], layout: str, seed: int, overrides: Sequence[str]
+    parts: str | None,
+    meshes: Sequence[Path],
+    layout: str,
+    seed: int,
+    overrides: Sequence[str],
+    *,
+    variation: float | None = None,
+    jitter: float | None = None,
 ) -> BenchmarkSettings:
     """Settings from the options of the command.
 
@@ -25,7 +32,9 @@ def benchmark_settings(
         meshes: mesh files.
         layout: layout of the dataset.
         seed: fixes everything.
-        overrides: `key=value`, the value is read as YAML.
+        overrides: `key=value`, the value is read as YAML; wins over everything else.
+        variation: smooth difference between good parts, or None for the default one.
+        jitter: difference of their main dimensions, or None for the default one.
 
     Raises:
         BadConfig: a key is unknown or a value is out of range.
@@ -35,6 +44,9 @@ def benchmark_settings(
         given["parts"] = tuple(comma_list(parts))
     elif meshes:
         given["parts"] = ()
+    for name, value in (("variation", variation), ("jitter", jitter)):
+        if value is not None:
+            given[name] = value
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator:

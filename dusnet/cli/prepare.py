@@ -49,12 +49,20 @@ def synth(
     layout: Annotated[
         Literal["anomaly_shapenet", "real3d_ad"], typer.Option("--layout", help="How the dataset is laid out.")
     ] = "anomaly_shapenet",
+    variation: Annotated[
+        float | None,
+        typer.Option("--variation", help="How far good parts differ smoothly, as a fraction of the bounding radius."),
+    ] = None,
+    jitter: Annotated[
+        float | None,
+        typer.Option("--jitter", help="How far the main dimensions of embedded parts vary, as a fraction of each."),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Any other setting: points, variation, jitter, train, good, per_kind, kinds, noise, outliers, "
+            help="Any other setting: points, train, good, per_kind, kinds, noise, outliers, "
             "missing, even, view, pose, amplitude. May be given again.",
         ),
     ] = None,
@@ -66,7 +74,9 @@ def synth(
     from dusnet.data.synthetic.benchmark import write_benchmark
     from dusnet.progress import for_terminal
 
-    settings = benchmark_settings(parts, meshes or [], layout, seed, overrides or [])
+    settings = benchmark_settings(
+        parts, meshes or [], layout, seed, overrides or [], variation=variation, jitter=jitter
+    )
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"{out} is incomplete; give the same command again."):
         write_benchmark(out, settings, progress=progress)

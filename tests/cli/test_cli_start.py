@@ -1,14 +1,17 @@
 """Starting the command: help, version, speed of start, exit codes of mistakes, bugs and interruptions."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+import torch
 import typer
 
 import dusnet
 from dusnet import cli
 from dusnet.cli._common import if_interrupted, mendable
+from dusnet.config import load_settings
 from dusnet.errors import BadInput
 
 VERBS = ["demo", "synth", "check", "train", "score", "evaluate", "view", "bench", "doctor"]
@@ -116,11 +119,15 @@ def test_a_message_with_line_breaks_becomes_one_line(run, monkeypatch):
 
 
 def test_full_disk_and_memory_are_the_users_to_mend_and_other_errors_are_not():
-    import torch
-
     assert "No space left" in mendable(OSError(28, "No space left on device", "out/x.ply"))
-    assert "grouping.groups" in mendable(MemoryError())
-    assert "grouping.groups" in mendable(torch.OutOfMemoryError("CUDA out of memory"))
+    with pytest.raises(RuntimeError) as on_the_cpu:
+        torch.empty(2**60, dtype=torch.uint8)
+    for error in (MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), on_the_cpu.value):
+        sentence = mendable(error)
+        settings = re.findall(r"\w+(?:\.\w+)+", sentence)
+        assert {"training.down.batch", "grouping.groups", "scoring.max_centers"} <= set(settings)
+        load_settings(None, [f"{setting}=1000" for setting in settings])  # they exist
+    assert mendable(RuntimeError("shapes differ")) is None
     assert mendable(OSError(9, "Bad file descriptor")) is None
     assert mendable(ValueError("shapes differ")) is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -149,6 +150,37 @@ def test_synth_then_check_then_evaluate(run, tmp_path):
     assert result.code == 0, result.err
     assert "bracket" in result.out
     assert {"results.json", "results.csv", "results.md"} <= everything_in(tmp_path / "results")
+
+
+def test_variation_and_jitter_of_parts_are_options(run, tmp_path):
+    sets = ["points=500", "train=1", "good=1", "per_kind=1", "kinds=bulge"]
+    words = ["--parts", "gear", *(word for setting in sets for word in ("--set", setting)), "--quiet"]
+    for name, options in {
+        "options": ["--variation", 0.02, "--jitter", 0.03],
+        "settings": ["--set", "variation=0.02", "--set", "jitter=0.03"],
+        "both": ["--variation", 0.05, "--jitter", 0.03, "--set", "variation=0.02"],
+        "default": [],
+    }.items():
+        assert run("synth", tmp_path / name, *words, *options).code == 0
+    files = {name: _contents(tmp_path / name) for name in ("options", "settings", "both", "default")}
+    assert files["options"] == files["settings"] == files["both"] != files["default"]
+    assert json.loads((tmp_path / "options" / "benchmark.json").read_text())["settings"]["variation"] == 0.02
+    refused = run("synth", tmp_path / "wild", *words, "--variation", 5)
+    assert refused.code == 2
+    assert "variation" in refused.sentence
+
+
+def _contents(folder):
+    return {path: (folder / path).read_bytes() for path in everything_in(folder)}
+
+
+def test_bench_says_when_open3d_is_missing(run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "open3d", None)
+    timed = run("bench", "ops", "--sizes", "64,128")
+    assert timed.code == 0
+    assert "Open3D" not in timed.out
+    (line,) = [line for line in timed.err.splitlines() if "Open3D" in line]
+    assert line == "no times of Open3D: Open3D is not installed; run `pip install open3d`."
 
 
 def test_bench_times_every_op_and_scoring(run, model):
