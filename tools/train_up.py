@@ -1,15 +1,33 @@
 """Train the Up-Net (stage 2) on a finished, frozen Down-Net: `dusnet train` from the weights of `train_down.py`.
 
 Example:
-    python tools/train_up.py data/Anomaly-ShapeNet --class vase0 --config paper --out vase0.safetensors \
-        --set training.init=down.safetensors
+    python tools/train_up.py data/Anomaly-ShapeNet --class vase0 --config paper --init down.safetensors \
+        --out vase0.safetensors
 """
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 
-from dusnet.cli import main
+from dusnet.cli import main as dusnet
+
+
+def main(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="train_up.py", add_help=False, allow_abbrev=False)
+    parser.add_argument("--init", metavar="FILE")
+    options, rest = parser.parse_known_args(words)
+    if "--help" in rest:
+        sys.stdout.write("--init FILE (required): weights of train_down.py. Everything else is as in dusnet train:\n\n")
+        return dusnet(["train", "--help"])
+    if options.init is None:
+        sys.stderr.write("train_up.py: the Up-Net needs a trained Down-Net; name it with --init FILE.\n")
+        return 2
+    # Quoted, since the value of --set is read as YAML.
+    init = f"training.init={json.dumps(options.init)}"
+    return dusnet(["train", *rest, "--set", init, "--set", "training.down.steps=0"])
+
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:], "--set", "training.down.steps=0"]))
+    sys.exit(main(sys.argv[1:]))
