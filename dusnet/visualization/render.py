@@ -227,7 +227,7 @@ def _color_bar(picture: Any, limits: tuple[float, float], threshold: float | Non
         if 0.0 <= share <= 1.0:
             at = left + round(share * span)
             draw.line((at, top - text // 4, at, top + thick), fill=_INK, width=max(2, text // 8))
-            draw.text((at, top - text // 2), f"threshold {_number(threshold)}", fill=_INK, font=font, anchor="mb")
+            draw.text((at, top - text // 2), f"point threshold {_number(threshold)}", fill=_INK, font=font, anchor="mb")
         else:
-            words = f"threshold {_number(threshold)} is outside"
+            words = f"point threshold {_number(threshold)} is outside"
             draw.text((left + span, top - text // 3), words, fill=_INK, font=font, anchor="rb")
