@@ -5,15 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dusnet.evaluation import metrics
 from dusnet.evaluation.rows import Row
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 
 @dataclass(frozen=True)
@@ -235,36 +232,3 @@ def _notes(rows: Sequence[Row]) -> str:
                 titled.append(titles[key])
     texts += [f"{name}: {', '.join(which)} undefined, {reason}." for (name, reason), which in undefined.items()]
     return "".join(f"* {text}\n" for text in texts)
-
-
-def rich_table(rows: Sequence[Row], *, title: str | None = None) -> Table:
-    """The same lines for a terminal; the best values of a group are bold.
-
-    Args:
-        rows: what `dusnet.evaluation.benchmark.evaluate` returned.
-        title: a heading, or None.
-    """
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title)
-    table.add_column("class")
-    table.add_column("detector")
-    for column in COLUMNS:
-        table.add_column(column.title, justify="right")
-    groups = [[line for line in per_class(rows) if line.class_name == name] for name in _classes(rows)]
-    groups.append(means(rows))
-    for group in groups:
-        comparable = len({frozenset(line.classes) for line in group}) == 1
-        for number, line in enumerate(group):
-            cells = [
-                Text(_cell(line, column), style="bold" if comparable and number in best_of(group, column) else "")
-                for column in COLUMNS
-            ]
-            name = line.class_name if line.class_name is not None else f"mean of {len(line.classes)}"
-            table.add_row(Text(name), Text(line.detector), *cells, end_section=number == len(group) - 1)
-    return table
-
-
-def _classes(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row.class_name for row in rows))

@@ -4,12 +4,11 @@ import math
 from dataclasses import replace
 
 import pytest
-from rich.console import Console
 
 from dusnet.evaluation import tables
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.rows import Row
-from dusnet.evaluation.tables import COLUMNS, markdown, means, per_class, rich_table
+from dusnet.evaluation.tables import COLUMNS, markdown, means, per_class
 
 
 def row(detector="a", class_name="vase", seed=0, value=0.5, seconds=1.0, **metrics):
@@ -93,7 +92,6 @@ def test_columns_are_always_the_same_and_in_order():
     expected = ["class", "detector", *(column.title for column in COLUMNS)]
     assert cells(markdown([row()]).splitlines()[0]) == expected
     assert {column.key for column in COLUMNS} >= set(METRICS)
-    assert [column.header for column in rich_table([row()]).columns] == expected
 
 
 def test_the_best_detector_of_a_class_is_bold_and_ties_share():
@@ -134,18 +132,6 @@ def test_names_do_not_break_the_table():
 def test_no_rows_at_all():
     assert markdown([]) == "No rows yet.\n"
     assert means([]) == []
-    assert rich_table([]).row_count == 0
-
-
-def test_the_terminal_table_has_the_same_lines():
-    rows = [row("a", value=0.123), row("b", value=0.456), row("a", "cup"), row("b", "[red]cup")]
-    console = Console(width=300, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
-    console.print(rich_table(rows, title="numbers"))
-    text = console.export_text()
-    assert "numbers" in text
-    assert "0.123" in text
-    assert "[red]cup" in text
-    assert rich_table(rows).row_count == 4 + 2
 
 
 def test_conventions_cover_every_column():
