@@ -25,10 +25,19 @@ def thin(points: NDArray[np.float64], cell: float, generator: np.random.Generato
     shift = generator.random(3) * cell
     low = points.min(axis=0)
     cells = np.floor((points[shuffled] - low + shift) / cell).astype(np.int64)
-    sizes = cells.max(axis=0) + 1
-    keys = (cells[:, 0] * sizes[1] + cells[:, 1]) * sizes[2] + cells[:, 2]
-    _, first = np.unique(keys, return_index=True)
+    _, first = np.unique(_cell_keys(cells), return_index=True)
     return np.sort(shuffled[first])
+
+
+def _cell_keys(cells: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One integer per cell, (N, 3) -> (N,)."""
+    sizes = cells.max(axis=0) + 1
+    if np.prod(sizes, dtype=float) > 2**62:
+        # A stray point far away makes more cells than an integer counts; only those that hold points matter.
+        _, pair = np.unique(cells[:, 0] * sizes[1] + cells[:, 1], return_inverse=True)
+        _, third = np.unique(cells[:, 2], return_inverse=True)
+        return pair * (third.max() + 1) + third
+    return (cells[:, 0] * sizes[1] + cells[:, 1]) * sizes[2] + cells[:, 2]
 
 
 def cell_for(points: NDArray[np.float64], count: int, generator: np.random.Generator) -> float:
@@ -39,8 +48,12 @@ def cell_for(points: NDArray[np.float64], count: int, generator: np.random.Gener
         count: wanted number of points.
         generator: passed on to `thin`.
     """
-    extent = float(np.linalg.norm(points.max(axis=0) - points.min(axis=0)))
-    low, high = extent * 1e-4, extent
+    # Stray points must not decide how fine the search goes.
+    low, high = (
+        float(np.linalg.norm(np.quantile(points, 1 - share, axis=0) - np.quantile(points, share, axis=0)))
+        for share in (0.05, 0.0)
+    )
+    low *= 1e-4
     for _ in range(18):
         middle = (low * high) ** 0.5
         if len(thin(points, middle, generator)) > count:

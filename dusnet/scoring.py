@@ -83,13 +83,29 @@ def gap(points: Tensor, surface: Tensor) -> Tensor:
     Returns:
         (N,), zero away from holes: the largest gap whose nearest input point this is, or one of its neighbours.
     """
-    squared, nearest = ops.knn(surface.unsqueeze(0), points.unsqueeze(0), 1)
-    distance = squared[0, :, 0].sqrt()
-    missing = (distance - GAP_FACTOR * distance.median()).clamp_min(0)
+    missing, nearest = _missing(points, surface)
     missing[_unseen(surface, missing > 0)] = 0
-    rim = torch.zeros(len(points)).scatter_reduce_(0, nearest[0, :, 0], missing, "amax")
+    rim = torch.zeros(len(points)).scatter_reduce_(0, nearest, missing, "amax")
     _, neighbors = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(RIM_NEIGHBORS, len(points)))
     return rim[neighbors[0]].amax(dim=1)
+
+
+def unseen_share(points: Tensor, surface: Tensor) -> float:
+    """Share of the part that the scan leaves out in one piece too big for a defect, 0 to 1.
+
+    Args:
+        points: the scan, (N, 3).
+        surface: places of a good part, (M, 3).
+    """
+    missing, _ = _missing(points, surface)
+    return float(_unseen(surface, missing > 0).double().mean())
+
+
+def _missing(points: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
+    """How much farther than usual the nearest input point of each place is, and which one it is, (M,) and (M,)."""
+    squared, nearest = ops.knn(surface.unsqueeze(0), points.unsqueeze(0), 1)
+    distance = squared[0, :, 0].sqrt()
+    return (distance - GAP_FACTOR * distance.median()).clamp_min(0), nearest[0, :, 0]
 
 
 def _unseen(surface: Tensor, empty: Tensor) -> Tensor:

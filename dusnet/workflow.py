@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -138,9 +139,10 @@ class LoadedModel:
             raise BadConfig(f"{self.path} is not calibrated, so no false-alarm rate can be kept; give a threshold.")
         if not calibration.supports(false_alarm):
             count = len(calibration.object_scores)
+            least = math.ceil(1000 / (count + 1)) / 1000
             raise BadConfig(
                 f"{self.path} is calibrated with {count} good scans, too few to promise a false-alarm rate of "
-                f"{false_alarm}; give at least {1 / (count + 1):.2g}, or raise calibration.replicas in training."
+                f"{false_alarm}; give at least {least:g}, or raise calibration.replicas in training."
             )
         return calibration.threshold(false_alarm)
 
@@ -186,6 +188,8 @@ class LoadedModel:
         from dusnet.inspection.results import write_result
         from dusnet.inspection.verdict import decide
 
+        if threshold is not None and not math.isfinite(threshold):
+            raise BadConfig(f"the threshold {threshold} is no number to compare scores with; give one such as 0.05.")
         ratio = self.ratio_from(unit)
         inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
         scores = self.detector.score(inside, progress=progress)
@@ -215,7 +219,7 @@ class LoadedModel:
         if not isinstance(self.detector, RegisteredDetector):
             return Expectations()
         frame = self.detector.class_frame
-        return Expectations(residual=frame.residual, points=frame.points, scale=frame.frame.scale)
+        return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
 
 
 def require_unit(name: str) -> str:

@@ -97,11 +97,11 @@ class Scorer:
                 task.describe(f"scoring {scan.name}")
                 try:
                     result = self._one(scan, stem)
-                except DusnetError as error:
-                    failures.append(one_line(str(error)))
-                else:
                     self._results.append(result)
                     self._tell(result)
+                    self._draw(result)
+                except DusnetError as error:
+                    failures.append(one_line(str(error)))
                 task.advance()
         if self._results:
             write_summary(self._choices.out, self._results)
@@ -125,11 +125,13 @@ class Scorer:
             unit=choices.unit,
             progress=self._progress,
         )
-        if choices.pictures:
+        return result
+
+    def _draw(self, result: Result) -> None:
+        if self._choices.pictures:
             from dusnet.visualization.view import view
 
-            view([result.scored_path], png=choices.out / f"{stem}.png", title=stem)
-        return result
+            view([result.scored_path], png=self._choices.out / f"{result.stem}.png", title=result.stem)
 
     def _tell(self, result: Result) -> None:
         limit = "" if result.threshold is None else f" (threshold {result.threshold:.4g})"

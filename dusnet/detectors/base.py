@@ -32,6 +32,7 @@ class Scores:
         point_threshold: point score above which a point belongs to a defect, or None.
         is_anomalous: `object_score > threshold`, or None without a threshold.
         alignment: how the scan was brought into the frame of the class, or None.
+        unseen: share of the part that the scan leaves out in one piece too big for a defect, 0 to 1, or None.
         timings: seconds per step.
         warnings: sentences for the user.
     """
@@ -44,6 +45,7 @@ class Scores:
     point_threshold: float | None = None
     is_anomalous: bool | None = None
     alignment: Alignment | None = None
+    unseen: float | None = None
     timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

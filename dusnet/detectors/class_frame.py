@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry
+from dusnet import geometry, scoring
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
@@ -21,6 +21,7 @@ from dusnet.registration import Aligner, Alignment
 
 REFERENCE_POINTS = 20_000
 SIZE_FACTOR = 3.0
+STRAY_FACTOR = 3.0
 RESIDUAL_FACTOR = 1.5
 
 
@@ -33,6 +34,7 @@ class ClassFrame:
         reference: aligned training points that registration aligns to, in the unit of the scans, (M, 3) float64.
         residual: the worst registration residual among the training clouds, fraction of the scale.
         points: number of points of the smallest training cloud.
+        unseen: largest share of the part that a training cloud leaves out in one piece.
         aligner: brings a scan to the reference.
     """
 
@@ -40,6 +42,7 @@ class ClassFrame:
     reference: NDArray[np.float64]
     residual: float
     points: int
+    unseen: float
     aligner: Aligner
 
     @classmethod
@@ -58,6 +61,7 @@ class ClassFrame:
             raise BadInput("There is no training scan; give at least one defect-free scan.")
         for cloud in clouds:
             cloud.require_usable(16)
+        clouds = [_without_strays(cloud, progress) for cloud in clouds]
         first = clouds[0].points
         aligner = Aligner(first, settings, scale=Frame.of(first).scale, seed=seed)
         aligned, residual = [first], 0.0
@@ -74,8 +78,10 @@ class ClassFrame:
         reference = everything[geometry.thin(everything, cell, rng)]
         frame = Frame.of(everything)
         fewest = min(len(points) for points in aligned)
-        made = cls(frame, reference, residual, fewest, _aligner(reference, settings, frame, residual, seed))
-        return made, [frame.apply(points) for points in aligned]
+        made = cls(frame, reference, residual, fewest, 0.0, _aligner(reference, settings, frame, residual, seed))
+        in_frame = [frame.apply(points) for points in aligned]
+        made.unseen = max(made.unseen_in(points) for points in in_frame)
+        return made, in_frame
 
     def bring(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
         """A scan in the frame, how it got there, and what the user should know about it.
@@ -94,6 +100,14 @@ class ClassFrame:
         alignment = self.aligner.align(cloud.points)
         return self.frame.apply(cloud.transformed(alignment.matrix).points), alignment, tuple(warnings)
 
+    def unseen_in(self, points: NDArray[np.float64]) -> float:
+        """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""
+        return scoring.unseen_share(torch.from_numpy(points).float(), self.surface())
+
+    def surface(self) -> Tensor:
+        """Places of a good part in the frame, (M, 3) float32."""
+        return torch.from_numpy(self.frame.apply(self.reference)).float()
+
     def send_back(self, points: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
         """Points of the frame in the unit and pose of the scan that `alignment` belongs to."""
         rotation, translation = alignment.matrix[:3, :3], alignment.matrix[:3, 3]
@@ -106,7 +120,12 @@ class ClassFrame:
 
     def metadata(self) -> dict[str, Any]:
         """Frame, residual and size of the training clouds as JSON."""
-        return {"frame": frame_to_json(self.frame), "training_residual": self.residual, "training_points": self.points}
+        return {
+            "frame": frame_to_json(self.frame),
+            "training_residual": self.residual,
+            "training_points": self.points,
+            "training_unseen": self.unseen,
+        }
 
     @classmethod
     def restore(
@@ -120,8 +139,18 @@ class ClassFrame:
             reference,
             residual,
             int(metadata["training_points"]),
+            float(metadata["training_unseen"]),
             _aligner(reference, settings, frame, residual, seed),
         )
+
+
+def _without_strays(cloud: PointCloud, progress: Progress) -> PointCloud:
+    """The cloud without points far outside of it, which would decide centre and scale of the class."""
+    distance = np.linalg.norm(cloud.points - np.median(cloud.points, axis=0), axis=1)
+    kept = distance <= STRAY_FACTOR * np.quantile(distance, 0.99)
+    if not kept.all():
+        progress.log(f"{cloud.name}: {int((~kept).sum())} stray points far outside of the part are left out.")
+    return cloud if kept.all() else cloud.select(kept)
 
 
 def _aligner(

@@ -67,11 +67,6 @@ class DUSNet(RegisteredDetector):
                 task.advance()
         self._tolerance = Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    def _surface(self) -> Tensor:
-        """Places of a good part in the frame, (M, 3) float32."""
-        frame = self.class_frame
-        return torch.from_numpy(frame.frame.apply(frame.reference)).float()
-
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         start = time.perf_counter()
         cloud = torch.from_numpy(points).float()
@@ -88,7 +83,7 @@ class DUSNet(RegisteredDetector):
         _, neighbors = ops.knn(cloud.unsqueeze(0), cloud.unsqueeze(0), min(self.settings.scoring.smoothing, len(cloud)))
         scores = scoring.smooth(scores, neighbors[0])
         if self.settings.scoring.gap:
-            scores = scores + self.settings.scoring.gap * scoring.gap(cloud, self._surface())
+            scores = scores + self.settings.scoring.gap * scoring.gap(cloud, self.class_frame.surface())
         object_score = scoring.pool(scores, self.settings.scoring)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         return FrameScores(scores.numpy(), object_score, distances.numpy(), dense.double().numpy(), timings)

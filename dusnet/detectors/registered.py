@@ -108,6 +108,7 @@ class RegisteredDetector(ABC):
             point_threshold=self.calibration.point_threshold if self.calibration else None,
             is_anomalous=None if threshold is None else judged.object_score > threshold,
             alignment=alignment,
+            unseen=self.class_frame.unseen_in(points),
             timings={
                 "registration": registered - start,
                 **judged.timings,

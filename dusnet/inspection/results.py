@@ -142,6 +142,7 @@ def write_result(
         "point_scores": _statistics(scores.point_scores),
         "distances": None if scores.distances is None else _statistics(scores.distances),
         "alignment": _alignment_record(scores, training_residual),
+        "unseen_share": scores.unseen,
         "model": {"id": model_id, "sha256": model_sha256},
         "scan": _scan_record(cloud),
         "files": {"scored": scored.name, "reconstruction": None if rebuilt is None else rebuilt.name},

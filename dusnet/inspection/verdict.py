@@ -30,7 +30,7 @@ class Reason:
 
     Attributes:
         code: stable word for programs: `score_above_threshold`, `no_threshold`, `score_not_finite`,
-            `alignment_residual_high`, `too_few_points` or `unit_doubtful`.
+            `alignment_residual_high`, `too_few_points`, `part_not_seen` or `unit_doubtful`.
         text: one sentence for people.
     """
 
@@ -66,11 +66,13 @@ class Expectations:
         residual: largest alignment residual among good scans, fraction of the frame's scale.
         points: least number of points of a training scan.
         scale: bounding radius of the training scans in the model's unit.
+        unseen: largest share of the part that a training scan leaves out in one piece.
     """
 
     residual: float | None = None
     points: int | None = None
     scale: float | None = None
+    unseen: float | None = None
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,7 @@ class Limits:
         point_fraction: share of the points of a training scan.
         minimum_points: points that every scan needs.
         scale_factor: ratio of sizes, either way.
+        unseen_margin: share of the part that a scan may leave out beyond what training scans leave out.
     """
 
     residual_factor: float = 3.0
@@ -90,6 +93,7 @@ class Limits:
     point_fraction: float = 0.1
     minimum_points: int = 100
     scale_factor: float = 3.0
+    unseen_margin: float = 0.05
 
 
 def scale_ratio(points: Points, scale: float) -> float:
@@ -132,6 +136,7 @@ def decide(
             _score_doubt(scores),
             _alignment_doubt(scores, expected, limits),
             _point_doubt(len(points), expected, limits),
+            _coverage_doubt(scores, expected, limits),
             _unit_doubt(points, expected, limits),
         )
         if reason is not None
@@ -191,6 +196,16 @@ def _point_doubt(count: int, expected: Expectations, limits: Limits) -> Reason |
     if count >= least:
         return None
     return Reason("too_few_points", f"The scan has {count} points but at least {least} are needed; scan it again.")
+
+
+def _coverage_doubt(scores: Scores, expected: Expectations, limits: Limits) -> Reason | None:
+    if scores.unseen is None or expected.unseen is None or scores.unseen <= expected.unseen + limits.unseen_margin:
+        return None
+    return Reason(
+        "part_not_seen",
+        f"{scores.unseen:.0%} of the part is not in the scan: it is missing or was not seen; look at the part, scan it "
+        "from that side too, or train with scans like this one.",
+    )
 
 
 def _unit_doubt(points: Points, expected: Expectations, limits: Limits) -> Reason | None:

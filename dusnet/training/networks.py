@@ -25,6 +25,7 @@ from dusnet.training.loop import Run, train_stage
 from dusnet.training.stages import DownStage, GroupSource, UpStage
 
 THINNINGS = 4
+MOST_OTHERS = 8
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Mea
 def surfaces_of(supports: Sequence[Support]) -> tuple[SurfacePrior, list[SurfacePrior]]:
     """The surface of all training clouds, and for every support the surface of the other clouds.
 
-    A single training cloud has no others and is its own.
+    A single training cloud has no others and is its own. Of many others the next `MOST_OTHERS` stand for all.
 
     Args:
         supports: what `supports_of` made.
@@ -88,7 +89,7 @@ def surfaces_of(supports: Sequence[Support]) -> tuple[SurfacePrior, list[Surface
     clouds = [support.points for support in supports[::THINNINGS]]
     others = []
     for own in range(len(clouds)):
-        rest = [cloud for index, cloud in enumerate(clouds) if index != own] or clouds
+        rest = (clouds[own + 1 :] + clouds[:own])[:MOST_OTHERS] or clouds
         others += [SurfacePrior.of(torch.cat(rest))] * THINNINGS
     return SurfacePrior.of(torch.cat(clouds)), others
 

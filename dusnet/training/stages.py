@@ -13,7 +13,7 @@ from dusnet.config import GroupingSettings, LossSettings, StageSettings, Trainin
 from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support, draw_centers
 from dusnet.nn.losses import Loss, down_loss, up_loss
-from dusnet.nn.noise_gen import NoiseGen
+from dusnet.nn.noise_gen import NoiseGen, NoisyGroups
 from dusnet.nn.prior import SurfacePrior
 from dusnet.nn.up_net import UpNet
 
@@ -39,6 +39,13 @@ class Groups:
     def known(self, centers: Tensor) -> Tensor:
         """Vectors from noisy centres to the surface of the other training clouds, (B, G, 3)."""
         return torch.stack([prior.displacement(own) for prior, own in zip(self.priors, centers, strict=True)])
+
+
+def move(down: nn.Module, uses_prior: bool, clean: Groups, noisy: NoisyGroups, device: torch.device) -> Tensor:
+    """The Down-Net's prediction for noisy groups, (B, G, 3) float32 on `device`."""
+    known = clean.known(noisy.centers).to(device) if uses_prior else None
+    predicted: Tensor = down(noisy.centers.to(device), noisy.neighbors.to(device), known)
+    return predicted.float()
 
 
 class GroupSource:
@@ -105,6 +112,7 @@ class DownStage:
         self, model: DownNet, source: GroupSource, noise: NoiseGen, settings: StageSettings, loss: LossSettings
     ) -> None:
         self.model: nn.Module = model
+        self._uses_prior = model.prior
         self._source, self._noise, self._settings, self._loss = source, noise, settings, loss
 
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
@@ -112,8 +120,8 @@ class DownStage:
         clean = self._source.draw(self._settings.batch, self._source.groups, generator)
         noisy = self._noise(clean.centers, clean.neighbors, clean.normals, generator)
         device = next(model.parameters()).device
-        predicted = model(noisy.centers.to(device), noisy.neighbors.to(device), clean.known(noisy.centers).to(device))
-        return down_loss(predicted.float(), clean.centers.to(device), self._loss)
+        predicted = move(model, self._uses_prior, clean, noisy, device)
+        return down_loss(predicted, clean.centers.to(device), self._loss)
 
 
 class UpStage:
@@ -144,14 +152,15 @@ class UpStage:
             clean = self._source.draw(1, self._source.groups, generator)
             noisy = self._noise(clean.centers, clean.neighbors, clean.normals, generator)
             with torch.no_grad():
-                known = clean.known(noisy.centers).to(device)
-                centers.append(self._down(noisy.centers.to(device), noisy.neighbors.to(device), known).float())
-            targets.append(self._target(clean))
+                centers.append(move(self._down, self._down.prior, clean, noisy, device))
+            targets.append(self._target(clean, generator))
         return up_loss(model(torch.cat(centers)).float(), torch.cat(targets).to(device), self._loss)
 
-    def _target(self, clean: Groups) -> Tensor:
+    def _target(self, clean: Groups, generator: torch.Generator) -> Tensor:
         """The dense training cloud sampled to G gamma points, (1, G gamma, 3)."""
         (cloud,) = clean.clouds
         wanted = clean.centers.shape[1] * self._gamma
-        dense = cloud.repeat(-(-wanted // len(cloud)), 1).unsqueeze(0)
+        # Which points come twice when there are too few must not depend on their order.
+        shuffled = cloud[torch.randperm(len(cloud), generator=generator)]
+        dense = shuffled.repeat(-(-wanted // len(cloud)), 1).unsqueeze(0)
         return ops.gather_points(dense, ops.farthest_point_sample(dense, wanted))

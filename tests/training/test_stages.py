@@ -179,7 +179,7 @@ class TestUpStage:
         source = source_without_jitter(supports, settings.grouping)
         clean = source.draw(1, 16, generator())
         (cloud,) = clean.clouds
-        target = stage._target(clean)[0]
+        target = stage._target(clean, generator())[0]
         assert target.shape == (16 * gamma, 3)
         distance = cdist(target, cloud)
         assert distance.min(axis=1).max() == 0
