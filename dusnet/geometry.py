@@ -34,9 +34,11 @@ def _cell_keys(cells: NDArray[np.int64]) -> NDArray[np.int64]:
     sizes = cells.max(axis=0) + 1
     if np.prod(sizes, dtype=float) > 2**62:
         # A stray point far away makes more cells than an integer counts; only those that hold points matter.
-        _, pair = np.unique(cells[:, 0] * sizes[1] + cells[:, 1], return_inverse=True)
-        _, third = np.unique(cells[:, 2], return_inverse=True)
-        return pair * (third.max() + 1) + third
+        keys = np.zeros(len(cells), np.int64)
+        for along in cells.T:
+            _, rank = np.unique(along, return_inverse=True)
+            _, keys = np.unique(keys * len(cells) + rank, return_inverse=True)
+        return keys
     return (cells[:, 0] * sizes[1] + cells[:, 1]) * sizes[2] + cells[:, 2]
 
 
@@ -53,7 +55,7 @@ def cell_for(points: NDArray[np.float64], count: int, generator: np.random.Gener
         float(np.linalg.norm(np.quantile(points, 1 - share, axis=0) - np.quantile(points, share, axis=0)))
         for share in (0.05, 0.0)
     )
-    low *= 1e-4
+    low = max(1e-4 * low, 1e-12 * high)
     for _ in range(18):
         middle = (low * high) ** 0.5
         if len(thin(points, middle, generator)) > count:

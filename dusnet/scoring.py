@@ -22,6 +22,8 @@ GAP_FACTOR = 4.0
 RIM_NEIGHBORS = 4
 UNSEEN_SHARE = 0.1
 UNSEEN_REACH = 5.0
+# Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
+MEDIAN_TO_TENTH = 2.56
 
 
 def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
@@ -97,8 +99,10 @@ def unseen_share(points: Tensor, surface: Tensor) -> float:
         points: the scan, (N, 3).
         surface: places of a good part, (M, 3).
     """
-    missing, _ = _missing(points, surface)
-    return float(_unseen(surface, missing > 0).double().mean())
+    distance = nearest_distance(surface, points)
+    # Most places can be unseen, and of a training scan most can be its own points: neither may decide what is usual.
+    usual = max(MEDIAN_TO_TENTH * float(distance.quantile(0.1)), geometry.neighbor_spacing(surface))
+    return float(_unseen(surface, distance > GAP_FACTOR * usual).double().mean())
 
 
 def _missing(points: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:

@@ -183,13 +183,14 @@ class LoadedModel:
             What was written, and the scores in the unit of the scan.
 
         Raises:
+            BadConfig: the threshold is NaN or infinite, or the unit does not exist.
             BadInput: the scan cannot be used or a file cannot be written.
         """
         from dusnet.inspection.results import write_result
         from dusnet.inspection.verdict import decide
 
-        if threshold is not None and not math.isfinite(threshold):
-            raise BadConfig(f"the threshold {threshold} is no number to compare scores with; give one such as 0.05.")
+        if threshold is not None:
+            require_threshold(threshold)
         ratio = self.ratio_from(unit)
         inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
         scores = self.detector.score(inside, progress=progress)
@@ -231,6 +232,17 @@ def require_unit(name: str) -> str:
     if name not in METRES:
         raise BadConfig(f"{name!r} is not a unit of length; use one of {', '.join(METRES)}.")
     return name
+
+
+def require_threshold(value: float) -> float:
+    """`value` when scores can be compared with it.
+
+    Raises:
+        BadConfig: it is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise BadConfig(f"the threshold {value} is no number to compare scores with; give one such as 0.05.")
+    return value
 
 
 def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:

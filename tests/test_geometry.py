@@ -64,6 +64,27 @@ class TestThin:
         far = geometry.thin(points + np.array([500_000.0, 5_000_000.0, 100.0]), 7.0, np.random.default_rng(1))
         np.testing.assert_array_equal(near, far)
 
+    @pytest.mark.parametrize("direction", [(1, 0, 0), (0, 1, 0), (0, 0, -1), (1, 1, 1), (-1, 1, -1)])
+    @pytest.mark.parametrize("cell", [0.1, 1e-3, 1e-5])
+    def test_a_stray_point_far_away_leaves_the_cells_alone(
+        self, rng: np.random.Generator, direction: tuple[int, int, int], cell: float
+    ) -> None:
+        points = np.concatenate([rng.random((800, 3)), 1e6 * np.array([direction], dtype=float)])
+        points = np.concatenate([points, points[:50] + cell / 50])  # some share a cell whatever its size
+        kept = geometry.thin(points, cell, np.random.default_rng(3))
+        cells, _ = self.occupied(points, cell, 3)
+        members: dict[tuple[int, ...], list[int]] = {}
+        for index, row in enumerate(cells.tolist()):
+            members.setdefault(tuple(row), []).append(index)
+        assert sorted(len(set(kept.tolist()) & set(group)) for group in members.values()) == [1] * len(members)
+        assert len(kept) == len(members) < len(points)
+        assert 800 in kept
+
+    def test_cells_that_are_the_same_number_in_64_bits(self) -> None:
+        """2^24 columns of 2^40 cells: the first point of column 2^24 would be number 2^64, which wraps to 0."""
+        points = np.array([[0.0, 0, 0], [2.0**24, 0, 0], [0, 2.0**40 - 1, 0]])
+        np.testing.assert_array_equal(geometry.thin(points, 1.0, np.random.default_rng(0)), [0, 1, 2])
+
     def test_coinciding_points_become_one(self) -> None:
         points = np.repeat(np.array([[0.0, 0, 0], [1, 1, 1]]), 10, axis=0)
         assert len(geometry.thin(points, 0.3, np.random.default_rng(0))) == 2
@@ -87,6 +108,20 @@ class TestCellFor:
         points = rng.random((300, 3))
         cell = geometry.cell_for(points, 10_000, np.random.default_rng(1))
         assert len(geometry.thin(points, cell, np.random.default_rng(2))) >= 299
+
+    @pytest.mark.parametrize("away", [10.0, 1e4, 1e6])
+    def test_a_stray_point_does_not_decide_how_fine_the_search_goes(
+        self, rng: np.random.Generator, away: float
+    ) -> None:
+        bulk = sphere(4000, rng)
+        points = np.concatenate([bulk, [[away, -away, away]]])
+        cell = geometry.cell_for(points, 500, np.random.default_rng(1))
+        assert len(geometry.thin(bulk, cell, np.random.default_rng(2))) == pytest.approx(500, rel=0.12)
+
+    def test_a_scanner_that_writes_zeros_for_most_points(self, rng: np.random.Generator) -> None:
+        points = np.concatenate([np.zeros((20_000, 3)), sphere(1000, rng)])
+        cell = geometry.cell_for(points, 300, np.random.default_rng(1))
+        assert len(geometry.thin(points, cell, np.random.default_rng(2))) == pytest.approx(300, rel=0.12)
 
     def test_the_unit_does_not_matter(self, rng: np.random.Generator) -> None:
         points = sphere(3000, rng)

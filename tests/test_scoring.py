@@ -168,6 +168,56 @@ class TestGap:
         assert float((points[found.argmax(), :2] - 0.5).norm()) < 0.15
 
 
+class TestUnseenShare:
+    """Scans of a box of 60 x 40 x 20, whose surface is 8,800."""
+
+    @staticmethod
+    def box(count: int, seed: int) -> Tensor:
+        rng = np.random.default_rng(seed)
+        size = np.array([60.0, 40.0, 20.0])
+        areas = np.repeat([40.0 * 20.0, 60.0 * 20.0, 60.0 * 40.0], 2)
+        face = rng.choice(6, count, p=areas / areas.sum())
+        points = rng.random((count, 3)) * size
+        points[np.arange(count), face // 2] = size[face // 2] * (face % 2)
+        return torch.from_numpy(points).float()
+
+    @pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 0.7])
+    def test_an_end_that_is_missing(self, share: float) -> None:
+        """Cut off at x, an end of the box has the area 800 + 120 (60 - x)."""
+        points, surface = self.box(12_000, 0), self.box(12_000, 1)
+        points = points[points[:, 0] < 60 - (share * 8800 - 800) / 120]
+        # Places nearer to the cut, 120 long, than four spacings of half the root of the area per point do not count.
+        rim = 120 * 4 * 0.5 * math.sqrt(8800 / 12_000) / 8800
+        assert scoring.unseen_share(points, surface) == pytest.approx(share - rim, abs=0.02)
+
+    @pytest.mark.parametrize("share", [0.0, 0.03, 0.07])
+    def test_a_hole_is_a_defect_and_not_unseen(self, share: float) -> None:
+        points, surface = self.box(12_000, 0), self.box(4000, 1)
+        away = (points - torch.tensor([30.0, 20.0, 20.0])).norm(dim=1)
+        assert scoring.unseen_share(points[away >= math.sqrt(share * 8800 / math.pi)], surface) == 0
+
+    def test_two_holes_are_not_one_piece(self) -> None:
+        points, surface = self.box(12_000, 0), self.box(4000, 1)
+        for x in (18.0, 42.0):
+            points = points[(points - torch.tensor([x, 20.0, 20.0])).norm(dim=1) > 9]
+        missing = (scoring.nearest_distance(surface, points) > 2.5).double().mean()
+        assert missing > 0.02
+        assert scoring.unseen_share(points, surface) == 0
+
+    @pytest.mark.parametrize("count", [600, 4000, 30_000])
+    def test_the_density_of_a_whole_scan_does_not_matter(self, count: int) -> None:
+        assert scoring.unseen_share(self.box(count, 0), self.box(4000, 1)) == 0
+
+    def test_a_scan_that_half_of_the_places_come_from(self) -> None:
+        """The median distance of the places is then zero."""
+        own, other = self.box(2000, 0), self.box(2000, 1)
+        surface = torch.cat([own, other])
+        assert scoring.unseen_share(own, surface) == 0
+        half = own[own[:, 0] < 60 - (0.5 * 8800 - 800) / 120]
+        rim = 120 * 4 * 0.5 * math.sqrt(8800 / 4000) / 8800
+        assert scoring.unseen_share(half, surface) == pytest.approx(0.5 - rim, abs=0.02)
+
+
 class TestPool:
     VALUES = torch.tensor([3.0, 1, 10, 2, 5, 4, 9, 8, 7, 6])
 

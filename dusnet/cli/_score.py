@@ -15,7 +15,7 @@ from dusnet.inspection import verdict as verdicts
 from dusnet.inspection.results import Result, write_summary
 from dusnet.inspection.stems import result_stems
 from dusnet.io import read_cloud
-from dusnet.workflow import LoadedModel
+from dusnet.workflow import LoadedModel, require_threshold
 
 if TYPE_CHECKING:
     from dusnet.progress import Progress
@@ -79,6 +79,8 @@ class Scorer:
         self._results: list[Result] = []
         if choices.threshold is not None and choices.false_alarm is not None:
             raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
+        if choices.threshold is not None:
+            require_threshold(choices.threshold)
         self._model = LoadedModel.open(model, device=device)
         self._model.ratio_from(choices.unit)
         rate = choices.false_alarm

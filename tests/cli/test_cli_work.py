@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import sys
 
 import numpy as np
 import pytest
 from cli_parts import TINY_WORDS, block, everything_in, write_ascii_ply
 
+from dusnet.config import Settings
+from dusnet.detectors import create
+from dusnet.detectors.base import Calibration
+from dusnet.errors import BadConfig
 from dusnet.io import read_cloud
+from dusnet.workflow import LoadedModel
 
 
 def test_train_and_score_find_a_dent(run, parts, tmp_path):
@@ -242,3 +248,46 @@ def test_pretraining_on_shapes_gives_weights_to_start_from(run, parts, tmp_path)
     with_prior = run("train", tmp_path / "shapes", "--layout", "shapes", "--out", weights, *TINY_WORDS)
     assert with_prior.code == 2
     assert "down_net.prior=false" in with_prior.err
+
+
+def test_a_scan_of_a_part_with_an_end_missing_is_rechecked(run, model, tmp_path):
+    """Beyond x = 44.7 lie 30 % of the block; four usual distances along the rim do not count."""
+    whole = block(np.random.default_rng(21), 3000)
+    broken = whole[whole[:, 0] < 44.7]
+    scans = [
+        write_ascii_ply(tmp_path / name, points) for name, points in (("whole.ply", whole), ("broken.ply", broken))
+    ]
+    words = ["--out", tmp_path / "o", "--threshold", 1000, "--quiet"]
+    assert run("score", model, *scans, *words, "--gate").code == 2
+    assert run("score", model, scans[0], *words, "--gate").code == 0
+    found = {stem: json.loads((tmp_path / "o" / f"{stem}.json").read_text()) for stem in ("whole", "broken")}
+    assert found["whole"]["unseen_share"] == 0
+    assert found["broken"]["unseen_share"] == pytest.approx(1 - len(broken) / len(whole), abs=0.1)
+    codes = [reason["code"] for reason in found["broken"]["verdict"]["reasons"]]
+    assert found["broken"]["verdict"]["status"] == "RECHECK"
+    assert "part_not_seen" in codes
+
+
+@pytest.mark.parametrize("count", [1, 2, 6, 12, 28, 30, 199, 998, 1500])
+def test_the_rate_that_a_refusal_names_is_accepted(tmp_path, count):
+    scores = tuple(float(index) for index in range(count))
+    detector = create("nearest", Settings(detector="nearest"))
+    detector.calibration = Calibration(scores, scores, "by hand")
+    opened = LoadedModel(tmp_path / "m.safetensors", detector, "")
+    with pytest.raises(BadConfig, match=f"{count} good scans") as error:
+        opened.threshold_for(1e-5)
+    named = float(re.search(r"at least ([\d.]+),", str(error.value)).group(1))
+    assert opened.threshold_for(named) == scores[-1]
+    assert 1 / (count + 1) <= named < 1 / (count + 1) + 0.001
+
+
+def test_a_picture_that_cannot_be_written_does_not_lose_the_scan(run, model, parts, tmp_path):
+    (tmp_path / "dent0.png").mkdir()
+    result = run("score", model, parts / "test" / "dent", "--out", tmp_path, "--png", "--quiet")
+    assert result.code == 2
+    assert "dent0.png" in result.sentence
+    with (tmp_path / "summary.csv").open() as file:
+        assert [row["stem"] for row in csv.DictReader(file)] == ["dent0", "dent1"]
+    assert [line.split()[1] for line in result.out.splitlines()] == ["dent0:", "dent1:"]
+    assert {"dent0.json", "dent0.scored.ply", "dent1.png"} <= everything_in(tmp_path)
+    assert not [name for name in everything_in(tmp_path) if name.startswith(".")]

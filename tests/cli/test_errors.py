@@ -277,6 +277,13 @@ def test_threshold_and_false_alarm_together(run, model, parts, tmp_path):
     _refused(run("score", model, scan, "--false-alarm", 7, "--out", tmp_path / "o", "--quiet"), "between 0 and 1")
 
 
+@pytest.mark.parametrize("threshold", ["nan", "inf", "-inf"])
+def test_threshold_that_is_no_number(run, threshold, model, parts, tmp_path):
+    words = [f"--threshold={threshold}", "--out", tmp_path / "o", "--quiet"]
+    _refused(run("score", model, parts / "test" / "good", *words), "threshold", threshold)  # one sentence for two scans
+    assert everything_in(tmp_path) == set()
+
+
 def test_output_in_the_way(run, model, parts, tmp_path):
     (tmp_path / "taken").write_text("mine")
     scan = parts / "test" / "good" / "good0.ply"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
+from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -11,8 +14,9 @@ from small_parts import motion, part
 
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
-from dusnet.detectors.base import Calibration
+from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
+from dusnet.inspection.verdict import Expectations, decide
 from dusnet.progress import Silent
 
 NONE, ICP = RegistrationSettings(method="none"), RegistrationSettings(method="icp", points=1000)
@@ -70,6 +74,61 @@ class TestClassFrame:
         _, _, warnings = learn(good).bring(PointCloud(part(9).points * factor))
         assert len(warnings) == said
         assert all("unit" in warning for warning in warnings)
+
+    @pytest.mark.parametrize("sizes", [(1200,), (1200, 1200), (1200, 1200, 1200), (5000, 1200, 1200)])
+    def test_whole_training_scans_leave_out_nothing(self, sizes: tuple[int, ...]) -> None:
+        """Even a scan that most of the reference comes from."""
+        frame = learn([part(seed, points=count) for seed, count in enumerate(sizes)])
+        assert frame.unseen == 0
+        assert frame.unseen_in(frame.frame.apply(part(9).points)) == 0
+
+    def test_training_with_single_views_raises_what_scans_may_leave_out(self, good: list[PointCloud]) -> None:
+        def from_the_left(seed: int) -> PointCloud:
+            points = part(seed).points
+            return PointCloud(points[points[:, 0] < 12])
+
+        share = len(from_the_left(0)) / len(part(0))
+        whole, views = learn(good), learn([*good, from_the_left(3)])
+        assert whole.unseen == 0
+        assert views.unseen == pytest.approx(1 - share, abs=0.08)
+        scan = from_the_left(9)
+        scores = Scores(np.zeros(len(scan), np.float32), 0.0, threshold=1.0, is_anomalous=False)
+        for frame, codes in ((whole, ("part_not_seen",)), (views, ())):
+            seen = replace(scores, unseen=frame.unseen_in(frame.frame.apply(scan.points)))
+            assert decide(seen, scan.points, expected=Expectations(unseen=frame.unseen)).codes == codes
+
+    def test_what_training_scans_leave_out_is_stored(self, good: list[PointCloud]) -> None:
+        frame = learn(good)
+        frame.unseen = 0.28
+        assert ClassFrame.restore(frame.metadata(), frame.tensors(), NONE, seed=0).unseen == 0.28
+
+    @pytest.mark.parametrize("which", [0, 2])
+    def test_a_stray_point_in_a_training_scan_changes_nothing(self, good: list[PointCloud], which: int) -> None:
+        radius = np.linalg.norm(good[which].points, axis=1).max()
+        stray = 8 * radius * np.array([[0.6, 0.0, 0.8]])
+        spoiled = list(good)
+        spoiled[which] = PointCloud(np.concatenate([good[which].points, stray]))
+        clean, frame = learn(good, ICP), learn(spoiled, ICP)
+        assert frame.frame.scale == clean.frame.scale
+        np.testing.assert_array_equal(frame.frame.translation, clean.frame.translation)
+        assert (frame.points, frame.residual) == (clean.points, clean.residual)
+        assert np.linalg.norm(frame.reference, axis=1).max() <= 1.01 * radius
+        scan = part(9).points
+        scores = Scores(np.zeros(len(scan), np.float32), 0.0, threshold=1.0, is_anomalous=False)
+        assert decide(scores, scan, expected=Expectations(scale=frame.frame.scale)).codes == ()
+        assert frame.bring(part(9))[2] == ()
+
+    def test_stray_points_that_are_left_out_are_counted(self, good: list[PointCloud]) -> None:
+        class Listener(Silent):
+            said: ClassVar[list[str]] = []
+
+            def log(self, message: str) -> None:
+                self.said.append(message)
+
+        spoiled = PointCloud(np.concatenate([good[0].points, [[900.0, 0, 0], [0, -900.0, 0]]]), path=Path("bolt.ply"))
+        ClassFrame.learn([spoiled, *good[1:]], NONE, seed=0, progress=Listener())
+        (line,) = Listener.said
+        assert line.startswith("bolt.ply: 2 stray points")
 
 
 class TestCalibration:

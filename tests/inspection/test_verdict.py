@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -83,6 +84,29 @@ def test_a_scan_of_another_size_has_a_doubtful_unit(factor, doubted):
 def test_stray_points_do_not_make_the_unit_doubtful():
     with_stray = np.concatenate([POINTS, [[900.0, 0, 0], [0, -900.0, 0]]])
     assert scale_ratio(with_stray, 1.0) == pytest.approx(1.0, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("unseen", "trained", "doubted"),
+    [
+        (0.3, 0.0, True),
+        (0.06, 0.0, True),
+        (0.05, 0.0, False),
+        (0.3, 0.28, False),  # trained with views that leave out as much
+        (0.5, 0.28, True),
+        (1.0, None, False),  # nothing to compare with
+        (None, 0.0, False),  # not measured
+    ],
+)
+def test_a_scan_that_leaves_out_a_part_is_rechecked(unseen, trained, doubted):
+    verdict = decide(replace(scored(), unseen=unseen), POINTS, expected=Expectations(unseen=trained))
+    assert verdict.codes == (("part_not_seen",) if doubted else ())
+    assert verdict.status is (Status.RECHECK if doubted else Status.OK)
+    if doubted:
+        assert f"{unseen:.0%}" in verdict.reasons[0].text
+        high = decide(replace(scored(9.0), unseen=unseen), POINTS, expected=Expectations(unseen=trained))
+        assert high.status is Status.RECHECK
+        assert high.codes == ("part_not_seen", "score_above_threshold")
 
 
 def test_doubt_outweighs_the_score_but_does_not_hide_it():

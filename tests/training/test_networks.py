@@ -92,6 +92,24 @@ class TestSurfaces:
         for cloud in clouds:
             assert cKDTree(surface.points).query(cloud)[0].mean() < 0.05
 
+    @pytest.mark.parametrize("count", [8, 9, 12])
+    def test_at_most_eight_others_stand_for_all(self, count: int, plated: Settings) -> None:
+        many = [plate(200, seed) for seed in range(count)]
+        surface, others = surfaces_of(supports_of(many, plated, seed=0)[0])
+        assert len(others) == count * THINNINGS
+        owner = cKDTree(np.concatenate(many))
+        used = np.zeros(count, int)
+        for own in range(count):
+            for prior in others[own * THINNINGS : (own + 1) * THINNINGS]:
+                distance, index = owner.query(prior.points)
+                assert distance.max() < 1e-6
+                shown = set((index // 200).tolist())
+                assert own not in shown
+                assert len(shown) == min(8, count - 1)
+            used[sorted(shown)] += 1
+        assert (used == min(8, count - 1)).all()
+        assert set((owner.query(surface.points)[1] // 200).tolist()) == set(range(count))
+
     def test_a_single_cloud_has_only_itself(self, clouds: list[Array], plated: Settings) -> None:
         supports, _ = supports_of(clouds[:1], plated, seed=0)
         surface, others = surfaces_of(supports)
