@@ -2,7 +2,8 @@
 
 A real scan has holes, uneven density, noise and no labels. Each copy keeps what lies on one side of a random plane,
 loses points at random, gets noise of a tenth of its point spacing, and is moved a little. Half of the copies that are
-scored get a dent. For every scan the table shows the object scores, and PNG pictures are written to look at.
+scored get a dent. For every scan the table shows the object scores, and PNG pictures are written to look at. What a
+copy lacks looks like missing material, so everything is scored twice: with the gap term and without it.
 
 Example:
     python benchmarks/real_scans.py scans/*.ply --out real_scans
@@ -70,16 +71,14 @@ def main() -> None:
     parser.add_argument("--tests", type=int, default=3, help="copies scored with a dent, and as many without")
     chosen = parser.parse_args()
     settings, progress = load_settings(chosen.config), for_terminal()
-    print("| scan | points | good | dented | P-AUROC | P-AP |\n|---|---:|---|---|---:|---:|")
+    print("| scan | gap term | good | dented | P-AUROC | P-AP |\n|---|---:|---|---|---:|---:|")
     for path in chosen.scans:
         rng = np.random.default_rng(0)
         points = thinned(read_cloud(path, as_vertices=True), rng)
         folder, model = chosen.out / path.stem, chosen.out / f"{path.stem}.safetensors"
         clouds = [PointCloud(partial_copy(points, rng)) for _ in range(4)]
         train_model(clouds, settings, model, class_name=path.stem, progress=progress)
-        loaded = LoadedModel.open(model)
-        scores: dict[bool, list[float]] = {False: [], True: []}
-        values, truths = [], []
+        tests = []
         for index in range(2 * chosen.tests):
             bad = bool(index % 2)
             copy = partial_copy(points, rng)
@@ -87,19 +86,30 @@ def main() -> None:
             stem = f"{'dented' if bad else 'good'}{index // 2}"
             scan = PointCloud(moved, labels=truth, path=folder / f"{stem}.ply")
             write_cloud(folder / f"{stem}.ply", replace(scan, labels=None))
-            _, found = loaded.score(scan, folder, stem=stem)
-            scores[bad].append(found.object_score)
-            if bad:
-                values.append(found.point_scores)
-                truths.append(truth)
-        everything, truth = np.concatenate(values), np.concatenate(truths)
-        view([folder / "good0.scored.ply", folder / "dented0.scored.ply"], png=folder / "picture.png")
-        cells = [" ".join(f"{score:.3f}" for score in scores[bad]) for bad in (False, True)]
-        print(
-            f"| {path.stem} | {len(points)} | {cells[0]} | {cells[1]} | {roc_auc_score(truth, everything):.3f} "
-            f"| {average_precision_score(truth, everything):.3f} |",
-            flush=True,
-        )
+            tests.append((stem, bad, scan))
+        for weight in (settings.scoring.gap, 0.0):
+            print(f"| {path.stem} | {weight:g} | {row(model, tests, folder / f'gap{weight:g}', weight)} |", flush=True)
+
+
+def row(model: Path, tests: list[tuple[str, bool, PointCloud]], folder: Path, gap: float) -> str:
+    """Score all copies with this weight of the gap term, draw two of them, and return the cells of the table."""
+    loaded = LoadedModel.open(model)
+    used = loaded.detector.settings
+    scoring = used.scoring.model_copy(update={"gap": gap})
+    loaded.detector.settings = used.model_copy(update={"scoring": scoring})
+    scores: dict[bool, list[float]] = {False: [], True: []}
+    values, truths = [], []
+    for stem, bad, scan in tests:
+        _, found = loaded.score(scan, folder, stem=stem)
+        scores[bad].append(found.object_score)
+        if bad:
+            values.append(found.point_scores)
+            truths.append(scan.labels)
+    view([folder / "good0.scored.ply", folder / "dented0.scored.ply"], png=folder / "picture.png")
+    everything, truth = np.concatenate(values), np.concatenate(truths)
+    cells = [" ".join(f"{score:.3f}" for score in scores[bad]) for bad in (False, True)]
+    areas = roc_auc_score(truth, everything), average_precision_score(truth, everything)
+    return " | ".join([*cells, *(f"{area:.3f}" for area in areas)])
 
 
 if __name__ == "__main__":
