@@ -24,7 +24,9 @@ def test_script_is_executable_and_valid_bash(script):
 
 
 def _make(folder: Path, *words: str) -> str:
-    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=True).stdout
+    # The tests may themselves be run by make, which passes its own flags on.
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    return subprocess.run(["make", *words], cwd=folder, capture_output=True, text=True, check=True, env=env).stdout
 
 
 @pytest.fixture
