@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -25,6 +25,13 @@ STRAY_FACTOR = 3.0
 RESIDUAL_FACTOR = 1.5
 
 
+class Poses(Protocol):
+    """Remembers alignments; see `dusnet.detectors.frame_cache`."""
+
+    def align(self, aligner: Aligner, points: NDArray[np.float64]) -> Alignment:
+        """What `aligner.align(points)` answers."""
+
+
 @dataclass
 class ClassFrame:
     """The frame of a class, and how scans get into it.
@@ -36,6 +43,7 @@ class ClassFrame:
         points: number of points of the smallest training cloud.
         unseen: largest share of the part that a training cloud leaves out in one piece.
         aligner: brings a scan to the reference.
+        poses: answers for the aligner where several detectors share their registration, or None.
     """
 
     frame: Frame
@@ -44,6 +52,7 @@ class ClassFrame:
     points: int
     unseen: float
     aligner: Aligner
+    poses: Poses | None = None
 
     @classmethod
     def learn(
@@ -97,7 +106,9 @@ class ClassFrame:
                 f"{cloud.name} has radius {size:.4g} but the training scans {self.frame.scale:.4g}: "
                 "the unit is probably wrong, set it with --unit."
             )
-        alignment = self.aligner.align(cloud.points)
+        alignment = (
+            self.aligner.align(cloud.points) if self.poses is None else self.poses.align(self.aligner, cloud.points)
+        )
         return self.frame.apply(cloud.transformed(alignment.matrix).points), alignment, tuple(warnings)
 
     def unseen_in(self, points: NDArray[np.float64]) -> float:

@@ -18,6 +18,7 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings, settings_from
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
+from dusnet.detectors.frame_cache import FrameCache
 from dusnet.detectors.model_file import StoredModel, write_model
 from dusnet.errors import BadModel
 from dusnet.progress import Progress, Silent
@@ -51,6 +52,9 @@ class RegisteredDetector(ABC):
         seed: makes training and scoring repeatable.
         device: `cpu`, `cuda` or `cuda:N`.
 
+    Attributes:
+        frames: where several detectors of one class share their registration, or None; set it before `fit`.
+
     Raises:
         BadConfig: the device is absent.
     """
@@ -63,6 +67,7 @@ class RegisteredDetector(ABC):
         self.device = require_device(device)
         self.calibration: Calibration | None = None
         self.provenance: dict[str, Any] = {}
+        self.frames: FrameCache | None = None
         self._class_frame: ClassFrame | None = None
 
     @property
@@ -82,9 +87,8 @@ class RegisteredDetector(ABC):
     ) -> None:
         """Learn from defect-free clouds of one class; see `Detector.fit`."""
         progress = progress or Silent()
-        self._class_frame, in_frame = ClassFrame.learn(
-            clouds, self.settings.registration, seed=self.seed, progress=progress
-        )
+        learn = ClassFrame.learn if self.frames is None else self.frames.learn
+        self._class_frame, in_frame = learn(clouds, self.settings.registration, seed=self.seed, progress=progress)
         self.calibration = None
         self.provenance = {"training_scans": [cloud.path.name if cloud.path else None for cloud in clouds]}
         self._learn(in_frame, progress=progress, workdir=workdir, resume=resume)
@@ -92,9 +96,11 @@ class RegisteredDetector(ABC):
     def score(self, cloud: PointCloud, *, progress: Progress | None = None) -> Scores:
         """Score one scan; see `Detector.score`."""
         del progress
+        borrowed = self._borrowed()
         start = time.perf_counter()
         points, alignment, warnings = self.class_frame.bring(cloud)
         registered = time.perf_counter()
+        borrowed = self._borrowed() - borrowed
         judged = self._judge(points)
         scale = self.class_frame.frame.scale
         threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
@@ -110,12 +116,15 @@ class RegisteredDetector(ABC):
             alignment=alignment,
             unseen=self.class_frame.unseen_in(points),
             timings={
-                "registration": registered - start,
+                "registration": registered - start + borrowed,
                 **judged.timings,
-                "total": time.perf_counter() - start,
+                "total": time.perf_counter() - start + borrowed,
             },
             warnings=warnings + self._unkept_promise(),
         )
+
+    def _borrowed(self) -> float:
+        return 0.0 if self.frames is None else self.frames.borrowed
 
     def _unkept_promise(self) -> tuple[str, ...]:
         rate = self.settings.calibration.false_alarm

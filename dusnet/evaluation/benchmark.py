@@ -4,50 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import platform
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dusnet.detectors.frame_cache import FrameCache
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation import metrics, tables
-from dusnet.evaluation.memory import PeakMeter
-from dusnet.evaluation.rows import Row, ScanScore, fingerprint, load_row, relative, row_name
-from dusnet.inspection.regions import components
+from dusnet.evaluation.compute import compute_row
+from dusnet.evaluation.plan import Create, Plan
+from dusnet.evaluation.rows import Row, fingerprint, load_row, row_name
 from dusnet.io import write_json, write_text
 from dusnet.progress import Progress, Silent
 
 if TYPE_CHECKING:
-    from dusnet.cloud import PointCloud
     from dusnet.config import Settings
-    from dusnet.data import Dataset, Sample
-    from dusnet.detectors.base import Detector, Scores
+    from dusnet.data import Dataset
 
 RESULTS_SCHEMA = 1
-Create = Callable[..., "Detector"]
-
-
-@dataclass(frozen=True)
-class _Plan:
-    """What stays the same for all rows of one call."""
-
-    dataset: Dataset
-    settings: Mapping[str, Settings]
-    out: Path
-    device: str
-    progress: Progress
-    resume: bool
-    calibrate: bool
-    create: Create
 
 
 def evaluate(
@@ -104,7 +83,7 @@ def evaluate(
         if name not in dataset.classes:
             dataset.train(name)  # raises with the nearest known names
             raise BadInput(f"{dataset.root} has no class {name!r}; choose from {', '.join(dataset.classes)}.")
-    plan = _Plan(
+    plan = Plan(
         dataset=dataset,
         settings=_settings_of(names, settings),
         out=out,
@@ -141,17 +120,18 @@ def _settings_of(names: list[str], settings: Settings | Mapping[str, Settings]) 
     return {name: settings[name] for name in names}
 
 
-def _run(plan: _Plan, names: list[str], classes: list[str], seeds: int) -> list[Row]:
+def _run(plan: Plan, names: list[str], classes: list[str], seeds: int) -> list[Row]:
     rows: dict[tuple[str, str, int], Row] = {}
     failed: dict[tuple[str, str], str] = {}
     with plan.progress.task("evaluate", total=len(names) * len(classes) * seeds) as task:
         for seed in range(seeds):  # outermost, so that a first complete table is there as early as possible
             for class_name in classes:
+                frames = FrameCache()  # of one class and seed, which all detectors have in common
                 for name in names:
                     task.describe(f"evaluate {name} on {class_name}, seed {seed}")
                     if (class_name, name) not in failed:
                         try:
-                            rows[class_name, name, seed] = _row(plan, name, class_name, seed)
+                            rows[class_name, name, seed] = _row(plan, name, class_name, seed, frames)
                         except DusnetError as error:
                             failed[class_name, name] = f"class {class_name} ({name}, seed {seed}): {error}"
                             plan.progress.log(f"failed: {failed[class_name, name]}")
@@ -170,7 +150,7 @@ def _ordered(rows: Mapping[tuple[str, str, int], Row], classes: list[str], names
     return [rows[key] for key in sorted(rows, key=lambda key: (classes.index(key[0]), names.index(key[1]), key[2]))]
 
 
-def _row(plan: _Plan, name: str, class_name: str, seed: int) -> Row:
+def _row(plan: Plan, name: str, class_name: str, seed: int, frames: FrameCache) -> Row:
     """Take the row from disk, or compute and save it."""
     stem = row_name(name, class_name, seed)
     mark = fingerprint(
@@ -183,139 +163,13 @@ def _row(plan: _Plan, name: str, class_name: str, seed: int) -> Row:
     workdir = plan.out / "work" / f"{stem}--{mark[:12]}"
     if not plan.resume and workdir.exists():
         shutil.rmtree(workdir)
-    row = _compute(plan, name, class_name, seed, mark, workdir)
+    row = compute_row(plan, name, class_name, seed, mark, workdir, frames)
     write_json(target, row.record())
     shutil.rmtree(workdir, ignore_errors=True)
     return row
 
 
-def _compute(plan: _Plan, name: str, class_name: str, seed: int, mark: str, workdir: Path) -> Row:
-    meter = PeakMeter(plan.device)
-    training = [sample.load() for sample in plan.dataset.train(class_name)]
-    tests = plan.dataset.test(class_name)
-    if not training or not tests:
-        lacking = "train" if not training else "test"
-        raise BadInput(f"{plan.dataset.root} has no {lacking} scans in class {class_name}; add some or leave it out.")
-    detector = plan.create(name, plan.settings[name], seed=seed, device=plan.device)
-    resumed = workdir.is_dir() and any(workdir.iterdir())
-    workdir.mkdir(parents=True, exist_ok=True)
-    start = time.perf_counter()
-    detector.fit(training, progress=plan.progress, workdir=workdir, resume=resumed)
-    train_seconds = time.perf_counter() - start
-    calibrate_seconds = _calibrate(plan, detector, training, seed) if plan.calibrate else None
-    count = len(training)
-    del training
-    scored = _score_all(plan, detector, class_name, tests)
-    memory = meter.read()
-    measured = scored.measure()
-    seconds = [scan.seconds for scan in scored.scans]
-    return Row(
-        detector=name,
-        class_name=class_name,
-        seed=seed,
-        metrics=measured.values,
-        reasons=measured.reasons,
-        train_scans=count,
-        test_scans=len(tests),
-        test_points=sum(scan.points for scan in scored.scans),
-        train_seconds=train_seconds,
-        train_resumed=resumed,
-        calibrate_seconds=calibrate_seconds,
-        score_seconds=median(seconds),
-        scans_per_second=len(seconds) / max(sum(seconds), 1e-9),
-        peak_memory_mib=memory.mib,
-        peak_memory_scope=memory.scope,
-        peak_gpu_mib=memory.gpu_mib,
-        false_alarms=_above_threshold(scored.scans, anomalous=False),
-        found=_above_threshold(scored.scans, anomalous=True),
-        device=plan.device,
-        scans=tuple(scored.scans),
-        fingerprint=mark,
-    )
-
-
-def _calibrate(plan: _Plan, detector: Detector, training: Sequence[PointCloud], seed: int) -> float | None:
-    """Seconds that it took, None when the detector has a threshold from its training already."""
-    if detector.calibration is not None:
-        return None
-    from dusnet.inspection.calibration import calibrate
-
-    start = time.perf_counter()
-    detector.calibration = calibrate(detector, training, seed=seed, progress=plan.progress)
-    return time.perf_counter() - start
-
-
-@dataclass(frozen=True)
-class _Scored:
-    """All test scans of a class with what the metrics need; `labels` has None where a scan carries none."""
-
-    scans: list[ScanScore]
-    points: list[NDArray[np.float32]]
-    labels: list[NDArray[np.bool_] | None]
-    regions: list[NDArray[np.intp] | None]
-
-    def measure(self) -> metrics.ClassMetrics:
-        labels = [one for one in self.labels if one is not None]
-        regions = [one for one in self.regions if one is not None]
-        complete = len(labels) == len(self.scans)
-        return metrics.measure(
-            [scan.object_score for scan in self.scans],
-            [scan.anomalous for scan in self.scans],
-            self.points,
-            labels if complete else None,
-            regions if complete else None,
-        )
-
-
-def _score_all(plan: _Plan, detector: Detector, class_name: str, tests: Sequence[Sample]) -> _Scored:
-    scored = _Scored([], [], [], [])
-    with plan.progress.task(f"score {class_name}", total=len(tests)) as task:
-        for sample in tests:
-            anomalous = sample.anomalous
-            cloud = sample.load()
-            unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
-            start = time.perf_counter()
-            scores = detector.score(unlabelled)
-            seconds = time.perf_counter() - start
-            _require_usable(scores, cloud, detector)
-            labels = cloud.labels if cloud.labels is not None or anomalous else np.zeros(len(cloud), dtype=np.bool_)
-            scored.scans.append(
-                ScanScore(
-                    file=relative(sample.path, plan.dataset.root),
-                    kind=sample.kind,
-                    anomalous=anomalous,
-                    object_score=float(scores.object_score),
-                    threshold=None if scores.threshold is None else float(scores.threshold),
-                    points=len(cloud),
-                    seconds=seconds,
-                )
-            )
-            scored.points.append(np.asarray(scores.point_scores, dtype=np.float32))
-            scored.labels.append(labels)
-            scored.regions.append(None if labels is None else components(cloud.points, labels).astype(np.int32))
-            task.advance()
-    return scored
-
-
-def _require_usable(scores: Scores, cloud: PointCloud, detector: Detector) -> None:
-    shape = np.shape(scores.point_scores)
-    if shape != (len(cloud),):
-        raise ValueError(f"{detector.name} must give one score per point, got {shape} for {len(cloud)} points")
-    wrong = int((~np.isfinite(scores.point_scores)).sum())
-    if wrong or not math.isfinite(scores.object_score):
-        raise DusnetError(
-            f"{detector.name} gave {wrong} NaN or infinite point scores and the object score {scores.object_score} for "
-            f"{cloud.name}; training has diverged or the scan is degenerate, so lower the learning rate or check it."
-        )
-
-
-def _above_threshold(scans: Sequence[ScanScore], *, anomalous: bool) -> float | None:
-    mine = [scan for scan in scans if scan.anomalous == anomalous]
-    flags = [scan.object_score > scan.threshold for scan in mine if scan.threshold is not None]
-    return sum(flags) / len(flags) if flags and len(flags) == len(mine) else None
-
-
-def _write_results(plan: _Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
+def _write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
     import torch
 
     from dusnet import __version__

@@ -1,0 +1,188 @@
+"""One row of a benchmark: train on a class, score its test scans, measure."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.errors import BadInput, DusnetError
+from dusnet.evaluation import metrics
+from dusnet.evaluation.memory import PeakMeter
+from dusnet.evaluation.plan import Plan
+from dusnet.evaluation.rows import Row, ScanScore, relative
+from dusnet.inspection.regions import components
+
+if TYPE_CHECKING:
+    from dusnet.cloud import PointCloud
+    from dusnet.data import Sample
+    from dusnet.detectors.base import Detector, Scores
+    from dusnet.detectors.frame_cache import FrameCache
+
+
+def compute_row(plan: Plan, name: str, class_name: str, seed: int, mark: str, workdir: Path, frames: FrameCache) -> Row:
+    """Train a detector on one class and score its test scans.
+
+    Args:
+        plan: what all rows have in common.
+        name: the detector.
+        class_name: the class.
+        seed: of training and scoring.
+        mark: the row's fingerprint.
+        workdir: for checkpoints; training goes on from what is there.
+        frames: registrations of this class and seed that other detectors have computed; takes in those of this one.
+
+    Raises:
+        DusnetError: the class cannot be evaluated.
+    """
+    meter = PeakMeter(plan.device)
+    training = [sample.load() for sample in plan.dataset.train(class_name)]
+    tests = plan.dataset.test(class_name)
+    if not training or not tests:
+        lacking = "train" if not training else "test"
+        raise BadInput(f"{plan.dataset.root} has no {lacking} scans in class {class_name}; add some or leave it out.")
+    detector = plan.create(name, plan.settings[name], seed=seed, device=plan.device)
+    _share(detector, frames)
+    resumed = workdir.is_dir() and any(workdir.iterdir())
+    workdir.mkdir(parents=True, exist_ok=True)
+    clock = _Clock(frames)
+    detector.fit(training, progress=plan.progress, workdir=workdir, resume=resumed)
+    train_seconds = clock.read()
+    calibrate_seconds = _calibrate(plan, detector, training, seed, frames) if plan.calibrate else None
+    count = len(training)
+    del training
+    scored = _score_all(plan, detector, class_name, tests, frames)
+    memory = meter.read()
+    measured = scored.measure()
+    seconds = [scan.seconds for scan in scored.scans]
+    return Row(
+        detector=name,
+        class_name=class_name,
+        seed=seed,
+        metrics=measured.values,
+        reasons=measured.reasons,
+        train_scans=count,
+        test_scans=len(tests),
+        test_points=sum(scan.points for scan in scored.scans),
+        train_seconds=train_seconds,
+        train_resumed=resumed,
+        calibrate_seconds=calibrate_seconds,
+        score_seconds=median(seconds),
+        scans_per_second=len(seconds) / max(sum(seconds), 1e-9),
+        peak_memory_mib=memory.mib,
+        peak_memory_scope=memory.scope,
+        peak_gpu_mib=memory.gpu_mib,
+        false_alarms=_above_threshold(scored.scans, anomalous=False),
+        found=_above_threshold(scored.scans, anomalous=True),
+        device=plan.device,
+        scans=tuple(scored.scans),
+        fingerprint=mark,
+    )
+
+
+class _Clock:
+    """Seconds since its creation, with what shared registrations took when they were computed."""
+
+    def __init__(self, frames: FrameCache) -> None:
+        self._frames, self._borrowed = frames, frames.borrowed
+        self._start = time.perf_counter()
+
+    def read(self) -> float:
+        return time.perf_counter() - self._start + self._frames.borrowed - self._borrowed
+
+
+def _share(detector: Detector, frames: FrameCache) -> None:
+    from dusnet.detectors.registered import RegisteredDetector
+
+    if isinstance(detector, RegisteredDetector):
+        detector.frames = frames
+
+
+def _calibrate(
+    plan: Plan, detector: Detector, training: Sequence[PointCloud], seed: int, frames: FrameCache
+) -> float | None:
+    """Seconds that it took, None when the detector has a threshold from its training already."""
+    if detector.calibration is not None:
+        return None
+    from dusnet.inspection.calibration import calibrate
+
+    clock = _Clock(frames)
+    detector.calibration = calibrate(detector, training, seed=seed, progress=plan.progress)
+    return clock.read()
+
+
+@dataclass(frozen=True)
+class _Scored:
+    """All test scans of a class with what the metrics need; `labels` has None where a scan carries none."""
+
+    scans: list[ScanScore]
+    points: list[NDArray[np.float32]]
+    labels: list[NDArray[np.bool_] | None]
+    regions: list[NDArray[np.intp] | None]
+
+    def measure(self) -> metrics.ClassMetrics:
+        labels = [one for one in self.labels if one is not None]
+        regions = [one for one in self.regions if one is not None]
+        complete = len(labels) == len(self.scans)
+        return metrics.measure(
+            [scan.object_score for scan in self.scans],
+            [scan.anomalous for scan in self.scans],
+            self.points,
+            labels if complete else None,
+            regions if complete else None,
+        )
+
+
+def _score_all(plan: Plan, detector: Detector, class_name: str, tests: Sequence[Sample], frames: FrameCache) -> _Scored:
+    scored = _Scored([], [], [], [])
+    with plan.progress.task(f"score {class_name}", total=len(tests)) as task:
+        for sample in tests:
+            anomalous = sample.anomalous
+            cloud = sample.load()
+            unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
+            clock = _Clock(frames)
+            scores = detector.score(unlabelled)
+            seconds = clock.read()
+            _require_usable(scores, cloud, detector)
+            labels = cloud.labels if cloud.labels is not None or anomalous else np.zeros(len(cloud), dtype=np.bool_)
+            scored.scans.append(
+                ScanScore(
+                    file=relative(sample.path, plan.dataset.root),
+                    kind=sample.kind,
+                    anomalous=anomalous,
+                    object_score=float(scores.object_score),
+                    threshold=None if scores.threshold is None else float(scores.threshold),
+                    points=len(cloud),
+                    seconds=seconds,
+                )
+            )
+            scored.points.append(np.asarray(scores.point_scores, dtype=np.float32))
+            scored.labels.append(labels)
+            scored.regions.append(None if labels is None else components(cloud.points, labels).astype(np.int32))
+            task.advance()
+    return scored
+
+
+def _require_usable(scores: Scores, cloud: PointCloud, detector: Detector) -> None:
+    shape = np.shape(scores.point_scores)
+    if shape != (len(cloud),):
+        raise ValueError(f"{detector.name} must give one score per point, got {shape} for {len(cloud)} points")
+    wrong = int((~np.isfinite(scores.point_scores)).sum())
+    if wrong or not math.isfinite(scores.object_score):
+        raise DusnetError(
+            f"{detector.name} gave {wrong} NaN or infinite point scores and the object score {scores.object_score} for "
+            f"{cloud.name}; training has diverged or the scan is degenerate, so lower the learning rate or check it."
+        )
+
+
+def _above_threshold(scans: Sequence[ScanScore], *, anomalous: bool) -> float | None:
+    mine = [scan for scan in scans if scan.anomalous == anomalous]
+    flags = [scan.object_score > scan.threshold for scan in mine if scan.threshold is not None]
+    return sum(flags) / len(flags) if flags and len(flags) == len(mine) else None
