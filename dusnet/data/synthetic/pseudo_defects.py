@@ -13,17 +13,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
-from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
+from dusnet.data.synthetic.cloud_patches import Bools, CloudSurface, Patch, Range, random_patch
+from dusnet.data.synthetic.surface import Floats, Indices
 from dusnet.errors import BadInput
 
-Floats = NDArray[np.float64]
-Indices = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Range = tuple[float, float]
 Profile = Literal["cosine", "polynomial", "hard"]
 
 KINDS = ("bulge", "dent", "ridge", "trench", "shear", "cut", "hole", "crack", "step")
@@ -38,9 +33,6 @@ RIM = 1.5
 """Distance from removed material within which a point belongs to the defect, in point spacings."""
 
 _TRIES = 8
-_EDGES = 10
-_LARGEST_SLOPE = 0.35
-_SMALLEST_AGREEMENT = 0.5
 
 
 @dataclass(frozen=True)
@@ -93,14 +85,9 @@ class Footprint:
 
 
 @dataclass(frozen=True)
-class _Cloud:
-    """What all defects on one cloud share; lengths of the settings are multiplied by `scale`."""
+class _Cloud(CloudSurface):
+    """The cloud, and how large its defects are; lengths of the settings are multiplied by `scale`."""
 
-    points: Floats
-    normals: Floats
-    tree: cKDTree
-    middle: Floats
-    spacing: float
     scale: float
     radius: Range
     amplitude: Range
@@ -112,31 +99,6 @@ class _Cloud:
     def reach(self, generator: np.random.Generator, factor: float) -> float:
         low, high = self.radius
         return float(np.exp(generator.uniform(np.log(low), np.log(high)))) * self.scale * factor
-
-
-@dataclass(frozen=True)
-class _Patch:
-    """The surface around a seed: only what can be reached without crossing a wall or a sharp edge.
-
-    Attributes:
-        index: points of the patch, (M,).
-        along, across: coordinates in the tangent plane along two random orthogonal directions, stretched so that the
-            distance to the seed is the straight one, (M,) each.
-        normals: outward unit normals, (M, 3).
-        middle: mean outward normal near the seed, (3,).
-        axis: unit vector of `along`, (3,).
-        gate: 1 where the normal agrees with that of the seed, smoothly 0 where it turns away, (M,).
-        room: distances to the next sheet outwards and inwards.
-    """
-
-    index: Indices
-    along: Floats
-    across: Floats
-    normals: Floats
-    middle: Floats
-    axis: Floats
-    gate: Floats
-    room: Range
 
 
 @dataclass(frozen=True)
@@ -226,7 +188,8 @@ def pseudo_defects(
         raise BadInput(
             f"A cloud of {len(points)} points is too small for pseudo-defects; give {FEWEST_POINTS} or more."
         )
-    cloud = _prepare(points, normals, tree, scale=scale, radius=radius, amplitude=amplitude, limit=limit)
+    surface = CloudSurface.of(points, normals, tree)
+    cloud = _Cloud(**vars(surface), scale=scale, radius=radius, amplitude=amplitude, limit=limit)
     edits: list[_Edit] = []
     taken = np.zeros(len(points), dtype=bool)
     for _ in range(count):
@@ -237,23 +200,6 @@ def pseudo_defects(
                 taken |= edit.touched
                 break
     return _merged(cloud, edits)
-
-
-def _prepare(
-    points: Floats,
-    normals: Floats,
-    tree: cKDTree | None,
-    *,
-    scale: float,
-    radius: Range,
-    amplitude: Range,
-    limit: float,
-) -> _Cloud:
-    points = np.ascontiguousarray(points, dtype=np.float64)
-    tree = cKDTree(points) if tree is None else tree
-    # In a random sample of a surface the third neighbour is one mean spacing away.
-    spacing = float(np.median(tree.query(points[:: max(1, len(points) // 400)], 4)[0][:, 3]))
-    return _Cloud(points, normals, tree, points.mean(axis=0), spacing, scale, radius, amplitude, limit)
 
 
 def _merged(cloud: _Cloud, edits: list[_Edit]) -> PseudoDefect:
@@ -285,94 +231,7 @@ def _fitting(cloud: _Cloud, kind: str, generator: np.random.Generator) -> _Edit:
     return best
 
 
-def _patch(cloud: _Cloud, generator: np.random.Generator, reach: float) -> _Patch:
-    seed = int(generator.integers(len(cloud.points)))
-    turn = generator.uniform(0.0, 2.0 * np.pi)
-    start = cloud.points[seed]
-    ball = np.sort(np.asarray(cloud.tree.query_ball_point(start, reach), dtype=np.int64))
-    reached, sign = _connected(cloud, ball, seed)
-    index, normals = ball[reached], cloud.normals[ball[reached]] * sign[reached, None]
-    offset = cloud.points[index] - start
-    distance = np.linalg.norm(offset, axis=1)
-    middle = normals[distance <= max(2.0 * cloud.spacing, 0.3 * reach)].sum(axis=0)
-    middle /= np.linalg.norm(middle)
-    room = _room(cloud, ball[~reached], index, normals)
-    if _points_inwards(room, middle, start - cloud.middle):
-        normals, middle, room = -normals, -middle, room[::-1]
-    first = np.cross(middle, np.eye(3)[np.abs(middle).argmin()])
-    first /= np.linalg.norm(first)
-    axis = np.cos(turn) * first + np.sin(turn) * np.cross(middle, first)
-    along, across = offset @ axis, offset @ np.cross(middle, axis)
-    stretch = distance / np.maximum(np.hypot(along, across), 1e-6 * reach)
-    agreement = np.clip((normals @ middle - 0.25) / 0.35, 0.0, 1.0)
-    gate = agreement**2 * (3.0 - 2.0 * agreement)
-    return _Patch(index, along * stretch, across * stretch, normals, middle, axis, gate, (room[0], room[1]))
-
-
-def _connected(cloud: _Cloud, ball: Indices, seed: int) -> tuple[Bools, Floats]:
-    """Which points of `ball` the seed reaches along the surface, and the signs that make their normals agree.
-
-    Args:
-        cloud: everything.
-        ball: indices, ascending, the seed among them, (M,).
-        seed: index of the start.
-
-    Returns:
-        (M,) bool, and (M,) +1 or -1 (of no meaning where not reached).
-    """
-    _, target = cloud.tree.query(cloud.points[ball], min(_EDGES + 1, len(cloud.points)))
-    row = np.full(len(cloud.points), -1)
-    row[ball] = np.arange(len(ball))
-    source, target = np.repeat(np.arange(len(ball)), target.shape[1]), row[target.ravel()]
-    inside = (target >= 0) & (target != source)
-    source, target = source[inside], target[inside]
-    points, normals = cloud.points[ball], cloud.normals[ball]
-    edge = points[target] - points[source]
-    length = np.maximum(np.linalg.norm(edge, axis=1), 1e-12)
-    slope = np.maximum(*(np.abs(np.einsum("ij,ij->i", edge, normals[end])) for end in (source, target)))
-    agreement = np.abs(np.einsum("ij,ij->i", normals[source], normals[target]))
-    # An edge that leaves the tangent plane leads to another sheet, whatever the signs of the normals say.
-    kept = (slope <= _LARGEST_SLOPE * length) & (agreement >= _SMALLEST_AGREEMENT)
-    graph = csr_matrix((length[kept], (source[kept], target[kept])), shape=(len(ball), len(ball)))
-    start = int(row[seed])
-    path, previous = dijkstra(graph, directed=False, indices=start, return_predecessors=True)
-    reached = np.isfinite(path)
-    previous = np.where(previous >= 0, previous, np.arange(len(ball)))
-    sign = np.where(np.einsum("ij,ij->i", normals, normals[previous]) < 0.0, -1.0, 1.0)
-    while (previous != previous[previous]).any():
-        sign, previous = sign * sign[previous], previous[previous]
-    return reached, sign
-
-
-def _room(cloud: _Cloud, others: Indices, index: Indices, normals: Floats) -> Range:
-    """Distance from a patch to the next sheet of the surface along its normals, and against them.
-
-    Args:
-        cloud: everything.
-        others: points nearby that are not of the patch.
-        index: points of the patch, (M,).
-        normals: their normals of equal sign, (M, 3).
-    """
-    if not len(others):
-        return np.inf, np.inf
-    distance, nearest = cKDTree(cloud.points[index]).query(cloud.points[others])
-    normal = normals[nearest]
-    height = np.einsum("ij,ij->i", cloud.points[others] - cloud.points[index[nearest]], normal)
-    parallel = np.abs(np.einsum("ij,ij->i", cloud.normals[others], normal)) > 0.7
-    facing = parallel & (np.abs(height) > 0.8 * distance)
-    sides = (height[facing & (height > 0)], -height[facing & (height < 0)])
-    front, back = (float(np.quantile(side, 0.05)) if len(side) >= 3 else np.inf for side in sides)
-    return front, back
-
-
-def _points_inwards(room: Range, normal: Floats, from_middle: Floats) -> bool:
-    """Whether a normal points into the material: to the nearer sheet, or else to the middle of the cloud."""
-    if np.isfinite(room).any():
-        return room[0] < room[1]
-    return bool(normal @ from_middle < 0.0)
-
-
-def _allowed(cloud: _Cloud, patch: _Patch, height: float) -> float:
+def _allowed(cloud: _Cloud, patch: Patch, height: float) -> float:
     """The signed height of a displacement along the outward normal, limited where another sheet is near."""
     room = patch.room[0] if height > 0 else patch.room[1]
     if room >= 2.0 * abs(height):
@@ -386,7 +245,7 @@ def _footprint(generator: np.random.Generator, reach: float, slender: Range) -> 
     return Footprint((reach, reach / float(generator.uniform(*slender))), profile, power)
 
 
-def _moved(cloud: _Cloud, kind: str, patch: _Patch, shift: Floats, height: float, hole: Bools | None = None) -> _Edit:
+def _moved(cloud: _Cloud, kind: str, patch: Patch, shift: Floats, height: float, hole: Bools | None = None) -> _Edit:
     """The edit that shifts the points of a patch by `shift` (M, 3) and removes those of `hole` (M,)."""
     whole, removed, mask = (
         np.zeros_like(cloud.points),
@@ -418,14 +277,14 @@ def _swell(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: flo
     """Bulge, dent, ridge, trench: displacement along the normals, of one sign."""
     slender = (1.0, 1.4) if kind in ("bulge", "dent") else (2.5, 5.0)
     footprint = _footprint(generator, cloud.reach(generator, factor), slender)
-    patch = _patch(cloud, generator, footprint.radii[0])
+    patch = random_patch(cloud, generator, footprint.radii[0])
     height = _allowed(cloud, patch, cloud.height(generator) * (1.0 if kind in ("bulge", "ridge") else -1.0))
     directions = _directions(patch, float(generator.uniform(0.0, 0.6)))
     weights = footprint.weights(patch.along, patch.across) * patch.gate
     return _moved(cloud, kind, patch, height * weights[:, None] * directions, height)
 
 
-def _directions(patch: _Patch, own: float) -> Floats:
+def _directions(patch: Patch, own: float) -> Floats:
     """Unit vectors between the mean normal of a patch (`own` 0) and every point's own (1), (M, 3)."""
     mixed = own * patch.normals + (1.0 - own) * patch.middle
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
@@ -434,7 +293,7 @@ def _directions(patch: _Patch, own: float) -> Floats:
 def _step(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
     """One half of the footprint is offset; the edge between the halves is sharp."""
     footprint = _footprint(generator, cloud.reach(generator, factor), (1.0, 1.6))
-    patch = _patch(cloud, generator, footprint.radii[0])
+    patch = random_patch(cloud, generator, footprint.radii[0])
     height = _allowed(cloud, patch, cloud.height(generator) * float(generator.choice((-1.0, 1.0))))
     weights = footprint.weights(patch.along, patch.across) * patch.gate * (patch.along >= 0.0)
     return _moved(cloud, kind, patch, height * weights[:, None] * patch.middle, height)
@@ -443,7 +302,7 @@ def _step(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: floa
 def _shear(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
     """Displacement within the surface, along the longer axis of the footprint."""
     footprint = _footprint(generator, cloud.reach(generator, factor), (1.0, 2.0))
-    patch = _patch(cloud, generator, footprint.radii[0])
+    patch = random_patch(cloud, generator, footprint.radii[0])
     height = cloud.height(generator)
     tangent = patch.axis - (patch.normals @ patch.axis)[:, None] * patch.normals
     weights = footprint.weights(patch.along, patch.across) * patch.gate
@@ -455,7 +314,7 @@ def _hole(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: floa
     reach = cloud.reach(generator, factor)
     footprint = _footprint(generator, reach, (1.0, 1.4))
     disc = float(generator.uniform(0.5, 0.8))
-    patch = _patch(cloud, generator, reach)
+    patch = random_patch(cloud, generator, reach)
     t = np.hypot(patch.along / footprint.radii[0], patch.across / footprint.radii[1])
     hole = (t < disc) & (patch.gate > 0.0)
     height = _allowed(cloud, patch, cloud.height(generator) * float(generator.choice((-1.0, 0.0, 1.0))))
@@ -468,7 +327,7 @@ def _crack(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: flo
     length = cloud.reach(generator, factor)
     width = max(float(generator.uniform(0.01, 0.03)) * cloud.scale, cloud.spacing)
     wave, phase = generator.uniform(0.0, 1.5) * width, generator.uniform(0.0, 2.0 * np.pi)
-    patch = _patch(cloud, generator, length)
+    patch = random_patch(cloud, generator, length)
     line = wave * (np.sin(2.5 * np.pi * patch.along / length + phase) - np.sin(phase))
     inside = (np.abs(patch.across - line) <= 0.5 * width) & (np.abs(patch.along) <= length) & (patch.gate > 0.0)
     height = _allowed(cloud, patch, -cloud.height(generator))
