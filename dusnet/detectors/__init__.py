@@ -7,12 +7,29 @@ from pathlib import Path
 
 from dusnet.config import Settings
 from dusnet.detectors.base import Detector, Scores
+from dusnet.detectors.btf import BTFFPFH, BTFRaw
 from dusnet.detectors.dusnet import DUSNet
+from dusnet.detectors.located_memory import LocatedMemory
 from dusnet.detectors.model_file import read_model
 from dusnet.detectors.nearest import Nearest
+from dusnet.detectors.patchcore import PatchCore, UnalignedPatchCore
+from dusnet.detectors.registered import RegisteredDetector
+from dusnet.detectors.simple3d import Simple3D
 from dusnet.errors import BadConfig, BadModel
 
-DETECTORS: dict[str, type[DUSNet] | type[Nearest]] = {kind.name: kind for kind in (DUSNet, Nearest)}
+DETECTORS: dict[str, type[RegisteredDetector]] = {
+    kind.name: kind
+    for kind in (
+        DUSNet,
+        Nearest,
+        BTFRaw,
+        BTFFPFH,
+        PatchCore,
+        UnalignedPatchCore,
+        Simple3D,
+        LocatedMemory,
+    )
+}
 
 __all__ = ["DETECTORS", "DUSNet", "Detector", "Nearest", "Scores", "create", "load_model"]
 
