@@ -42,6 +42,10 @@ def evaluate(
     config: Config = None,
     overrides: Overrides = None,
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; tables show mean and spread.")] = 3,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="So many classes at a time, one process each.")] = 1,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate/--no-calibrate", help="Learn thresholds too: false alarms and found.")
+    ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute rows again that DIR already has.")] = False,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -53,7 +57,7 @@ def evaluate(
     """
     from dusnet.data import open_dataset
     from dusnet.evaluation.benchmark import evaluate as run
-    from dusnet.evaluation.tables import markdown
+    from dusnet.evaluation.report import markdown
     from dusnet.progress import for_terminal
 
     names = [name for word in detectors for name in comma_list(word)]
@@ -69,6 +73,8 @@ def evaluate(
             device=device,
             progress=progress,
             resume=not fresh,
+            calibrate=calibrate,
+            jobs=jobs,
         )
     typer.echo(markdown(rows))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 
 from dusnet.errors import BadInput, DusnetError
 from dusnet.evaluation import metrics
+from dusnet.evaluation.corruption import Corruption, corrupt
+from dusnet.evaluation.kinds import measure_kinds
 from dusnet.evaluation.memory import PeakMeter
-from dusnet.evaluation.plan import Plan
-from dusnet.evaluation.rows import Row, ScanScore, relative
+from dusnet.evaluation.plan import Contender, Plan, Unit
+from dusnet.evaluation.rows import Row, ScanScore, fingerprint, load_row, relative, row_name
 from dusnet.inspection.regions import components
+from dusnet.io import write_json
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
@@ -27,28 +31,75 @@ if TYPE_CHECKING:
     from dusnet.detectors.frame_cache import FrameCache
 
 
-def compute_row(plan: Plan, name: str, class_name: str, seed: int, mark: str, workdir: Path, frames: FrameCache) -> Row:
-    """Train a detector on one class and score its test scans.
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a row: the row, or why there is none."""
+
+    name: str
+    unit: Unit
+    row: Row | None
+    failure: str | None = None
+
+
+def outcome_of(plan: Plan, name: str, unit: Unit, frames: FrameCache) -> Outcome:
+    """Take a row from disk, or compute and save it.
 
     Args:
         plan: what all rows have in common.
-        name: the detector.
-        class_name: the class.
-        seed: of training and scoring.
-        mark: the row's fingerprint.
-        workdir: for checkpoints; training goes on from what is there.
-        frames: registrations of this class and seed that other detectors have computed; takes in those of this one.
+        name: of the contender.
+        unit: class and seed.
+        frames: registrations of this unit that other detectors have computed; takes in those of this one.
+    """
+    try:
+        return Outcome(name, unit, finished_row(plan, name, unit) or _new_row(plan, name, unit, frames))
+    except DusnetError as error:
+        return Outcome(name, unit, None, str(error))
+
+
+def finished_row(plan: Plan, name: str, unit: Unit) -> Row | None:
+    """The row as an earlier call left it on disk, or None when it has to be computed.
 
     Raises:
-        DusnetError: the class cannot be evaluated.
+        BadInput: a file of the class cannot be read.
     """
+    return load_row(_target(plan, name, unit), _mark(plan, name, unit)) if plan.resume else None
+
+
+def _target(plan: Plan, name: str, unit: Unit) -> Path:
+    return plan.out / "rows" / f"{row_name(name, unit.class_name, unit.seed)}.json"
+
+
+def _mark(plan: Plan, name: str, unit: Unit) -> str:
+    return fingerprint(
+        plan.dataset,
+        unit.class_name,
+        plan.contenders[name],
+        seed=unit.seed,
+        device=plan.device,
+        calibrate=plan.calibrate,
+    )
+
+
+def _new_row(plan: Plan, name: str, unit: Unit, frames: FrameCache) -> Row:
+    mark, target = _mark(plan, name, unit), _target(plan, name, unit)
+    workdir = plan.out / "work" / f"{target.stem}--{mark[:12]}"
+    if not plan.resume and workdir.exists():
+        shutil.rmtree(workdir)
+    row = _compute(plan, plan.contenders[name], unit, mark, workdir, frames)
+    write_json(target, row.record())
+    shutil.rmtree(workdir, ignore_errors=True)
+    return row
+
+
+def _compute(plan: Plan, contender: Contender, unit: Unit, mark: str, workdir: Path, frames: FrameCache) -> Row:
+    class_name, seed = unit.class_name, unit.seed
     meter = PeakMeter(plan.device)
     training = [sample.load() for sample in plan.dataset.train(class_name)]
     tests = plan.dataset.test(class_name)
     if not training or not tests:
         lacking = "train" if not training else "test"
         raise BadInput(f"{plan.dataset.root} has no {lacking} scans in class {class_name}; add some or leave it out.")
-    detector = plan.create(name, plan.settings[name], seed=seed, device=plan.device)
+    detector = plan.create(contender.detector, contender.settings, seed=seed, device=plan.device)
     _share(detector, frames)
     resumed = workdir.is_dir() and any(workdir.iterdir())
     workdir.mkdir(parents=True, exist_ok=True)
@@ -58,16 +109,17 @@ def compute_row(plan: Plan, name: str, class_name: str, seed: int, mark: str, wo
     calibrate_seconds = _calibrate(plan, detector, training, seed, frames) if plan.calibrate else None
     count = len(training)
     del training
-    scored = _score_all(plan, detector, class_name, tests, frames)
+    scored = _score_all(plan, detector, contender.corruption, tests, seed, frames)
     memory = meter.read()
     measured = scored.measure()
     seconds = [scan.seconds for scan in scored.scans]
     return Row(
-        detector=name,
+        detector=contender.name,
         class_name=class_name,
         seed=seed,
         metrics=measured.values,
         reasons=measured.reasons,
+        kinds=measure_kinds(scored.scans, scored.points, scored.labels),
         train_scans=count,
         test_scans=len(tests),
         test_points=sum(scan.points for scan in scored.scans),
@@ -140,12 +192,22 @@ class _Scored:
         )
 
 
-def _score_all(plan: Plan, detector: Detector, class_name: str, tests: Sequence[Sample], frames: FrameCache) -> _Scored:
+def _score_all(
+    plan: Plan,
+    detector: Detector,
+    corruption: Corruption | None,
+    tests: Sequence[Sample],
+    seed: int,
+    frames: FrameCache,
+) -> _Scored:
     scored = _Scored([], [], [], [])
-    with plan.progress.task(f"score {class_name}", total=len(tests)) as task:
+    with plan.progress.task(f"score {tests[0].class_name}", total=len(tests)) as task:
         for sample in tests:
             anomalous = sample.anomalous
+            file = relative(sample.path, plan.dataset.root)
             cloud = sample.load()
+            if corruption is not None:
+                cloud = corrupt(cloud, corruption, seed=seed, name=file)
             unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
             clock = _Clock(frames)
             scores = detector.score(unlabelled)
@@ -154,7 +216,7 @@ def _score_all(plan: Plan, detector: Detector, class_name: str, tests: Sequence[
             labels = cloud.labels if cloud.labels is not None or anomalous else np.zeros(len(cloud), dtype=np.bool_)
             scored.scans.append(
                 ScanScore(
-                    file=relative(sample.path, plan.dataset.root),
+                    file=file,
                     kind=sample.kind,
                     anomalous=anomalous,
                     object_score=float(scores.object_score),

@@ -13,8 +13,34 @@ if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.data import Dataset
     from dusnet.detectors.base import Detector
+    from dusnet.evaluation.corruption import Corruption
 
 Create = Callable[..., "Detector"]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One line of the tables: a detector with its settings, on test scans as they are or made worse.
+
+    Attributes:
+        name: what the tables call it; no other contender of an evaluation has it.
+        detector: a name of `dusnet.detectors.DETECTORS`.
+        settings: what it computes.
+        corruption: what is done to its test scans, or None.
+    """
+
+    name: str
+    detector: str
+    settings: Settings
+    corruption: Corruption | None = None
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is evaluated in one go, by all contenders, so that they can share registrations."""
+
+    class_name: str
+    seed: int
 
 
 @dataclass(frozen=True)
@@ -22,7 +48,7 @@ class Plan:
     """What stays the same for all rows of one call; see `dusnet.evaluation.benchmark.evaluate`."""
 
     dataset: Dataset
-    settings: Mapping[str, Settings]
+    contenders: Mapping[str, Contender]
     out: Path
     device: str
     progress: Progress

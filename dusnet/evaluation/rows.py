@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dusnet.errors import BadInput
+from dusnet.evaluation.kinds import KindScore
 from dusnet.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
     from dusnet.data import Dataset, Sample
+    from dusnet.evaluation.plan import Contender
 
-ROW_SCHEMA = 1
+ROW_SCHEMA = 2
 
 
 @dataclass(frozen=True)
@@ -49,11 +50,12 @@ class Row:
     """One class, one detector, one seed.
 
     Attributes:
-        detector: its name.
+        detector: the contender's name.
         class_name: the class of parts.
         seed: seed of training and scoring.
         metrics: see `dusnet.evaluation.metrics.CONVENTIONS`; NaN where undefined.
         reasons: why a metric is NaN.
+        kinds: the metrics of every kind of defect.
         train_scans: scans that were learned from.
         test_scans: scans that were scored.
         test_points: points that were scored.
@@ -77,6 +79,7 @@ class Row:
     seed: int
     metrics: dict[str, float]
     reasons: dict[str, str]
+    kinds: tuple[KindScore, ...]
     train_scans: int
     test_scans: int
     test_points: int
@@ -98,6 +101,7 @@ class Row:
         """The row as JSON holds it: NaN becomes null."""
         data = asdict(self)
         data["metrics"] = {name: None if math.isnan(value) else value for name, value in self.metrics.items()}
+        data["kinds"] = [kind.record() for kind in self.kinds]
         return {"schema_version": ROW_SCHEMA, **data}
 
     @classmethod
@@ -113,6 +117,7 @@ class Row:
         rest["metrics"] = {
             name: math.nan if rest["metrics"][name] is None else float(rest["metrics"][name]) for name in METRICS
         }
+        rest["kinds"] = tuple(KindScore.from_record(kind) for kind in rest["kinds"])
         rest["scans"] = tuple(ScanScore(**scan) for scan in rest["scans"])
         return cls(**rest)
 
@@ -140,16 +145,9 @@ def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
 
 
 def fingerprint(
-    dataset: Dataset,
-    class_name: str,
-    detector: str,
-    settings: Settings,
-    *,
-    seed: int,
-    device: str,
-    calibrate: bool,
+    dataset: Dataset, class_name: str, contender: Contender, *, seed: int, device: str, calibrate: bool
 ) -> str:
-    """A hash of everything that a row depends on: detector, settings, seed, device, version, the class's files.
+    """A hash of all that a row depends on: detector, settings, corruption, seed, device, version, the class's files.
 
     Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
 
@@ -161,8 +159,9 @@ def fingerprint(
     content = {
         "schema": ROW_SCHEMA,
         "version": __version__,
-        "detector": detector,
-        "settings": settings.model_dump(mode="json"),
+        "detector": contender.detector,
+        "settings": contender.settings.model_dump(mode="json"),
+        "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
         "seed": seed,
         "device": device,
         "calibrate": calibrate,

@@ -118,17 +118,16 @@ def _summarize(rows: Sequence[Row], class_name: str | None) -> Summary:
     return Summary(rows[0].detector, class_name, classes, seeds, values, spreads, counted)
 
 
-def means(rows: Sequence[Row]) -> list[Summary]:
-    """The mean over classes per detector, in the order in which the detectors first occur.
+def counting(rows: Sequence[Row]) -> list[Row]:
+    """The rows that a mean over classes is taken of, by detector in the order of first occurrence.
 
-    Every class counts the same. Seeds that do not cover as many classes as the most complete one (an interrupted run)
-    are left out, so that all numbers of a line are about the same classes. A class in which a metric is undefined is
-    skipped for that metric; `Summary.counted` says how many were left.
+    Seeds that do not cover as many classes as the most complete one of the detector (an interrupted run) are left out,
+    so that all numbers of a line are about the same classes.
 
     Args:
         rows: in any order, at most one per class, detector and seed.
     """
-    found = []
+    found: list[Row] = []
     for detector in dict.fromkeys(row.detector for row in rows):
         mine = [row for row in rows if row.detector == detector]
         covered: dict[int, set[str]] = {}
@@ -136,10 +135,24 @@ def means(rows: Sequence[Row]) -> list[Summary]:
             covered.setdefault(row.seed, set()).add(row.class_name)
         seed = max(covered, key=lambda one: (len(covered[one]), -one))
         complete = {one for one, classes in covered.items() if classes >= covered[seed]}
-        found.append(
-            _summarize([row for row in mine if row.seed in complete and row.class_name in covered[seed]], None)
-        )
+        found += [row for row in mine if row.seed in complete and row.class_name in covered[seed]]
     return found
+
+
+def means(rows: Sequence[Row]) -> list[Summary]:
+    """The mean over classes per detector, in the order in which the detectors first occur.
+
+    Every class counts the same; see `counting` for the seeds that do. A class in which a metric is undefined is skipped
+    for that metric; `Summary.counted` says how many were left.
+
+    Args:
+        rows: in any order, at most one per class, detector and seed.
+    """
+    counted = counting(rows)
+    return [
+        _summarize([row for row in counted if row.detector == detector], None)
+        for detector in dict.fromkeys(row.detector for row in counted)
+    ]
 
 
 def per_class(rows: Sequence[Row]) -> list[Summary]:

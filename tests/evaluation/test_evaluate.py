@@ -15,9 +15,10 @@ from small_benchmark import Factory
 from dusnet.config import ScoringSettings, Settings
 from dusnet.data import open_dataset
 from dusnet.errors import BadConfig, BadInput, DusnetError
-from dusnet.evaluation.benchmark import CSV_FIELDS, evaluate
+from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
+from dusnet.evaluation.report import CSV_FIELDS
 from dusnet.evaluation.rows import load_row, row_name
 
 SETTINGS = Settings()

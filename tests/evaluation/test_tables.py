@@ -19,6 +19,7 @@ def row(detector="a", class_name="vase", seed=0, value=0.5, seconds=1.0, **metri
         seed=seed,
         metrics=values,
         reasons={name: "no normal scan among 3" for name, one in values.items() if math.isnan(one)},
+        kinds=(),
         train_scans=4,
         test_scans=3,
         test_points=30,

@@ -1,0 +1,114 @@
+"""The result files of an evaluation: JSON with everything, CSV for a spreadsheet, Markdown to read."""
+
+from __future__ import annotations
+
+import csv
+import io
+import platform
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from dusnet.evaluation import kinds, metrics, ranks, tables
+from dusnet.evaluation.plan import Contender, Plan
+from dusnet.evaluation.rows import Row
+from dusnet.io import write_json, write_text
+
+RESULTS_SCHEMA = 2
+
+
+def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
+    """Renew `results.json`, `results.csv` and `results.md`.
+
+    Args:
+        plan: what was asked for.
+        rows: what is there so far, in the order of the tables.
+        failed: one sentence per class that failed.
+    """
+    import torch
+
+    from dusnet import __version__
+
+    summary = {
+        "schema_version": RESULTS_SCHEMA,
+        "dataset": {"name": plan.dataset.name, "root": str(plan.dataset.root), "layout": plan.dataset.layout},
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "device": plan.device,
+        "versions": {
+            "dusnet": __version__,
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+            "python": platform.python_version(),
+        },
+        "conventions": {**metrics.CONVENTIONS, **tables.CONVENTIONS},
+        "kind_conventions": {name: meaning for name, (_, meaning) in kinds.KIND_METRICS.items()},
+        "settings": {name: one.settings.model_dump(mode="json") for name, one in plan.contenders.items()},
+        "contenders": {name: _described(one) for name, one in plan.contenders.items()},
+        "failed": list(failed),
+        "means": [mean.record() for mean in tables.means(rows)],
+        "mean_ranks": [rank.record() for rank in ranks.mean_ranks(rows)],
+        "kinds": [line.record() for line in kinds.kind_means(tables.counting(rows))],
+        "rows": [row.record() for row in rows],
+    }
+    write_json(plan.out / "results.json", summary)
+    write_text(plan.out / "results.csv", _csv(rows))
+    title = f"# {plan.dataset.name}: evaluation\n\n"
+    trouble = "".join(f"* failed: {text}\n" for text in failed)
+    write_text(plan.out / "results.md", title + (trouble + "\n" if trouble else "") + markdown(rows))
+
+
+def markdown(rows: Sequence[Row]) -> str:
+    """All tables of our own measurements: per class and mean, mean ranks, kinds of defects.
+
+    Args:
+        rows: what `dusnet.evaluation.benchmark.evaluate` returned.
+    """
+    parts = [tables.markdown(rows)]
+    for title, text in (
+        ("Mean rank", ranks.markdown(ranks.mean_ranks(rows))),
+        ("Kinds of defects", kinds.markdown(kinds.kind_means(tables.counting(rows)))),
+    ):
+        if text:
+            parts.append(f"## {title}\n\n{text}")
+    return "\n".join(parts)
+
+
+def _described(one: Contender) -> dict[str, Any]:
+    corruption = None if one.corruption is None else one.corruption.model_dump(mode="json")
+    return {"detector": one.detector, "corruption": corruption}
+
+
+CSV_FIELDS: tuple[str, ...] = (
+    "class",
+    "detector",
+    "seed",
+    *metrics.METRICS,
+    "false_alarms",
+    "found",
+    "train_scans",
+    "test_scans",
+    "test_points",
+    "train_seconds",
+    "train_resumed",
+    "calibrate_seconds",
+    "score_seconds",
+    "scans_per_second",
+    "peak_memory_mib",
+    "peak_memory_scope",
+    "peak_gpu_mib",
+    "device",
+    "fingerprint",
+)
+
+
+def _csv(rows: Sequence[Row]) -> str:
+    """One line per row; an empty field is a value that is undefined or was not measured."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_FIELDS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for row in rows:
+        record = row.record()
+        writer.writerow({**record, **record["metrics"], "class": row.class_name})
+    return text.getvalue()
