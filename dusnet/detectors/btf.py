@@ -38,5 +38,4 @@ class BTFFPFH(_BTF):
     name: ClassVar[str] = "btf_fpfh"
 
     def _describe(self, cloud: Thinned) -> Description:
-        memory = self.settings.memory
-        return Description(cloud, cloud.tensor, self._fpfh(cloud, (memory.radius_neighbors,), memory.radius))
+        return Description(cloud, cloud.tensor, self._ball_fpfh(cloud))

@@ -22,8 +22,9 @@ FPFH_SIZE = 33
 # A scan that keeps more points than this many times the wanted number at the density of the training scans is thinned
 # further: it shows more than the part, or has another unit.
 MOST_FACTOR = 1.5
-# Share of the points of the sparsest training scan that thinning keeps: below one, so that denser scans can follow.
-DENSITY_SHARE = 0.9
+# Share of the points of the sparsest training scan that thinning keeps. The cells that keep 0.6 of points strewn at
+# random are mostly filled, so that no denser scan keeps more than about twice as many.
+DENSITY_SHARE = 0.6
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int)
 
     Args:
         clouds: (N, 3) float64 each.
-        most: wanted number of points.
+        most: wanted number of points; 0.6 times those of the sparsest scan where that is fewer.
         seed: of the grids that are tried.
     """
     rng = np.random.default_rng(seed)
@@ -103,8 +104,8 @@ def fpfh(
 
     Returns:
         (N, 33 * len(neighbors)) float32; each histogram of 11 bins sums to 100 up to the weight that Open3D gives the
-        point itself, or to 0 where a point has no neighbour. The same input gives the same bits; rigid motions change
-        nothing but rounding.
+        point itself, or to 0 where a point has no neighbour. The same input gives the same bits. A rigid motion
+        changes rounding alone, which can turn a pair of equal normals round and so move it to another bin.
 
     Raises:
         MissingDependency: Open3D is absent.

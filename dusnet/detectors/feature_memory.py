@@ -23,6 +23,10 @@ from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
 
 
+# Edges of a thinning cell that a radius spans at least: in a sparse scan a smaller ball holds no neighbour at all.
+RADIUS_CELLS = 4
+
+
 @dataclass(frozen=True)
 class Description:
     """Local features of a scan.
@@ -113,6 +117,11 @@ class FeatureMemory(RegisteredDetector):
 
     def _thin(self, points: NDArray[np.float64]) -> Thinned:
         return Thinned.of(points, self._cell, self.settings.memory.points, seed=self.seed)
+
+    def _ball_fpfh(self, cloud: Thinned) -> Tensor:
+        """FPFH of all thinned points within `memory.radius`."""
+        memory = self.settings.memory
+        return self._fpfh(cloud, (memory.radius_neighbors,), max(memory.radius, RADIUS_CELLS * self._cell))
 
     def _fpfh(self, cloud: Thinned, neighbors: tuple[int, ...], radius: float | None = None) -> Tensor:
         # The origin of the frame lies still whatever part of the object a scan shows; without registration only the

@@ -49,8 +49,7 @@ class PatchCore(FeatureMemory):
     coreset: ClassVar[float] = 0.1
 
     def _describe(self, cloud: Thinned) -> Description:
-        memory = self.settings.memory
-        return Description(cloud, cloud.tensor, self._fpfh(cloud, (memory.radius_neighbors,), memory.radius))
+        return Description(cloud, cloud.tensor, self._ball_fpfh(cloud))
 
     def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
         del scores
