@@ -12,7 +12,7 @@ from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.registration.icp import icp, transform
 from dusnet.registration.ransac import Features, ransac
-from dusnet.registration.surface import Surface, thin_to
+from dusnet.registration.surface import Surface, Table, thin_to
 from dusnet.registration.sweep import Views, distinct, rank, sweep, trimmed
 from dusnet.registration.visibility import Eye
 
@@ -20,15 +20,15 @@ Array = NDArray[np.float64]
 
 _KEEP = 0.9  # share of the scan, nearest first, that the residual is the mean of: a defect must not decide
 _FIT = 0.05  # distance to the reference, fraction of the scale, within which a point counts for the fitness
-_SCALES = (0.1, 0.04, 0.02)  # reach of the three ICP passes
-_ITERATIONS = 30
-_REFINE_POINTS = 1000
 _REFERENCE_SHARE = 20  # the reference keeps at most this many times `settings.points`
-_SEARCH_REFERENCE = 3000  # evenly spread reference points that starting poses are ranked on
-_SEARCH_POINTS = 200  # evenly spread scan points that do
-_SEARCH_POSES = 64  # starting poses that coarse ICP follows
-_SEARCH_SCALES = ((0.3, 15), (0.1, 10))  # reach and iterations of coarse ICP
+_SEARCH_REFERENCE = 3000  # evenly spread reference points that the search knows
+_SEARCH_POINTS = 200  # evenly spread scan points that starting poses are ranked on and coarse ICP moves
+_SEARCH_SCALES = ((64, 0.3, 8), (32, 0.15, 10))  # poses that coarse ICP follows, its reach and iterations
 _FEATURE_POSES = 100  # starting poses per set of feature matches
+_FINE_SCALES = ((8, 0.1, 400), (3, 0.04, 1000))  # poses that fine ICP follows, its reach and points
+_FINE_ITERATIONS = 15
+_POLISH_REACH = 0.02
+_POLISH_ITERATIONS = 30
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,14 @@ class Alignment:
             neither the density of the scan nor that of the reference enters.
         fitness: share of the scan's points within 0.05 of the scale of the reference, 0 to 1.
         method: what was used in the end: "none", "icp" or "global".
+        cost: mean distance in which no point counts for more than 0.05 of the scale: what poses are compared by.
     """
 
     matrix: Array
     residual: float
     fitness: float
     method: str
+    cost: float = float("nan")
 
 
 class Aligner:
@@ -74,8 +76,8 @@ class Aligner:
         self._surface = Surface.of((points - self._center) / self._scale)
 
     @cached_property
-    def _coarse(self) -> Surface:
-        return Surface.of(self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)])
+    def _table(self) -> Table:
+        return Table.of(Surface.of(self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]))
 
     @cached_property
     def _views(self) -> Views:
@@ -90,7 +92,7 @@ class Aligner:
 
         Raises:
             BadInput: the scan has too few points, or they are identical, on one line, or not finite.
-            MissingDependency: a search over all poses is needed and Open3D is absent.
+            MissingDependency: a search over all poses needs feature matches and Open3D is absent.
         """
         PointCloud(points).require_usable()
         generator = np.random.default_rng(self._seed)
@@ -101,52 +103,52 @@ class Aligner:
         method = self._settings.method
         if method == "none":
             return self._result(scan, stay, center, "none")
-        local = stay
+        found = None
         if method != "global":
             starts = np.stack([stay, _shift(self._surface.points.mean(axis=0))])
-            local = self._best(scan, self._refine(scan, starts))
-            found = self._result(scan, local, center, "icp")
+            found = self._result(scan, self._refine(scan, starts), center, "icp")
             if method == "icp" or self._believable(found):
                 return found
-        searched = self._search(scan, generator)
-        if method == "auto" and self._cost(scan, local) <= self._cost(scan, searched):
-            return found
-        return self._result(scan, searched, center, "global")
+        searched = self._search(scan, center, generator)
+        return searched if found is None or searched.cost < found.cost else found
 
     def _believable(self, found: Alignment) -> bool:
         return found.residual <= self._settings.accept_residual and found.fitness >= self._settings.accept_fitness
 
-    def _search(self, scan: Array, generator: np.random.Generator) -> Array:
-        few, ends = scan[thin_to(scan, _SEARCH_POINTS)], []
-        for eye in Eye.all_of(scan):
-            ends.append(self._follow(few, sweep(scan, eye, self._views)))
-            features = Features.of(scan, eye)
-            ends.append(self._follow(few, ransac(features, self._features, _FEATURE_POSES, generator)))
-        return self._best(scan, self._refine(scan, np.concatenate(ends)))
+    def _search(self, scan: Array, center: Array, generator: np.random.Generator) -> Alignment:
+        few = scan[thin_to(scan, _SEARCH_POINTS)]
+        eyes = Eye.all_of(scan)
+        ends = np.concatenate([self._follow(few, sweep(scan, eye, self._views)) for eye in eyes])
+        found = self._result(scan, self._refine(scan, ends), center, "global")
+        if self._believable(found):
+            return found
+        matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
+        ends = np.concatenate([self._follow(few, poses) for poses in matched])
+        second = self._result(scan, self._refine(scan, ends), center, "global") if len(ends) else found
+        return min(found, second, key=lambda each: each.cost)
 
     def _follow(self, few: Array, poses: Array) -> Array:
         """Different poses, at most `hypotheses`, that coarse ICP reaches from the best of the starting `poses`."""
-        if not len(poses):
-            return poses
-        poses = rank(few[::2], self._coarse, poses, _SEARCH_POSES, _KEEP)
-        for reach, iterations in _SEARCH_SCALES:
-            poses = icp(few, self._coarse, poses, reach, iterations, tolerance=1e-3)
-        return distinct(few, rank(few, self._coarse, poses, _SEARCH_POSES, _KEEP), self._settings.hypotheses)
+        for keep, reach, iterations in _SEARCH_SCALES:
+            poses = rank(few, self._table, poses, keep)
+            poses = icp(few, self._table, poses, reach, iterations, tolerance=1e-3)
+        return distinct(few, rank(few, self._table, poses, len(poses)), self._settings.hypotheses)
 
     def _refine(self, scan: Array, poses: Array) -> Array:
-        """The three passes on part of the points, as many poses need them; `_best` polishes the winner on all."""
-        part = scan[:: max(1, len(scan) // _REFINE_POINTS)]
-        for reach in _SCALES:
-            poses = icp(part, self._surface, poses, reach, _ITERATIONS, tolerance=1e-4)
-        return poses
+        """The best pose that fine ICP reaches from `poses`: ever fewer of them on ever more points."""
+        for keep, reach, count in _FINE_SCALES:
+            part = scan[:: max(1, len(scan) // count)]
+            if len(poses) > keep:
+                poses = poses[np.argsort(self._costs(part, poses), kind="stable")[:keep]]
+            poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
+        winner = poses[np.argmin(self._costs(scan, poses))]
+        return icp(scan, self._surface, winner[None], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)[0]
 
-    def _cost(self, scan: Array, pose: Array) -> float:
+    def _costs(self, points: Array, poses: Array) -> Array:
         """What poses are compared by: every point counts, but none for more than `_FIT`, so no defect decides."""
-        return float(np.minimum(self._surface.distance(transform(pose[None], scan)[0]), _FIT).mean())
-
-    def _best(self, scan: Array, poses: Array) -> Array:
-        winner = int(np.argmin([self._cost(scan, pose) for pose in poses]))
-        return icp(scan, self._surface, poses[winner : winner + 1], _SCALES[-1], _ITERATIONS, tolerance=1e-9)[0]
+        moved = transform(poses, points)
+        distances = self._surface.distance(moved.reshape(-1, 3), _FIT)
+        return np.minimum(distances, _FIT).reshape(moved.shape[:2]).mean(axis=1)
 
     def _result(self, scan: Array, pose: Array, center: Array, method: str) -> Alignment:
         distances = self._surface.distance(transform(pose[None], scan)[0])
@@ -156,7 +158,8 @@ class Aligner:
             matrix[:3, :3] = left @ right
             matrix[:3, 3] = pose[:3, 3] * self._scale + self._center - matrix[:3, :3] @ center
         residual = float(trimmed(distances, _KEEP))
-        return Alignment(matrix, residual, float((distances <= _FIT).mean()), method)
+        cost = float(np.minimum(distances, _FIT).mean())
+        return Alignment(matrix, residual, float((distances <= _FIT).mean()), method, cost)
 
 
 def _draw(points: Array, count: int, generator: np.random.Generator) -> Array:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.registration.surface import Surface
+from dusnet.registration.surface import Nearest
 
 Array = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ _DAMPING = 1e-9  # keeps the 6 x 6 system solvable where the surface does not fi
 
 def transform(poses: Array, points: Array) -> Array:
     """Points (n, 3) moved by each of the poses (H, 4, 4): (H, n, 3)."""
-    return np.einsum("hij,nj->hni", poses[:, :3, :3], points) + poses[:, None, :3, 3]
+    return np.matmul(points, poses[:, :3, :3].transpose(0, 2, 1)) + poses[:, None, :3, 3]
 
 
 def rotations(vectors: Array) -> Array:
@@ -33,7 +33,7 @@ def rotations(vectors: Array) -> Array:
 
 
 def icp(
-    points: Array, surface: Surface, poses: Array, reach: float, iterations: int, *, tolerance: float = 1e-5
+    points: Array, surface: Nearest, poses: Array, reach: float, iterations: int, *, tolerance: float = 1e-5
 ) -> Array:
     """Poses after at most `iterations` Gauss-Newton steps of robust point-to-plane ICP.
 
@@ -54,23 +54,30 @@ def icp(
     poses = poses.copy()
     active = np.arange(len(poses))
     for _ in range(iterations):
-        moved = transform(poses[active], points)
-        gap, index = surface.tree.query(moved.reshape(-1, 3), distance_upper_bound=reach)
-        found = (gap < reach).reshape(moved.shape[:2])
-        index = np.minimum(index, len(surface.points) - 1).reshape(moved.shape[:2])
-        normal = surface.normals[index]
-        height = np.einsum("hni,hni->hn", moved - surface.points[index], normal)
-        weight = np.where(found, np.square(1.0 - np.minimum(np.square(height / reach), 1.0)), 0.0)
-        jacobian = np.concatenate([np.cross(moved, normal), normal], axis=2)
-        weighted = jacobian * weight[:, :, None]
-        left = np.einsum("hni,hnj->hij", weighted, jacobian)
-        left += _DAMPING * np.maximum(np.trace(left, axis1=1, axis2=2), 1.0)[:, None, None] * np.eye(6)
-        right = -np.einsum("hni,hn->hi", weighted, height)
-        step = np.linalg.solve(left, right[:, :, None])[:, :, 0]
+        if not len(active):
+            break
+        step = _step(transform(poses[active], points), surface, reach)
         update = np.zeros((len(active), 4, 4))
         update[:, :3, :3], update[:, :3, 3], update[:, 3, 3] = rotations(step[:, :3]), step[:, 3:], 1.0
         poses[active] = np.einsum("hij,hjk->hik", update, poses[active])
         active = active[np.abs(step).max(axis=1) > tolerance]
-        if not len(active):
-            break
     return poses
+
+
+def _step(moved: Array, surface: Nearest, reach: float) -> Array:
+    """Turn and shift (H, 6) of one Gauss-Newton step for the points (H, n, 3) where they are."""
+    gap, index = surface.nearest(moved.reshape(-1, 3), reach)
+    found = (gap < reach).reshape(moved.shape[:2])
+    index = index.reshape(moved.shape[:2])
+    normal = surface.normals[index]
+    height = np.einsum("hni,hni->hn", moved - surface.points[index], normal)
+    weight = np.where(found, np.square(1.0 - np.minimum(np.square(height / reach), 1.0)), 0.0)
+    x, y, z = (moved[:, :, axis] for axis in range(3))
+    u, v, w = (normal[:, :, axis] for axis in range(3))
+    # rows are contiguous over the points: sums over them then run several times as fast
+    jacobian = np.stack([y * w - z * v, z * u - x * w, x * v - y * u, u, v, w], axis=1)
+    weighted = jacobian * weight[:, None]
+    left = np.einsum("hin,hjn->hij", weighted, jacobian)
+    left += _DAMPING * np.maximum(np.trace(left, axis1=1, axis2=2), 1.0)[:, None, None] * np.eye(6)
+    right = -np.einsum("hin,hn->hi", weighted, height)
+    return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0])

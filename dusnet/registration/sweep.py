@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.registration.icp import transform
-from dusnet.registration.surface import Surface, thin_to
+from dusnet.registration.surface import Surface, Table, thin_to
 from dusnet.registration.visibility import Eye, directions, visible
 
 Array = NDArray[np.float64]
@@ -20,6 +20,7 @@ Array = NDArray[np.float64]
 _VIEWS = 96  # directions: neighbours are about 20 degrees apart, within reach of ICP
 _ROLLS = 18  # turns around each direction
 _SAME = 0.05  # of the scale: ICP takes poses that are nearer to one another to the same end
+_FAR = 0.15  # of the scale: no point counts for more when starting poses are ranked
 _VIEW_POINTS = 800  # reference points whose visibility is computed
 
 
@@ -79,11 +80,11 @@ def trimmed(distances: Array, keep: float) -> Array:
     return np.asarray(np.partition(distances, count - 1, axis=-1)[..., :count].mean(axis=-1))
 
 
-def rank(points: Array, surface: Surface, poses: Array, keep: int, share: float) -> Array:
-    """The `keep` poses that bring `points` nearest to reference points in the trimmed mean, best first."""
+def rank(points: Array, table: Table, poses: Array, keep: int) -> Array:
+    """The `keep` poses that bring `points` (n, 3) nearest to the reference in the truncated mean, best first."""
     moved = transform(poses, points)
-    gap, _ = surface.tree.query(moved.reshape(-1, 3))
-    return poses[np.argsort(trimmed(gap.reshape(moved.shape[:2]), share), kind="stable")[:keep]]
+    gap = np.minimum(table.gap(moved.reshape(-1, 3)), _FAR).reshape(moved.shape[:2])
+    return poses[np.argsort(gap.mean(axis=1), kind="stable")[:keep]]
 
 
 def distinct(points: Array, poses: Array, keep: int) -> Array:

@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 
 _DISTANCE = 6.0  # of the eye, in bounding radii: nearly parallel rays, as in a scanner that sees the whole part
 _FLIP = 100.0  # radius of the flipping sphere in units of the eye's distance; larger lets more of a hollow be seen
-_EYES = 96
-_EYE_POINTS = 500
+_EYES = 64
+_EYE_POINTS = 300
 _ONE_SIDED = 0.8
 
 
