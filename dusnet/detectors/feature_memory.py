@@ -22,7 +22,6 @@ from dusnet.detectors.memory_bank import MemoryBank
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
 
-
 # Edges of a thinning cell that a radius spans at least: in a sparse scan a smaller ball holds no neighbour at all.
 RADIUS_CELLS = 4
 
