@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dusnet.evaluation import kinds, metrics, ranks, tables
+from dusnet.evaluation import kinds, metrics, published, ranks, tables
 from dusnet.evaluation.plan import Contender, Plan
 from dusnet.evaluation.rows import Row
 from dusnet.io import write_json, write_text
@@ -50,13 +50,26 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
         "means": [mean.record() for mean in tables.means(rows)],
         "mean_ranks": [rank.record() for rank in ranks.mean_ranks(rows)],
         "kinds": [line.record() for line in kinds.kind_means(tables.counting(rows))],
+        "published": published.record(rows, plan.dataset.name, plain=_plain(plan)),
         "rows": [row.record() for row in rows],
     }
     write_json(plan.out / "results.json", summary)
     write_text(plan.out / "results.csv", _csv(rows))
     title = f"# {plan.dataset.name}: evaluation\n\n"
     trouble = "".join(f"* failed: {text}\n" for text in failed)
-    write_text(plan.out / "results.md", title + (trouble + "\n" if trouble else "") + markdown(rows))
+    write_text(
+        plan.out / "results.md", title + (trouble + "\n" if trouble else "") + markdown(rows) + _elsewhere(plan, rows)
+    )
+
+
+def _plain(plan: Plan) -> bool:
+    return all(one.corruption is None for one in plan.contenders.values())
+
+
+def _elsewhere(plan: Plan, rows: Sequence[Row]) -> str:
+    """What others measured, in a section of its own."""
+    text = published.markdown(rows, plan.dataset.name, plain=_plain(plan))
+    return f"\n## Published figures (not measured here)\n\n{text}" if text else ""
 
 
 def markdown(rows: Sequence[Row]) -> str:
