@@ -177,8 +177,9 @@ def vessel(g: np.random.Generator) -> Manifold:
             (reach, 0.0, b * top),
             (0.6 * widest, 0.0, b * top),
         ]
-        grip = sweep(smooth_curve(knots, steps=8), _between(g, 0.06, 0.12) * size, segments=20)
-        body = body + (grip - cavity)
+        path, thick = smooth_curve(knots, steps=8), _between(g, 0.06, 0.12) * size
+        if clear(path, thick):
+            body = body + (sweep(path, thick, segments=20) - cavity)
     if _chance(g, 0.3):
         body = body - ring(cross_hole(g, body, one_side=True), int(g.integers(1, 7)))
     if _chance(g, 0.3):

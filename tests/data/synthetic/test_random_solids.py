@@ -48,6 +48,26 @@ def test_every_draw_is_one_closed_solid_of_the_promised_size(seed: int) -> None:
     assert extents[1] > 0.1 * extents[2]
 
 
+def winding_numbers(mesh: Mesh, places: NDArray[np.float64]) -> NDArray[np.int64]:
+    """How often the surface encloses each place: the solid angles of all faces (Van Oosterom and Strackee, 1983)."""
+    a, b, c = (mesh.vertices[mesh.faces[:, corner]][None] - places[:, None] for corner in range(3))
+    la, lb, lc = (np.linalg.norm(side, axis=2) for side in (a, b, c))
+    below = la * lb * lc + (a * b).sum(axis=2) * lc + (b * c).sum(axis=2) * la + (c * a).sum(axis=2) * lb
+    angles = 2.0 * np.arctan2((a * np.cross(b, c)).sum(axis=2), below)
+    return np.round(angles.sum(axis=1) / (4.0 * np.pi)).astype(np.int64)
+
+
+@pytest.mark.parametrize("seed", [*range(0, 60, 3), 60])
+def test_no_face_lies_inside_of_the_material(seed: int) -> None:
+    mesh = drawn(seed)
+    places, faces = trimesh.sample.sample_surface(as_trimesh(mesh), 40, seed=seed)
+    a, b, c = (mesh.vertices[mesh.faces[faces, corner]] for corner in range(3))
+    normals = np.cross(b - a, c - a)
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    assert (winding_numbers(mesh, places - 1e-4 * normals) == 1).all()
+    assert (winding_numbers(mesh, places + 1e-4 * normals) == 0).all()
+
+
 def test_a_seed_always_gives_the_same_solid_and_the_next_draw_another() -> None:
     generator = np.random.default_rng(5)
     first, second = random_solid(generator), random_solid(generator)
