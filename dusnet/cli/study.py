@@ -38,6 +38,9 @@ def evaluate(
         list[str], typer.Option("--detector", metavar="NAME[,NAME]", help="The methods. May be given again.")
     ] = ["dusnet"],  # noqa: B006  (Typer copies it)
     classes: Annotated[str | None, typer.Option("--classes", metavar="a,b", help="Only these classes.")] = None,
+    study: Annotated[
+        str | None, typer.Option("--study", metavar="NAME|FILE", help="Compare variants: table5 to table9, or a file.")
+    ] = None,
     layout: Layout = "auto",
     config: Config = None,
     overrides: Overrides = None,
@@ -57,16 +60,22 @@ def evaluate(
     """
     from dusnet.data import open_dataset
     from dusnet.evaluation.benchmark import evaluate as run
+    from dusnet.evaluation.plan import Contender
     from dusnet.evaluation.report import markdown
+    from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
     names = [name for word in detectors for name in comma_list(word)]
+    variants = None if study is None else load_study(study)
+    if variants is None:
+        entries = [Contender(name, name, settings_from(config, overrides, name)) for name in dict.fromkeys(names)]
+    else:
+        entries = contenders(variants, list(dict.fromkeys(names)), config=config, overrides=overrides or ())
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"finished rows are in {out}; the same command goes on from there."):
         rows = run(
             open_dataset(dataset, layout),
-            names,
-            settings={name: settings_from(config, overrides, name) for name in names},
+            entries,
             classes=comma_list(classes) or None,
             seeds=seeds,
             out=out,
@@ -75,6 +84,7 @@ def evaluate(
             resume=not fresh,
             calibrate=calibrate,
             jobs=jobs,
+            study=variants,
         )
     typer.echo(markdown(rows))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dusnet.detectors.frame_cache import FrameCache
 from dusnet.errors import BadConfig, BadInput, DusnetError
-from dusnet.evaluation.compute import Outcome, finished_row, outcome_of
+from dusnet.evaluation.compute import Outcome, Shared, finished_row, outcome_of
 from dusnet.evaluation.plan import Contender, Create, Plan, Unit
 from dusnet.evaluation.report import write_results
 from dusnet.evaluation.rows import Row
@@ -18,6 +17,7 @@ from dusnet.progress import Progress, Silent, Task
 if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.data import Dataset
+    from dusnet.evaluation.studies import Study
 
 
 def evaluate(
@@ -34,6 +34,7 @@ def evaluate(
     calibrate: bool = True,
     jobs: int = 1,
     create: Create | None = None,
+    study: Study | None = None,
 ) -> list[Row]:
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
 
@@ -57,6 +58,7 @@ def evaluate(
             script that asks for more than one must keep its own work under `if __name__ == "__main__":`.
         create: makes a detector from `(name, settings, seed=, device=)`; None takes `dusnet.detectors.create`. With
             several jobs it must be a function of a module.
+        study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
 
     Returns:
         The rows in the order class, detector, seed.
@@ -89,6 +91,7 @@ def evaluate(
         resume=resume,
         calibrate=calibrate,
         create=create,
+        study=study,
     )
     try:
         (out / "rows").mkdir(parents=True, exist_ok=True)
@@ -186,11 +189,11 @@ def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
 
 def _in_turn(plan: Plan, units: list[Unit], board: _Board) -> None:
     for unit in units:
-        frames = FrameCache()  # of one class and seed, which all detectors have in common
+        shared = Shared()
         for name in plan.contenders:
             board.describe(name, unit)
             if not board.skip(name, unit):
-                board.take(outcome_of(plan, name, unit, frames))
+                board.take(outcome_of(plan, name, unit, shared))
 
 
 def _at_once(plan: Plan, units: list[Unit], board: _Board, jobs: int) -> None:

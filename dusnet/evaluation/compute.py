@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.detectors.frame_cache import FrameCache
 from dusnet.errors import BadInput, DusnetError
 from dusnet.evaluation import metrics
 from dusnet.evaluation.corruption import Corruption, corrupt
@@ -28,7 +29,32 @@ if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
     from dusnet.data import Sample
     from dusnet.detectors.base import Detector, Scores
-    from dusnet.detectors.frame_cache import FrameCache
+
+
+@dataclass(frozen=True)
+class _Trained:
+    """A detector that has learned a class, and what that took."""
+
+    contender: Contender
+    detector: Detector
+    scans: int
+    train_seconds: float
+    resumed: bool
+    calibrate_seconds: float | None
+
+
+class Shared:
+    """What the contenders of one class and seed have in common.
+
+    Attributes:
+        frames: their registrations.
+        trained: the detector that learned last; a contender that differs in nothing but the corruption of its test
+            scans need not learn again.
+    """
+
+    def __init__(self) -> None:
+        self.frames = FrameCache()
+        self.trained: _Trained | None = None
 
 
 @dataclass(frozen=True)
@@ -41,17 +67,17 @@ class Outcome:
     failure: str | None = None
 
 
-def outcome_of(plan: Plan, name: str, unit: Unit, frames: FrameCache) -> Outcome:
+def outcome_of(plan: Plan, name: str, unit: Unit, shared: Shared) -> Outcome:
     """Take a row from disk, or compute and save it.
 
     Args:
         plan: what all rows have in common.
         name: of the contender.
         unit: class and seed.
-        frames: registrations of this unit that other detectors have computed; takes in those of this one.
+        shared: what the contenders of this unit have in common; takes in what this one computes.
     """
     try:
-        return Outcome(name, unit, finished_row(plan, name, unit) or _new_row(plan, name, unit, frames))
+        return Outcome(name, unit, finished_row(plan, name, unit) or _new_row(plan, name, unit, shared))
     except DusnetError as error:
         return Outcome(name, unit, None, str(error))
 
@@ -80,52 +106,38 @@ def _mark(plan: Plan, name: str, unit: Unit) -> str:
     )
 
 
-def _new_row(plan: Plan, name: str, unit: Unit, frames: FrameCache) -> Row:
+def _new_row(plan: Plan, name: str, unit: Unit, shared: Shared) -> Row:
     mark, target = _mark(plan, name, unit), _target(plan, name, unit)
     workdir = plan.out / "work" / f"{target.stem}--{mark[:12]}"
     if not plan.resume and workdir.exists():
         shutil.rmtree(workdir)
-    row = _compute(plan, plan.contenders[name], unit, mark, workdir, frames)
+    row = _compute(plan, plan.contenders[name], unit, mark, workdir, shared)
     write_json(target, row.record())
     shutil.rmtree(workdir, ignore_errors=True)
     return row
 
 
-def _compute(plan: Plan, contender: Contender, unit: Unit, mark: str, workdir: Path, frames: FrameCache) -> Row:
-    class_name, seed = unit.class_name, unit.seed
+def _compute(plan: Plan, contender: Contender, unit: Unit, mark: str, workdir: Path, shared: Shared) -> Row:
     meter = PeakMeter(plan.device)
-    training = [sample.load() for sample in plan.dataset.train(class_name)]
-    tests = plan.dataset.test(class_name)
-    if not training or not tests:
-        lacking = "train" if not training else "test"
-        raise BadInput(f"{plan.dataset.root} has no {lacking} scans in class {class_name}; add some or leave it out.")
-    detector = plan.create(contender.detector, contender.settings, seed=seed, device=plan.device)
-    _share(detector, frames)
-    resumed = workdir.is_dir() and any(workdir.iterdir())
-    workdir.mkdir(parents=True, exist_ok=True)
-    clock = _Clock(frames)
-    detector.fit(training, progress=plan.progress, workdir=workdir, resume=resumed)
-    train_seconds = clock.read()
-    calibrate_seconds = _calibrate(plan, detector, training, seed, frames) if plan.calibrate else None
-    count = len(training)
-    del training
-    scored = _score_all(plan, detector, contender.corruption, tests, seed, frames)
+    trained = _trained(plan, contender, unit, workdir, shared)
+    tests = plan.dataset.test(unit.class_name)
+    scored = _score_all(plan, trained.detector, contender.corruption, tests, unit.seed, shared.frames)
     memory = meter.read()
     measured = scored.measure()
     seconds = [scan.seconds for scan in scored.scans]
     return Row(
         detector=contender.name,
-        class_name=class_name,
-        seed=seed,
+        class_name=unit.class_name,
+        seed=unit.seed,
         metrics=measured.values,
         reasons=measured.reasons,
         kinds=measure_kinds(scored.scans, scored.points, scored.labels),
-        train_scans=count,
+        train_scans=trained.scans,
         test_scans=len(tests),
         test_points=sum(scan.points for scan in scored.scans),
-        train_seconds=train_seconds,
-        train_resumed=resumed,
-        calibrate_seconds=calibrate_seconds,
+        train_seconds=trained.train_seconds,
+        train_resumed=trained.resumed,
+        calibrate_seconds=trained.calibrate_seconds,
         score_seconds=median(seconds),
         scans_per_second=len(seconds) / max(sum(seconds), 1e-9),
         peak_memory_mib=memory.mib,
@@ -137,6 +149,32 @@ def _compute(plan: Plan, contender: Contender, unit: Unit, mark: str, workdir: P
         scans=tuple(scored.scans),
         fingerprint=mark,
     )
+
+
+def _trained(plan: Plan, contender: Contender, unit: Unit, workdir: Path, shared: Shared) -> _Trained:
+    """The contender's detector after training, the one before it where that is the same."""
+    known = shared.trained
+    if known is not None and replace(known.contender, name="", corruption=None) == replace(
+        contender, name="", corruption=None
+    ):
+        return known
+    shared.trained = known = None  # its memory is needed
+    training = [sample.load() for sample in plan.dataset.train(unit.class_name)]
+    if not training or not plan.dataset.test(unit.class_name):
+        lacking = "train" if not training else "test"
+        raise BadInput(
+            f"{plan.dataset.root} has no {lacking} scans in class {unit.class_name}; add some or leave it out."
+        )
+    detector = plan.create(contender.detector, contender.settings, seed=unit.seed, device=plan.device)
+    _share(detector, shared.frames)
+    resumed = workdir.is_dir() and any(workdir.iterdir())
+    workdir.mkdir(parents=True, exist_ok=True)
+    clock = _Clock(shared.frames)
+    detector.fit(training, progress=plan.progress, workdir=workdir, resume=resumed)
+    train_seconds = clock.read()
+    calibrate_seconds = _calibrate(plan, detector, training, unit.seed, shared.frames) if plan.calibrate else None
+    shared.trained = _Trained(contender, detector, len(training), train_seconds, resumed, calibrate_seconds)
+    return shared.trained
 
 
 class _Clock:

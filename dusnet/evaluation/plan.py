@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dusnet.data import Dataset
     from dusnet.detectors.base import Detector
     from dusnet.evaluation.corruption import Corruption
+    from dusnet.evaluation.studies import Study
 
 Create = Callable[..., "Detector"]
 
@@ -55,3 +56,4 @@ class Plan:
     resume: bool
     calibrate: bool
     create: Create
+    study: Study | None = None

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dusnet.evaluation import kinds, metrics, published, ranks, tables
+from dusnet.evaluation import kinds, metrics, published, ranks, studies, tables
 from dusnet.evaluation.plan import Contender, Plan
 from dusnet.evaluation.rows import Row
 from dusnet.io import write_json, write_text
@@ -46,6 +46,7 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
         "kind_conventions": {name: meaning for name, (_, meaning) in kinds.KIND_METRICS.items()},
         "settings": {name: one.settings.model_dump(mode="json") for name, one in plan.contenders.items()},
         "contenders": {name: _described(one) for name, one in plan.contenders.items()},
+        "study": None if plan.study is None else plan.study.model_dump(mode="json"),
         "failed": list(failed),
         "means": [mean.record() for mean in tables.means(rows)],
         "mean_ranks": [rank.record() for rank in ranks.mean_ranks(rows)],
@@ -56,6 +57,9 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
     write_json(plan.out / "results.json", summary)
     write_text(plan.out / "results.csv", _csv(rows))
     title = f"# {plan.dataset.name}: evaluation\n\n"
+    if plan.study is not None:
+        title = f"# {plan.dataset.name}: {plan.study.title}\n\n"
+        title += "".join(f"* {note}\n" for note in plan.study.notes) + ("\n" if plan.study.notes else "")
     trouble = "".join(f"* failed: {text}\n" for text in failed)
     write_text(
         plan.out / "results.md", title + (trouble + "\n" if trouble else "") + markdown(rows) + _elsewhere(plan, rows)
@@ -68,8 +72,12 @@ def _plain(plan: Plan) -> bool:
 
 def _elsewhere(plan: Plan, rows: Sequence[Row]) -> str:
     """What others measured, in a section of its own."""
-    text = published.markdown(rows, plan.dataset.name, plain=_plain(plan))
-    return f"\n## Published figures (not measured here)\n\n{text}" if text else ""
+    parts = []
+    if plan.study is not None and (text := studies.printed(plan.study)):
+        parts.append(f"\n## What the source of this study prints (not measured here)\n\n{text}")
+    if text := published.markdown(rows, plan.dataset.name, plain=_plain(plan)):
+        parts.append(f"\n## Published figures (not measured here)\n\n{text}")
+    return "".join(parts)
 
 
 def markdown(rows: Sequence[Row]) -> str:

@@ -19,9 +19,8 @@ from multiprocessing import connection
 from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
-from dusnet.detectors.frame_cache import FrameCache
 from dusnet.errors import BadConfig, DusnetError, out_of_memory
-from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.evaluation.compute import Outcome, Shared, outcome_of
 from dusnet.evaluation.plan import Plan, Unit
 from dusnet.progress import Silent
 
@@ -192,9 +191,9 @@ def _work(plan: Plan, pipe: Connection, threads: int) -> None:
         plan = replace(plan, progress=_Relay(pipe))
         while True:
             unit, names = pipe.recv()
-            frames = FrameCache()
+            shared = Shared()
             for name in names:
-                pipe.send(outcome_of(plan, name, unit, frames))
+                pipe.send(outcome_of(plan, name, unit, shared))
             pipe.send(_DONE)
     except (KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent needs no more

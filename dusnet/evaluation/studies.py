@@ -1,0 +1,163 @@
+"""Studies: one detector in several variants, each a named line of the tables; the format is in docs/evaluation.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError, model_validator
+
+from dusnet.config import Section, load_settings, settings_from
+from dusnet.errors import BadConfig
+from dusnet.evaluation.corruption import Corruption
+from dusnet.evaluation.plan import Contender
+
+_FOLDER = Path(__file__).parent.parent / "configs" / "studies"
+_FULL_SCALE = "paper"
+_TITLES = {"o_auroc": "O-AUROC", "p_auroc": "P-AUROC"}
+Tree = dict[str, Any]
+
+
+class Variant(Section):
+    """One line of a study.
+
+    Attributes:
+        name: what the tables call it, after the detector's name.
+        settings: what differs from the study's other lines, in sections as in a configuration.
+        small: what differs in addition where the configuration is not `paper`.
+        corruption: what is done to the test scans.
+        printed: what the source prints for this line.
+    """
+
+    name: str = Field(min_length=1)
+    settings: Tree = Field(default_factory=dict)
+    small: Tree = Field(default_factory=dict)
+    corruption: Corruption | None = None
+    printed: dict[Literal["o_auroc", "p_auroc"], float] = Field(default_factory=dict)
+
+
+class Study(Section):
+    """Several variants of a detector that are compared.
+
+    Attributes:
+        title: what varies.
+        source: where the study was printed, None for one of our own.
+        notes: how it is read here.
+        settings: what all variants have in common besides the configuration.
+        small: the same in addition where the configuration is not `paper`.
+        variants: the lines.
+    """
+
+    title: str
+    source: str | None = None
+    notes: tuple[str, ...] = ()
+    settings: Tree = Field(default_factory=dict)
+    small: Tree = Field(default_factory=dict)
+    variants: tuple[Variant, ...] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _different_names(self) -> Study:
+        names = [variant.name for variant in self.variants]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"two variants are called {twice!r}")
+        return self
+
+
+def named_studies() -> list[str]:
+    """Names of the studies that the package brings."""
+    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+
+
+def load_study(name_or_path: str | Path) -> Study:
+    """A study that the package brings, or one of your own.
+
+    Args:
+        name_or_path: one of `named_studies()` or a YAML file.
+
+    Raises:
+        BadConfig: it does not exist, is no YAML, or holds an unknown key or a wrong value.
+    """
+    known = str(name_or_path) in named_studies()
+    path = _FOLDER / f"{name_or_path}.yaml" if known else Path(name_or_path)
+    if not path.is_file():
+        raise BadConfig(
+            f"There is no study or file {str(name_or_path)!r}; use a YAML file or one of {', '.join(named_studies())}."
+        )
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise BadConfig(f"Study {path} is not valid YAML; correct it and try again.") from error
+    try:
+        return Study.model_validate(tree)
+    except ValidationError as error:
+        problem = error.errors()[0]
+        key = ".".join(str(part) for part in problem["loc"]) or "it"
+        raise BadConfig(
+            f"{key} in study {path} is wrong: {problem['msg'].rstrip('.')}; see docs/evaluation.md for the format."
+        ) from error
+
+
+def contenders(
+    study: Study, detectors: Sequence[str], *, config: str | None = None, overrides: Sequence[str] = ()
+) -> list[Contender]:
+    """Every variant of every detector, named `detector: variant`.
+
+    Later ones win: the configuration, the study's common settings, `overrides`, the variant's own. The `small` parts
+    follow the part that they belong to unless the configuration is `paper`.
+
+    Args:
+        study: the variants.
+        detectors: names of detectors.
+        config: a named configuration or a YAML file, None for the defaults.
+        overrides: `key.sub=value` strings, as for `dusnet.config.load_settings`.
+
+    Raises:
+        BadConfig: a setting does not exist or has a wrong value.
+    """
+    small = config != _FULL_SCALE
+    common = load_settings(config).model_dump(mode="json")
+    load_settings(config, overrides)  # says what is wrong with an override
+    for tree in (study.settings, study.small if small else {}, *map(_tree_of, overrides)):
+        common = _merged(common, tree)
+    found = []
+    for detector in detectors:
+        for variant in study.variants:
+            tree = _merged(_merged(common, variant.settings), variant.small if small else {})
+            settings = settings_from(tree | {"detector": detector}, f"variant {variant.name!r}")
+            found.append(Contender(f"{detector}: {variant.name}", detector, settings, variant.corruption))
+    return found
+
+
+def printed(study: Study) -> str:
+    """What the source of a study prints, as a Markdown section of its own; empty where nothing is printed."""
+    if not any(variant.printed for variant in study.variants):
+        return ""
+    lines = [
+        f"Not measured here. {study.source or study.title}.",
+        "",
+        "| variant | O-AUROC | P-AUROC |",
+        "|---|---:|---:|",
+    ]
+    for variant in study.variants:
+        cells = [f"{variant.printed[key]:.3f}" if key in variant.printed else "–" for key in ("o_auroc", "p_auroc")]
+        lines.append(f"| {variant.name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _tree_of(override: str) -> Tree:
+    key, _, text = override.partition("=")
+    value: Any = yaml.safe_load(text)
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> Tree:
+    result = dict(tree)
+    for key, value in other.items():
+        known = result.get(key)
+        result[key] = _merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return result
