@@ -178,8 +178,9 @@ def vessel(g: np.random.Generator) -> Manifold:
             (0.6 * widest, 0.0, b * top),
         ]
         path, thick = smooth_curve(knots, steps=8), _between(g, 0.06, 0.12) * size
-        if clear(path, thick):
-            body = body + (sweep(path, thick, segments=20) - cavity)
+        fitting = [radius for radius in (thick, 0.75 * thick, 0.5 * thick) if clear(path, radius)]
+        if fitting:
+            body = body + (sweep(path, fitting[0], segments=20) - cavity)
     if _chance(g, 0.3):
         body = body - ring(cross_hole(g, body, one_side=True), int(g.integers(1, 7)))
     if _chance(g, 0.3):
@@ -308,7 +309,7 @@ def blob(g: np.random.Generator, *, size: float = 1.0) -> Manifold:
         wave = g.normal(size=3)
         wave *= frequency / np.linalg.norm(wave)
         radius += frequency**-rough * g.normal() * np.cos(directions @ wave + g.uniform(0.0, 2.0 * np.pi))
-    radius = np.exp(_between(g, 0.1, 0.35) * radius / max(float(radius.std()), 1e-6))
+    radius = np.exp(_between(g, 0.18, 0.4) * radius / max(float(radius.std()), 1e-6))
     points = directions * np.clip(radius, 0.45, 2.2)[:, None] * np.exp(g.uniform(-0.5, 0.3, 3))
     solid = as_solid(Mesh(size * points, np.asarray(ball.tri_verts, dtype=np.int64)))
     return solid if solid is not None else Manifold()
@@ -341,13 +342,17 @@ def creature(g: np.random.Generator) -> Manifold:
         else:
             side = np.cross(out, g.normal(size=3))
             length = _between(g, 0.5, 1.5)
-            knots = [root - 0.5 * out, root + 0.2 * out, root + (0.6 * out + 0.35 * side) * length, root + out * length]
             start, end = _between(g, 0.12, 0.35), _between(g, 0.05, 0.3)
             flat = (1.0, _between(g, 0.3, 1.0))
-            path = smooth_curve([tuple(k.tolist()) for k in knots], steps=6)
-            if not clear(path, max(start, end)):
-                path = np.linspace(knots[0], knots[-1], 4)
-            limb = sweep(path, lambda t, a=start, b=end: a + (b - a) * t, squash=flat, segments=20)
+            for bend in (0.45, 0.3, 0.2, 0.1, 0.0):
+                turn = root + (0.45 * out + bend * side) * length
+                knots = [root - 0.4 * out, root, turn, root + (out + 0.5 * bend * side) * length]
+                path = smooth_curve([tuple(k.tolist()) for k in knots], steps=6)
+                if clear(path, max(start, end)):
+                    break
+            else:
+                path = np.linspace(root - 0.4 * out, root + length * out, 4)
+            limb = sweep(path, np.linspace(start, end, len(path)), squash=flat, segments=20)
         total = total + limb
         if mirrored and _chance(g, 0.8):
             total = total + limb.mirror((1.0, 0.0, 0.0))
