@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -13,7 +13,7 @@ from dusnet.config import RegistrationSettings
 from dusnet.registration.icp import icp, transform
 from dusnet.registration.ransac import Features, ransac
 from dusnet.registration.surface import Surface, Table, thin_to
-from dusnet.registration.sweep import Views, distinct, rank, sweep, trimmed
+from dusnet.registration.sweep import SAME, Views, distinct, rank, sweep, trimmed
 from dusnet.registration.visibility import Eye
 
 Array = NDArray[np.float64]
@@ -27,6 +27,8 @@ _SEARCH_SCALES = ((64, 0.3, 8), (32, 0.15, 10))  # poses that coarse ICP follows
 _FEATURE_POSES = 100  # starting poses per set of feature matches
 _FINE_SCALES = ((8, 0.1, 400), (3, 0.04, 1000))  # poses that fine ICP follows, its reach and points
 _FINE_ITERATIONS = 15
+_EQUAL = 1.05  # ratio of costs up to which two poses are taken to fit equally well
+_SYMMETRIC = 0.03  # a motion that leaves 90 % of the reference this near to it is a symmetry of the part
 _POLISH_REACH = 0.02
 _POLISH_ITERATIONS = 30
 
@@ -43,6 +45,9 @@ class Alignment:
         fitness: share of the scan's points within 0.05 of the scale of the reference, 0 to 1.
         method: what was used in the end: "none", "icp" or "global".
         cost: mean distance in which no point counts for more than 0.05 of the scale: what poses are compared by.
+        symmetric: whether another pose of (nearly) equal cost was found that is the same by a symmetry of the part.
+        margin: cost of the best pose that is found and is not the same by symmetry, divided by `cost`; near 1 the scan
+            alone cannot tell the two; infinite where none was found.
     """
 
     matrix: Array
@@ -50,6 +55,8 @@ class Alignment:
     fitness: float
     method: str
     cost: float = float("nan")
+    symmetric: bool = False
+    margin: float = float("inf")
 
 
 class Aligner:
@@ -106,26 +113,32 @@ class Aligner:
         found = None
         if method != "global":
             starts = np.stack([stay, _shift(self._surface.points.mean(axis=0))])
-            found = self._result(scan, self._refine(scan, starts), center, "icp")
+            found = self._best(scan, starts, center, "icp")
             if method == "icp" or self._believable(found):
                 return found
-        searched = self._search(scan, center, generator)
-        return searched if found is None or searched.cost < found.cost else found
+        return self._search(scan, center, found, generator)
 
     def _believable(self, found: Alignment) -> bool:
         return found.residual <= self._settings.accept_residual and found.fitness >= self._settings.accept_fitness
 
-    def _search(self, scan: Array, center: Array, generator: np.random.Generator) -> Alignment:
+    def _search(self, scan: Array, center: Array, local: Alignment | None, generator: np.random.Generator) -> Alignment:
+        """The best pose of all, `local` included.
+
+        Features are matched only where the sweep neither convinces nor ends as well as the local pose: two searches
+        that come to the same end independently are believed.
+        """
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         eyes = Eye.all_of(scan)
         ends = np.concatenate([self._follow(few, sweep(scan, eye, self._views)) for eye in eyes])
-        found = self._result(scan, self._refine(scan, ends), center, "global")
-        if self._believable(found):
-            return found
-        matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
-        ends = np.concatenate([self._follow(few, poses) for poses in matched])
-        second = self._result(scan, self._refine(scan, ends), center, "global") if len(ends) else found
-        return min(found, second, key=lambda each: each.cost)
+        found = self._best(scan, ends, center, "global")
+        known = [found] if local is None else [found, local]
+        agreed = max(each.cost for each in known) <= _EQUAL * min(each.cost for each in known)
+        if not (self._believable(found) or (local is not None and agreed)):
+            matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
+            ends = np.concatenate([self._follow(few, poses) for poses in matched])
+            if len(ends):
+                known.append(self._best(scan, ends, center, "global"))
+        return min(known, key=lambda each: each.cost)
 
     def _follow(self, few: Array, poses: Array) -> Array:
         """Different poses, at most `hypotheses`, that coarse ICP reaches from the best of the starting `poses`."""
@@ -134,15 +147,31 @@ class Aligner:
             poses = icp(few, self._table, poses, reach, iterations, tolerance=1e-3)
         return distinct(few, rank(few, self._table, poses, len(poses)), self._settings.hypotheses)
 
-    def _refine(self, scan: Array, poses: Array) -> Array:
-        """The best pose that fine ICP reaches from `poses`: ever fewer of them on ever more points."""
+    def _best(self, scan: Array, poses: Array, center: Array, method: str) -> Alignment:
+        """The best alignment that fine ICP reaches from `poses`: ever fewer of them on ever more points."""
         for keep, reach, count in _FINE_SCALES:
             part = scan[:: max(1, len(scan) // count)]
-            if len(poses) > keep:
-                poses = poses[np.argsort(self._costs(part, poses), kind="stable")[:keep]]
+            poses = distinct(part, poses[np.argsort(self._costs(part, poses), kind="stable")], keep)
             poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
-        winner = poses[np.argmin(self._costs(scan, poses))]
-        return icp(scan, self._surface, winner[None], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)[0]
+        costs = self._costs(scan, poses)
+        order = np.argsort(costs, kind="stable")
+        poses, costs = poses[order], costs[order]
+        winner = icp(scan, self._surface, poses[:1], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)[0]
+        return self._compared(self._result(scan, winner, center, method), scan, winner, poses[1:], costs[1:] / costs[0])
+
+    def _compared(self, found: Alignment, scan: Array, winner: Array, rivals: Array, ratios: Array) -> Alignment:
+        """`found` with what the other poses, whose costs are `ratios` of its own, say of its certainty."""
+        gaps = np.linalg.norm(transform(rivals, scan) - transform(winner[None], scan), axis=2).mean(axis=1)
+        other = gaps > SAME
+        turned = transform(rivals[other] @ np.linalg.inv(winner), self._table.points)
+        moved = self._surface.distance(turned.reshape(-1, 3)).reshape(turned.shape[:2])
+        equal = np.quantile(moved, _KEEP, axis=1) <= _SYMMETRIC
+        ratios = ratios[other]
+        return replace(
+            found,
+            symmetric=bool((equal & (ratios <= _EQUAL)).any()),
+            margin=float(ratios[~equal].min(initial=np.inf)),
+        )
 
     def _costs(self, points: Array, poses: Array) -> Array:
         """What poses are compared by: every point counts, but none for more than `_FIT`, so no defect decides."""

@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 _VIEWS = 96  # directions: neighbours are about 20 degrees apart, within reach of ICP
 _ROLLS = 18  # turns around each direction
-_SAME = 0.05  # of the scale: ICP takes poses that are nearer to one another to the same end
+SAME = 0.05  # of the scale: ICP takes poses that are nearer to one another to the same end
 _FAR = 0.15  # of the scale: no point counts for more when starting poses are ranked
 _VIEW_POINTS = 800  # reference points whose visibility is computed
 
@@ -88,12 +88,12 @@ def rank(points: Array, table: Table, poses: Array, keep: int) -> Array:
 
 
 def distinct(points: Array, poses: Array, keep: int) -> Array:
-    """The first `keep` poses that differ: by more than `_SAME` in the mean displacement of `points` (n, 3)."""
+    """The first `keep` poses that differ: by more than `SAME` in the mean displacement of `points` (n, 3)."""
     moved = transform(poses, points)
     chosen: list[int] = []
     for number in range(len(poses)):
         gaps = np.linalg.norm(moved[chosen] - moved[number], axis=2).mean(axis=1)
-        if (gaps > _SAME).all():
+        if (gaps > SAME).all():
             chosen.append(number)
         if len(chosen) == keep:
             break
