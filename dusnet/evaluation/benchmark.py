@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -212,6 +213,7 @@ def _at_once(plan: Plan, units: list[Unit], board: _Board, jobs: int) -> None:
         if missing:
             work.append((unit, missing))
     if work:
-        for outcome in in_processes(plan, work, jobs, skip=board.skip):
-            board.describe(outcome.name, outcome.unit)
-            board.take(outcome)
+        with closing(in_processes(plan, work, jobs, skip=board.skip)) as outcomes:
+            for outcome in outcomes:
+                board.describe(outcome.name, outcome.unit)
+                board.take(outcome)

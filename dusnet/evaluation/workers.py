@@ -12,7 +12,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing import connection
@@ -58,7 +58,7 @@ class _Relay(Silent):
 
 def in_processes(
     plan: Plan, work: Sequence[tuple[Unit, list[str]]], jobs: int, *, skip: Callable[[str, Unit], bool]
-) -> Iterator[Outcome]:
+) -> Generator[Outcome, None, None]:
     """The outcome of every row, in the order in which they come.
 
     Args:

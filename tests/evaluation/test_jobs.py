@@ -17,6 +17,7 @@ from small_benchmark import Factory
 
 from dusnet.config import Settings
 from dusnet.errors import BadConfig, DusnetError
+from dusnet.evaluation import benchmark
 from dusnet.evaluation.benchmark import evaluate
 from dusnet.progress import Silent
 
@@ -43,7 +44,7 @@ def timeless(row):
     return replace(row, **TIMES, scans=tuple(replace(scan, seconds=0.0) for scan in row.scans))
 
 
-def test_two_jobs_give_the_rows_of_one(dataset, tmp_path):
+def test_two_jobs_give_the_rows_of_one(dataset, tmp_path, monkeypatch):
     options = {"settings": SETTINGS, "seeds": 2}
     alone = evaluate(dataset, ["nearest"], out=tmp_path / "one", **options)
     together = evaluate(dataset, ["nearest"], out=tmp_path / "two", jobs=2, **options)
@@ -53,9 +54,8 @@ def test_two_jobs_give_the_rows_of_one(dataset, tmp_path):
     assert [mean["values"]["o_auroc"] for mean in two["means"]] == [mean["values"]["o_auroc"] for mean in one["means"]]
     assert len(list((tmp_path / "two/rows").iterdir())) == 4
     # What is finished is read without starting a process.
-    start = time.perf_counter()
+    monkeypatch.setattr(benchmark, "in_processes", None)
     assert evaluate(dataset, ["nearest"], out=tmp_path / "two", jobs=2, **options) == together
-    assert time.perf_counter() - start < 1.0
 
 
 def test_a_failing_class_and_messages_of_workers_reach_the_parent(dataset, tmp_path):
