@@ -215,6 +215,32 @@ class MemorySettings(Section):
     )
 
 
+class OffsetSettings(Section):
+    """The peer that regresses offsets (docs/peers.md): its network, and the pseudo-defects that it learns from."""
+
+    patch_widths: tuple[int, int, int] = (32, 32, 64)
+    width: int = Field(default=128, ge=8)
+    layers: int = Field(default=0, ge=0)
+    heads: int = Field(default=4, ge=1)
+    fourier_octaves: int = Field(default=4, ge=0)
+    batch: int = Field(default=8, ge=1, description="clouds per step, in place of training.down.batch")
+    rotation_deg: float = Field(default=0.5, ge=0, description="random rigid jitter, in place of training.rotation_deg")
+    translation: float = Field(default=0.002, ge=0, description="the same, in place of training.translation")
+    clouds: int = Field(default=48, ge=1, description="damaged clouds that are made before training")
+    defects: int = Field(default=12, ge=1, description="pseudo-defects on each of them")
+    radius: tuple[float, float] = Field(default=(0.06, 0.30), description="their smallest and largest reach")
+    amplitude: tuple[float, float] = Field(default=(0.02, 0.10), description="their smallest and largest displacement")
+
+    @model_validator(mode="after")
+    def _possible(self) -> OffsetSettings:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        for low, high in (self.radius, self.amplitude):
+            if not 0 < low <= high <= 1:
+                raise ValueError(f"{low:g} to {high:g} is not a range between 0 and 1")
+        return self
+
+
 class Settings(Section):
     """Everything that decides what a detector computes."""
 
@@ -228,6 +254,7 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     scoring: ScoringSettings = ScoringSettings()
     memory: MemorySettings = MemorySettings()
+    offset: OffsetSettings = OffsetSettings()
     calibration: CalibrationSettings = CalibrationSettings()
 
 

@@ -12,6 +12,7 @@ from dusnet.detectors.dusnet import DUSNet
 from dusnet.detectors.located_memory import LocatedMemory
 from dusnet.detectors.model_file import read_model
 from dusnet.detectors.nearest import Nearest
+from dusnet.detectors.offset import Offset
 from dusnet.detectors.patchcore import PatchCore, UnalignedPatchCore
 from dusnet.detectors.registered import RegisteredDetector
 from dusnet.detectors.simple3d import Simple3D
@@ -28,6 +29,7 @@ DETECTORS: dict[str, type[RegisteredDetector]] = {
         UnalignedPatchCore,
         Simple3D,
         LocatedMemory,
+        Offset,
     )
 }
 

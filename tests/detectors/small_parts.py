@@ -43,6 +43,7 @@ def tiny(detector: str = "dusnet", **changes: object) -> Settings:
         "up_net": {"gamma": 2, "neighbors": 4, "widths": (16, 16)},
         "training": {"down": stage, "up": stage, "points": 600, "rotation_deg": 1.0},
         "scoring": {"smoothing": 8},
+        "offset": {"patch_widths": (16, 16, 16), "width": 16, "heads": 2, "clouds": 2, "defects": 2, "batch": 2},
     }
     return Settings.model_validate(tree | changes)
 

@@ -8,7 +8,7 @@ PO3AD (CVPR 2025); cracks, holes, cuts and steps are added, and nothing crosses 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -121,7 +121,7 @@ def pseudo_defect(
     normals: Floats,
     generator: np.random.Generator,
     *,
-    kind: str | None = None,
+    kind: str | Sequence[str] | None = None,
     radius: Range = (0.06, 0.30),
     amplitude: Range = (0.02, 0.10),
     scale: float = 1.0,
@@ -134,7 +134,7 @@ def pseudo_defect(
         points: clean cloud, (N, 3) float64, 200 points or more.
         normals: unit normals of either sign, (N, 3) float64.
         generator: the only source of randomness.
-        kind: one of `KINDS`; random where None.
+        kind: one of `KINDS`, or several of them to choose from at random; all where None.
         radius: smallest and largest reach of a defect from its middle, fractions of `scale`. Where the mask would hold
             less or more than `SHARE` of the points another place and reach are tried, and the reach may then leave
             this range.
@@ -168,7 +168,7 @@ def pseudo_defects(
     generator: np.random.Generator,
     *,
     count: int,
-    kind: str | None = None,
+    kind: str | Sequence[str] | None = None,
     radius: Range = (0.06, 0.30),
     amplitude: Range = (0.02, 0.10),
     scale: float = 1.0,
@@ -182,8 +182,9 @@ def pseudo_defects(
     Raises:
         BadInput: there is no such kind, or too few points.
     """
-    if kind is not None and kind not in KINDS:
-        raise BadInput(f"There is no pseudo-defect {kind!r}; use one of {', '.join(KINDS)}.")
+    kinds = KINDS if kind is None else (kind,) if isinstance(kind, str) else tuple(kind)
+    for unknown in set(kinds) - set(KINDS):
+        raise BadInput(f"There is no pseudo-defect {unknown!r}; use one of {', '.join(KINDS)}.")
     if len(points) < FEWEST_POINTS:
         raise BadInput(
             f"A cloud of {len(points)} points is too small for pseudo-defects; give {FEWEST_POINTS} or more."
@@ -194,7 +195,7 @@ def pseudo_defects(
     taken = np.zeros(len(points), dtype=bool)
     for _ in range(count):
         for _ in range(_TRIES if edits else 1):
-            edit = _fitting(cloud, kind or str(generator.choice(KINDS)), generator)
+            edit = _fitting(cloud, kinds[int(generator.integers(len(kinds)))], generator)
             if not (edit.touched & taken).any():
                 edits.append(edit)
                 taken |= edit.touched

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -157,11 +158,16 @@ def test_falloff_against_its_definition() -> None:
             assert weight == pytest.approx(wanted if t < 1 else 0.0, abs=1e-12)
 
 
+def undo_polynomial(power: float, weights: Floats) -> Floats:
+    undone: Floats = (1 - np.sqrt(weights)) ** (1 / power)
+    return undone
+
+
 def test_displacements_on_a_plane_follow_one_ellipse() -> None:
     """Undoing the right profile gives t^2, which is a quadratic form of the place; wrong ones do not fit."""
-    undo = {
+    undo: dict[str, Callable[[Floats], Floats]] = {
         "cosine": lambda w: np.arccos(2 * w - 1) / np.pi,
-        **{f"polynomial {p}": lambda w, p=p: (1 - np.sqrt(w)) ** (1 / p) for p in (1, 2, 4)},
+        **{f"polynomial {power}": partial(undo_polynomial, power) for power in (1, 2, 4)},
     }
     slender = []
     for seed in range(12):
@@ -256,6 +262,13 @@ def test_scale_is_the_unit_of_radius_and_amplitude() -> None:
     large = pseudo_defect(50 * points, normals, np.random.default_rng(14), kind="dent", scale=50.0)
     assert np.allclose(large.points, 50 * small.points, atol=1e-9)
     assert np.array_equal(large.mask, small.mask)
+
+
+def test_kinds_to_choose_from() -> None:
+    points, normals = part()
+    kinds = ("dent", "hole")
+    made = [pseudo_defect(points, normals, np.random.default_rng(seed), kind=kinds).kind for seed in range(8)]
+    assert set(made) == set(kinds)
 
 
 def test_unknown_kind_and_small_cloud() -> None:
