@@ -16,7 +16,7 @@ _DISTANCE = 6.0  # of the eye, in bounding radii: nearly parallel rays, as in a 
 _FLIP = 100.0  # radius of the flipping sphere in units of the eye's distance; larger lets more of a hollow be seen
 _EYES = 64
 _EYE_POINTS = 300
-_ONE_SIDED = 0.8
+_ONE_SIDED = 0.68
 
 
 @dataclass(frozen=True)
