@@ -80,16 +80,23 @@ class Limits:
     """How far a scan may be from the expectations before its score is not believed.
 
     Attributes:
-        residual_factor: times the residual of the training scans.
-        residual_floor: a residual up to this fraction of the frame's scale is always believed.
+        residual_factor: times the residual of the training scans. Right poses of parts with 1-2 % variation, damaged
+            or not, reach 1.4 times (docs/registration.md).
+        residual_floor: a residual up to this fraction of the frame's scale is believed.
+        fitness: share of the points near the model below which the next two replace the two above.
+        unfit_factor: as `residual_factor`.
+        unfit_floor: as `residual_floor`.
         point_fraction: share of the points of a training scan.
         minimum_points: points that every scan needs.
         scale_factor: ratio of sizes, either way.
         unseen_margin: share of the part that a scan may leave out beyond what training scans leave out.
     """
 
-    residual_factor: float = 3.0
-    residual_floor: float = 0.01
+    residual_factor: float = 2.0
+    residual_floor: float = 0.008
+    fitness: float = 0.93
+    unfit_factor: float = 1.2
+    unfit_floor: float = 0.006
     point_fraction: float = 0.1
     minimum_points: int = 100
     scale_factor: float = 3.0
@@ -178,14 +185,18 @@ def _score_doubt(scores: Scores) -> Reason | None:
 def _alignment_doubt(scores: Scores, expected: Expectations, limits: Limits) -> Reason | None:
     if scores.alignment is None or expected.residual is None:
         return None
-    most = max(limits.residual_factor * expected.residual, limits.residual_floor)
-    residual = scores.alignment.residual
+    residual, fitness = scores.alignment.residual, scores.alignment.fitness
+    if fitness >= limits.fitness:
+        most = max(limits.residual_factor * expected.residual, limits.residual_floor)
+    else:  # a wrong pose that nearly fits has a moderate residual, but never this many points near the model
+        most = max(limits.unfit_factor * expected.residual, limits.unfit_floor)
     if residual <= most:  # NaN is not, and must not pass
         return None
     return Reason(
         "alignment_residual_high",
-        f"The scan does not fit the model: its alignment residual {residual:.4g} exceeds {most:.4g} "
-        f"(good scans reach {expected.residual:.4g}); check that it is the right part and scanned whole.",
+        f"The scan does not fit the model: its alignment residual {residual:.4g} exceeds {most:.4g} (good scans reach "
+        f"{expected.residual:.4g}) and {fitness:.0%} of it lie near the model; check that it is the right part and "
+        "scanned whole.",
     )
 
 

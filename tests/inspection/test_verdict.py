@@ -49,11 +49,11 @@ def test_a_score_that_is_no_number_is_not_decided(score):
 @pytest.mark.parametrize(
     ("residual", "trained", "doubted"),
     [
+        (0.015, 0.01, False),
         (0.02, 0.01, False),
-        (0.03, 0.01, False),
-        (0.031, 0.01, True),
-        (0.009, 0.001, False),  # below the floor
-        (0.011, 0.001, True),
+        (0.021, 0.01, True),
+        (0.0079, 0.001, False),  # below the floor
+        (0.0081, 0.001, True),
         (np.nan, 0.01, True),
         (5.0, None, False),  # nothing to compare with
         (None, 0.01, False),  # not aligned at all
@@ -63,6 +63,22 @@ def test_a_scan_that_does_not_fit_is_rechecked(residual, trained, doubted):
     verdict = decide(scored(residual=residual), POINTS, expected=Expectations(residual=trained))
     assert verdict.codes == (("alignment_residual_high",) if doubted else ())
     assert verdict.status is (Status.RECHECK if doubted else Status.OK)
+
+
+@pytest.mark.parametrize(
+    ("residual", "trained", "fitness", "doubted"),
+    [
+        (0.0115, 0.01, 0.8, False),  # many points lie off, the rest fits: a large defect
+        (0.0125, 0.01, 0.8, True),  # many lie off and the rest fits worse than good scans do: a wrong pose
+        (0.0125, 0.01, 0.93, False),
+        (0.0059, 0.001, 0.8, False),  # below the floor
+        (0.0061, 0.001, 0.8, True),
+    ],
+)
+def test_a_nearly_fitting_pose_with_many_points_off_is_rechecked(residual, trained, fitness, doubted):
+    scores = replace(scored(), alignment=Alignment(np.eye(4), residual, fitness, "global"))
+    verdict = decide(scores, POINTS, expected=Expectations(residual=trained))
+    assert verdict.codes == (("alignment_residual_high",) if doubted else ())
 
 
 def test_too_few_points_by_number_and_by_share():
