@@ -55,6 +55,16 @@ class RegistrationSettings(Section):
     )
 
 
+class WarpSettings(Section):
+    """The smooth warp after rigid registration; lengths are fractions of the class's bounding radius."""
+
+    degree: int = Field(default=3, ge=0, le=4, description="degree of the polynomial displacement field, 0 = no warp")
+    cutoff: float = Field(
+        default=0.004, gt=0, description="distance from the warped surface from which on a point has no vote"
+    )
+    ridge: float = Field(default=1e-4, ge=0, description="penalty of the field's coefficients, per point")
+
+
 class GroupingSettings(Section):
     """Farthest point sampling of centres and their nearest neighbours."""
 
@@ -246,6 +256,7 @@ class Settings(Section):
 
     detector: str = "dusnet"
     registration: RegistrationSettings = RegistrationSettings()
+    warp: WarpSettings = WarpSettings()
     grouping: GroupingSettings = GroupingSettings()
     noise: NoiseSettings = NoiseSettings()
     down_net: DownNetSettings = DownNetSettings()

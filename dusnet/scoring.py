@@ -72,6 +72,12 @@ def smooth(values: Tensor, neighbors: Tensor) -> Tensor:
     return values[neighbors].mean(dim=1)
 
 
+def smooth_over(points: Tensor, values: Tensor, neighbors: int) -> Tensor:
+    """`smooth` over the nearest points of the cloud itself, (N, 3), (N,) -> (N,)."""
+    _, index = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(neighbors, len(points)))
+    return smooth(values, index[0])
+
+
 def gap(points: Tensor, surface: Tensor) -> Tensor:
     """What is missing: how far places of a good part are from any input point, carried to the rim of the hole.
 

@@ -16,6 +16,8 @@ from dusnet.detectors.offset import Offset
 from dusnet.detectors.patchcore import PatchCore, UnalignedPatchCore
 from dusnet.detectors.registered import RegisteredDetector
 from dusnet.detectors.simple3d import Simple3D
+from dusnet.detectors.template import Template
+from dusnet.detectors.warp import WarpDistance
 from dusnet.errors import BadConfig, BadModel
 
 DETECTORS: dict[str, type[RegisteredDetector]] = {
@@ -23,6 +25,8 @@ DETECTORS: dict[str, type[RegisteredDetector]] = {
     for kind in (
         DUSNet,
         Nearest,
+        Template,
+        WarpDistance,
         BTFRaw,
         BTFFPFH,
         PatchCore,

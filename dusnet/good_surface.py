@@ -1,0 +1,158 @@
+"""What the good scans of a class say without any learning: their common surface, and how far off a good part may be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dusnet import geometry
+from dusnet.config import WarpSettings
+from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
+from dusnet.scoring import Tolerance
+
+POINTS_PER_CLOUD = 12_000
+MOST_CLOUDS = 12
+PASSES = 2
+"""How often a good scan is warped onto the first one; its own noise must not stay in the common surface."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A scan beside the surface of its class, in the frame.
+
+    Attributes:
+        points: the scan, (N, 3) float32.
+        shaped: the scan without its smooth variation, (N, 3).
+        distance: signed distance of `shaped` to the surface, (N,); the sign is that of the normal.
+        normals: unit normals of the surface, of either sign, (N, 3).
+        warp: the smooth variation.
+    """
+
+    points: Tensor
+    shaped: Tensor
+    distance: Tensor
+    normals: Tensor
+    warp: Warp
+
+    @property
+    def foot(self) -> Tensor:
+        """Where a good part would have the points, in the reference shape, (N, 3)."""
+        return self.shaped - self.distance.unsqueeze(1) * self.normals
+
+
+@dataclass(frozen=True)
+class GoodSurface:
+    """The aligned good scans of a class as one surface.
+
+    All clouds but the first are warped onto the first one before they are put together: laid upon each other as they
+    are, they would make a blurred surface as thick as the variation.
+
+    Attributes:
+        planes: points and normals of all clouds.
+        sizes: number of points of each cloud, in order.
+        tolerance: what each good scan, left out, is away from the surface of the others; None for a single cloud.
+        settings: of the warp.
+        seed: of the thinning and of the points that take part in a fit.
+    """
+
+    planes: TangentPlanes
+    sizes: tuple[int, ...]
+    tolerance: Tolerance | None
+    settings: WarpSettings
+    seed: int
+
+    @classmethod
+    def learn(cls, clouds: Sequence[Tensor], settings: WarpSettings, *, seed: int) -> GoodSurface:
+        """Put the good scans of a class together.
+
+        Args:
+            clouds: registered, in the frame, (N, 3) float32 each. Of more than `MOST_CLOUDS` the first ones are used.
+            settings: of the warp.
+            seed: of the thinning to `POINTS_PER_CLOUD` points and of the fits.
+        """
+        thinned = [_thin(cloud, POINTS_PER_CLOUD, seed) for cloud in clouds[:MOST_CLOUDS]]
+        shaped = [thinned[0], *(_onto(cloud, thinned[0], settings, seed) for cloud in thinned[1:])]
+        sizes = tuple(len(cloud) for cloud in shaped)
+        tolerance = _tolerance(thinned, shaped, settings, seed) if len(shaped) > 1 else None
+        return cls(TangentPlanes(torch.cat(shaped)), sizes, tolerance, settings, seed)
+
+    @property
+    def points(self) -> Tensor:
+        """Places of a good part, (M, 3) float32 in the frame."""
+        return self.planes.points
+
+    @cached_property
+    def without(self) -> list[GoodSurface]:
+        """For every cloud the surface of the others; of a single cloud the surface itself."""
+        if len(self.sizes) == 1:
+            return [self]
+        kept = []
+        for own in range(len(self.sizes)):
+            others = [cloud for number, cloud in enumerate(self.points.split(self.sizes)) if number != own]
+            sizes = tuple(len(cloud) for cloud in others)
+            kept.append(GoodSurface(TangentPlanes(torch.cat(others)), sizes, None, self.settings, self.seed))
+        return kept
+
+    def compare(self, points: Tensor) -> Comparison:
+        """Take the smooth variation out of a registered scan and measure what is left.
+
+        Args:
+            points: in the frame, (N, 3) float32.
+        """
+        warp = fit_warp(points, self.planes, self.settings, seed=self.seed)
+        shaped = warp.remove(points)
+        distance, normals = self.planes.signed_distance(shaped)
+        return Comparison(points, shaped, distance, normals, warp)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a model file stores of this besides `metadata`."""
+        tensors = {"surface.points": self.points, "surface.normals": self.planes.normals}
+        if self.tolerance is not None:
+            tensors |= {"tolerance.places": self.tolerance.places, "tolerance.values": self.tolerance.values}
+        return tensors
+
+    def metadata(self) -> dict[str, Any]:
+        """Sizes of the clouds and level of the tolerance as JSON."""
+        return {"sizes": list(self.sizes), "level": None if self.tolerance is None else self.tolerance.level}
+
+    @classmethod
+    def restore(
+        cls, metadata: dict[str, Any], tensors: dict[str, Tensor], settings: WarpSettings, *, seed: int
+    ) -> GoodSurface:
+        """The inverse of `tensors` and `metadata`."""
+        planes = TangentPlanes(tensors["surface.points"], tensors["surface.normals"])
+        tolerance = None
+        if metadata["level"] is not None:
+            tolerance = Tolerance(tensors["tolerance.places"], tensors["tolerance.values"], float(metadata["level"]))
+        return cls(planes, tuple(metadata["sizes"]), tolerance, settings, seed)
+
+
+def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:
+    if len(cloud) <= count:
+        return cloud
+    points = cloud.double().numpy()
+    rng = np.random.default_rng(seed)
+    return cloud[torch.from_numpy(geometry.thin(points, geometry.cell_for(points, count, rng), rng))]
+
+
+def _onto(cloud: Tensor, first: Tensor, settings: WarpSettings, seed: int) -> Tensor:
+    planes = TangentPlanes(first)
+    for _ in range(PASSES):
+        cloud = fit_warp(cloud, planes, settings, seed=seed).remove(cloud)
+    return cloud
+
+
+def _tolerance(thinned: Sequence[Tensor], shaped: Sequence[Tensor], settings: WarpSettings, seed: int) -> Tolerance:
+    places, distances = [], []
+    for own, cloud in enumerate(thinned):
+        others = torch.cat([other for number, other in enumerate(shaped) if number != own])
+        found = GoodSurface(TangentPlanes(others), (len(others),), None, settings, seed).compare(cloud)
+        places.append(found.shaped)
+        distances.append(found.distance.abs())
+    return Tolerance.of(torch.cat(places), torch.cat(distances))

@@ -1,0 +1,161 @@
+"""The step after rigid registration: a robust smooth warp that takes away what good parts do.
+
+Good parts of one mould differ by smooth, low-frequency changes of shape; defects are local. A polynomial vector field
+is fitted to the signed distances of a scan to the reference surface by Tukey-weighted least squares, so that points on
+a defect lose their vote, and is subtracted. Closed form, no training, and no orientation of normals needed.
+
+The fit is graduated: a quadratic field with a generous cutoff first, then the full degree with a narrow one. A cubic
+with a generous cutoff bends itself into a bent end of the part and hides it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dusnet import geometry, ops
+from dusnet.config import WarpSettings
+
+NEIGHBORS = 6
+NORMAL_NEIGHBORS = 24
+SAMPLE = 2500
+STEPS = 8
+SPREAD_FACTOR = 4.45
+FIRST_CUTOFFS = (3.0, 1.5)
+"""Cutoff at the first and the last step of the first pass, in units of `WarpSettings.cutoff`."""
+
+
+@dataclass(frozen=True)
+class Field:
+    """A polynomial displacement field, in the frame.
+
+    Attributes:
+        coefficients: (T, 3) float64, one row per monomial of degree 0 to `degree`.
+        degree: highest total degree.
+    """
+
+    coefficients: Tensor
+    degree: int
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Displacement at `points`, (N, 3) -> (N, 3)."""
+        return (monomials(points.double(), self.degree) @ self.coefficients).to(points.dtype)
+
+
+@dataclass(frozen=True)
+class Warp:
+    """What was taken away from a scan, pass by pass; without fields it changes nothing.
+
+    Attributes:
+        fields: in the order in which they were subtracted.
+    """
+
+    fields: tuple[Field, ...] = ()
+
+    def remove(self, points: Tensor) -> Tensor:
+        """Scan shape -> reference shape, (N, 3) in the frame."""
+        for field in self.fields:
+            points = points - field(points)
+        return points
+
+    def restore(self, points: Tensor) -> Tensor:
+        """Reference shape -> scan shape, (N, 3) in the frame; inverts `remove` up to the square of the displacement."""
+        for field in reversed(self.fields):
+            points = points + field(points)
+        return points
+
+
+class TangentPlanes:
+    """Distances to a surface that is known by points: the mean over the tangent planes of the nearest ones.
+
+    Args:
+        points: of the surface, (M, 3) float32 in the frame.
+        normals: unit normals of either sign, (M, 3); estimated when None.
+    """
+
+    def __init__(self, points: Tensor, normals: Tensor | None = None) -> None:
+        self.points = points
+        self.normals = geometry.normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
+
+    def signed_distance(self, query: Tensor) -> tuple[Tensor, Tensor]:
+        """Distance to the surface and the normal that it is measured along.
+
+        Args:
+            query: (N, 3) in the frame.
+
+        Returns:
+            The mean distance to the planes of the `NEIGHBORS` nearest points, signed by the normal of the nearest one,
+            (N,); that normal, of either sign, (N, 3).
+        """
+        count = min(NEIGHBORS, len(self.points))
+        _, index = ops.knn(query.unsqueeze(0), self.points.unsqueeze(0), count)
+        normals = self.normals[index[0]]
+        nearest = normals[:, 0]
+        sign = (normals * normals[:, :1]).sum(dim=-1).sign()
+        across = ((query.unsqueeze(1) - self.points[index[0]]) * normals).sum(dim=-1)
+        return (across * sign).mean(dim=1), nearest
+
+
+def fit_warp(points: Tensor, surface: TangentPlanes, settings: WarpSettings, *, seed: int) -> Warp:
+    """The warp between a registered scan and the reference surface.
+
+    Args:
+        points: the scan in the frame, (N, 3) float32.
+        surface: the reference.
+        settings: degree, cutoff and ridge.
+        seed: of the points that take part in the fit.
+
+    Returns:
+        At most two fields: the first of degree 1 or 2, the second of the full degree.
+    """
+    if not settings.degree:
+        return Warp()
+    rng = np.random.default_rng(seed)
+    chosen = rng.choice(len(points), min(SAMPLE, len(points)), replace=False)
+    sample = points[torch.from_numpy(np.sort(chosen))]
+    first, last = (factor * settings.cutoff for factor in FIRST_CUTOFFS)
+    fields = []
+    for degree, start, stop in (
+        (min(settings.degree, 2), first, last),
+        (settings.degree, settings.cutoff, settings.cutoff),
+    ):
+        distance, normals = surface.signed_distance(sample)
+        feet = sample - distance[:, None] * normals
+        cutoffs = np.linspace(start, stop, STEPS)
+        field = _robust_fit(feet.double(), normals.double(), distance.double(), degree, cutoffs, settings.ridge)
+        sample = sample - field(sample)
+        fields.append(field)
+    return Warp(tuple(fields))
+
+
+def monomials(points: Tensor, degree: int) -> Tensor:
+    """Monomials of total degree 0 to `degree`, (N, 3) -> (N, (degree + 1)(degree + 2)(degree + 3) / 6)."""
+    x, y, z = points.unbind(dim=1)
+    terms = [
+        x**i * y**j * z**k for i in range(degree + 1) for j in range(degree + 1 - i) for k in range(degree + 1 - i - j)
+    ]
+    return torch.stack(terms, dim=1)
+
+
+def _robust_fit(
+    feet: Tensor, normals: Tensor, distance: Tensor, degree: int, cutoffs: np.ndarray, ridge: float
+) -> Field:
+    """The field u that minimises the Tukey loss of `normals . u(feet) - distance`, all float64.
+
+    A step's cutoff is never below what the median residual asks for, so that a noisy scan keeps its votes.
+    """
+    basis = monomials(feet, degree)
+    design = (basis.unsqueeze(2) * normals.unsqueeze(1)).flatten(1)
+    penalty = ridge * len(feet) * torch.eye(design.shape[1], dtype=design.dtype)
+    coefficients = torch.zeros(design.shape[1], dtype=design.dtype)
+    for step, smallest in enumerate(cutoffs):
+        residual = distance - design @ coefficients
+        spread = float((residual - residual.median()).abs().median())
+        cutoff = max(float(smallest), SPREAD_FACTOR * spread * max(0.5, 2 - 0.3 * step))
+        weight = (1 - (residual / cutoff).square()).clamp_min(0).square()
+        weighted = design * weight.unsqueeze(1)
+        coefficients = torch.linalg.solve(weighted.T @ design + penalty, weighted.T @ distance)
+    return Field(coefficients.view(-1, 3), degree)
