@@ -29,6 +29,7 @@ _FINE_SCALES = ((8, 0.1, 400), (3, 0.04, 1000))  # poses that fine ICP follows, 
 _FINE_ITERATIONS = 15
 _EQUAL = 1.05  # ratio of costs up to which two poses are taken to fit equally well
 _SYMMETRIC = 0.03  # a motion that leaves 90 % of the reference this near to it is a symmetry of the part
+_HOPELESS = 0.02  # cost above which a pose is not polished; right poses of damaged parts are below half of it
 _POLISH_REACH = 0.02
 _POLISH_ITERATIONS = 30
 
@@ -156,7 +157,8 @@ class Aligner:
         costs = self._costs(scan, poses)
         order = np.argsort(costs, kind="stable")
         poses, costs = poses[order], costs[order]
-        winner = icp(scan, self._surface, poses[:1], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)[0]
+        iterations = _POLISH_ITERATIONS if costs[0] < _HOPELESS else 0
+        winner = icp(scan, self._surface, poses[:1], _POLISH_REACH, iterations, tolerance=1e-5)[0]
         return self._compared(self._result(scan, winner, center, method), scan, winner, poses[1:], costs[1:] / costs[0])
 
     def _compared(self, found: Alignment, scan: Array, winner: Array, rivals: Array, ratios: Array) -> Alignment:
