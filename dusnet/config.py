@@ -62,7 +62,7 @@ class WarpSettings(Section):
     cutoff: float = Field(
         default=0.004, gt=0, description="distance from the warped surface from which on a point has no vote"
     )
-    ridge: float = Field(default=1e-4, ge=0, description="penalty of the field's coefficients, per point")
+    ridge: float = Field(default=1e-4, gt=0, description="penalty of the field's coefficients, per point")
 
 
 class GroupingSettings(Section):

@@ -145,7 +145,9 @@ def _robust_fit(
 ) -> Field:
     """The field u that minimises the Tukey loss of `normals . u(feet) - distance`, all float64.
 
-    A step's cutoff is never below what the median residual asks for, so that a noisy scan keeps its votes.
+    A step's cutoff is never below what the median residual asks for, so that a noisy scan keeps its votes. That is the
+    median of absolute values: about its own median the residual of a part that shrank evenly would look small, and
+    what is measured would depend on the orientation of the normals.
     """
     basis = monomials(feet, degree)
     design = (basis.unsqueeze(2) * normals.unsqueeze(1)).flatten(1)
@@ -153,7 +155,7 @@ def _robust_fit(
     coefficients = torch.zeros(design.shape[1], dtype=design.dtype)
     for step, smallest in enumerate(cutoffs):
         residual = distance - design @ coefficients
-        spread = float((residual - residual.median()).abs().median())
+        spread = float(residual.abs().median())
         cutoff = max(float(smallest), SPREAD_FACTOR * spread * max(0.5, 2 - 0.3 * step))
         weight = (1 - (residual / cutoff).square()).clamp_min(0).square()
         weighted = design * weight.unsqueeze(1)
