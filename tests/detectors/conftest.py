@@ -38,23 +38,32 @@ def trained(good: list[PointCloud]) -> Detector:
     return detector
 
 
-MEMORY_PEERS = ("btf_raw", "btf_fpfh", "patchcore", "patchcore_unaligned", "simple3d", "located_memory")
+QUICK = (
+    "template",
+    "warp",
+    "btf_raw",
+    "btf_fpfh",
+    "patchcore",
+    "patchcore_unaligned",
+    "simple3d",
+    "located_memory",
+)
 
 
 @pytest.fixture(scope="session")
-def memory_peers(good: list[PointCloud]) -> dict[str, Detector]:
-    """The peers that remember local features, by name."""
-    made = {name: create(name, tiny(name), seed=1) for name in MEMORY_PEERS}
+def quick(good: list[PointCloud]) -> dict[str, Detector]:
+    """The detectors that learn without a network, by name."""
+    made = {name: create(name, tiny(name), seed=1) for name in QUICK}
     for detector in made.values():
         detector.fit(good)
     return made
 
 
-@pytest.fixture(params=["nearest", "hasty", *MEMORY_PEERS])
+@pytest.fixture(params=["nearest", "hasty", *QUICK])
 def detector(request: pytest.FixtureRequest) -> Detector:
     """Each detector in turn."""
-    if request.param in MEMORY_PEERS:
-        peers: dict[str, Detector] = request.getfixturevalue("memory_peers")
-        return peers[request.param]
+    if request.param in QUICK:
+        by_name: dict[str, Detector] = request.getfixturevalue("quick")
+        return by_name[request.param]
     made: Detector = request.getfixturevalue(request.param)
     return made

@@ -17,7 +17,7 @@ from dusnet.errors import BadConfig, BadInput
 
 
 def test_the_registry_names_each_detector() -> None:
-    assert {"dusnet", "nearest"} <= set(DETECTORS)
+    assert {"dusnet", "nearest", "template", "warp"} <= set(DETECTORS)
     assert all(kind.name == name for name, kind in DETECTORS.items())
 
 
@@ -142,6 +142,8 @@ class TestRepeatability:
         "name",
         [
             "nearest",
+            "template",
+            "warp",
             "dusnet",
             "btf_raw",
             "btf_fpfh",

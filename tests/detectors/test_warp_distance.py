@@ -1,0 +1,169 @@
+"""The smooth warp as a detector: blind to what good parts do, and no blinder than the template to a dent."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from peer_checks import check_finds_the_dent, check_permutation, check_round_trip, fitted
+from scipy.spatial import cKDTree
+from small_parts import SIZE_MM, motion, part, tiny
+
+from dusnet.cloud import PointCloud
+from dusnet.detectors import Detector, create
+from dusnet.registration.warp import TangentPlanes, fit_warp
+
+POINTS = 2400
+"""Fewer than take part in a fit: whichever order they come in, all do."""
+
+
+def varied(seed: int, *, dent: float = 0.0, size_mm: float = 1.5, points: int = POINTS) -> PointCloud:
+    """A scan of a part that is bent and stretched by about `size_mm`, another way for every seed."""
+    cloud = part(seed, points=points, dent=dent)
+    a, b, c, d = np.random.default_rng(900 + seed).uniform(-1, 1, size=4)
+    x, y, z = cloud.points.T / SIZE_MM
+    moved = np.column_stack([a * x + b * y * z, c * y * x + 0.5 * d * z**2, b * x**2 + d * x * y * z])
+    return PointCloud(cloud.points + size_mm * moved, labels=cloud.labels)
+
+
+@pytest.fixture(scope="module")
+def several() -> list[PointCloud]:
+    return [varied(seed) for seed in range(4)]
+
+
+@pytest.fixture(scope="module")
+def warp(several: list[PointCloud]) -> Detector:
+    return fitted("warp", several)
+
+
+def test_a_good_varied_part_is_nearly_without_distance(warp: Detector, several: list[PointCloud]) -> None:
+    template = fitted("template", several)
+    cloud = varied(9)
+    ours, theirs = warp.score(cloud).distances, template.score(cloud).distances
+    assert ours is not None
+    assert theirs is not None
+    assert np.quantile(ours, 0.99) < 0.5  # mm, at a noise of 0.1
+    assert np.quantile(ours, 0.9) < 0.5 * np.quantile(theirs, 0.9)
+
+
+def test_dents_stand_out_among_varied_parts(warp: Detector, several: list[PointCloud]) -> None:
+    """Dents of the depth of the variation: every dented part above every good one; the template mixes them up."""
+    template = fitted("template", several)
+    good, dented = [varied(seed) for seed in range(30, 36)], [varied(seed, dent=1.5) for seed in range(40, 46)]
+    above = {}
+    for detector in (warp, template):
+        low = max(detector.score(cloud).object_score for cloud in good)
+        above[detector.name] = min(detector.score(cloud).object_score for cloud in dented) / low
+    assert above["warp"] > 1.3
+    assert above["warp"] > 1.3 * above["template"]
+
+
+def test_a_dent_keeps_its_depth(warp: Detector) -> None:
+    cloud = varied(50, dent=4)
+    assert cloud.labels is not None
+    distances = warp.score(cloud).distances
+    assert distances is not None
+    assert 3 < np.quantile(distances[cloud.labels], 0.95) < 4.5
+    assert np.quantile(distances[~cloud.labels], 0.9) < 0.5
+
+
+def test_the_dent_is_where_the_scores_are_high() -> None:
+    check_finds_the_dent("warp", 0.95)
+
+
+def test_permuted_points_get_permuted_scores(warp: Detector) -> None:
+    """All points of a scan this small take part in the fit; only the order of float64 sums differs."""
+    cloud = varied(9, dent=3)
+    order = np.random.default_rng(0).permutation(len(cloud))
+    straight, permuted = warp.score(cloud), warp.score(cloud.select(order))
+    np.testing.assert_allclose(permuted.point_scores, straight.point_scores[order], rtol=1e-3, atol=1e-6)
+    assert permuted.object_score == pytest.approx(straight.object_score, rel=1e-3)
+
+
+def test_of_a_big_scan_the_order_decides_little(warp: Detector) -> None:
+    cloud = varied(9, dent=3, points=8000)
+    order = np.random.default_rng(0).permutation(len(cloud))
+    straight, permuted = warp.score(cloud), warp.score(cloud.select(order))
+    off = np.abs(permuted.point_scores - straight.point_scores[order])
+    assert off.max() < 0.1 * straight.point_scores.max()
+
+
+def test_without_a_warp_permutation_is_exact(several: list[PointCloud]) -> None:
+    check_permutation(fitted("warp", several, warp={"degree": 0}))
+
+
+def test_a_loaded_model_gives_the_same_scores(warp: Detector, tmp_path) -> None:
+    check_round_trip(warp, tmp_path)
+
+
+def test_a_model_of_a_single_scan_has_no_tolerance(several: list[PointCloud], tmp_path) -> None:
+    detector = fitted("warp", several[:1], scoring={"smoothing": 1, "gap": 0})
+    check_round_trip(detector, tmp_path)
+    scores = detector.score(varied(9))
+    assert scores.distances is not None
+    scale = detector.class_frame.frame.scale  # type: ignore[attr-defined]
+    np.testing.assert_allclose(scores.point_scores * scale, scores.distances, rtol=1e-5)
+
+
+def test_scores_put_together_from_the_pieces_of_the_model_file(warp: Detector) -> None:
+    """From the stored points, normals and tolerance with SciPy; only the fit itself is the package's."""
+    stored = warp._tensors()  # type: ignore[attr-defined]
+    level = warp._metadata()["level"]  # type: ignore[attr-defined]
+    cloud = varied(9, dent=3)
+    frame = warp.class_frame.frame  # type: ignore[attr-defined]
+    points = torch.from_numpy(frame.apply(cloud.points)).float()
+    planes = TangentPlanes(stored["surface.points"], stored["surface.normals"])
+    shaped = fit_warp(points, planes, warp.settings.warp, seed=1).remove(points).double().numpy()
+    surface, normals = (stored[f"surface.{name}"].double().numpy() for name in ("points", "normals"))
+    index = cKDTree(surface).query(shaped, k=6)[1]
+    flip = np.where(np.einsum("nkj,nj->nk", normals[index], normals[index[:, 0]]) < 0, -1, 1)
+    across = np.einsum("nkj,nkj->nk", shaped[:, None] - surface[index], normals[index])
+    distances = np.abs((flip * across).mean(axis=1))
+    far, three = cKDTree(stored["tolerance.places"].double().numpy()).query(shaped, k=3)
+    weights = 1 / (far**2 + 1e-8)
+    values = stored["tolerance.values"].double().numpy()[three]
+    here = (values * weights).sum(axis=1) / weights.sum(axis=1)
+    scores = distances * 1.6 * level / (here + 0.6 * level)
+    in_frame = points.double().numpy()
+    scores = scores[cKDTree(in_frame).query(in_frame, k=8)[1]].mean(axis=1)
+    empty, rim = cKDTree(shaped).query(surface)
+    missing = np.clip(empty - 4 * np.median(empty), 0, None)
+    assert (missing > 0).mean() < 0.1
+    carried = np.zeros(len(shaped))
+    np.maximum.at(carried, rim, missing)
+    scores += 0.5 * carried[cKDTree(shaped).query(shaped, k=4)[1]].max(axis=1)
+    found = warp.score(cloud)
+    assert (np.abs(found.distances / frame.scale - distances) < 2e-5).mean() > 0.99
+    assert (np.abs(found.point_scores - scores) < 1e-3 * scores.max()).mean() > 0.97
+    top = np.sort(scores)[-math.ceil(0.01 * len(scores)) :].mean()
+    assert found.object_score == pytest.approx(top, rel=0.01)
+
+
+def test_a_hole_is_seen_by_the_gap(several: list[PointCloud]) -> None:
+    cloud = varied(9)
+    hole = np.linalg.norm(cloud.points - [0.0, -8.0, 22.0], axis=1)
+    assert hole.min() < 5
+    pierced = PointCloud(cloud.points[hole > 11])
+    grown = {}
+    for gap in (0.0, 0.5):
+        detector = fitted("warp", several, scoring={"gap": gap, "smoothing": 8})
+        grown[gap] = detector.score(pierced).object_score / detector.score(cloud).object_score
+    assert grown[0.5] > 1.5 * grown[0.0]
+
+
+def test_half_a_part_is_no_defect(warp: Detector) -> None:
+    cloud = varied(9, points=2 * POINTS)
+    half = PointCloud(cloud.points[cloud.points @ [0.3, 0.2, 1.0] > 0])
+    whole, seen = warp.score(varied(9)), warp.score(half)
+    assert np.quantile(seen.distances, 0.99) < 1.3 * np.quantile(whole.distances, 0.99)
+    assert seen.object_score < 1.3 * whole.object_score
+
+
+def test_what_registration_leaves_is_taken_away(several: list[PointCloud]) -> None:
+    detector = create("warp", tiny("warp", registration={"method": "icp"}), seed=1)
+    detector.fit(several)
+    cloud = varied(9, dent=3)
+    here, there = detector.score(cloud), detector.score(cloud.transformed(motion(4, (300.0, -20.0, 5.0))))
+    assert there.object_score == pytest.approx(here.object_score, rel=0.1)
