@@ -123,6 +123,15 @@ class TestWarp:
         found = Warp((Field(u, 1), Field(v, 1))).remove(torch.tensor([[1.0, 2.0, 3.0]]))
         assert found.tolist() == [[0.0, 2.0, 2.0]]
 
+    def test_the_last_field_is_restored_first(self) -> None:
+        """By hand: p = (1, 2, 3) loses u = (z, 0, 0), then v = (0, 0, 1); shears like these invert exactly."""
+        terms = monomials(torch.tensor([[2.0, 3.0, 5.0]]), 1)[0].tolist()
+        u, v = torch.zeros(4, 3, dtype=torch.float64), torch.zeros(4, 3, dtype=torch.float64)
+        u[terms.index(5.0), 0] = v[terms.index(1.0), 2] = 1
+        warp, points = Warp((Field(u, 1), Field(v, 1))), torch.tensor([[1.0, 2.0, 3.0]])
+        assert warp.remove(points).tolist() == [[-2.0, 2.0, 2.0]]
+        assert torch.equal(warp.restore(warp.remove(points)), points)
+
     def test_restore_inverts_remove_to_second_order(self, rng: np.random.Generator) -> None:
         points = torch.from_numpy(rng.uniform(-0.6, 0.6, size=(500, 3)))
         weights = [torch.from_numpy(rng.normal(size=(20, 3))) for _ in range(2)]
@@ -209,17 +218,31 @@ class TestDefectsStay:
         robust, plain = left(points, egg), left(points, egg, WarpSettings(cutoff=10.0))
         assert np.quantile(plain[profile == 0], 0.95) > 2 * np.quantile(robust[profile == 0], 0.95)
 
-    @pytest.mark.parametrize("amplitude", [0.0, 0.01])
-    def test_a_bent_end_stays_bent(self, rod: TangentPlanes, amplitude: float) -> None:
+    @staticmethod
+    def _kept_of_a_bent_end(
+        rod: TangentPlanes, height: float, amplitude: float, settings: WarpSettings
+    ) -> tuple[float, np.ndarray]:
+        """The last fifth of a rod bends away quadratically: share of that which is left there, and what elsewhere."""
         points, whole, normals = scan(5, axes=ROD, amplitude=amplitude)
-        bend = 0.1 * np.clip((whole[:, 0] - 0.55) / 0.4, 0, None) ** 2
+        bend = height * np.clip((whole[:, 0] - 0.55) / 0.4, 0, None) ** 2
         points[:, 2] += bend
-        after = left(points, rod)
+        after = left(points, rod, settings)
         across = bend * np.abs(normals[:, 2])
-        assert np.quantile(after[whole[:, 0] < 0.5], 0.99) < 5 * NOISE
-        tip = across > 0.04
-        assert tip.sum() > 50
-        assert np.median(after[tip] / across[tip]) > 0.6
+        tip = across > 0.4 * height
+        assert tip.sum() > 100
+        return float(np.median(after[tip] / across[tip])), after[whole[:, 0] < 0.5]
+
+    @pytest.mark.parametrize("amplitude", [0.0, 0.02])
+    @pytest.mark.parametrize("height", [0.04, 0.06, 0.1])
+    def test_a_bent_end_stays_bent(self, rod: TangentPlanes, height: float, amplitude: float) -> None:
+        kept, elsewhere = self._kept_of_a_bent_end(rod, height, amplitude, SETTINGS)
+        assert kept > 0.8
+        assert np.quantile(elsewhere, 0.99) < 4 * NOISE
+
+    def test_a_cubic_with_a_wide_cutoff_would_hide_a_bent_end(self, rod: TangentPlanes) -> None:
+        wide, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, WarpSettings(cutoff=0.012))
+        narrow, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, SETTINGS)
+        assert wide < 0.5 * narrow
 
 
 class TestFit:
