@@ -107,6 +107,19 @@ class DownNetSettings(Section):
         return self
 
 
+class GuideSettings(Section):
+    """The guided Down-Net, which starts from the warped good surface and knows no part."""
+
+    neighbors: int = Field(default=32, ge=4, description="points of the scan that a group shows")
+    stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
+    places: int = Field(default=64, ge=4, description="places of the good surface that a group shows")
+    patch_width: int = Field(default=64, ge=8)
+    width: int = Field(default=128, ge=8)
+    layers: int = Field(default=2, ge=0)
+    heads: int = Field(default=4, ge=1)
+    fourier_octaves: int = Field(default=3, ge=0)
+
+
 class UpNetSettings(Section):
     """PointNet++ network that rebuilds a dense cloud from the centres (Eq. 9-11)."""
 
@@ -260,6 +273,7 @@ class Settings(Section):
     grouping: GroupingSettings = GroupingSettings()
     noise: NoiseSettings = NoiseSettings()
     down_net: DownNetSettings = DownNetSettings()
+    guide: GuideSettings = GuideSettings()
     up_net: UpNetSettings = UpNetSettings()
     loss: LossSettings = LossSettings()
     training: TrainingSettings = TrainingSettings()

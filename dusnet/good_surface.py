@@ -79,8 +79,9 @@ class GoodSurface:
         thinned = [_thin(cloud, POINTS_PER_CLOUD, seed) for cloud in clouds[:MOST_CLOUDS]]
         shaped = [thinned[0], *(_onto(cloud, thinned[0], settings, seed) for cloud in thinned[1:])]
         sizes = tuple(len(cloud) for cloud in shaped)
-        tolerance = _tolerance(thinned, shaped, settings, seed) if len(shaped) > 1 else None
-        return cls(TangentPlanes(torch.cat(shaped)), sizes, tolerance, settings, seed)
+        planes = TangentPlanes(torch.cat(shaped))
+        tolerance = _tolerance(thinned, planes, sizes, settings, seed) if len(shaped) > 1 else None
+        return cls(planes, sizes, tolerance, settings, seed)
 
     @property
     def points(self) -> Tensor:
@@ -94,9 +95,8 @@ class GoodSurface:
             return [self]
         kept = []
         for own in range(len(self.sizes)):
-            others = [cloud for number, cloud in enumerate(self.points.split(self.sizes)) if number != own]
-            sizes = tuple(len(cloud) for cloud in others)
-            kept.append(GoodSurface(TangentPlanes(torch.cat(others)), sizes, None, self.settings, self.seed))
+            sizes = (*self.sizes[:own], *self.sizes[own + 1 :])
+            kept.append(GoodSurface(_others(self.planes, self.sizes, own), sizes, None, self.settings, self.seed))
         return kept
 
     def compare(self, points: Tensor) -> Comparison:
@@ -148,11 +148,21 @@ def _onto(cloud: Tensor, first: Tensor, settings: WarpSettings, seed: int) -> Te
     return cloud
 
 
-def _tolerance(thinned: Sequence[Tensor], shaped: Sequence[Tensor], settings: WarpSettings, seed: int) -> Tolerance:
+def _others(planes: TangentPlanes, sizes: tuple[int, ...], own: int) -> TangentPlanes:
+    """The surface without one of its clouds; the normals are those of all clouds together."""
+    start = sum(sizes[:own])
+    kept = torch.ones(len(planes.points), dtype=torch.bool)
+    kept[start : start + sizes[own]] = False
+    return TangentPlanes(planes.points[kept], planes.normals[kept])
+
+
+def _tolerance(
+    thinned: Sequence[Tensor], planes: TangentPlanes, sizes: tuple[int, ...], settings: WarpSettings, seed: int
+) -> Tolerance:
     places, distances = [], []
     for own, cloud in enumerate(thinned):
-        others = torch.cat([other for number, other in enumerate(shaped) if number != own])
-        found = GoodSurface(TangentPlanes(others), (len(others),), None, settings, seed).compare(cloud)
+        others = _others(planes, sizes, own)
+        found = GoodSurface(others, (len(others.points),), None, settings, seed).compare(cloud)
         places.append(found.shaped)
         distances.append(found.distance.abs())
     return Tolerance.of(torch.cat(places), torch.cat(distances))

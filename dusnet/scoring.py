@@ -188,6 +188,9 @@ class Tolerance:
         """
         if self.level == 0:
             return distances
+        return distances * (1 + self.FLOOR) * self.level / (self.at(places) + self.FLOOR * self.level)
+
+    def at(self, places: Tensor) -> Tensor:
+        """Tolerance at places of the frame, (N, 3) -> (N,)."""
         weights, index = ops.three_nn(places.unsqueeze(0), self.places.unsqueeze(0))
-        here = (self.values[index[0]] * weights[0]).sum(dim=1)
-        return distances * (1 + self.FLOOR) * self.level / (here + self.FLOOR * self.level)
+        return (self.values[index[0]] * weights[0]).sum(dim=1)

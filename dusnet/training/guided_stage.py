@@ -1,0 +1,102 @@
+"""Stage 1 of the guided networks: say which groups belong to a defect, and where a good part would have them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dusnet.config import StageSettings
+from dusnet.nn.guided_down_net import GuidedDownNet
+from dusnet.nn.guided_groups import HEIGHT, GuidedGroups
+from dusnet.nn.losses import Loss
+from dusnet.training.lessons import Lesson
+
+DOUBT_WEIGHT = 4.0
+"""How much more a group of a defect counts than a good one: there are few of them."""
+
+
+class GuidedStage:
+    """Draws groups of random lessons in random poses.
+
+    Args:
+        model: the guided Down-Net.
+        lessons: scans with their answers.
+        settings: lessons per step.
+        groups: G, groups per lesson and step.
+    """
+
+    name = "guided-down-net"
+
+    def __init__(self, model: GuidedDownNet, lessons: Sequence[Lesson], settings: StageSettings, *, groups: int) -> None:
+        self.model: nn.Module = model
+        self._lessons, self._batch = lessons, settings.batch
+        self._groups = min(groups, *(len(lesson.wrong) for lesson in lessons))
+
+    def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
+        """Loss of one random batch."""
+        groups, targets, wrong = self.draw(generator)
+        device = next(model.parameters()).device
+        said = model(groups.to(device))
+        return guided_loss(said.centers.float(), said.doubt.float(), targets.to(device), wrong.to(device))
+
+    def draw(self, generator: torch.Generator) -> tuple[GuidedGroups, Tensor, Tensor]:
+        """Groups, true centres (B, G, 3) and which belong to a defect (B, G), on the CPU."""
+        drawn, targets, wrong = [], [], []
+        for _ in range(self._batch):
+            lesson = self._lessons[int(torch.randint(len(self._lessons), (), generator=generator))]
+            index = torch.randperm(len(lesson.wrong), generator=generator)[: self._groups]
+            turns = 2 * torch.pi * torch.rand(len(index), generator=generator)
+            rotation = _random_rotation(generator)
+            drawn.append(turned(lesson.scan.groups(index, turns), rotation))
+            targets.append(lesson.clean[index] @ rotation.T)
+            wrong.append(lesson.wrong[index])
+        return GuidedGroups.stack(drawn), torch.stack(targets), torch.stack(wrong)
+
+
+def turned(groups: GuidedGroups, rotation: Tensor) -> GuidedGroups:
+    """The same groups of a turned part; what is local stays.
+
+    Args:
+        groups: of any scans.
+        rotation: (3, 3).
+    """
+    return GuidedGroups(
+        groups.centers @ rotation.T,
+        groups.displacement @ rotation.T,
+        groups.axes @ rotation.T,
+        groups.scan,
+        groups.places,
+        groups.about,
+    )
+
+
+def guided_loss(centers: Tensor, doubt: Tensor, targets: Tensor, wrong: Tensor) -> Loss:
+    """Distance of the centres to where they lay, and cross-entropy of the doubt.
+
+    Args:
+        centers: predicted, (B, G, 3).
+        doubt: logits, (B, G).
+        targets: true centres, (B, G, 3).
+        wrong: which groups belong to a defect, (B, G) bool.
+    """
+    weight = torch.where(wrong, DOUBT_WEIGHT, 1.0)
+    off = functional.smooth_l1_loss(centers / HEIGHT, targets / HEIGHT, reduction="none", beta=0.5).sum(dim=-1)
+    terms = {
+        "centers": (weight * off).sum() / weight.sum(),
+        "doubt": functional.binary_cross_entropy_with_logits(doubt, wrong.to(doubt.dtype), weight=weight),
+    }
+    return Loss(torch.stack(list(terms.values())).sum(), {name: value.detach() for name, value in terms.items()})
+
+
+def _random_rotation(generator: torch.Generator) -> Tensor:
+    quaternion = functional.normalize(torch.randn(4, generator=generator), dim=0)
+    w, x, y, z = quaternion
+    rows = [
+        torch.stack([1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)]),
+        torch.stack([2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)]),
+        torch.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]),
+    ]
+    return torch.stack(rows)
