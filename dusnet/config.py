@@ -110,9 +110,11 @@ class DownNetSettings(Section):
 class GuideSettings(Section):
     """The guided Down-Net, which starts from the warped good surface and knows no part."""
 
+    enabled: bool = Field(default=True, description="use the guided networks; false trains the paper's on every part")
+    weights: Path | None = Field(default=None, description="their weights; None takes those that the package brings")
     neighbors: int = Field(default=32, ge=4, description="points of the scan that a group shows")
     stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
-    places: int = Field(default=64, ge=4, description="places of the good surface that a group shows")
+    places: int = Field(default=96, ge=4, description="places of the good surface that a group shows")
     patch_width: int = Field(default=64, ge=8)
     width: int = Field(default=128, ge=8)
     layers: int = Field(default=2, ge=0)
@@ -181,6 +183,9 @@ class ScoringSettings(Section):
     tolerance: bool = Field(default=False, description="divide by what the training clouds do at the same place")
     gap: float = Field(
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
+    )
+    doubt: float = Field(
+        default=0.01, ge=0, description="weight of the guided Down-Net's doubt in a point, 0 = the distance alone"
     )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")

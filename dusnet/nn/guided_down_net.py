@@ -8,27 +8,12 @@ them serves all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from dusnet.config import GuideSettings
 from dusnet.nn.blocks import FourierFeatures, TransformerBlock, mlp
-from dusnet.nn.guided_groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS, GuidedGroups
-
-
-@dataclass(frozen=True)
-class GuidedCenters:
-    """What the guided Down-Net says.
-
-    Attributes:
-        centers: anomaly-free centres in the reference shape, (B, G, 3).
-        doubt: logit of a group belonging to a defect, (B, G).
-    """
-
-    centers: Tensor
-    doubt: Tensor
+from dusnet.nn.guided_groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS
 
 
 class PatchPool(nn.Module):
@@ -66,18 +51,32 @@ class GuidedDownNet(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def embed(self, groups: GuidedGroups) -> Tensor:
-        """Tokens after the transformer, (B, G, width)."""
-        parts = [self.scan(groups.scan), self.places(groups.places), groups.about, self.fourier(groups.centers)]
+    def embed(self, centers: Tensor, scan: Tensor, places: Tensor, about: Tensor) -> Tensor:
+        """Tokens after the transformer, (B, G, width); arguments as in `forward`."""
+        parts = [self.scan(scan), self.places(places), about, self.fourier(centers)]
         tokens: Tensor = self.join(torch.cat(parts, dim=-1))
         for block in self.blocks:
             tokens = block(tokens)
         return tokens
 
-    def forward(self, groups: GuidedGroups) -> GuidedCenters:
-        """Anomaly-free centres (in the place of Eq. 4)."""
-        said = self.head(self.norm(self.embed(groups)))
+    def forward(
+        self, centers: Tensor, displacement: Tensor, axes: Tensor, scan: Tensor, places: Tensor, about: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Anomaly-free centres (in the place of Eq. 4); the arguments are the parts of `GuidedGroups`.
+
+        Args:
+            centers: (B, G, 3) in the reference shape.
+            displacement: vectors to the good surface, (B, G, 3).
+            axes: local axes as rows, (B, G, 3, 3).
+            scan: (B, G, K, SCAN_CHANNELS).
+            places: (B, G, K', PLACE_CHANNELS).
+            about: (B, G, CENTER_CHANNELS).
+
+        Returns:
+            Anomaly-free centres in the reference shape, (B, G, 3), and the doubt: the logit of a group belonging to a
+            defect, (B, G).
+        """
+        said = self.head(self.norm(self.embed(centers, scan, places, about)))
         doubt = said[..., 0]
-        correction = HEIGHT * torch.einsum("bgij,bgi->bgj", groups.axes, said[..., 1:])
-        moved = groups.centers + torch.sigmoid(doubt).unsqueeze(-1) * groups.displacement + correction
-        return GuidedCenters(moved, doubt)
+        correction = HEIGHT * torch.einsum("bgij,bgi->bgj", axes, said[..., 1:])
+        return centers + torch.sigmoid(doubt).unsqueeze(-1) * displacement + correction, doubt

@@ -48,9 +48,9 @@ class GuidedGroups:
         """Several scans with equally many groups as one batch."""
         return GuidedGroups(*(torch.cat([vars(one)[name] for one in groups]) for name in vars(groups[0])))
 
-    def to(self, device: torch.device) -> GuidedGroups:
-        """The same on another device."""
-        return GuidedGroups(*(value.to(device) for value in vars(self).values()))
+    def tensors(self, device: torch.device) -> tuple[Tensor, ...]:
+        """All parts in order, as the network takes them."""
+        return tuple(value.to(device) for value in vars(self).values())
 
 
 @dataclass(frozen=True)

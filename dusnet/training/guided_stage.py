@@ -1,4 +1,4 @@
-"""Stage 1 of the guided networks: say which groups belong to a defect, and where a good part would have them."""
+"""What the two stages of the guided networks learn from lessons."""
 
 from __future__ import annotations
 
@@ -8,18 +8,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet.config import StageSettings
+from dusnet import geometry
+from dusnet.config import LossSettings, StageSettings
+from dusnet.nn.grouping import draw_centers
 from dusnet.nn.guided_down_net import GuidedDownNet
 from dusnet.nn.guided_groups import HEIGHT, GuidedGroups
-from dusnet.nn.losses import Loss
+from dusnet.nn.losses import Loss, up_loss
+from dusnet.nn.up_net import UpNet
 from dusnet.training.lessons import Lesson
 
 DOUBT_WEIGHT = 4.0
 """How much more a group of a defect counts than a good one: there are few of them."""
 
+CENTER_NOISE = 0.05
+"""Noise of the centres that the Up-Net starts from, in units of their spacing."""
+
 
 class GuidedStage:
-    """Draws groups of random lessons in random poses.
+    """Stage 1: say which groups belong to a defect, and where a good part would have them.
+
+    Every step shows groups of random lessons in random poses.
 
     Args:
         model: the guided Down-Net.
@@ -30,7 +38,9 @@ class GuidedStage:
 
     name = "guided-down-net"
 
-    def __init__(self, model: GuidedDownNet, lessons: Sequence[Lesson], settings: StageSettings, *, groups: int) -> None:
+    def __init__(
+        self, model: GuidedDownNet, lessons: Sequence[Lesson], settings: StageSettings, *, groups: int
+    ) -> None:
         self.model: nn.Module = model
         self._lessons, self._batch = lessons, settings.batch
         self._groups = min(groups, *(len(lesson.wrong) for lesson in lessons))
@@ -39,8 +49,8 @@ class GuidedStage:
         """Loss of one random batch."""
         groups, targets, wrong = self.draw(generator)
         device = next(model.parameters()).device
-        said = model(groups.to(device))
-        return guided_loss(said.centers.float(), said.doubt.float(), targets.to(device), wrong.to(device))
+        centers, doubt = model(*groups.tensors(device))
+        return guided_loss(centers.float(), doubt.float(), targets.to(device), wrong.to(device))
 
     def draw(self, generator: torch.Generator) -> tuple[GuidedGroups, Tensor, Tensor]:
         """Groups, true centres (B, G, 3) and which belong to a defect (B, G), on the CPU."""
@@ -100,3 +110,41 @@ def _random_rotation(generator: torch.Generator) -> Tensor:
         torch.stack([2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)]),
     ]
     return torch.stack(rows)
+
+
+class GuidedUpStage:
+    """Stage 2: rebuild the dense cloud of a lesson from few of its points (Eq. 14), each in units of their spacing.
+
+    Args:
+        model: the Up-Net, with unit spacing.
+        lessons: scans with their answers.
+        settings: lessons per step.
+        loss: weights of the terms.
+        groups: G, centres per lesson and step.
+    """
+
+    name = "guided-up-net"
+
+    def __init__(
+        self, model: UpNet, lessons: Sequence[Lesson], settings: StageSettings, loss: LossSettings, *, groups: int
+    ) -> None:
+        self.model: nn.Module = model
+        # A lesson without as many points as are rebuilt has no dense cloud to show.
+        self._lessons = [lesson for lesson in lessons if len(lesson.clean) >= groups * model.gamma]
+        self._batch, self._groups, self._dense, self._loss = settings.batch, groups, groups * model.gamma, loss
+
+    def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
+        """Loss of one random batch."""
+        centers, targets = [], []
+        for _ in range(self._batch):
+            lesson = self._lessons[int(torch.randint(len(self._lessons), (), generator=generator))]
+            cloud = lesson.clean @ _random_rotation(generator).T
+            picked = cloud[draw_centers(cloud, self._groups, generator)]
+            middle, unit = picked.mean(dim=0), geometry.neighbor_spacing(picked)
+            jitter = CENTER_NOISE * torch.randn(picked.shape, generator=generator)
+            dense = cloud[torch.randperm(len(cloud), generator=generator)[: self._dense]]
+            centers.append((picked - middle) / unit + jitter)
+            targets.append((dense - middle) / unit)
+        device = next(model.parameters()).device
+        rebuilt = model(torch.stack(centers).to(device)).float()
+        return up_loss(rebuilt, torch.stack(targets).to(device), self._loss)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dusnet import geometry
-from dusnet.cloud import Frame, PointCloud
+from dusnet.cloud import Frame
 from dusnet.config import GuideSettings, WarpSettings
-from dusnet.data.synthetic.pseudo_defects import FEWEST_POINTS, pseudo_defects
+from dusnet.data.synthetic.pseudo_defects import FEWEST_POINTS, KINDS, pseudo_defects
 from dusnet.data.synthetic.random_solids import random_solid
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.specimens import GOOD, Part, make_scan
@@ -24,7 +24,11 @@ NOISE = (0.0004, 0.003)
 VARIATION = 0.025
 SINGLE_VIEWS = 0.4
 SCANS = 4
+"""Damaged scans per solid."""
 DEFECTS = 7
+"""A scan has less than this many pseudo-defects, and may have none."""
+DEFECT_KINDS = (*KINDS, "crack", "crack", "hole")
+"""Missing material is harder to see than displaced material, and is shown more often."""
 MISALIGNED = (0.4, 0.003)
 """Standard deviations of what registration leaves over: degrees, and a shift as a fraction of the frame."""
 
@@ -65,9 +69,8 @@ def lessons_of_solid(seed: int, number: int, warp: WarpSettings, guide: GuideSet
         even=bool(rng.random() < 0.4),
         pose="fixed",
     )
-    good = [
-        make_scan(part, GOOD, rng, settings, train=True).points for _ in range(rng.integers(*TRAINING_SCANS, endpoint=True))
-    ]
+    count = int(rng.integers(*TRAINING_SCANS, endpoint=True))
+    good = [make_scan(part, GOOD, rng, settings, train=True).points for _ in range(count)]
     frame = Frame.of(np.concatenate(good))
     clouds = [torch.from_numpy(_misaligned(frame.apply(points), rng)).float() for points in good]
     surface = GoodSurface.learn(clouds, warp, seed=0)
@@ -87,7 +90,7 @@ def _lesson(points: np.ndarray, surface: GoodSurface, guide: GuideSettings, rng:
     damaged, clean, wrong = points, points, np.zeros(len(points), dtype=bool)
     if count:
         made = pseudo_defects(
-            points, normals, rng, count=count, radius=(0.04, 0.3), amplitude=(0.012, 0.1), scale=1.0
+            points, normals, rng, count=count, kind=DEFECT_KINDS, radius=(0.04, 0.3), amplitude=(0.012, 0.1)
         )
         damaged, clean, wrong = made.points, made.clean, made.mask
     found = surface.compare(torch.from_numpy(damaged).float())

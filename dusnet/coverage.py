@@ -1,0 +1,133 @@
+"""What a scan leaves out: pieces of a good part that no point of the scan is near.
+
+Some of it is missing material and some was out of the scanner's sight. Told apart by three rules: a piece of more than
+`UNSEEN_SHARE` of the part is a side that was not scanned; of a scan of one side, a piece counts only where the part
+itself does not hide it from the scanner; and what is left has been looked at and is not there.
+
+All lengths are in the frame of the class; all functions take and return torch tensors on the CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from dusnet import geometry, ops
+from dusnet.registration.visibility import Eye, visible
+
+GAP_FACTOR = 4.0
+RIM_WIDTH = 2.0
+RIM_POINTS = 64
+UNSEEN_SHARE = 0.1
+UNSEEN_REACH = 5.0
+VISIBLE_SHARE = 0.9
+# Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
+MEDIAN_TO_TENTH = 2.56
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Places of a good part beside a scan.
+
+    Attributes:
+        places: (M, 3).
+        distance: to the nearest point of the scan, (M,).
+        nearest: that point, (M,) int64.
+        usual: distance that half of the places have where the scan covers the part.
+    """
+
+    places: Tensor
+    distance: Tensor
+    nearest: Tensor
+    usual: float
+
+    @classmethod
+    def of(cls, points: Tensor, places: Tensor) -> Coverage:
+        """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
+        squared, nearest = ops.knn(places.unsqueeze(0), points.unsqueeze(0), 1)
+        distance = squared[0, :, 0].sqrt()
+        # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
+        usual = max(MEDIAN_TO_TENTH * float(distance.quantile(0.1)), geometry.neighbor_spacing(places))
+        return cls(places, distance, nearest[0, :, 0], usual)
+
+    @property
+    def empty(self) -> Tensor:
+        """Which places have no point of the scan within `GAP_FACTOR` of the usual distance, (M,) bool."""
+        return self.distance > GAP_FACTOR * self.usual
+
+
+def gap(points: Tensor, places: Tensor) -> Tensor:
+    """What is missing: how far places of a good part are from any point of the scan, carried to the rim of the hole.
+
+    Args:
+        points: the scan, (N, 3).
+        places: of a good part, (M, 3).
+
+    Returns:
+        (N,), zero away from holes: of the missing places around, the largest distance beyond the usual. A place is
+        around the points that are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
+    """
+    beside = Coverage.of(points, places)
+    lost = missing(points, beside)
+    rim = torch.zeros(len(points))
+    if not lost.any():
+        return rim
+    distance = beside.distance[lost]
+    squared, index = ops.knn(places[lost][None], points[None], min(RIM_POINTS, len(points)))
+    reach = distance + RIM_WIDTH * beside.usual
+    depth = distance - GAP_FACTOR * beside.usual
+    carried = torch.where(squared[0].sqrt() <= reach.unsqueeze(1), depth.unsqueeze(1), 0.0)
+    return rim.scatter_reduce_(0, index[0].flatten(), carried.flatten(), "amax")
+
+
+def missing(points: Tensor, beside: Coverage) -> Tensor:
+    """Which places of a good part were looked at and are not there, (M,) bool.
+
+    Args:
+        points: the scan, (N, 3).
+        beside: what `Coverage.of` said of it.
+    """
+    empty = beside.empty
+    lost = torch.zeros_like(empty)
+    if not empty.any():
+        return lost
+    piece = _pieces(beside.places, empty)
+    sizes = np.bincount(piece)
+    kept = sizes <= UNSEEN_SHARE * len(beside.places)
+    eye = Eye.all_of(points.double().numpy())[0]
+    if eye.one_sided and kept.any():
+        seen = np.zeros(len(empty))
+        seen[visible(beside.places.double().numpy(), eye.direction)] = 1.0
+        kept &= np.bincount(piece, weights=seen[empty.numpy()]) >= VISIBLE_SHARE * sizes
+    lost[empty] = torch.from_numpy(kept[piece])
+    return lost
+
+
+def unseen_share(points: Tensor, places: Tensor) -> float:
+    """Share of the part that the scan leaves out in one piece too big for a defect, 0 to 1.
+
+    Args:
+        points: the scan, (N, 3).
+        places: of a good part, (M, 3).
+    """
+    empty = Coverage.of(points, places).empty
+    if not empty.any():
+        return 0.0
+    sizes = np.bincount(_pieces(places, empty))
+    return float(sizes[sizes > UNSEEN_SHARE * len(places)].sum() / len(places))
+
+
+def _pieces(places: Tensor, empty: Tensor) -> np.ndarray:
+    """Number of the connected piece that each empty place belongs to, (E,)."""
+    chosen = places[empty].numpy()
+    reach = UNSEEN_REACH * geometry.neighbor_spacing(places)
+    pairs = cKDTree(chosen).query_pairs(reach, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(chosen),) * 2)
+    piece: np.ndarray = connected_components(graph, directed=False)[1]
+    return piece
