@@ -112,6 +112,8 @@ class GuideSettings(Section):
 
     enabled: bool = Field(default=True, description="use the guided networks; false trains the paper's on every part")
     weights: Path | None = Field(default=None, description="their weights; None takes those that the package brings")
+    centers: int = Field(default=10_000, ge=256, description="points of a bigger scan that become centres")
+    passes: int = Field(default=2, ge=1, description="random groupings of all centres that are averaged")
     neighbors: int = Field(default=32, ge=4, description="points of the scan that a group shows")
     stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
     places: int = Field(default=96, ge=4, description="places of the good surface that a group shows")
@@ -185,7 +187,7 @@ class ScoringSettings(Section):
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )
     doubt: float = Field(
-        default=0.01, ge=0, description="weight of the guided Down-Net's doubt in a point, 0 = the distance alone"
+        default=0.02, ge=0, description="weight of the guided Down-Net's doubt in a point, 0 = the distance alone"
     )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")

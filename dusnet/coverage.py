@@ -74,15 +74,25 @@ def gap(points: Tensor, places: Tensor) -> Tensor:
         around the points that are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
     """
     beside = Coverage.of(points, places)
-    lost = missing(points, beside)
+    return _carried(points, beside, missing(points, beside))
+
+
+def depth(points: Tensor, rebuilt: Tensor) -> Tensor:
+    """`gap` beside a reconstruction, which holds only what the scanner could see, (N, 3), (M, 3) -> (N,)."""
+    beside = Coverage.of(points, rebuilt)
+    return _carried(points, beside, beside.empty)
+
+
+def _carried(points: Tensor, beside: Coverage, lost: Tensor) -> Tensor:
+    """How far lost places are beyond the usual, at the points around them, (N,)."""
     rim = torch.zeros(len(points))
     if not lost.any():
         return rim
     distance = beside.distance[lost]
-    squared, index = ops.knn(places[lost][None], points[None], min(RIM_POINTS, len(points)))
+    squared, index = ops.knn(beside.places[lost][None], points[None], min(RIM_POINTS, len(points)))
     reach = distance + RIM_WIDTH * beside.usual
-    depth = distance - GAP_FACTOR * beside.usual
-    carried = torch.where(squared[0].sqrt() <= reach.unsqueeze(1), depth.unsqueeze(1), 0.0)
+    beyond = distance - GAP_FACTOR * beside.usual
+    carried = torch.where(squared[0].sqrt() <= reach.unsqueeze(1), beyond.unsqueeze(1), 0.0)
     return rim.scatter_reduce_(0, index[0].flatten(), carried.flatten(), "amax")
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,6 +95,9 @@ class Reconstructor:
         rebuilt = [self._run(self.up, centers[batch]) for batch in dealt.split(at_once)]
         return torch.cat(rebuilt).flatten(0, 1)
 
+    def _run(self, network: nn.Module, *chunks: Tensor) -> Tensor:
+        return in_halves(network, tuple(tensor.to(self.device) for tensor in chunks))[0]
+
     def _support(self, points: Tensor) -> Tensor:
         kept = geometry.thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
         return points[torch.from_numpy(kept)]
@@ -125,21 +130,26 @@ class Reconstructor:
         predicted[chunks.flatten()[: len(centers)]] = torch.cat(moved).flatten(0, 1)[: len(centers)]
         return predicted
 
-    def _run(self, network: nn.Module, *chunks: Tensor) -> Tensor:
-        """What `network` makes of some chunks, on the CPU; in halves where memory does not allow all at once.
 
-        Args:
-            network: takes and gives whole chunks, one per entry of the first axis.
-            chunks: its inputs.
-        """
-        try:
-            return network(*(tensor.to(self.device) for tensor in chunks)).float().cpu()
-        except (RuntimeError, MemoryError) as error:
-            count = len(chunks[0])
-            if count == 1 or not out_of_memory(error):
-                raise
-        # Here, not in the handler: the traceback keeps everything alive that did not fit.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        halves = ([tensor[: count // 2] for tensor in chunks], [tensor[count // 2 :] for tensor in chunks])
-        return torch.cat([self._run(network, *half) for half in halves])
+def in_halves(network: Callable[..., Any], chunks: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """What `network` makes of some chunks, on the CPU; in halves where memory does not allow all at once.
+
+    Args:
+        network: takes and gives whole chunks, one per entry of the first axis.
+        chunks: its inputs, on its device.
+
+    Returns:
+        Its outputs, a tuple also when it gives one tensor.
+    """
+    try:
+        made = network(*chunks)
+        return tuple(one.float().cpu() for one in (made if isinstance(made, tuple) else (made,)))
+    except (RuntimeError, MemoryError) as error:
+        count = len(chunks[0])
+        if count == 1 or not out_of_memory(error):
+            raise
+    # Here, not in the handler: the traceback keeps everything alive that did not fit.
+    if chunks[0].device.type == "cuda":
+        torch.cuda.empty_cache()
+    halves = (tuple(tensor[: count // 2] for tensor in chunks), tuple(tensor[count // 2 :] for tensor in chunks))
+    return tuple(torch.cat(both) for both in zip(*(in_halves(network, half) for half in halves), strict=True))

@@ -8,22 +8,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-import numpy as np
-import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dusnet import geometry, ops
 from dusnet.config import ScoringSettings
-
-GAP_FACTOR = 4.0
-RIM_NEIGHBORS = 4
-UNSEEN_SHARE = 0.1
-UNSEEN_REACH = 5.0
-# Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
-MEDIAN_TO_TENTH = 2.56
 
 
 def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
@@ -76,61 +64,6 @@ def smooth_over(points: Tensor, values: Tensor, neighbors: int) -> Tensor:
     """`smooth` over the nearest points of the cloud itself, (N, 3), (N,) -> (N,)."""
     _, index = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(neighbors, len(points)))
     return smooth(values, index[0])
-
-
-def gap(points: Tensor, surface: Tensor) -> Tensor:
-    """What is missing: how far places of a good part are from any input point, carried to the rim of the hole.
-
-    A place counts by how much its nearest input point is farther than four times what is usual in this scan. Connected
-    places that make up more than `UNSEEN_SHARE` of the part are a side that the scanner did not see, and count nothing.
-
-    Args:
-        points: the scan, (N, 3).
-        surface: places of a good part, (M, 3).
-
-    Returns:
-        (N,), zero away from holes: the largest gap whose nearest input point this is, or one of its neighbours.
-    """
-    missing, nearest = _missing(points, surface)
-    missing[_unseen(surface, missing > 0)] = 0
-    rim = torch.zeros(len(points)).scatter_reduce_(0, nearest, missing, "amax")
-    _, neighbors = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(RIM_NEIGHBORS, len(points)))
-    return rim[neighbors[0]].amax(dim=1)
-
-
-def unseen_share(points: Tensor, surface: Tensor) -> float:
-    """Share of the part that the scan leaves out in one piece too big for a defect, 0 to 1.
-
-    Args:
-        points: the scan, (N, 3).
-        surface: places of a good part, (M, 3).
-    """
-    distance = nearest_distance(surface, points)
-    # Most places can be unseen, and of a training scan most can be its own points: neither may decide what is usual.
-    usual = max(MEDIAN_TO_TENTH * float(distance.quantile(0.1)), geometry.neighbor_spacing(surface))
-    return float(_unseen(surface, distance > GAP_FACTOR * usual).double().mean())
-
-
-def _missing(points: Tensor, surface: Tensor) -> tuple[Tensor, Tensor]:
-    """How much farther than usual the nearest input point of each place is, and which one it is, (M,) and (M,)."""
-    squared, nearest = ops.knn(surface.unsqueeze(0), points.unsqueeze(0), 1)
-    distance = squared[0, :, 0].sqrt()
-    return (distance - GAP_FACTOR * distance.median()).clamp_min(0), nearest[0, :, 0]
-
-
-def _unseen(surface: Tensor, empty: Tensor) -> Tensor:
-    """Which places lie in a connected empty region too big to be a defect, (M, 3), (M,) bool -> (M,) bool."""
-    places = surface[empty]
-    result = torch.zeros_like(empty)
-    if len(places) < 2:
-        return result
-    reach = UNSEEN_REACH * geometry.neighbor_spacing(surface)
-    pairs = cKDTree(places.numpy()).query_pairs(reach, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(places),) * 2)
-    _, component = connected_components(graph, directed=False)
-    big = np.bincount(component) > UNSEEN_SHARE * len(surface)
-    result[empty] = torch.from_numpy(big[component])
-    return result
 
 
 def pool(point_scores: Tensor, settings: ScoringSettings) -> float:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, scoring
+from dusnet import coverage, geometry
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
@@ -113,7 +113,7 @@ class ClassFrame:
 
     def unseen_in(self, points: NDArray[np.float64]) -> float:
         """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""
-        return scoring.unseen_share(torch.from_numpy(points).float(), self.surface())
+        return coverage.unseen_share(torch.from_numpy(points).float(), self.surface())
 
     def surface(self) -> Tensor:
         """Places of a good part in the frame, (M, 3) float32."""

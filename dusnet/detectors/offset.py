@@ -18,11 +18,10 @@ from torch import Tensor
 
 from dusnet import geometry, ops, scoring
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
-from dusnet.errors import out_of_memory
 from dusnet.nn.grouping import neighbor_index, random_chunks
 from dusnet.nn.offset_net import OffsetNet
 from dusnet.progress import Progress
-from dusnet.reconstruction import TOKENS_AT_ONCE
+from dusnet.reconstruction import TOKENS_AT_ONCE, in_halves
 from dusnet.training.loop import Run, fingerprint, train_stage
 from dusnet.training.networks import supports_of
 from dusnet.training.offset_stage import OffsetSource, OffsetStage, damaged_clouds
@@ -108,28 +107,13 @@ class Offset(RegisteredDetector):
         chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
         network = self._network.to(self.device).eval()
         predicted = [
-            self._run(network, centers[batch], support[neighbors[batch]])
+            in_halves(network, (centers[batch].to(self.device), support[neighbors[batch]].to(self.device)))[0]
             for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1]))
         ]
         # The chunks begin with every centre once; what fills the last one is predicted a second time and dropped.
         offsets = torch.empty_like(centers)
         offsets[chunks.flatten()[: len(centers)]] = torch.cat(predicted).flatten(0, 1)[: len(centers)]
         return offsets
-
-    def _run(self, network: OffsetNet, centers: Tensor, neighbors: Tensor) -> Tensor:
-        """Offsets of some chunks, on the CPU; in halves where memory does not allow all at once."""
-        try:
-            offsets: Tensor = network(centers.to(self.device), neighbors.to(self.device))
-            return offsets.float().cpu()
-        except (RuntimeError, MemoryError) as error:
-            if len(centers) == 1 or not out_of_memory(error):
-                raise
-        # Here, not in the handler: the traceback keeps everything alive that did not fit.
-        if self.device.type == "cuda":
-            torch.cuda.empty_cache()
-        half = len(centers) // 2
-        parts = (centers[:half], neighbors[:half]), (centers[half:], neighbors[half:])
-        return torch.cat([self._run(network, *part) for part in parts])
 
     def _tensors(self) -> dict[str, Tensor]:
         return dict(self._network.state_dict())

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
+from dusnet import coverage, scoring
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.good_surface import GoodSurface
 from dusnet.progress import Progress
@@ -41,7 +41,7 @@ class WarpDistance(RegisteredDetector):
             scores = self._surface.tolerance.normalise(distances, found.shaped)
         scores = scoring.smooth_over(found.points, scores, chosen.smoothing)
         if chosen.gap:
-            scores = scores + chosen.gap * scoring.gap(found.shaped, self._surface.points)
+            scores = scores + chosen.gap * coverage.gap(found.shaped, self._surface.points)
         return FrameScores(scores.numpy(), scoring.pool(scores, chosen), distances.numpy(), None)
 
     def _tensors(self) -> dict[str, Tensor]:

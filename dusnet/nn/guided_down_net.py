@@ -21,7 +21,7 @@ class PatchPool(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        self.local = mlp((channels, width // 2, width))
+        self.local = nn.Sequential(nn.Linear(channels, width // 2), nn.ReLU(), nn.Linear(width // 2, width))
 
     def forward(self, patches: Tensor) -> Tensor:
         """(..., P, channels) -> (..., 2 width)."""
@@ -51,13 +51,23 @@ class GuidedDownNet(nn.Module):
         nn.init.zeros_(last.weight)
         nn.init.zeros_(last.bias)
 
-    def embed(self, centers: Tensor, scan: Tensor, places: Tensor, about: Tensor) -> Tensor:
-        """Tokens after the transformer, (B, G, width); arguments as in `forward`."""
-        parts = [self.scan(scan), self.places(places), about, self.fourier(centers)]
-        tokens: Tensor = self.join(torch.cat(parts, dim=-1))
+    def patches(self, scan: Tensor, places: Tensor, about: Tensor) -> Tensor:
+        """What groups show on their own, each for itself; arguments as in `forward`.
+
+        Returns:
+            (B, G, 4 patch_width + CENTER_CHANNELS).
+        """
+        return torch.cat([self.scan(scan), self.places(places), about], dim=-1)
+
+    def judge(self, centers: Tensor, displacement: Tensor, axes: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
+        """The rest of `forward`, from what `patches` gave; here groups attend to each other."""
+        tokens: Tensor = self.join(torch.cat([patches, self.fourier(centers)], dim=-1))
         for block in self.blocks:
             tokens = block(tokens)
-        return tokens
+        said = self.head(self.norm(tokens))
+        doubt = said[..., 0]
+        correction = HEIGHT * torch.einsum("bgij,bgi->bgj", axes, said[..., 1:])
+        return centers + torch.sigmoid(doubt).unsqueeze(-1) * displacement + correction, doubt
 
     def forward(
         self, centers: Tensor, displacement: Tensor, axes: Tensor, scan: Tensor, places: Tensor, about: Tensor
@@ -76,7 +86,4 @@ class GuidedDownNet(nn.Module):
             Anomaly-free centres in the reference shape, (B, G, 3), and the doubt: the logit of a group belonging to a
             defect, (B, G).
         """
-        said = self.head(self.norm(self.embed(centers, scan, places, about)))
-        doubt = said[..., 0]
-        correction = HEIGHT * torch.einsum("bgij,bgi->bgj", axes, said[..., 1:])
-        return centers + torch.sigmoid(doubt).unsqueeze(-1) * displacement + correction, doubt
+        return self.judge(centers, displacement, axes, self.patches(scan, places, about))

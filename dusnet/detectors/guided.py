@@ -1,0 +1,207 @@
+"""The guided way: networks that know no part, beside the warped good surface of the part (see `docs/method.md`)."""
+
+from __future__ import annotations
+
+import time
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import coverage, geometry, ops, scoring
+from dusnet.config import Settings
+from dusnet.detectors.registered import FrameScores
+from dusnet.errors import BadModel
+from dusnet.good_surface import Comparison, GoodSurface
+from dusnet.nn.grouping import random_chunks
+from dusnet.nn.guided_down_net import GuidedDownNet
+from dusnet.nn.guided_groups import GuidedScan
+from dusnet.nn.up_net import UpNet
+from dusnet.progress import Progress
+from dusnet.reconstruction import TOKENS_AT_ONCE, in_halves
+from dusnet.tensor_file import read_tensors
+from dusnet.training.guided_course import FORMAT
+
+MOST_CENTERS = 4096
+"""Centres that the Up-Net rebuilds the dense cloud from."""
+
+
+class Guided:
+    """The good surface of a part, and the two networks that judge scans beside it.
+
+    Args:
+        surface: of the part.
+        weights: of both networks, by name.
+        settings: everything.
+        device: where the networks run.
+        seed: of the thinning and the chunks; the same scan always gets the same scores.
+    """
+
+    def __init__(
+        self,
+        surface: GoodSurface,
+        weights: dict[str, Tensor],
+        settings: Settings,
+        *,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self._surface, self._weights, self._settings = surface, weights, settings
+        self._device, self._seed = device, seed
+        self._down, self._up = GuidedDownNet(settings.guide), UpNet(settings.up_net, spacing=1.0)
+        for prefix, network in (("down.", self._down), ("up.", self._up)):
+            own = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+            network.load_state_dict(own)
+            network.to(device).eval()
+
+    @classmethod
+    def learn(
+        cls, clouds: list[NDArray[Any]], settings: Settings, *, device: torch.device, seed: int, progress: Progress
+    ) -> Guided:
+        """Learn the good surface from clouds in the frame, (N, 3) each; the networks come as they are.
+
+        Raises:
+            BadModel: the weights do not fit the settings.
+        """
+        with progress.task("Learning the good surface", 1) as task:
+            tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
+            surface = GoodSurface.learn(tensors, settings.warp, seed=seed)
+            task.advance()
+        weights, source = _weights(settings.guide.weights)
+        try:
+            return cls(surface, weights, settings, device=device, seed=seed)
+        except RuntimeError as error:
+            raise BadModel(
+                f"{source} holds no weights of this shape; use the guide and up_net settings that they were made with."
+            ) from error
+
+    @torch.inference_mode()
+    def judge(self, cloud: Tensor) -> FrameScores:
+        """Score a scan in the frame, (N, 3) float32.
+
+        Of a scan with more than `guide.centers` points an evenly thinned choice is judged, and the others get scores
+        between those of their neighbours.
+        """
+        start = time.perf_counter()
+        chosen = self._settings.scoring
+        index = self._choose(cloud)
+        found = self._surface.compare(cloud[index])
+        warped = time.perf_counter()
+        predicted, doubt = self._centers(found)
+        down = time.perf_counter()
+        lost = coverage.missing(found.shaped, coverage.Coverage.of(found.shaped, self._surface.points))
+        dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
+        up = time.perf_counter()
+        distances = (found.shaped - predicted).norm(dim=1)
+        scores = scoring.smooth_over(found.points, distances + chosen.doubt * doubt, chosen.smoothing)
+        if chosen.gap:
+            scores = scores + chosen.gap * coverage.depth(found.shaped, dense)
+        if len(index) < len(cloud):
+            weights, near = ops.three_nn(cloud[None], found.points[None])
+            both = torch.stack([scores, distances], dim=1)
+            scores, distances = ops.three_interpolate(both[None], near, weights)[0].unbind(dim=1)
+        object_score = scoring.pool(scores, chosen)
+        rebuilt = found.warp.restore(dense).double().numpy()
+        timings = {
+            "warp": warped - start,
+            "down_net": down - warped,
+            "up_net": up - down,
+            "scoring": time.perf_counter() - up,
+        }
+        return FrameScores(scores.numpy(), object_score, distances.numpy(), rebuilt, timings)
+
+    def _choose(self, cloud: Tensor) -> Tensor:
+        limit = self._settings.guide.centers
+        if len(cloud) <= limit:
+            return torch.arange(len(cloud))
+        rng = np.random.default_rng(self._seed)
+        points = cloud.double().numpy()
+        return torch.from_numpy(geometry.thin(points, geometry.cell_for(points, limit, rng), rng))
+
+    def _centers(self, found: Comparison) -> tuple[Tensor, Tensor]:
+        """Anomaly-free centres of all points, (N, 3), and how likely each belongs to a defect, (N,).
+
+        Every point is a centre once per pass, in random groups of G that attend to each other; passes are averaged.
+        """
+        guide = self._settings.guide
+        scan = GuidedScan.of(found, self._surface, guide, seed=self._seed)
+        generator = torch.Generator().manual_seed(self._seed)
+        count = len(found.points)
+        seen = [self._patches(scan, part, generator) for part in torch.arange(count).split(TOKENS_AT_ONCE)]
+        shown = tuple(torch.cat(parts) for parts in zip(*seen, strict=True))
+        centers, doubt = torch.zeros(count, 3), torch.zeros(count)
+        for _ in range(guide.passes):
+            chunks = random_chunks(count, self._settings.grouping.groups, generator)
+            said = [
+                in_halves(self._down.judge, tuple(part[batch].to(self._device) for part in shown))
+                for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1]))
+            ]
+            # The chunks begin with every centre once; what fills the last one is judged a second time and dropped.
+            order = chunks.flatten()[:count]
+            centers[order] += torch.cat([moved for moved, _ in said]).flatten(0, 1)[:count]
+            doubt[order] += torch.cat([logit for _, logit in said]).flatten()[:count].sigmoid()
+        return centers / guide.passes, doubt / guide.passes
+
+    def _patches(self, scan: GuidedScan, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """Centres, displacements, axes and embedded patches of some points, which no pass changes."""
+        groups = scan.groups(index, 2 * torch.pi * torch.rand(len(index), generator=generator))
+        inputs = tuple(part[0].to(self._device) for part in (groups.scan, groups.places, groups.about))
+        (embedded,) = in_halves(self._down.patches, inputs)
+        return groups.centers[0], groups.displacement[0], groups.axes[0], embedded
+
+    def _dense(self, centers: Tensor) -> Tensor:
+        """Rebuild gamma points around each centre, in units of the centres' own spacing."""
+        groups = min(self._settings.grouping.groups, len(centers))
+        order = ops.farthest_point_sample(centers[None], min(len(centers), MOST_CENTERS))[0]
+        chunks = max(1, len(order) // groups)
+        dealt = centers[order[: chunks * groups].view(groups, chunks).T]
+        middle = dealt.mean(dim=1, keepdim=True)
+        unit = torch.tensor([geometry.neighbor_spacing(one) for one in dealt]).view(-1, 1, 1).clamp_min(1e-6)
+        rebuilt = [
+            in_halves(self._up, (batch.to(self._device),))[0]
+            for batch in ((dealt - middle) / unit).split(max(1, TOKENS_AT_ONCE // groups))
+        ]
+        return (torch.cat(rebuilt) * unit + middle).flatten(0, 1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The surface and the weights, so that a model file needs nothing beside it."""
+        return self._surface.tensors() | {f"weights.{name}": value for name, value in self._weights.items()}
+
+    def metadata(self) -> dict[str, Any]:
+        """What `restore` needs besides the tensors."""
+        return self._surface.metadata()
+
+    @classmethod
+    def restore(
+        cls,
+        metadata: dict[str, Any],
+        tensors: dict[str, Tensor],
+        settings: Settings,
+        *,
+        device: torch.device,
+        seed: int,
+    ) -> Guided:
+        """The inverse of `tensors` and `metadata`."""
+        surface = GoodSurface.restore(metadata, tensors, settings.warp, seed=seed)
+        prefix = "weights."
+        weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+        return cls(surface, weights, settings, device=device, seed=seed)
+
+
+def _weights(path: Path | None) -> tuple[dict[str, Tensor], str]:
+    """Weights of both networks, and the name of the file for messages."""
+    if path is not None:
+        return _read(path), str(path)
+    with as_file(files("dusnet") / "weights" / "guided.safetensors") as own:
+        return _read(own), "the package"
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    tensors, metadata = read_tensors(path)
+    if metadata.get("format") != FORMAT:
+        raise BadModel(f"{path} holds no guided networks; give a file that tools/train_guided.py wrote.")
+    return tensors
