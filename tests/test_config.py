@@ -48,6 +48,9 @@ class TestLoading:
     def test_an_empty_file_is_the_defaults(self, tmp_path: Path) -> None:
         assert load_settings(write(tmp_path, "# nothing yet\n")) == Settings()
 
+    def test_cpu_small_spells_out_the_defaults(self) -> None:
+        assert load_settings("cpu-small") == Settings()
+
     def test_a_path_as_a_string_works_like_a_path(self, tmp_path: Path) -> None:
         path = write(tmp_path, "detector: nearest\n")
         assert load_settings(str(path)) == load_settings(path)
@@ -77,6 +80,8 @@ class TestOverrides:
                 "grouping.dense=false",
                 "up_net.widths=[8, 16]",
                 "training.init=null",
+                "guide.enabled=false",
+                "guide.weights=my/guided.safetensors",
                 "detector=nearest",
             ],
         )
@@ -85,6 +90,8 @@ class TestOverrides:
         assert settings.grouping.dense is False
         assert settings.up_net.widths == (8, 16)
         assert settings.training.init is None
+        assert settings.guide.enabled is False
+        assert settings.guide.weights == Path("my/guided.safetensors")
         assert settings.detector == "nearest"
 
     def test_an_override_wins_over_the_file_and_the_last_over_the_first(self, tmp_path: Path) -> None:
@@ -118,6 +125,7 @@ class TestMistakes:
             ("nose: { alpha: 0.1 }", "nose", "noise"),
             ("down_net: { fourier_octave: 3 }", "down_net.fourier_octave", "down_net.fourier_octaves"),
             ("scoring: { poling: max }", "scoring.poling", "scoring.pooling"),
+            ("guide: { weight: a.safetensors }", "guide.weight", "guide.weights"),
         ],
     )
     def test_an_unknown_key_names_the_nearest_known_one(
@@ -150,6 +158,16 @@ class TestMistakes:
             ("scoring.pooling_fraction=1.5", "scoring.pooling_fraction"),
             ("training.down.ema=1", "training.down.ema"),
             ("calibration.false_alarm=0", "calibration.false_alarm"),
+            ("guide.enabled=perhaps", "guide.enabled"),
+            ("guide.centers=255", "guide.centers"),
+            ("guide.passes=0", "guide.passes"),
+            ("guide.neighbors=3", "guide.neighbors"),
+            ("guide.places=3", "guide.places"),
+            ("guide.stride=0", "guide.stride"),
+            ("guide.layers=-1", "guide.layers"),
+            ("warp.degree=5", "warp.degree"),
+            ("warp.cutoff=0", "warp.cutoff"),
+            ("scoring.doubt=-0.1", "scoring.doubt"),
             ("training=3", "training"),
         ],
     )
@@ -234,3 +252,19 @@ def test_paper_is_the_literal_reading_wherever_a_printed_formula_can_be_minimise
     assert (scoring.surface, scoring.distance, scoring.weighting, scoring.pooling) == ("up", "point", True, "max")
     assert (scoring.draws, scoring.smoothing, scoring.tolerance, scoring.gap) == (1, 1, False, 0)
     assert paper.registration.method == "none"
+
+
+def test_the_guided_way_is_the_default_and_the_paper_is_the_way_of_the_paper() -> None:
+    assert Settings().guide.enabled is True
+    assert Settings().guide.weights is None
+    assert load_settings("paper").guide.enabled is False
+    assert load_settings("paper", ["guide.enabled=true"]).guide.enabled is True
+
+
+def test_a_detector_of_the_paper_configuration_is_not_guided() -> None:
+    """Its settings are checked as those of the networks that are trained on every part."""
+    from dusnet.detectors import create
+
+    create("dusnet", load_settings("paper"))
+    with pytest.raises(BadConfig, match=r"grouping\.dense"):
+        create("dusnet", load_settings("paper", ["scoring.distance=displacement"]))

@@ -13,6 +13,7 @@ from dusnet.errors import BadInput
 TINY = demo.Plan(
     BenchmarkSettings(parts=("bracket",), points=600, train=2, good=2, per_kind=1, kinds=("bulge",), seed=0),
     (
+        "guide.enabled=false",
         "training.down.steps=2",
         "training.up.steps=1",
         "training.points=256",

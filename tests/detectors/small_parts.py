@@ -33,11 +33,12 @@ def part(seed: int, *, points: int = 1200, dent: float = 0.0) -> PointCloud:
 
 
 def tiny(detector: str = "dusnet", **changes: object) -> Settings:
-    """Settings with which training takes a second; `changes` are sections."""
+    """Settings with which training on the part itself takes a second; `changes` are sections."""
     stage = {"steps": 20, "batch": 2}
     tree: dict[str, object] = {
         "detector": detector,
         "registration": {"method": "none"},
+        "guide": {"enabled": False},
         "grouping": {"groups": 32, "neighbors": 16, "stride": 2},
         "down_net": {"patch_widths": (16, 16, 16), "width": 16, "layers": 0, "heads": 2, "fourier_octaves": 2},
         "up_net": {"gamma": 2, "neighbors": 4, "widths": (16, 16)},

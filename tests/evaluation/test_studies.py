@@ -61,6 +61,13 @@ def test_the_first_variant_at_full_scale_is_the_paper():
     assert by_name("table8", "paper")["gamma 8"] == paper
 
 
+@pytest.mark.parametrize("config", ["cpu-small", "paper", None])
+def test_the_tables_about_the_networks_train_them_on_every_part(config):
+    """The guided networks would not see a single one of the settings that these tables vary."""
+    for name in ("table5", "table6", "table7", "table8"):
+        assert not any(settings.guide.enabled for settings in by_name(name, config).values())
+
+
 def test_printed_and_small_values():
     large, small = by_name("table7", "paper"), by_name("table7", "cpu-small")
     assert [large[f"G {groups}"].grouping.groups for groups in (1024, 4096)] == [1024, 4096]

@@ -38,6 +38,7 @@ def tiny(detector, replicas):
         {
             "detector": detector,
             "registration": {"method": "none"},
+            "guide": {"enabled": False},
             "grouping": {"groups": 32, "neighbors": 16, "stride": 2},
             "down_net": {"patch_widths": (16, 16, 16), "width": 16, "layers": 0, "heads": 2, "fourier_octaves": 2},
             "up_net": {"gamma": 2, "neighbors": 4, "widths": (16, 16)},
