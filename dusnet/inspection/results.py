@@ -239,6 +239,8 @@ def _alignment_record(scores: Scores, training_residual: float | None) -> dict[s
         "residual": float(scores.alignment.residual),
         "training_residual": training_residual,
         "fitness": float(scores.alignment.fitness),
+        "symmetric": scores.alignment.symmetric,
+        "margin": float(scores.alignment.margin) if math.isfinite(scores.alignment.margin) else None,
         "matrix": np.asarray(scores.alignment.matrix).tolist(),
     }
 

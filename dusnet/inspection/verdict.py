@@ -30,7 +30,7 @@ class Reason:
 
     Attributes:
         code: stable word for programs: `score_above_threshold`, `no_threshold`, `score_not_finite`,
-            `alignment_residual_high`, `too_few_points`, `part_not_seen` or `unit_doubtful`.
+            `alignment_residual_high`, `alignment_ambiguous`, `too_few_points`, `part_not_seen` or `unit_doubtful`.
         text: one sentence for people.
     """
 
@@ -86,6 +86,8 @@ class Limits:
         fitness: share of the points near the model below which the next two replace the two above.
         unfit_factor: as `residual_factor`.
         unfit_floor: as `residual_floor`.
+        pose_margin: how much worse the next best pose must fit, unless the part's symmetry makes the two the same. Views
+            that fit either end of a part have 1.04 to 1.08, others at least 1.3.
         point_fraction: share of the points of a training scan.
         minimum_points: points that every scan needs.
         scale_factor: ratio of sizes, either way.
@@ -97,6 +99,7 @@ class Limits:
     fitness: float = 0.93
     unfit_factor: float = 1.2
     unfit_floor: float = 0.006
+    pose_margin: float = 1.15
     point_fraction: float = 0.1
     minimum_points: int = 100
     scale_factor: float = 3.0
@@ -142,6 +145,7 @@ def decide(
         for reason in (
             _score_doubt(scores),
             _alignment_doubt(scores, expected, limits),
+            _pose_doubt(scores, limits),
             _point_doubt(len(points), expected, limits),
             _coverage_doubt(scores, expected, limits),
             _unit_doubt(points, expected, limits),
@@ -197,6 +201,16 @@ def _alignment_doubt(scores: Scores, expected: Expectations, limits: Limits) -> 
         f"The scan does not fit the model: its alignment residual {residual:.4g} exceeds {most:.4g} (good scans reach "
         f"{expected.residual:.4g}) and {fitness:.0%} of it lie near the model; check that it is the right part and "
         "scanned whole.",
+    )
+
+
+def _pose_doubt(scores: Scores, limits: Limits) -> Reason | None:
+    if scores.alignment is None or scores.alignment.margin >= limits.pose_margin:
+        return None
+    return Reason(
+        "alignment_ambiguous",
+        f"The scan fits the model in another pose nearly as well ({scores.alignment.margin:.2f} times the distance); scan "
+        "a side that only one pose can show.",
     )
 
 

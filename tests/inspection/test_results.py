@@ -104,6 +104,8 @@ def test_the_record_is_complete_and_right(tmp_path):
         "residual": 0.004,
         "training_residual": 0.003,
         "fitness": 0.98,
+        "symmetric": False,
+        "margin": None,
         "matrix": np.eye(4).tolist(),
     }
     assert record["model"] == {"id": "plate.safetensors", "sha256": "ab" * 32}

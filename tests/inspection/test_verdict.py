@@ -141,3 +141,11 @@ def test_exit_codes_of_every_mixture():
         for mixture in product(Status, repeat=size):
             expected = 1 if Status.NG in mixture else 2 if Status.RECHECK in mixture else 0
             assert exit_code(every[status] for status in mixture) == expected
+
+
+@pytest.mark.parametrize(("margin", "doubted"), [(1.04, True), (1.149, True), (1.15, False), (np.inf, False)])
+def test_a_pose_that_is_not_the_only_one_is_rechecked(margin, doubted):
+    scores = replace(scored(), alignment=Alignment(np.eye(4), 0.002, 1.0, "global", margin=margin))
+    verdict = decide(scores, POINTS, expected=Expectations(residual=0.002))
+    assert verdict.codes == (("alignment_ambiguous",) if doubted else ())
+    assert verdict.status is (Status.RECHECK if doubted else Status.OK)
