@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pytest
 import torch
-from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from dusnet import geometry, scoring
+from dusnet import scoring
 from dusnet.config import ScoringSettings
 from dusnet.scoring import Tolerance
 
@@ -112,110 +111,6 @@ class TestSmooth:
     def test_one_neighbour_changes_nothing(self) -> None:
         values = torch.rand(9)
         assert torch.equal(scoring.smooth(values, torch.arange(9).unsqueeze(1)), values)
-
-
-class TestGap:
-    """A scan of the unit square with about 2,500 evenly thinned places of a good part."""
-
-    @staticmethod
-    def square(*, hole: float = 0.0, missing_side: float = 0.0) -> tuple[Tensor, Tensor]:
-        places, rng = sheet(20_000, 0).numpy(), np.random.default_rng(0)
-        thinned = places[geometry.thin(places, geometry.cell_for(places, 2500, rng), rng)]
-        surface, points = torch.from_numpy(thinned).float(), sheet(4000, 1).float()
-        kept = (points[:, :2] - 0.5).norm(dim=1) >= hole
-        return points[kept & (points[:, 0] >= missing_side)], surface
-
-    def test_against_numpy(self) -> None:
-        points, surface = self.square(hole=0.12)
-        distance, nearest = cKDTree(points).query(surface)
-        middle = np.sort(distance)[(len(distance) - 1) // 2]
-        missing = np.maximum(0, distance - 4 * middle)
-        rim = np.zeros(len(points))
-        np.maximum.at(rim, nearest, missing)
-        expected = rim[cKDTree(points).query(points, k=4)[1]].max(axis=1)
-        found = scoring.gap(points, surface)
-        np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
-        assert expected.max() > 0.05
-
-    def test_is_carried_to_the_rim_of_the_hole_and_grows_with_it(self) -> None:
-        peaks = []
-        for hole in (0.08, 0.12, 0.16):
-            points, surface = self.square(hole=hole)
-            found = scoring.gap(points, surface)
-            away = (points[:, :2] - 0.5).norm(dim=1) - hole
-            assert float(away[found > 0.02].max()) < 0.1
-            usual = float(scoring.nearest_distance(surface, points).median())
-            assert float(found.max()) == pytest.approx(hole - 4 * usual, abs=0.03)
-            peaks.append(float(found.max()))
-        assert peaks == sorted(peaks)
-
-    def test_a_complete_scan_has_none(self) -> None:
-        assert float(scoring.gap(*self.square()).max()) < 0.02
-
-    def test_a_side_that_the_scanner_did_not_see_counts_nothing(self) -> None:
-        points, surface = self.square(missing_side=0.3)
-        assert float(scoring.nearest_distance(surface, points).max()) > 0.25
-        assert float(scoring.gap(points, surface).max()) < 0.02
-
-    def test_an_unseen_side_of_a_reference_that_was_not_thinned(self) -> None:
-        points, _ = self.square(missing_side=0.3)
-        assert float(scoring.gap(points, sheet(2500, 3).float()).max()) < 0.05
-
-    def test_a_hole_beside_an_unseen_side_still_counts(self) -> None:
-        points, surface = self.square(hole=0.12, missing_side=0.25)
-        found = scoring.gap(points, surface)
-        assert float(found.max()) == pytest.approx(0.12, abs=0.06)
-        assert float((points[found.argmax(), :2] - 0.5).norm()) < 0.15
-
-
-class TestUnseenShare:
-    """Scans of a box of 60 x 40 x 20, whose surface is 8,800."""
-
-    @staticmethod
-    def box(count: int, seed: int) -> Tensor:
-        rng = np.random.default_rng(seed)
-        size = np.array([60.0, 40.0, 20.0])
-        areas = np.repeat([40.0 * 20.0, 60.0 * 20.0, 60.0 * 40.0], 2)
-        face = rng.choice(6, count, p=areas / areas.sum())
-        points = rng.random((count, 3)) * size
-        points[np.arange(count), face // 2] = size[face // 2] * (face % 2)
-        return torch.from_numpy(points).float()
-
-    @pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 0.7])
-    def test_an_end_that_is_missing(self, share: float) -> None:
-        """Cut off at x, an end of the box has the area 800 + 120 (60 - x)."""
-        points, surface = self.box(12_000, 0), self.box(12_000, 1)
-        points = points[points[:, 0] < 60 - (share * 8800 - 800) / 120]
-        # Places nearer to the cut, 120 long, than four spacings of half the root of the area per point do not count.
-        rim = 120 * 4 * 0.5 * math.sqrt(8800 / 12_000) / 8800
-        assert scoring.unseen_share(points, surface) == pytest.approx(share - rim, abs=0.02)
-
-    @pytest.mark.parametrize("share", [0.0, 0.03, 0.07])
-    def test_a_hole_is_a_defect_and_not_unseen(self, share: float) -> None:
-        points, surface = self.box(12_000, 0), self.box(4000, 1)
-        away = (points - torch.tensor([30.0, 20.0, 20.0])).norm(dim=1)
-        assert scoring.unseen_share(points[away >= math.sqrt(share * 8800 / math.pi)], surface) == 0
-
-    def test_two_holes_are_not_one_piece(self) -> None:
-        points, surface = self.box(12_000, 0), self.box(4000, 1)
-        for x in (18.0, 42.0):
-            points = points[(points - torch.tensor([x, 20.0, 20.0])).norm(dim=1) > 9]
-        missing = (scoring.nearest_distance(surface, points) > 2.5).double().mean()
-        assert missing > 0.02
-        assert scoring.unseen_share(points, surface) == 0
-
-    @pytest.mark.parametrize("count", [600, 4000, 30_000])
-    def test_the_density_of_a_whole_scan_does_not_matter(self, count: int) -> None:
-        assert scoring.unseen_share(self.box(count, 0), self.box(4000, 1)) == 0
-
-    def test_a_scan_that_half_of_the_places_come_from(self) -> None:
-        """The median distance of the places is then zero."""
-        own, other = self.box(2000, 0), self.box(2000, 1)
-        surface = torch.cat([own, other])
-        assert scoring.unseen_share(own, surface) == 0
-        half = own[own[:, 0] < 60 - (0.5 * 8800 - 800) / 120]
-        rim = 120 * 4 * 0.5 * math.sqrt(8800 / 4000) / 8800
-        assert scoring.unseen_share(half, surface) == pytest.approx(0.5 - rim, abs=0.02)
 
 
 class TestPool:

@@ -86,8 +86,8 @@ class Limits:
         fitness: share of the points near the model below which the next two replace the two above.
         unfit_factor: as `residual_factor`.
         unfit_floor: as `residual_floor`.
-        pose_margin: how much worse the next best pose must fit, unless the part's symmetry makes the two the same. Views
-            that fit either end of a part have 1.04 to 1.08, others at least 1.3.
+        pose_margin: how much worse the next best pose must fit, unless a symmetry of the part makes the two the same.
+            Views that fit either end of a part have 1.04 to 1.08, others at least 1.3.
         point_fraction: share of the points of a training scan.
         minimum_points: points that every scan needs.
         scale_factor: ratio of sizes, either way.
@@ -209,8 +209,8 @@ def _pose_doubt(scores: Scores, limits: Limits) -> Reason | None:
         return None
     return Reason(
         "alignment_ambiguous",
-        f"The scan fits the model in another pose nearly as well ({scores.alignment.margin:.2f} times the distance); scan "
-        "a side that only one pose can show.",
+        f"The scan fits the model in another pose nearly as well ({scores.alignment.margin:.2f} times the distance); "
+        "scan a side that only one pose can show.",
     )
 
 
