@@ -33,13 +33,7 @@ _LABEL = "anomaly score / threshold"
 # Chosen so that two cores need less than ten minutes.
 _FULL_PARTS = ("bottle", "bracket", "gear", "tap")
 _SHORT_PARTS = ("bracket", "cup")
-_SHORT_SETTINGS = (
-    "training.down.steps=30",
-    "training.up.steps=5",
-    "training.points=1024",
-    "grouping.groups=128",
-    "calibration.replicas=1",
-)
+_SHORT_SETTINGS = ("guide.passes=1", "calibration.replicas=1")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Train the Down-Net alone (stage 1): `dusnet train` with no steps for the Up-Net.
+"""Train the paper's Down-Net alone (stage 1) on a part: `dusnet train` with no steps for the Up-Net.
 
 Example:
     python tools/train_down.py data/Anomaly-ShapeNet --class vase0 --config paper --out down.safetensors
@@ -11,4 +11,4 @@ import sys
 from dusnet.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["train", *sys.argv[1:], "--set", "training.up.steps=0"]))
+    sys.exit(main(["train", *sys.argv[1:], "--set", "guide.enabled=false", "--set", "training.up.steps=0"]))

@@ -1,4 +1,4 @@
-"""Train the Up-Net (stage 2) on a finished, frozen Down-Net: `dusnet train` from the weights of `train_down.py`.
+"""Train the paper's Up-Net (stage 2) on a finished, frozen Down-Net: `dusnet train` from the weights of `train_down.py`.
 
 Example:
     python tools/train_up.py data/Anomaly-ShapeNet --class vase0 --config paper --init down.safetensors \
@@ -26,7 +26,7 @@ def main(words: list[str]) -> int:
         return 2
     # Quoted, since the value of --set is read as YAML.
     init = f"training.init={json.dumps(options.init)}"
-    return dusnet(["train", *rest, "--set", init, "--set", "training.down.steps=0"])
+    return dusnet(["train", *rest, "--set", "guide.enabled=false", "--set", init, "--set", "training.down.steps=0"])
 
 
 if __name__ == "__main__":
