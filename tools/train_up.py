@@ -1,4 +1,4 @@
-"""Train the paper's Up-Net (stage 2) on a finished, frozen Down-Net: `dusnet train` from the weights of `train_down.py`.
+"""Train the paper's Up-Net (stage 2) on a finished, frozen Down-Net, from the weights of `train_down.py`.
 
 Example:
     python tools/train_up.py data/Anomaly-ShapeNet --class vase0 --config paper --init down.safetensors \
