@@ -1,0 +1,135 @@
+"""Lessons: the same from the same numbers, and with targets that are exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from guided_parts import small_guide
+
+from dusnet.config import WarpSettings
+from dusnet.data.synthetic.pseudo_defects import MASK_THRESHOLD
+from dusnet.training import lessons as module
+from dusnet.training.lessons import Lesson, lessons_of_solid
+
+WARP, GUIDE = WarpSettings(), small_guide()
+MOST_MOVED = 0.1
+"""Largest amplitude of a pseudo-defect in a lesson."""
+
+
+def tensors(lesson: Lesson) -> dict[str, torch.Tensor]:
+    held = vars(lesson.scan) | {"clean": lesson.clean, "wrong": lesson.wrong}
+    return {name: value for name, value in held.items() if isinstance(value, torch.Tensor)}
+
+
+@pytest.fixture(scope="module")
+def made() -> list[Lesson]:
+    """One solid; the last of its scans has no defect."""
+    return lessons_of_solid(0, 3, WARP, GUIDE)
+
+
+@pytest.fixture(scope="module")
+def several(made: list[Lesson]) -> list[Lesson]:
+    return made + lessons_of_solid(0, 0, WARP, GUIDE) + lessons_of_solid(0, 1, WARP, GUIDE)
+
+
+def test_a_lesson_is_all_float32_of_one_length(several: list[Lesson]) -> None:
+    for lesson in several:
+        count = len(lesson.wrong)
+        assert lesson.wrong.dtype == torch.bool
+        for value in (lesson.clean, lesson.scan.points, lesson.scan.normals):
+            assert value.shape == (count, 3)
+            assert value.dtype == torch.float32
+        assert lesson.scan.distance.shape == lesson.scan.tolerance.shape == (count,)
+        assert all(value.isfinite().all() for value in tensors(lesson).values())
+
+
+def test_seed_and_number_decide_and_nothing_else(made: list[Lesson]) -> None:
+    torch.manual_seed(99)
+    before = torch.get_rng_state()
+    again = lessons_of_solid(0, 3, WARP, GUIDE)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert len(again) == len(made)
+    for one, other in zip(made, again, strict=True):
+        held = tensors(other)
+        assert [name for name, value in tensors(one).items() if not torch.equal(value, held[name])] == []
+        assert (one.scan.spacing, one.scan.level) == (other.scan.spacing, other.scan.level)
+
+
+@pytest.mark.parametrize(("seed", "number"), [(1, 3), (0, 0)])
+def test_another_seed_or_number_is_another_solid(made: list[Lesson], seed: int, number: int) -> None:
+    other = lessons_of_solid(seed, number, WARP, GUIDE)
+    assert not any(
+        one.clean.shape == two.clean.shape and torch.allclose(one.clean, two.clean, atol=0.01)
+        for one in made
+        for two in other
+    )
+
+
+def test_the_scans_of_a_solid_are_different(made: list[Lesson]) -> None:
+    places = [tuple(lesson.clean[0].tolist()) for lesson in made]
+    assert len(set(places)) == len(made)
+
+
+def test_a_scan_without_defects_is_its_own_target(made: list[Lesson]) -> None:
+    good = [lesson for lesson in made if not lesson.wrong.any()]
+    assert good
+    for lesson in good:
+        torch.testing.assert_close(lesson.scan.points, lesson.clean, rtol=0, atol=1e-6)
+
+
+def test_what_is_not_wrong_lies_where_it_lay(several: list[Lesson]) -> None:
+    """The foot of a defect moves by less than the share of its amplitude that makes a point wrong."""
+    for lesson in several:
+        moved = (lesson.scan.points - lesson.clean).norm(dim=1)
+        right = moved[~lesson.wrong]
+        assert right.max() < 1.1 * MASK_THRESHOLD * MOST_MOVED
+        assert (right < 1e-6).float().mean() > 0.8
+
+
+def test_what_moved_far_is_wrong_and_stays_within_the_amplitude(several: list[Lesson]) -> None:
+    moved = torch.cat([(lesson.scan.points - lesson.clean).norm(dim=1) for lesson in several])
+    wrong = torch.cat([lesson.wrong for lesson in several])
+    assert wrong[moved > 1.1 * MASK_THRESHOLD * MOST_MOVED].all()
+    assert (moved > 0.02).sum() > 50
+    assert moved.max() < 1.1 * MOST_MOVED
+
+
+def test_defects_are_few_but_there(several: list[Lesson]) -> None:
+    shares = np.array([float(lesson.wrong.float().mean()) for lesson in several])
+    assert shares.max() < 0.4
+    assert 0.005 < shares.mean() < 0.2
+    assert (shares > 0).mean() > 0.5
+
+
+def test_the_frame_holds_the_part(several: list[Lesson]) -> None:
+    """Bounding radius about one: of all scans of a solid, the farthest point is near the unit sphere."""
+    for start in range(0, len(several), module.SCANS):
+        farthest = max(float(one.clean.norm(dim=1).max()) for one in several[start : start + module.SCANS])
+        assert 0.85 < farthest < 1.15
+
+
+def test_a_target_lies_nearer_to_the_good_surface_than_the_defect(several: list[Lesson]) -> None:
+    """The distance to the nearest place of the surface, for points that moved by more than the surface's spacing."""
+    before, after = [], []
+    for lesson in several:
+        far = (lesson.scan.points - lesson.clean).norm(dim=1) > 0.04
+        if far.any():
+            before.append(torch.cdist(lesson.scan.points[far], lesson.scan.places).amin(dim=1))
+            after.append(torch.cdist(lesson.clean[far], lesson.scan.places).amin(dim=1))
+    assert before
+    assert torch.cat(after).median() < 0.6 * torch.cat(before).median()
+
+
+def test_scans_too_small_for_pseudo_defects_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whole scans count, before pseudo-defects take something away."""
+    sizes, make_scan = iter((150, 200, 199, 3000)), module.make_scan
+
+    def cropped(*given, train: bool):
+        scan = make_scan(*given, train=train)
+        return scan if train else scan.select(np.arange(len(scan))[: next(sizes)])
+
+    monkeypatch.setattr(module, "make_scan", cropped)
+    made = lessons_of_solid(0, 3, WARP, GUIDE)
+    assert [len(lesson.wrong) > 200 for lesson in made] == [False, True]
+    assert 100 < len(made[0].wrong) <= 200
