@@ -123,6 +123,12 @@ class GuideSettings(Section):
     heads: int = Field(default=4, ge=1)
     fourier_octaves: int = Field(default=3, ge=0)
 
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> GuideSettings:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
+
 
 class UpNetSettings(Section):
     """PointNet++ network that rebuilds a dense cloud from the centres (Eq. 9-11)."""

@@ -26,6 +26,12 @@ from dusnet.reconstruction import TOKENS_AT_ONCE, in_halves
 from dusnet.tensor_file import read_tensors
 from dusnet.training.guided_course import FORMAT
 
+MADE_FOR = {
+    "guide": ("neighbors", "stride", "places", "patch_width", "width", "layers", "heads", "fourier_octaves"),
+    "up_net": ("gamma", "neighbors", "widths", "head"),
+}
+"""Settings that weights are good for only with the value that they were made with."""
+
 MOST_CENTERS = 4096
 """Centres that the Up-Net rebuilds the dense cloud from."""
 
@@ -71,13 +77,7 @@ class Guided:
             tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
             surface = GoodSurface.learn(tensors, settings.warp, seed=seed)
             task.advance()
-        weights, source = _weights(settings.guide.weights)
-        try:
-            return cls(surface, weights, settings, device=device, seed=seed)
-        except RuntimeError as error:
-            raise BadModel(
-                f"{source} holds no weights of this shape; use the guide and up_net settings that they were made with."
-            ) from error
+        return cls(surface, _weights(settings), settings, device=device, seed=seed)
 
     @torch.inference_mode()
     def judge(self, cloud: Tensor) -> FrameScores:
@@ -192,16 +192,27 @@ class Guided:
         return cls(surface, weights, settings, device=device, seed=seed)
 
 
-def _weights(path: Path | None) -> tuple[dict[str, Tensor], str]:
-    """Weights of both networks, and the name of the file for messages."""
-    if path is not None:
-        return _read(path), str(path)
+def _weights(settings: Settings) -> dict[str, Tensor]:
+    """Weights of both networks: those that the settings name, or those that the package brings."""
+    if settings.guide.weights is not None:
+        return _read(settings.guide.weights, settings)
     with as_file(files("dusnet") / "weights" / "guided.safetensors") as own:
-        return _read(own), "the package"
+        return _read(own, settings)
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path, settings: Settings) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise BadModel(f"There is no weights file {path}; give one that tools/train_guided.py wrote.")
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise BadModel(f"{path} holds no guided networks; give a file that tools/train_guided.py wrote.")
+    made = metadata["course"]["settings"]
+    for section, keys in MADE_FOR.items():
+        wanted = getattr(settings, section).model_dump(mode="json")
+        for key in keys:
+            if made[section][key] != wanted[key]:
+                raise BadModel(
+                    f"The weights in {path} were made with {section}.{key} {made[section][key]}, not {wanted[key]}; "
+                    "use that value, or weights of your own."
+                )
     return tensors

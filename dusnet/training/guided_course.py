@@ -42,7 +42,7 @@ def train_guided(
     Args:
         settings: `guide`, `up_net`, `warp`, `loss`, `grouping.groups` and `training`.
         out: the weights file.
-        workdir: folder for lessons (about 8 MB per solid) and checkpoints.
+        workdir: folder for lessons (about 15 MB per solid) and checkpoints.
         seed: of all randomness.
         solids: how many random solids the lessons are about. All lessons are kept in memory.
         device: where to train.
