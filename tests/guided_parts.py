@@ -62,11 +62,12 @@ def networks(seed: int = 0, *, shake: bool = False, **changes: object) -> tuple[
     return down, up
 
 
-def write_weights(path: Path, down: GuidedDownNet, up: UpNet) -> Path:
-    """The weights file of two networks."""
+def write_weights(path: Path, down: GuidedDownNet, up: UpNet, **changes: object) -> Path:
+    """The weights file of two networks that were made with `changes` to `small_course`."""
     tensors = {f"down.{name}": value for name, value in down.state_dict().items()}
     tensors |= {f"up.{name}": value for name, value in up.state_dict().items()}
-    write_tensors(path, tensors, {"format": FORMAT})
+    made = small_course(**changes).model_dump(mode="json")
+    write_tensors(path, tensors, {"format": FORMAT, "course": {"settings": made}})
     return path
 
 

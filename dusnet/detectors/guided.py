@@ -61,7 +61,13 @@ class Guided:
         self._down, self._up = GuidedDownNet(settings.guide), UpNet(settings.up_net, spacing=1.0)
         for prefix, network in (("down.", self._down), ("up.", self._up)):
             own = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
-            network.load_state_dict(own)
+            try:
+                network.load_state_dict(own)
+            except RuntimeError as error:
+                raise BadModel(
+                    "The weights of the guided networks lack a part or have another shape; use the guide and up_net "
+                    "settings that they were made with."
+                ) from error
             network.to(device).eval()
 
     @classmethod
