@@ -12,16 +12,7 @@ from dusnet.errors import BadInput
 
 TINY = demo.Plan(
     BenchmarkSettings(parts=("bracket",), points=600, train=2, good=2, per_kind=1, kinds=("bulge",), seed=0),
-    (
-        "guide.enabled=false",
-        "training.down.steps=2",
-        "training.up.steps=1",
-        "training.points=256",
-        "grouping.groups=32",
-        "grouping.neighbors=12",
-        "registration.points=500",
-        "calibration.replicas=1",
-    ),
+    ("guide.passes=1", "registration.points=500", "calibration.replicas=1"),
 )
 
 

@@ -335,7 +335,7 @@ def test_open3d_without_its_system_libraries(parts, tmp_path):
     (tmp_path / "open3d" / "__init__.py").write_text(
         "raise ImportError('libEGL.so.1: cannot open shared object file: No such file or directory')"
     )
-    words = ["train", parts, "--out", tmp_path / "m.safetensors", "--set", "registration.method=global", "--quiet"]
+    words = ["train", parts, "--out", tmp_path / "m.safetensors", "--detector", "btf_fpfh", "--quiet"]
     run = subprocess.run(
         [sys.executable, "-m", "dusnet", *map(str, words)],
         capture_output=True,
