@@ -6,7 +6,6 @@ Example:
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -40,4 +39,4 @@ def make_weights(
 
 
 if __name__ == "__main__":
-    sys.exit(typer.run(make_weights))
+    typer.run(make_weights)
