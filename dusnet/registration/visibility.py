@@ -37,16 +37,21 @@ class Eye:
         return self.share >= _ONE_SIDED
 
     @classmethod
-    def all_of(cls, points: Array) -> tuple[Eye, ...]:
+    def all_of(cls, points: Array, *, eyes: int = _EYES, sample: int = _EYE_POINTS) -> tuple[Eye, ...]:
         """The eye of `points` (N, 3), and the opposite one when the cloud may be a scan from there too (a shell).
 
         Each is the middle of the directions on its side that see nearly as much as the best there.
+
+        Args:
+            points: (N, 3) float64.
+            eyes: number of directions that are tried.
+            sample: evenly spread points that are looked at.
         """
-        points = points[thin_to(points, _EYE_POINTS)]
-        eyes = directions(_EYES)
-        seen = np.array([len(visible(points, eye)) for eye in eyes]) / len(points)
-        first = cls._middle(eyes, seen, eyes @ eyes[seen.argmax()] > 0.0)
-        second = cls._middle(eyes, seen, eyes @ first.direction < -0.5)
+        points = points[thin_to(points, sample)]
+        tried = directions(eyes)
+        seen = np.array([len(visible(points, eye)) for eye in tried]) / len(points)
+        first = cls._middle(tried, seen, tried @ tried[seen.argmax()] > 0.0)
+        second = cls._middle(tried, seen, tried @ first.direction < -0.5)
         return (first, second) if second.one_sided else (first,)
 
     @classmethod

@@ -15,6 +15,7 @@ Array = NDArray[np.float64]
 DISTANCE = 5.0  # of the eye from the middle, in bounding radii: a mild perspective
 _POINTS = 1500  # points whose visibility is asked
 _CANDIDATES = 64
+_EYES, _EYE_POINTS, _ONE_SIDED = 96, 500, 0.8  # finer than registration asks: there is no second try here
 
 
 @dataclass(frozen=True)
@@ -70,9 +71,9 @@ def look_at(points: Array, *, toward: Array | None = None) -> Camera:
     kept = thin_to(points, _POINTS)
     few = points[kept]
     principal = _principal_axes(few)
-    eye = Eye.all_of(few)[0] if len(few) >= 10 else None
+    eye = Eye.all_of(few, eyes=_EYES, sample=_EYE_POINTS)[0] if len(few) >= 10 else None
     direction = principal.T @ (np.array([0.42, 0.5, 0.76]) / np.linalg.norm([0.42, 0.5, 0.76]))
-    if eye is not None and eye.one_sided:
+    if eye is not None and eye.share >= _ONE_SIDED:
         direction = eye.direction
     if toward is not None and toward.max() > 0.0:
         direction = _facing(points, toward, kept, direction)
