@@ -65,6 +65,7 @@ SETS: dict[str, dict[str, Any]] = {
     "full-000": {**_FULL, "variation": 0.0},
     "full-010": {**_FULL, "variation": 0.01},
     "full-020": {**_FULL, "variation": 0.02},
+    "dense-010": {**_FULL, "variation": 0.01, "points": 30_000},
     "single-010": {**_COMMON, "layout": "real3d_ad", "pose": "any", "per_kind": 5, "variation": 0.01},
     "jitter": {**_FULL, "variation": 0.005, "jitter": 0.02},
 }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet.config import Settings
-from dusnet.detectors.guided import Guided
+from dusnet.detectors.guided import Guided, weights_mark
 from dusnet.detectors.per_part import PerPart
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
@@ -24,12 +24,18 @@ class DUSNet(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet"
+    reads: ClassVar[frozenset[str]] = frozenset(Settings.model_fields) - {"detector", "memory", "offset"}
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
         super().__init__(settings, seed=seed, device=device)
         if not settings.guide.enabled:
             PerPart.check(settings)
         self._way: Guided | PerPart
+
+    @classmethod
+    def brought(cls, settings: Settings) -> str | None:
+        """A hash of the weights that it starts from."""
+        return weights_mark(settings) if settings.guide.enabled else None
 
     def _learn(self, clouds: list[NDArray[Any]], *, progress: Progress, workdir: Path | None, resume: bool) -> None:
         if self.settings.guide.enabled:

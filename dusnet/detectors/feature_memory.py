@@ -58,6 +58,7 @@ class FeatureMemory(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
     registered: ClassVar[bool] = True
     coreset: ClassVar[float]
 

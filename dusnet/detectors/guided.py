@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
+from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -198,12 +200,21 @@ class Guided:
         return cls(surface, weights, settings, device=device, seed=seed)
 
 
+def weights_mark(settings: Settings) -> str:
+    """A hash of the weights file, whether or not it can be used."""
+    with _weights_file(settings) as path:
+        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+
+
 def _weights(settings: Settings) -> dict[str, Tensor]:
-    """Weights of both networks: those that the settings name, or those that the package brings."""
-    if settings.guide.weights is not None:
-        return _read(settings.guide.weights, settings)
-    with as_file(files("dusnet") / "weights" / "guided.safetensors") as own:
-        return _read(own, settings)
+    with _weights_file(settings) as path:
+        return _read(path, settings)
+
+
+def _weights_file(settings: Settings) -> AbstractContextManager[Path]:
+    """The weights that the settings name, or those that the package brings."""
+    named = settings.guide.weights
+    return as_file(files("dusnet") / "weights" / "guided.safetensors") if named is None else nullcontext(named)
 
 
 def _read(path: Path, settings: Settings) -> dict[str, Tensor]:

@@ -22,6 +22,7 @@ class Nearest(RegisteredDetector):
     """Point score = distance to the nearest point of the aligned training clouds, smoothed and pooled as in DUS-Net."""
 
     name: ClassVar[str] = "nearest"
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool

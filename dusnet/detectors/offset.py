@@ -35,6 +35,7 @@ class Offset(RegisteredDetector):
     """
 
     name: ClassVar[str] = "offset"
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"grouping", "training", "scoring", "offset"}
 
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool

@@ -53,6 +53,7 @@ class RegisteredDetector(ABC):
         device: `cpu`, `cuda` or `cuda:N`.
 
     Attributes:
+        reads: the sections of the settings that decide what it computes.
         frames: where several detectors of one class share their registration, or None; set it before `fit`.
 
     Raises:
@@ -60,6 +61,8 @@ class RegisteredDetector(ABC):
     """
 
     name: ClassVar[str]
+    reads: ClassVar[frozenset[str]]
+    FOR_ALL: ClassVar[frozenset[str]] = frozenset({"registration", "calibration"})
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
         self.settings = settings
@@ -69,6 +72,12 @@ class RegisteredDetector(ABC):
         self.provenance: dict[str, Any] = {}
         self.frames: FrameCache | None = None
         self._class_frame: ClassFrame | None = None
+
+    @classmethod
+    def brought(cls, settings: Settings) -> str | None:
+        """A hash of files that decide what it computes besides the settings, None where there are none."""
+        del settings
+        return None
 
     @property
     def class_frame(self) -> ClassFrame:

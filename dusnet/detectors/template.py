@@ -24,6 +24,7 @@ class Template(RegisteredDetector):
     """Point score = distance to the tangent planes of the aligned training clouds, smoothed and pooled as DUS-Net's."""
 
     name: ClassVar[str] = "template"
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool

@@ -24,6 +24,7 @@ class WarpDistance(RegisteredDetector):
     """Point score = smoothed tolerance-corrected distance to the warped surface, plus the weighted gap."""
 
     name: ClassVar[str] = "warp"
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"warp", "scoring"}
 
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool

@@ -119,7 +119,7 @@ def _contenders(
             one = Contender(one, one, own)
         if one.name in found:
             raise BadConfig(f"Two contenders are called {one.name!r}; give each its own name.")
-        found[one.name] = one
+        found[one.name] = one.narrowed()
     if not found:
         raise BadConfig("There is no detector to evaluate; name at least one.")
     return found

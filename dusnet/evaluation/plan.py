@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dusnet.progress import Progress
 
@@ -34,6 +34,24 @@ class Contender:
     detector: str
     settings: Settings
     corruption: Corruption | None = None
+
+    def read(self) -> dict[str, Any]:
+        """The sections of the settings that the detector reads, as JSON; all of them where that is not known."""
+        from dusnet.detectors import DETECTORS
+
+        known = DETECTORS.get(self.detector)
+        return self.settings.model_dump(mode="json", include=None if known is None else set(known.reads))
+
+    def brought(self) -> str | None:
+        """A hash of files that decide what the detector computes besides the settings."""
+        from dusnet.detectors import DETECTORS
+
+        known = DETECTORS.get(self.detector)
+        return None if known is None else known.brought(self.settings)
+
+    def narrowed(self) -> Contender:
+        """The same with defaults in the sections that it does not read, so that they cannot decide anything."""
+        return replace(self, settings=type(self.settings).model_validate(self.read()))
 
 
 @dataclass(frozen=True)

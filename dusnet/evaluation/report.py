@@ -44,7 +44,7 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
         },
         "conventions": {**metrics.CONVENTIONS, **tables.CONVENTIONS},
         "kind_conventions": {name: meaning for name, (_, meaning) in kinds.KIND_METRICS.items()},
-        "settings": {name: one.settings.model_dump(mode="json") for name, one in plan.contenders.items()},
+        "settings": {name: one.read() for name, one in plan.contenders.items()},
         "contenders": {name: _described(one) for name, one in plan.contenders.items()},
         "study": None if plan.study is None else plan.study.model_dump(mode="json"),
         "failed": list(failed),

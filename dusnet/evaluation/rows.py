@@ -147,7 +147,10 @@ def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
 def fingerprint(
     dataset: Dataset, class_name: str, contender: Contender, *, seed: int, device: str, calibrate: bool
 ) -> str:
-    """A hash of all that a row depends on: detector, settings, corruption, seed, device, version, the class's files.
+    """A hash of all that a row depends on.
+
+    It covers detector, what it reads of the settings, weights that it brings, corruption, seed, device, version, and
+    the files of the class.
 
     Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
 
@@ -160,7 +163,8 @@ def fingerprint(
         "schema": ROW_SCHEMA,
         "version": __version__,
         "detector": contender.detector,
-        "settings": contender.settings.model_dump(mode="json"),
+        "settings": contender.read(),
+        "brought": contender.brought(),
         "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
         "seed": seed,
         "device": device,
