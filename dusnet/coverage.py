@@ -74,25 +74,49 @@ def gap(points: Tensor, places: Tensor) -> Tensor:
         around the points that are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
     """
     beside = Coverage.of(points, places)
-    return _carried(points, beside, missing(points, beside))
+    return carried(points, beside, missing(points, beside))
 
 
 def depth(points: Tensor, rebuilt: Tensor) -> Tensor:
     """`gap` beside a reconstruction, which holds only what the scanner could see, (N, 3), (M, 3) -> (N,)."""
     beside = Coverage.of(points, rebuilt)
-    return _carried(points, beside, beside.empty)
+    return carried(points, beside, beside.empty)
 
 
-def _carried(points: Tensor, beside: Coverage, lost: Tensor) -> Tensor:
-    """How far lost places are beyond the usual, at the points around them, (N,)."""
-    rim = torch.zeros(len(points))
-    if not lost.any():
-        return rim
+def carried(points: Tensor, beside: Coverage, lost: Tensor) -> Tensor:
+    """How far lost places are beyond the usual, at the points around them.
+
+    Args:
+        points: the scan, (N, 3).
+        beside: what `Coverage.of` said of it.
+        lost: which places count, (M,) bool.
+
+    Returns:
+        (N,), as from `gap`.
+    """
     distance = beside.distance[lost]
-    squared, index = ops.knn(beside.places[lost][None], points[None], min(RIM_POINTS, len(points)))
-    reach = distance + RIM_WIDTH * beside.usual
-    beyond = distance - GAP_FACTOR * beside.usual
-    carried = torch.where(squared[0].sqrt() <= reach.unsqueeze(1), beyond.unsqueeze(1), 0.0)
+    return carry(points, beside.places[lost], distance, distance - GAP_FACTOR * beside.usual, beside.usual)
+
+
+def carry(points: Tensor, places: Tensor, distance: Tensor, values: Tensor, usual: float) -> Tensor:
+    """Give what was found at places without points to the points around them.
+
+    Args:
+        points: the scan, (N, 3).
+        places: (M, 3).
+        distance: of each to its nearest point, (M,).
+        values: what was found there, (M,).
+        usual: a place is around the points that are at most `RIM_WIDTH` times this farther from it than its nearest.
+
+    Returns:
+        The largest value of the places around each point, (N,), zero without one.
+    """
+    rim = torch.zeros(len(points))
+    if not len(places):
+        return rim
+    squared, index = ops.knn(places[None], points[None], min(RIM_POINTS, len(points)))
+    near = squared[0].sqrt() <= (distance + RIM_WIDTH * usual).unsqueeze(1)
+    carried = torch.where(near, values.unsqueeze(1), 0.0)
     return rim.scatter_reduce_(0, index[0].flatten(), carried.flatten(), "amax")
 
 

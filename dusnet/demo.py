@@ -33,7 +33,7 @@ _LABEL = "anomaly score / threshold"
 # Chosen so that two cores need less than ten minutes.
 _FULL_PARTS = ("bottle", "bracket", "gear", "tap")
 _SHORT_PARTS = ("bracket", "cup")
-_SHORT_SETTINGS = ("guide.passes=1", "calibration.replicas=1")
+_SHORT_SETTINGS = ("calibration.replicas=1",)
 
 
 @dataclass(frozen=True)

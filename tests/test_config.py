@@ -160,7 +160,7 @@ class TestMistakes:
             ("calibration.false_alarm=0", "calibration.false_alarm"),
             ("guide.enabled=perhaps", "guide.enabled"),
             ("guide.centers=255", "guide.centers"),
-            ("guide.passes=0", "guide.passes"),
+            ("guide.centers=0", "guide.centers"),
             ("guide.neighbors=3", "guide.neighbors"),
             ("guide.places=3", "guide.places"),
             ("guide.stride=0", "guide.stride"),

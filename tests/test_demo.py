@@ -12,7 +12,7 @@ from dusnet.errors import BadInput
 
 TINY = demo.Plan(
     BenchmarkSettings(parts=("bracket",), points=600, train=2, good=2, per_kind=1, kinds=("bulge",), seed=0),
-    ("guide.passes=1", "registration.points=500", "calibration.replicas=1"),
+    ("registration.points=500", "calibration.replicas=1"),
 )
 
 

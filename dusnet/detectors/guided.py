@@ -25,6 +25,7 @@ from dusnet.nn.guided_groups import GuidedScan
 from dusnet.nn.up_net import UpNet
 from dusnet.progress import Progress
 from dusnet.reconstruction import TOKENS_AT_ONCE, in_halves
+from dusnet.slits import slits
 from dusnet.tensor_file import read_tensors
 from dusnet.training.guided_course import FORMAT
 
@@ -101,17 +102,23 @@ class Guided:
         warped = time.perf_counter()
         predicted, doubt = self._centers(found)
         down = time.perf_counter()
-        lost = coverage.missing(found.shaped, coverage.Coverage.of(found.shaped, self._surface.points))
+        # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
+        shaped = found.shaped if len(index) == len(cloud) else found.warp.remove(cloud)
+        beside = coverage.Coverage.of(shaped, self._surface.points)
+        lost = coverage.missing(shaped, beside)
         dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
         up = time.perf_counter()
         distances = (found.shaped - predicted).norm(dim=1)
         scores = scoring.smooth_over(found.points, distances + chosen.doubt * doubt, chosen.smoothing)
-        if chosen.gap:
-            scores = scores + chosen.gap * coverage.depth(found.shaped, dense)
         if len(index) < len(cloud):
             weights, near = ops.three_nn(cloud[None], found.points[None])
             both = torch.stack([scores, distances], dim=1)
             scores, distances = ops.three_interpolate(both[None], near, weights)[0].unbind(dim=1)
+        if chosen.gap:
+            absent = torch.maximum(coverage.carried(shaped, beside, lost), coverage.depth(shaped, dense))
+            scores = scores + chosen.gap * absent
+        if self._settings.guide.slits:
+            scores = scores + self._settings.guide.slits * slits(shaped, beside)
         object_score = scoring.pool(scores, chosen)
         rebuilt = found.warp.restore(dense).double().numpy()
         timings = {
@@ -133,7 +140,7 @@ class Guided:
     def _centers(self, found: Comparison) -> tuple[Tensor, Tensor]:
         """Anomaly-free centres of all points, (N, 3), and how likely each belongs to a defect, (N,).
 
-        Every point is a centre once per pass, in random groups of G that attend to each other; passes are averaged.
+        Every point is a centre once, in random groups of G that attend to each other.
         """
         guide = self._settings.guide
         scan = GuidedScan.of(found, self._surface, guide, seed=self._seed)
@@ -141,21 +148,20 @@ class Guided:
         count = len(found.points)
         seen = [self._patches(scan, part, generator) for part in torch.arange(count).split(TOKENS_AT_ONCE)]
         shown = tuple(torch.cat(parts) for parts in zip(*seen, strict=True))
-        centers, doubt = torch.zeros(count, 3), torch.zeros(count)
-        for _ in range(guide.passes):
-            chunks = random_chunks(count, self._settings.grouping.groups, generator)
-            said = [
-                in_halves(self._down.judge, tuple(part[batch].to(self._device) for part in shown))
-                for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1]))
-            ]
-            # The chunks begin with every centre once; what fills the last one is judged a second time and dropped.
-            order = chunks.flatten()[:count]
-            centers[order] += torch.cat([moved for moved, _ in said]).flatten(0, 1)[:count]
-            doubt[order] += torch.cat([logit for _, logit in said]).flatten()[:count].sigmoid()
-        return centers / guide.passes, doubt / guide.passes
+        chunks = random_chunks(count, self._settings.grouping.groups, generator)
+        said = [
+            in_halves(self._down.judge, tuple(part[batch].to(self._device) for part in shown))
+            for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1]))
+        ]
+        # The chunks begin with every centre once; what fills the last one is judged a second time and dropped.
+        order = chunks.flatten()[:count]
+        centers, doubt = torch.empty(count, 3), torch.empty(count)
+        centers[order] = torch.cat([moved for moved, _ in said]).flatten(0, 1)[:count]
+        doubt[order] = torch.cat([logit for _, logit in said]).flatten()[:count].sigmoid()
+        return centers, doubt
 
     def _patches(self, scan: GuidedScan, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
-        """Centres, displacements, axes and embedded patches of some points, which no pass changes."""
+        """Centres, displacements, axes and embedded patches of some points, each for itself."""
         groups = scan.groups(index, 2 * torch.pi * torch.rand(len(index), generator=generator))
         inputs = tuple(part[0].to(self._device) for part in (groups.scan, groups.places, groups.about))
         (embedded,) = in_halves(self._down.patches, inputs)

@@ -17,10 +17,11 @@ from torch.nn import functional
 from dusnet import geometry, ops
 from dusnet.config import GuideSettings
 from dusnet.good_surface import Comparison, GoodSurface
+from dusnet.scoring import Tolerance
 
 HEIGHT = 0.01
 """Unit of distances off the surface, in the frame."""
-SCAN_CHANNELS, PLACE_CHANNELS, CENTER_CHANNELS = 5, 4, 5
+SCAN_CHANNELS, PLACE_CHANNELS, CENTER_CHANNELS = 6, 4, 5
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,7 @@ class GuidedScan:
         seen = torch.einsum("gij,gkj->gki", axes, self.points[around] - foot.unsqueeze(1)) / units
         agree = torch.einsum("gkj,gj->gk", self.normals[around], normals)
         off = self.distance[around] * agree.sign() / HEIGHT
+        unusual = self.distance.abs() / (self.tolerance + Tolerance.FLOOR * self.level)
         missing = torch.einsum("gij,gkj->gki", axes, self.places[beside] - foot.unsqueeze(1)) / units
         about = torch.stack(
             [
@@ -139,7 +141,7 @@ class GuidedScan:
                 self.tolerance[index] / HEIGHT,
                 torch.full((len(index),), self.level / HEIGHT),
                 torch.full((len(index),), self.spacing / HEIGHT),
-                (self.distance[index].abs() / (self.tolerance[index] + 0.6 * self.level)),
+                unusual[index],
             ],
             dim=1,
         )
@@ -147,7 +149,7 @@ class GuidedScan:
             self.points[index][None],
             (foot - self.points[index])[None],
             axes[None],
-            _squash(torch.cat([seen, off.unsqueeze(2), agree.abs().unsqueeze(2)], dim=2))[None],
+            _squash(torch.cat([seen, torch.stack([off, agree.abs(), unusual[around]], dim=2)], dim=2))[None],
             _squash(torch.cat([missing, (self.empty[beside] / self.spacing).unsqueeze(2)], dim=2))[None],
             _squash(about)[None],
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from dusnet import geometry
 from dusnet.cloud import Frame
 from dusnet.config import GuideSettings, WarpSettings
 from dusnet.data.synthetic.pseudo_defects import FEWEST_POINTS, KINDS, pseudo_defects
-from dusnet.data.synthetic.random_solids import random_solid
+from dusnet.data.synthetic.random_solids import random_solid, similar_solid
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.specimens import GOOD, Part, make_scan
 from dusnet.good_surface import GoodSurface
@@ -22,6 +23,9 @@ TRAINING_SCANS = (1, 4)
 POINTS = (3000, 14_000)
 NOISE = (0.0004, 0.003)
 VARIATION = 0.025
+JITTERED = 0.4
+"""Share of the solids whose sizes differ from specimen to specimen, which is variation that is not smooth."""
+JITTER = (0.005, 0.025)
 SINGLE_VIEWS = 0.4
 SCANS = 4
 """Damaged scans per solid."""
@@ -58,12 +62,14 @@ def lessons_of_solid(seed: int, number: int, warp: WarpSettings, guide: GuideSet
         guide: how groups are cut.
     """
     rng = np.random.default_rng((seed, number))
-    mesh = random_solid(rng)
+    drawing = int(rng.integers(2**63))
+    mesh = random_solid(np.random.default_rng(drawing))
     radius = Frame.of(mesh.vertices).scale
-    part = Part(f"solid{number}", mesh, mesh, radius, procedural=False, reach=None, closed=True)
+    part = Part(f"solid{number}", mesh, mesh, radius, partial(similar_solid, drawing, mesh), reach=None, closed=True)
     settings = BenchmarkSettings(
         parts=(part.name,),
         variation=float(rng.uniform(0, VARIATION)),
+        jitter=float(rng.uniform(*JITTER)) if rng.random() < JITTERED else 0.0,
         points=int(np.exp(rng.uniform(*np.log(POINTS)))),
         noise=float(np.exp(rng.uniform(*np.log(NOISE)))),
         even=bool(rng.random() < 0.4),

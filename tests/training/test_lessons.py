@@ -24,8 +24,8 @@ def tensors(lesson: Lesson) -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="module")
 def made() -> list[Lesson]:
-    """One solid; the last of its scans has no defect."""
-    return lessons_of_solid(0, 3, WARP, GUIDE)
+    """One solid; one of its scans has no defect."""
+    return lessons_of_solid(0, 4, WARP, GUIDE)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_a_lesson_is_all_float32_of_one_length(several: list[Lesson]) -> None:
 def test_seed_and_number_decide_and_nothing_else(made: list[Lesson]) -> None:
     torch.manual_seed(99)
     before = torch.get_rng_state()
-    again = lessons_of_solid(0, 3, WARP, GUIDE)
+    again = lessons_of_solid(0, 4, WARP, GUIDE)
     assert torch.equal(torch.get_rng_state(), before)
     assert len(again) == len(made)
     for one, other in zip(made, again, strict=True):
@@ -56,7 +56,7 @@ def test_seed_and_number_decide_and_nothing_else(made: list[Lesson]) -> None:
         assert (one.scan.spacing, one.scan.level) == (other.scan.spacing, other.scan.level)
 
 
-@pytest.mark.parametrize(("seed", "number"), [(1, 3), (0, 0)])
+@pytest.mark.parametrize(("seed", "number"), [(1, 4), (0, 0)])
 def test_another_seed_or_number_is_another_solid(made: list[Lesson], seed: int, number: int) -> None:
     other = lessons_of_solid(seed, number, WARP, GUIDE)
     assert not any(
@@ -130,6 +130,25 @@ def test_scans_too_small_for_pseudo_defects_are_left_out(monkeypatch: pytest.Mon
         return scan if train else scan.select(np.arange(len(scan))[: next(sizes)])
 
     monkeypatch.setattr(module, "make_scan", cropped)
-    made = lessons_of_solid(0, 3, WARP, GUIDE)
+    made = lessons_of_solid(0, 4, WARP, GUIDE)
     assert [len(lesson.wrong) > 200 for lesson in made] == [False, True]
     assert 100 < len(made[0].wrong) <= 200
+
+
+def test_sizes_of_some_solids_differ_from_specimen_to_specimen(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[float] = []
+
+    def similar(*given):
+        asked.append(given[-1])
+        return given[1]
+
+    monkeypatch.setattr(module, "similar_solid", similar)
+    monkeypatch.setattr(module, "TRAINING_SCANS", (2, 2))
+    monkeypatch.setattr(module, "JITTERED", 0.0)
+    lessons_of_solid(0, 4, WARP, GUIDE)
+    assert asked == []
+    monkeypatch.setattr(module, "JITTERED", 1.0)
+    lessons_of_solid(0, 4, WARP, GUIDE)
+    assert len(asked) == 2 + module.SCANS, "good scans and damaged ones are scans of different specimens"
+    assert len(set(asked)) == 1
+    assert module.JITTER[0] <= asked[0] <= module.JITTER[1]

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from manifold3d import Manifold
+from scipy.spatial import cKDTree
 
-from dusnet.data.synthetic._random_families import FAMILIES, cross_hole, moved, random_turn
+from dusnet.data.synthetic._draws import Draws, moved, random_turn
+from dusnet.data.synthetic._random_families import FAMILIES, cross_hole
 from dusnet.data.synthetic._solids import as_mesh
 from dusnet.data.synthetic.surface import Floats
-from dusnet.io import Mesh
+from dusnet.io import Mesh, sample_mesh
 
 RADIUS = (42.0, 58.0)
 """Bounds of the bounding radius, mm: largest distance of a vertex from the middle of the bounding box."""
 _LEAST_EXTENT = 0.03  # of the longest side of the tightest box along the principal axes: no foils
 _LEAST_WALL = 0.02  # mean wall (twice volume over area) in bounding radii
 _MOST_FACES = 40_000
+_TRIES = 4
+_MOST_APART = 0.1
 _LOST = 0.15  # share of the volume that may lie in loose pieces, which are thrown away
 
 
-def random_solid(generator: np.random.Generator) -> Mesh:
+def random_solid(generator: np.random.Generator, change: Callable[[], float] | None = None) -> Mesh:
     """Draw one closed, connected solid; none is a part of the embedded benchmark.
 
     A family (joined primitives, turned bodies, thin-walled vessels, toothed prisms, plates, enclosures, blobs,
@@ -28,21 +34,50 @@ def random_solid(generator: np.random.Generator) -> Mesh:
 
     Args:
         generator: source of all randomness; left behind the last draw.
+        change: gives the factor of the next size, so that the same seed draws specimens of one solid that differ.
 
     Returns:
         Vertices in mm, float64, with the middle of the bounding box at the origin, turned at random, bounding radius
         within `RADIUS`; faces counter-clockwise seen from outside. No faces inside of the material.
     """
+    draws = Draws(generator, change)
     makers = [maker for maker, _ in FAMILIES.values()]
     shares = np.array([share for _, share in FAMILIES.values()])
     while True:
-        maker = makers[int(generator.choice(len(makers), p=shares / shares.sum()))]
-        solid = _sound(_altered(maker(generator), generator))
+        maker = makers[int(draws.choice(len(makers), p=shares / shares.sum()))]
+        solid = _sound(_altered(maker(draws), draws))
         if solid is not None:
-            return _placed(solid, generator)
+            return _placed(solid, draws)
 
 
-def _altered(solid: Manifold, generator: np.random.Generator) -> Manifold:
+def similar_solid(seed: int, nominal: Mesh, generator: np.random.Generator, jitter: float) -> Mesh:
+    """A specimen of a random solid whose sizes are not quite those of the drawing.
+
+    Args:
+        seed: that `np.random.default_rng(seed)` drew `nominal` with.
+        nominal: what `random_solid` made of it.
+        generator: source of the changes.
+        jitter: every size is its drawn value times a factor from 1 - jitter to 1 + jitter.
+
+    Returns:
+        A mesh as from `random_solid`. A changed size can turn a draw into another solid (a bend that became too tight
+        is drawn again); such a solid is not taken; after a few of them `nominal` is returned.
+    """
+    for _ in range(_TRIES):
+        mesh = random_solid(np.random.default_rng(seed), lambda: 1.0 + jitter * float(generator.uniform(-1.0, 1.0)))
+        if _apart(mesh, nominal) <= _MOST_APART and _apart(nominal, mesh) <= _MOST_APART:
+            return mesh
+    return nominal
+
+
+def _apart(mesh: Mesh, other: Mesh) -> float:
+    """How far nearly all of a surface lies from another one, in bounding radii."""
+    generator = np.random.default_rng(0)
+    few, many = sample_mesh(mesh, 600, generator)[0], sample_mesh(other, 6000, generator)[0]
+    return float(np.quantile(cKDTree(many).query(few)[0], 0.98)) / RADIUS[0]
+
+
+def _altered(solid: Manifold, generator: Draws) -> Manifold:
     """The solid as drawn, or stretched, drilled, cut off or twisted."""
     if solid.is_empty():
         return solid

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,7 @@ class Part:
         mesh: its nominal surface, mm.
         visible: the faces of it that a scanner can see from somewhere.
         radius: bounding radius of the nominal surface, mm.
-        procedural: whether the part can be made with other dimensions.
+        remake: makes a specimen with other dimensions, given a generator and the jitter; None where there is no way.
         reach: what a scanner can see of it, or None where that is (nearly) everything.
         closed: whether the surface bounds a solid.
     """
@@ -51,7 +53,7 @@ class Part:
     mesh: Mesh
     visible: Mesh
     radius: float
-    procedural: bool
+    remake: Callable[[np.random.Generator, float], Mesh] | None
     reach: Reach | None
     closed: bool
 
@@ -64,9 +66,9 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
     """
     require_kinds(settings.chosen_kinds)
     names = tuple(PARTS) if "all" in settings.parts else settings.parts
-    parts = [_part(name, make_part(name, np.random.default_rng(0), 0.0), procedural=True) for name in names]
+    parts = [_part(name, make_part(name, np.random.default_rng(0), 0.0), partial(make_part, name)) for name in names]
     for path in settings.meshes:
-        parts.append(_part(path.stem, _own_mesh(path), procedural=False))
+        parts.append(_part(path.stem, _own_mesh(path), None))
     seen: set[str] = set()
     for part in parts:
         if part.name in seen:
@@ -75,13 +77,13 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
     return parts
 
 
-def _part(name: str, mesh: Mesh, *, procedural: bool) -> Part:
+def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], Mesh] | None) -> Part:
     radius = Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale
     closed = as_solid(mesh) is not None
     samples = Surface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
     found = Reach.of(samples, closed=closed)
     reach = found if float(found.seen.mean()) < _NEARLY_ALL else None
-    return Part(name, mesh, _visible(reach, mesh), radius, procedural, reach, closed)
+    return Part(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
 
 
 def _visible(reach: Reach | None, mesh: Mesh) -> Mesh:
@@ -132,8 +134,8 @@ def make_scan(
     """
     single = settings.test_view == "single" and not train
     mesh, visible = part.mesh, part.visible
-    if part.procedural and settings.jitter:
-        mesh = make_part(part.name, generator, settings.jitter)
+    if part.remake is not None and settings.jitter:
+        mesh = part.remake(generator, settings.jitter)
         visible = _visible(part.reach, mesh)
     count = settings.points * _DENSITY
     clean = Surface.clean(*sample_mesh(visible, count, generator))

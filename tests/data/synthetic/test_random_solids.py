@@ -7,8 +7,9 @@ import pytest
 import trimesh
 from numpy.typing import NDArray
 
-from dusnet.data.synthetic._random_families import FAMILIES, clear, random_turn
-from dusnet.data.synthetic.random_solids import RADIUS, random_solid
+from dusnet.data.synthetic._draws import Draws, random_turn
+from dusnet.data.synthetic._random_families import FAMILIES, clear
+from dusnet.data.synthetic.random_solids import RADIUS, random_solid, similar_solid
 from dusnet.data.synthetic.shapes import PARTS, make_part
 from dusnet.io import Mesh
 
@@ -95,7 +96,7 @@ def test_shape_statistics_do_not_depend_on_pose_and_size() -> None:
 @pytest.mark.parametrize("family", sorted(FAMILIES))
 def test_most_draws_of_a_family_have_material(family: str) -> None:
     maker, share = FAMILIES[family]
-    solids = [maker(np.random.default_rng(seed)) for seed in range(8)]
+    solids = [maker(Draws(np.random.default_rng(seed))) for seed in range(8)]
     assert share > 0.0
     assert sum(not solid.is_empty() and solid.volume() > 0.0 for solid in solids) >= 6
 
@@ -116,3 +117,36 @@ def test_a_tube_is_clear_when_its_bend_is_wider_than_it_is_thick_and_its_ends_ar
     angles = np.linspace(0.0, 1.95 * np.pi, 80)
     assert not clear(np.column_stack([np.cos(angles), np.sin(angles), np.zeros(80)]), 0.2)
     assert not clear(np.array([[0.0, 0, 0], [1, 0, 0], [0.1, 0.1, 0]]), 0.1)
+
+
+@pytest.mark.parametrize("seed", [1, 4, 7])
+def test_a_similar_solid_differs_by_its_sizes_and_by_little(seed: int) -> None:
+    nominal = random_solid(np.random.default_rng(seed))
+    first, second = (similar_solid(seed, nominal, np.random.default_rng(other), 0.02) for other in (1, 2))
+    again = similar_solid(seed, nominal, np.random.default_rng(1), 0.02)
+    np.testing.assert_array_equal(first.vertices, again.vertices)
+    for mesh in (first, second):
+        assert as_trimesh(mesh).is_watertight
+        assert 1e-4 < np.abs(shape_statistics(mesh) - shape_statistics(nominal)).max() < 0.03
+    assert np.abs(shape_statistics(first) - shape_statistics(second)).max() > 1e-4
+
+
+def test_without_jitter_a_similar_solid_is_the_solid() -> None:
+    nominal = random_solid(np.random.default_rng(4))
+    same = similar_solid(4, nominal, np.random.default_rng(0), 0.0)
+    np.testing.assert_array_equal(same.vertices, nominal.vertices)
+
+
+def test_a_solid_that_became_another_one_is_not_taken() -> None:
+    """Sizes that are half of what was drawn, or half as much again: whatever comes out is no specimen."""
+    nominal = random_solid(np.random.default_rng(4))
+    assert similar_solid(4, nominal, np.random.default_rng(0), 0.7) is nominal
+
+
+def test_changed_sizes_leave_the_other_numbers_as_they_are() -> None:
+    plain, changed = Draws(np.random.default_rng(3)), Draws(np.random.default_rng(3), lambda: 1.5)
+    assert changed.size(1.0, 2.0) == 1.5 * plain.size(1.0, 2.0)
+    np.testing.assert_array_equal(changed.sizes(0.0, 1.0, 4), 1.5 * plain.sizes(0.0, 1.0, 4))
+    np.testing.assert_array_equal(changed.changes(2), 1.5 * plain.changes(2))
+    assert changed.chance(0.5) == plain.chance(0.5)
+    assert changed.uniform() == plain.uniform()
