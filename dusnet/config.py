@@ -113,7 +113,7 @@ class GuideSettings(Section):
     enabled: bool = Field(default=True, description="use the guided networks; false trains the paper's on every part")
     weights: Path | None = Field(default=None, description="their weights; None takes those that the package brings")
     centers: int = Field(default=10_000, ge=256, description="points of a bigger scan that become centres")
-    slits: float = Field(default=0.5, ge=0, description="weight of slits in the scan (cracks); 0 leaves them out")
+    slits: float = Field(default=0.25, ge=0, description="weight of slits in the scan (cracks); 0 leaves them out")
     neighbors: int = Field(default=32, ge=4, description="points of the scan that a group shows")
     stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
     places: int = Field(default=96, ge=4, description="places of the good surface that a group shows")
