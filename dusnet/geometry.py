@@ -9,6 +9,8 @@ from torch import Tensor
 
 from dusnet import ops
 
+_HALVINGS = 6
+
 
 def thin(points: NDArray[np.float64], cell: float, generator: np.random.Generator) -> NDArray[np.intp]:
     """Indices that keep one random point per cubic cell, so that density no longer depends on the scanner.
@@ -63,6 +65,44 @@ def cell_for(points: NDArray[np.float64], count: int, generator: np.random.Gener
         else:
             high = middle
     return high
+
+
+def thin_to(points: NDArray[np.float64], count: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Indices that keep one random point per cubic cell, with cells as large as a wanted number of points asks for.
+
+    Quicker than `cell_for` and `thin`, where the size of the cells is needed for nothing else.
+
+    Args:
+        points: (N, 3).
+        count: most points to keep.
+        generator: picks the shift of the grid and the points.
+
+    Returns:
+        Increasing indices, at most `count` and hardly fewer; all where there are no more points than that.
+    """
+    if len(points) <= count:
+        return np.arange(len(points))
+    order = generator.permutation(len(points))
+    shift, shuffled = generator.random(3), points[order] - points.min(axis=0)
+
+    def keys(cell: float) -> NDArray[np.int64]:
+        return _cell_keys(np.floor(shuffled / cell + shift).astype(np.int64))
+
+    def kept(cell: float) -> int:
+        return len(np.unique(keys(cell)))
+
+    # Twice the cell keeps a quarter of a surface's points: a few steps end near the wanted number.
+    high = float(np.ptp(points, axis=0).max()) / count**0.5
+    while kept(high) > count:
+        high *= 2.0
+    low = high / 2.0
+    while kept(low) <= count:
+        low, high = low / 2.0, low
+    for _ in range(_HALVINGS):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if kept(middle) > count else (low, middle)
+    _, first = np.unique(keys(high), return_index=True)
+    return np.sort(order[first])
 
 
 def neighbor_spacing(points: Tensor) -> float:

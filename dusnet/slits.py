@@ -33,6 +33,7 @@ SIDES = 12
 ONE_SIDED = 0.65
 AROUND = 75
 FEW_PLACES = 8000
+ANCHORS = 2000
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -136,9 +137,10 @@ def _thinned(places: Floats, cell: float) -> Indices:
 def _usual_around(places: Floats, distance: Floats, asked: Floats) -> Floats:
     """Median distance to the nearest point around places: scans are denser on one side than on another."""
     few = np.arange(0, len(places), max(1, len(places) // FEW_PLACES))
-    _, near = cKDTree(places[few]).query(asked, min(AROUND, len(few)))
-    median: Floats = np.median(distance[few][near.reshape(len(asked), -1)], axis=1)
-    return np.maximum(median, 1e-9)
+    anchors = places[few[:: max(1, len(few) // ANCHORS)]]
+    _, near = cKDTree(places[few]).query(anchors, min(AROUND, len(few)))
+    median: Floats = np.median(distance[few][near.reshape(len(anchors), -1)], axis=1)
+    return np.maximum(median[cKDTree(anchors).query(asked)[1]], 1e-9)
 
 
 def _between_points(cloud: cKDTree, places: Floats) -> NDArray[np.bool_]:

@@ -200,3 +200,41 @@ class TestWallThickness:
     def test_scales_with_the_unit(self, rng: np.random.Generator) -> None:
         points = plate(3000, 0.2, rng)
         assert self.measure(points * 10) == pytest.approx(10 * self.measure(points), rel=1e-3)
+
+
+class TestThinTo:
+    def sphere(self, count: int, seed: int = 0) -> np.ndarray:
+        points = np.random.default_rng(seed).normal(size=(count, 3))
+        return points / np.linalg.norm(points, axis=1, keepdims=True)
+
+    @pytest.mark.parametrize("count", [50, 1000, 9000])
+    def test_keeps_hardly_fewer_than_asked_for_and_never_more(self, count: int) -> None:
+        kept = geometry.thin_to(self.sphere(40_000), count, np.random.default_rng(1))
+        assert 0.9 * count < len(kept) <= count
+        assert (np.diff(kept) > 0).all()
+
+    def test_what_is_kept_is_spread_evenly(self) -> None:
+        """A sphere with ten times as many points on one half keeps as many on either."""
+        points = self.sphere(40_000)
+        points = points[(points[:, 2] > 0) | (np.arange(len(points)) % 10 == 0)]
+        kept = points[geometry.thin_to(points, 1000, np.random.default_rng(1))]
+        assert 0.4 < (kept[:, 2] > 0).mean() < 0.6
+        nearest = cKDTree(kept).query(kept, 2)[0][:, 1]
+        random = self.sphere(len(kept), 5)
+        assert nearest.mean() > 1.05 * cKDTree(random).query(random, 2)[0][:, 1].mean()
+
+    def test_few_points_all_stay(self) -> None:
+        np.testing.assert_array_equal(geometry.thin_to(self.sphere(30), 30, np.random.default_rng(0)), np.arange(30))
+
+    def test_equal_points_and_strays_end(self) -> None:
+        same = np.zeros((500, 3))
+        assert len(geometry.thin_to(np.vstack([same, self.sphere(500)]), 200, np.random.default_rng(0))) <= 200
+        stray = np.vstack([self.sphere(5000), [[1e9, 0.0, 0.0]]])
+        kept = geometry.thin_to(stray, 500, np.random.default_rng(0))
+        assert 300 < len(kept) <= 500
+
+    def test_a_generator_decides_which(self) -> None:
+        points = self.sphere(5000)
+        first, again, other = (geometry.thin_to(points, 500, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        np.testing.assert_array_equal(first, again)
+        assert len(np.intersect1d(first, other)) < 0.5 * len(first)

@@ -78,7 +78,7 @@ def test_a_side_with_fewer_points_is_no_slit(places: torch.Tensor) -> None:
     for seed in range(4):
         points = sheet(seed)
         kept = torch.from_numpy(rng.random(len(points)) < 0.25) | (points[:, 1] < 1)
-        assert not found(points[kept], places).any()
+        assert found(points[kept], places).max() < 0.05
 
 
 def test_unit_of_length_does_not_matter(places: torch.Tensor) -> None:

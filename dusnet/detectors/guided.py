@@ -133,9 +133,7 @@ class Guided:
         limit = self._settings.guide.centers
         if len(cloud) <= limit:
             return torch.arange(len(cloud))
-        rng = np.random.default_rng(self._seed)
-        points = cloud.double().numpy()
-        return torch.from_numpy(geometry.thin(points, geometry.cell_for(points, limit, rng), rng))
+        return torch.from_numpy(geometry.thin_to(cloud.double().numpy(), limit, np.random.default_rng(self._seed)))
 
     def _centers(self, found: Comparison) -> tuple[Tensor, Tensor]:
         """Anomaly-free centres of all points, (N, 3), and how likely each belongs to a defect, (N,).
