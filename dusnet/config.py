@@ -94,16 +94,11 @@ class DownNetSettings(Section):
     heads: int = Field(default=4, ge=1)
     fourier_octaves: int = Field(default=4, ge=0)
     head: Literal["offset", "absolute"] = "offset"
-    prior: bool = Field(
-        default=True, description="start from the projection onto the training surface and learn what to add to it"
-    )
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> DownNetSettings:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        if self.prior and self.head == "absolute":
-            raise ValueError("prior needs head offset")
         return self
 
 

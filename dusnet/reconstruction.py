@@ -14,7 +14,6 @@ from dusnet import geometry, ops
 from dusnet.config import Settings
 from dusnet.errors import out_of_memory
 from dusnet.nn.grouping import neighbor_index, random_chunks
-from dusnet.nn.prior import SurfacePrior
 from dusnet.training.networks import Networks
 
 TOKENS_AT_ONCE = 4096
@@ -48,11 +47,11 @@ class Reconstructor:
 
     def __init__(self, networks: Networks, settings: Settings, *, device: torch.device, seed: int) -> None:
         self.down, self.up = networks.down.to(device).eval(), networks.up.to(device).eval()
-        self.noise, self.cell, self.surface = networks.noise, networks.measured.cell, networks.surface
+        self.noise, self.cell = networks.noise, networks.measured.cell
         self.settings, self.device, self.seed = settings, device, seed
 
     @torch.inference_mode()
-    def centers(self, points: Tensor, surface: SurfacePrior | None = None) -> Centers:
+    def centers(self, points: Tensor) -> Centers:
         """Predict anomaly-free centres.
 
         With `grouping.dense` every input point is a centre once (a thinned choice of at most
@@ -60,9 +59,7 @@ class Reconstructor:
 
         Args:
             points: the scan in the frame, (N, 3) float32.
-            surface: what to start from instead of the surface of all training clouds.
         """
-        surface = surface or self.surface
         generator = torch.Generator().manual_seed(self.seed)
         support = self._support(points)
         index = self._choose(points)
@@ -71,7 +68,7 @@ class Reconstructor:
         draws = self.settings.scoring.draws
         total = torch.zeros_like(centers)
         for _ in range(max(1, draws)):
-            total += self._predict(centers, support[neighbors], surface, generator, noisy=draws > 0)
+            total += self._predict(centers, support[neighbors], generator, noisy=draws > 0)
         return Centers(index, centers, total / max(1, draws))
 
     @torch.inference_mode()
@@ -113,9 +110,7 @@ class Reconstructor:
         coordinates = points.double().numpy()
         return torch.from_numpy(geometry.thin(coordinates, geometry.cell_for(coordinates, limit, rng), rng))
 
-    def _predict(
-        self, centers: Tensor, neighbors: Tensor, surface: SurfacePrior, generator: torch.Generator, *, noisy: bool
-    ) -> Tensor:
+    def _predict(self, centers: Tensor, neighbors: Tensor, generator: torch.Generator, *, noisy: bool) -> Tensor:
         moved = []
         chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
         for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1])):
@@ -123,8 +118,7 @@ class Reconstructor:
             if noisy:
                 corrupted = self.noise.independent(here, around, generator)
                 here, around = corrupted.centers, corrupted.neighbors
-            known = surface.displacement(here)
-            moved.append(self._run(self.down, here, around, known))
+            moved.append(self._run(self.down, here, around))
         # The chunks begin with every centre once; what fills the last one is predicted a second time and dropped.
         predicted = torch.empty_like(centers)
         predicted[chunks.flatten()[: len(centers)]] = torch.cat(moved).flatten(0, 1)[: len(centers)]

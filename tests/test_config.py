@@ -181,11 +181,6 @@ class TestMistakes:
             load_settings(None, ["down_net.width=100", "down_net.heads=3"])
         one_sentence(error)
 
-    def test_a_prior_needs_an_offset_to_be_added_to(self) -> None:
-        with pytest.raises(BadConfig, match="prior needs head offset") as error:
-            load_settings(None, ["down_net.head=absolute"])
-        one_sentence(error)
-
     def test_broken_yaml_is_named_with_its_line(self, tmp_path: Path) -> None:
         path = write(tmp_path, "training:\n  down: { steps: 3\nnoise: }\n")
         with pytest.raises(BadConfig, match=r"not valid YAML \(line [234]\)") as error:
@@ -244,7 +239,7 @@ def test_paper_is_the_literal_reading_wherever_a_printed_formula_can_be_minimise
     paper = load_settings("paper")
     assert (paper.noise.coherent, paper.noise.unit) == (0.0, "frame")
     assert (paper.down_net.head, paper.up_net.head) == ("absolute", "absolute")
-    assert (paper.down_net.prior, paper.down_net.fourier_octaves, paper.grouping.dense) == (False, 0, False)
+    assert (paper.down_net.fourier_octaves, paper.grouping.dense) == (0, False)
     assert (paper.loss.repulsion_form, paper.loss.emd_form) == ("paper", "one_sided")
     weights = paper.loss
     assert {weights.mse, weights.cos, weights.chamfer, weights.repulsion, weights.emd} == {1.0}

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from dusnet import reconstruction
 from dusnet.config import Settings
-from dusnet.nn.prior import SurfacePrior
 from dusnet.reconstruction import Reconstructor, in_halves
 from dusnet.training.networks import Measured, Networks
 
@@ -25,14 +24,14 @@ def make(*, seed: int = 5, shake: bool = False, layers: int = 0, **sections: dic
     """An untrained pair: its Down-Net returns the centres that it is given, unless `shake` spoils its head."""
     tree: dict[str, dict[str, object]] = {
         "grouping": {"groups": 16, "neighbors": 8, "stride": 2},
-        "down_net": {"patch_widths": (8, 8, 8), "width": 8, "layers": layers, "heads": 2, "prior": False},
+        "down_net": {"patch_widths": (8, 8, 8), "width": 8, "layers": layers, "heads": 2},
         "up_net": {"gamma": 3, "neighbors": 4, "widths": (8, 8)},
     }
     for name, section in sections.items():
         tree[name] = tree.get(name, {}) | section
     settings = Settings.model_validate(tree)
     measured = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
-    networks = Networks(settings, measured, SurfacePrior.of(scan(2000, seed=9)), seed=0)
+    networks = Networks(settings, measured, seed=0)
     if shake:
         with torch.random.fork_rng():
             torch.manual_seed(0)
@@ -87,12 +86,6 @@ class TestCenters:
             kept = [j for j in near[i] if not torch.equal(support[j], points[i])][:8][::2]
             alone = maker.down(points[None, i : i + 1], support[kept][None, None])
             torch.testing.assert_close(found.predicted[i], alone[0, 0].detach(), atol=1e-6, rtol=1e-5)
-
-    def test_with_a_prior_an_untrained_net_projects_onto_the_training_surface(self) -> None:
-        points = 1.05 * scan(200)
-        found = make(down_net={"prior": True}).centers(points)
-        np.testing.assert_allclose(found.predicted.norm(dim=1), 1, atol=0.02)
-        assert float((found.predicted - scan(200)).norm(dim=1).max()) < 0.06
 
     def test_without_dense_g_farthest_points_are_centres(self) -> None:
         points = scan(300)

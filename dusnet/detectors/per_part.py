@@ -88,8 +88,8 @@ class PerPart:
     def _learn_tolerance(self, clouds: list[NDArray[Any]], progress: Progress) -> Tolerance:
         places, distances = [], []
         with progress.task("Measuring the tolerance", len(clouds)) as task:
-            for cloud, others in zip(clouds, self._networks.left_out, strict=True):
-                centers = self._reconstructor.centers(torch.from_numpy(cloud).float(), others)
+            for cloud in clouds:
+                centers = self._reconstructor.centers(torch.from_numpy(cloud).float())
                 places.append(centers.predicted)
                 distances.append((centers.points - centers.predicted).norm(dim=1))
                 task.advance()

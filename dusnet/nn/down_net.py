@@ -12,9 +12,6 @@ from dusnet.nn.blocks import FourierFeatures, MiniPointNet, TransformerBlock, ml
 class DownNet(nn.Module):
     """Predicts anomaly-free group centres from noisy groups.
 
-    With `settings.prior` the vector from each centre to the nearest training surface is part of its token and of its
-    prediction, and the head learns what to add to it.
-
     Args:
         settings: widths, depth, kind of head.
         patch_radius: mean distance of a neighbour to its centre, in the frame; patches are divided by it.
@@ -27,12 +24,11 @@ class DownNet(nn.Module):
         super().__init__()
         width = settings.width
         self.offset = settings.head == "offset"
-        self.prior = settings.prior
         self.register_buffer("patch_radius", torch.tensor(patch_radius))
         self.patch_encoder = MiniPointNet(settings.patch_widths)
         self.fourier = FourierFeatures(settings.fourier_octaves)
         self.center_encoder = mlp((self.fourier.width, 2 * width, 2 * width))
-        self.join = nn.Linear(settings.patch_widths[-1] + 2 * width + 3 * self.prior, width)
+        self.join = nn.Linear(settings.patch_widths[-1] + 2 * width, width)
         self.blocks = nn.ModuleList(TransformerBlock(width, settings.heads) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(width)
         self.head = mlp((width, width, 3))
@@ -42,13 +38,12 @@ class DownNet(nn.Module):
             nn.init.zeros_(last.weight)
             nn.init.zeros_(last.bias)
 
-    def embed(self, centers: Tensor, neighbors: Tensor, known: Tensor | None = None) -> Tensor:
+    def embed(self, centers: Tensor, neighbors: Tensor) -> Tensor:
         """Tokens E = [E_p; E_c] of Eq. 2-3, after the transformer.
 
         Args:
             centers: (B, G, 3) in the frame.
             neighbors: (B, G, K, 3) in the frame.
-            known: vectors from the centres to the training surface, (B, G, 3); needed with `settings.prior` only.
 
         Returns:
             (B, G, width).
@@ -56,28 +51,21 @@ class DownNet(nn.Module):
         batch, groups = centers.shape[:2]
         patches = torch.cat([centers.unsqueeze(2), neighbors], dim=2) - centers.unsqueeze(2)
         embedded = self.patch_encoder(patches.flatten(0, 1) / self.patch_radius).view(batch, groups, -1)
-        parts = [embedded, self.center_encoder(self.fourier(centers))]
-        if self.prior:
-            assert known is not None
-            parts.append(known / self.patch_radius)
-        tokens: Tensor = self.join(torch.cat(parts, dim=-1))
+        places = self.center_encoder(self.fourier(centers))
+        tokens: Tensor = self.join(torch.cat([embedded, places], dim=-1))
         for block in self.blocks:
             tokens = block(tokens)
         return tokens
 
-    def forward(self, centers: Tensor, neighbors: Tensor, known: Tensor | None = None) -> Tensor:
+    def forward(self, centers: Tensor, neighbors: Tensor) -> Tensor:
         """Anomaly-free centres (Eq. 4).
 
         Args:
             centers: noisy centres, (B, G, 3) in the frame.
             neighbors: their neighbours, (B, G, K, 3) in the frame.
-            known: vectors from the centres to the training surface, (B, G, 3); needed with `settings.prior` only.
 
         Returns:
             (B, G, 3) in the frame.
         """
-        predicted: Tensor = self.head(self.norm(self.embed(centers, neighbors, known)))
-        if not self.offset:
-            return predicted
-        start = centers + known if self.prior and known is not None else centers
-        return start + self.OFFSET_SCALE * predicted
+        predicted: Tensor = self.head(self.norm(self.embed(centers, neighbors)))
+        return centers + self.OFFSET_SCALE * predicted if self.offset else predicted

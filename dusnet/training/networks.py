@@ -18,14 +18,12 @@ from dusnet.errors import BadModel
 from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support
 from dusnet.nn.noise_gen import NoiseGen
-from dusnet.nn.prior import SurfacePrior
 from dusnet.nn.up_net import UpNet
 from dusnet.tensor_file import read_tensors
 from dusnet.training.loop import Run, train_stage
 from dusnet.training.stages import DownStage, GroupSource, UpStage
 
 THINNINGS = 4
-MOST_OTHERS = 8
 
 
 @dataclass(frozen=True)
@@ -78,41 +76,22 @@ def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Mea
     )
 
 
-def surfaces_of(supports: Sequence[Support]) -> tuple[SurfacePrior, list[SurfacePrior]]:
-    """The surface of all training clouds, and for every support the surface of the other clouds.
-
-    A single training cloud has no others and is its own. Of many others the next `MOST_OTHERS` stand for all.
-
-    Args:
-        supports: what `supports_of` made.
-    """
-    clouds = [support.points for support in supports[::THINNINGS]]
-    others = []
-    for own in range(len(clouds)):
-        rest = (clouds[own + 1 :] + clouds[:own])[:MOST_OTHERS] or clouds
-        others += [SurfacePrior.of(torch.cat(rest))] * THINNINGS
-    return SurfacePrior.of(torch.cat(clouds)), others
-
-
 class Networks:
     """Down-Net, Up-Net and Noise-Gen.
 
     Args:
         settings: their shapes and how they are trained.
         measured: lengths of the training clouds.
-        surface: the training surface, which the Down-Net starts from.
         seed: of the initial weights.
 
     Attributes:
         down: the Down-Net.
         up: the Up-Net.
         noise: the Noise-Gen.
-        left_out: after `fit`, for every training cloud the surface of the others; not stored.
     """
 
-    def __init__(self, settings: Settings, measured: Measured, surface: SurfacePrior, *, seed: int) -> None:
-        self.settings, self.measured, self.surface = settings, measured, surface
-        self.left_out: list[SurfacePrior] = []
+    def __init__(self, settings: Settings, measured: Measured, *, seed: int) -> None:
+        self.settings, self.measured = settings, measured
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.down = DownNet(settings.down_net, patch_radius=measured.patch_radius)
@@ -137,12 +116,8 @@ class Networks:
                 f"grouping.groups is {settings.grouping.groups} but a training scan has {fewest} points; "
                 f"{fewest} groups are used."
             )
-        # Without the prior nothing looks at the surfaces, and thousands of shapes make one too big to keep.
-        surface, others = surfaces_of(supports if settings.down_net.prior else supports[:THINNINGS])
-        others = others if settings.down_net.prior else others[:1] * len(supports)
-        networks = cls(settings, measure(supports, cell, settings), surface, seed=run.seed)
-        networks.left_out = others[::THINNINGS]
-        networks.train(GroupSource(supports, others, settings.grouping, settings.training), run)
+        networks = cls(settings, measure(supports, cell, settings), seed=run.seed)
+        networks.train(GroupSource(supports, settings.grouping, settings.training), run)
         return networks
 
     def train(self, source: GroupSource, run: Run) -> None:
@@ -153,10 +128,9 @@ class Networks:
         train_stage(stage, training.up, run)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Weights of both networks and the training surface, by name."""
+        """Weights of both networks, by name."""
         tensors = {f"down.{name}": value for name, value in self.down.state_dict().items()}
-        tensors |= {f"up.{name}": value for name, value in self.up.state_dict().items()}
-        return tensors | {"surface.points": self.surface.points, "surface.normals": self.surface.normals}
+        return tensors | {f"up.{name}": value for name, value in self.up.state_dict().items()}
 
     def metadata(self) -> dict[str, Any]:
         """The measured lengths as JSON."""
@@ -166,8 +140,7 @@ class Networks:
     def restore(cls, settings: Settings, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> Networks:
         """The inverse of `tensors` and `metadata`."""
         trained = settings.model_copy(update={"training": settings.training.model_copy(update={"init": None})})
-        surface = SurfacePrior(tensors["surface.points"], tensors["surface.normals"])
-        networks = cls(trained, Measured(**metadata), surface, seed=0)
+        networks = cls(trained, Measured(**metadata), seed=0)
         for prefix, network in (("down.", networks.down), ("up.", networks.up)):
             network.load_state_dict(_under(tensors, prefix))
         return networks

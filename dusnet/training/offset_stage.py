@@ -102,7 +102,7 @@ class OffsetSource:
         settings: OffsetSettings,
     ) -> None:
         jitter = TrainingSettings(rotation_deg=settings.rotation_deg, translation=settings.translation)
-        self._poses = GroupSource(supports, (), grouping, jitter)
+        self._poses = GroupSource(supports, grouping, jitter)
         self._damaged = damaged
         self._neighbors = min(one.neighbors.shape[1] for one in damaged)
         self.groups = min(grouping.groups, *(len(one.points) for one in damaged))

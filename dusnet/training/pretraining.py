@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Frame
 from dusnet.config import Settings
-from dusnet.errors import BadConfig, BadInput
+from dusnet.errors import BadInput
 from dusnet.progress import Progress
 from dusnet.tensor_file import write_tensors
 from dusnet.training.loop import Run, fingerprint
@@ -37,8 +37,7 @@ def pretrain(
 
     Args:
         shapes: clouds of any scale, (N, 3) each.
-        settings: networks and training; `down_net.prior` must be false, since shapes of all kinds have no common
-            surface to start from.
+        settings: networks and training.
         out: the weights file.
         seed: of all randomness.
         device: where to train.
@@ -50,11 +49,8 @@ def pretrain(
         The number of shapes.
 
     Raises:
-        BadConfig: the settings ask for a prior.
         BadInput: there is no shape with enough points.
     """
-    if settings.down_net.prior:
-        raise BadConfig("Pre-training on many shapes has no training surface to start from; set down_net.prior=false.")
     clouds = [_normalised(shape) for shape in shapes if len(shape) > settings.grouping.groups and np.ptp(shape) > 0]
     if not clouds:
         raise BadInput(
@@ -73,7 +69,7 @@ def pretrain(
     networks = Networks.fit(clouds, settings, run)
     if not is_first():
         return len(clouds)
-    weights = {f"learned.{name}": value for name, value in networks.tensors().items() if not name.startswith("surface")}
+    weights = {f"learned.{name}": value for name, value in networks.tensors().items()}
     write_tensors(out, weights, {"format": FORMAT, "settings": settings.model_dump(mode="json"), "shapes": len(clouds)})
     return len(clouds)
 

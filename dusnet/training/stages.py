@@ -14,7 +14,6 @@ from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support, draw_centers
 from dusnet.nn.losses import Loss, down_loss, up_loss
 from dusnet.nn.noise_gen import NoiseGen, NoisyGroups
-from dusnet.nn.prior import SurfacePrior
 from dusnet.nn.up_net import UpNet
 
 
@@ -27,24 +26,17 @@ class Groups:
         neighbors: (B, G, K, 3) in the frame.
         normals: unit normals at the centres, (B, G, 3).
         clouds: the whole thinned clouds in the same pose, B times (N, 3).
-        priors: the surface of the other training clouds in the same pose, B times.
     """
 
     centers: Tensor
     neighbors: Tensor
     normals: Tensor
     clouds: tuple[Tensor, ...]
-    priors: tuple[SurfacePrior, ...]
-
-    def known(self, centers: Tensor) -> Tensor:
-        """Vectors from noisy centres to the surface of the other training clouds, (B, G, 3)."""
-        return torch.stack([prior.displacement(own) for prior, own in zip(self.priors, centers, strict=True)])
 
 
-def move(down: nn.Module, uses_prior: bool, clean: Groups, noisy: NoisyGroups, device: torch.device) -> Tensor:
+def move(down: nn.Module, noisy: NoisyGroups, device: torch.device) -> Tensor:
     """The Down-Net's prediction for noisy groups, (B, G, 3) float32 on `device`."""
-    known = clean.known(noisy.centers).to(device) if uses_prior else None
-    predicted: Tensor = down(noisy.centers.to(device), noisy.neighbors.to(device), known)
+    predicted: Tensor = down(noisy.centers.to(device), noisy.neighbors.to(device))
     return predicted.float()
 
 
@@ -53,19 +45,12 @@ class GroupSource:
 
     Args:
         supports: thinned clouds in the frame; all give the same number of groups.
-        priors: for each of them the surface of the other training clouds, so that a cloud is never its own prior.
         grouping: G and K.
         training: size of the random rigid jitter.
     """
 
-    def __init__(
-        self,
-        supports: Sequence[Support],
-        priors: Sequence[SurfacePrior],
-        grouping: GroupingSettings,
-        training: TrainingSettings,
-    ) -> None:
-        self.supports, self.priors = supports, priors
+    def __init__(self, supports: Sequence[Support], grouping: GroupingSettings, training: TrainingSettings) -> None:
+        self.supports = supports
         self.groups = min(grouping.groups, *(len(support.points) for support in supports))
         self.neighbors = min(support.neighbors.shape[1] for support in supports)
         self.rotation = training.rotation_deg * torch.pi / 180
@@ -80,18 +65,16 @@ class GroupSource:
             generator: the only source of randomness.
         """
         drawn = [self._one(groups, generator) for _ in range(batch)]
-        centers, neighbors, normals, clouds, priors = zip(*drawn, strict=True)
-        return Groups(torch.stack(centers), torch.stack(neighbors), torch.stack(normals), clouds, priors)
+        centers, neighbors, normals, clouds = zip(*drawn, strict=True)
+        return Groups(torch.stack(centers), torch.stack(neighbors), torch.stack(normals), clouds)
 
-    def _one(self, groups: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor, SurfacePrior]:
-        chosen = int(torch.randint(len(self.supports), (), generator=generator))
-        support, prior = self.supports[chosen], self.priors[chosen]
+    def _one(self, groups: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        support = self.supports[int(torch.randint(len(self.supports), (), generator=generator))]
         picked = draw_centers(support.points, groups, generator)
         rotation, translation = self.rigid_jitter(generator)
         cloud = support.points @ rotation.T + translation
         neighbors = cloud[support.neighbors[picked, : self.neighbors]]
-        moved = SurfacePrior(prior.points @ rotation.T + translation, prior.normals @ rotation.T)
-        return cloud[picked], neighbors, support.normals[picked] @ rotation.T, cloud, moved
+        return cloud[picked], neighbors, support.normals[picked] @ rotation.T, cloud
 
     def rigid_jitter(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """A random rotation of at most `rotation_deg` and a random shift: (3, 3), (3,)."""
@@ -112,7 +95,6 @@ class DownStage:
         self, model: DownNet, source: GroupSource, noise: NoiseGen, settings: StageSettings, loss: LossSettings
     ) -> None:
         self.model: nn.Module = model
-        self._uses_prior = model.prior
         self._source, self._noise, self._settings, self._loss = source, noise, settings, loss
 
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
@@ -120,7 +102,7 @@ class DownStage:
         clean = self._source.draw(self._settings.batch, self._source.groups, generator)
         noisy = self._noise(clean.centers, clean.neighbors, clean.normals, generator)
         device = next(model.parameters()).device
-        predicted = move(model, self._uses_prior, clean, noisy, device)
+        predicted = move(model, noisy, device)
         return down_loss(predicted, clean.centers.to(device), self._loss)
 
 
@@ -152,7 +134,7 @@ class UpStage:
             clean = self._source.draw(1, self._source.groups, generator)
             noisy = self._noise(clean.centers, clean.neighbors, clean.normals, generator)
             with torch.no_grad():
-                centers.append(move(self._down, self._down.prior, clean, noisy, device))
+                centers.append(move(self._down, noisy, device))
             targets.append(self._target(clean, generator))
         return up_loss(model(torch.cat(centers)).float(), torch.cat(targets).to(device), self._loss)
 

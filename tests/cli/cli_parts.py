@@ -22,7 +22,16 @@ TINY = (
     "registration.method=icp",
     "calibration.replicas=1",
 )
+CAPABLE = (
+    "training.down.steps=200",
+    "training.down.learning_rate=0.01",
+    "training.down.batch=4",
+    "training.points=1000",
+    "grouping.groups=64",
+)
+"""Beside `TINY`: three seconds of training, after which a dent is found."""
 TINY_WORDS = [word for setting in TINY for word in ("--set", setting)]
+CAPABLE_WORDS = [*TINY_WORDS, *(word for setting in CAPABLE for word in ("--set", setting))]
 
 
 @dataclass(frozen=True)

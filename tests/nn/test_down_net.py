@@ -18,7 +18,6 @@ def make(*, seed: int = 0, shake: bool = True, **settings: object) -> DownNet:
         "layers": 2,
         "heads": 4,
         "fourier_octaves": 2,
-        "prior": False,
     } | settings
     torch.manual_seed(seed)
     net = DownNet(DownNetSettings.model_validate(tree), patch_radius=0.2).double().eval()
@@ -115,38 +114,6 @@ class TestPatches:
         net(centers, neighbors)
         assert seen[0].shape == (18, 8, 3)
         assert float(seen[0][:, 0].abs().max()) == 0
-
-
-class TestPrior:
-    def test_an_untrained_net_returns_what_is_known(self) -> None:
-        net, (centers, neighbors) = make(prior=True, shake=False), groups()
-        known = 0.1 * torch.randn_like(centers)
-        assert torch.equal(net(centers, neighbors, known), centers + known)
-
-    def test_the_head_adds_to_it_and_sees_it(self) -> None:
-        net, (centers, neighbors) = make(prior=True, layers=0), groups()
-        known = 0.1 * torch.randn_like(centers)
-        added = net.head(net.norm(net.embed(centers, neighbors, known)))
-        torch.testing.assert_close(net(centers, neighbors, known), centers + known + 0.25 * added)
-        other = net.head(net.norm(net.embed(centers, neighbors, known + 0.1)))
-        assert float((other - added).detach().abs().amax(dim=-1).min()) > 1e-6
-
-    def test_it_is_measured_in_patch_radii_like_the_patch(self) -> None:
-        net, (centers, neighbors) = make(prior=True, layers=0), groups()
-        known = 0.1 * torch.randn_like(centers)
-        doubled = make(prior=True, layers=0)
-        doubled.patch_radius.fill_(0.4)
-        wide = centers.unsqueeze(2) + 2 * (neighbors - centers.unsqueeze(2))
-        torch.testing.assert_close(doubled.embed(centers, wide, 2 * known), net.embed(centers, neighbors, known))
-
-    def test_without_it_nothing_is_looked_at(self) -> None:
-        net, (centers, neighbors) = make(), groups()
-        assert torch.equal(net(centers, neighbors, torch.ones_like(centers)), net(centers, neighbors))
-
-    def test_gradcheck(self) -> None:
-        net, (centers, neighbors) = make(prior=True, layers=1), groups(batch=1, count=3, neighbors=4)
-        known = 0.1 * torch.randn_like(centers)
-        assert torch.autograd.gradcheck(net, (centers.requires_grad_(), neighbors, known.requires_grad_()))
 
 
 def test_a_chunked_net_has_the_same_gradients() -> None:

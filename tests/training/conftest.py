@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_training import make_source
 
 from dusnet.config import GroupingSettings, Settings
 from dusnet.nn.grouping import Support
@@ -37,4 +36,4 @@ def supports() -> list[Support]:
 
 @pytest.fixture
 def source(supports: list[Support], settings: Settings) -> GroupSource:
-    return make_source(supports, settings.grouping, settings.training)
+    return GroupSource(supports, settings.grouping, settings.training)

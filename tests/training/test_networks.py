@@ -1,4 +1,4 @@
-"""The pair of networks of a class: what is measured of its clouds, which surface each cloud is shown, and storage."""
+"""The pair of networks of a class: what is measured of its clouds, training, and storage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tiny_training import make_run
 from dusnet.config import Settings
 from dusnet.errors import BadModel
 from dusnet.tensor_file import write_tensors
-from dusnet.training.networks import THINNINGS, Measured, Networks, measure, supports_of, surfaces_of
+from dusnet.training.networks import THINNINGS, Measured, Networks, measure, supports_of
 
 Array = NDArray[np.float64]
 MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
@@ -78,50 +78,12 @@ class TestMeasure:
         assert found.spacing == pytest.approx(np.mean(spacings), rel=1e-4)
 
 
-class TestSurfaces:
-    def test_a_cloud_is_never_its_own_prior(self, clouds: list[Array], plated: Settings) -> None:
-        supports, _ = supports_of(clouds, plated, seed=0)
-        surface, others = surfaces_of(supports)
-        assert len(others) == len(supports)
-        for i, cloud in enumerate(clouds):
-            rest = cKDTree(np.concatenate([other for j, other in enumerate(clouds) if j != i]))
-            for prior in others[i * THINNINGS : (i + 1) * THINNINGS]:
-                assert rest.query(prior.points)[0].max() < 1e-6
-                assert cKDTree(cloud).query(prior.points)[0].min() > 1e-6
-        assert len(surface.points) == sum(len(one.points) for one in supports[::THINNINGS])
-        for cloud in clouds:
-            assert cKDTree(surface.points).query(cloud)[0].mean() < 0.05
-
-    @pytest.mark.parametrize("count", [8, 9, 12])
-    def test_at_most_eight_others_stand_for_all(self, count: int, plated: Settings) -> None:
-        many = [plate(200, seed) for seed in range(count)]
-        surface, others = surfaces_of(supports_of(many, plated, seed=0)[0])
-        assert len(others) == count * THINNINGS
-        owner = cKDTree(np.concatenate(many))
-        used = np.zeros(count, int)
-        for own in range(count):
-            for prior in others[own * THINNINGS : (own + 1) * THINNINGS]:
-                distance, index = owner.query(prior.points)
-                assert distance.max() < 1e-6
-                shown = set((index // 200).tolist())
-                assert own not in shown
-                assert len(shown) == min(8, count - 1)
-            used[sorted(shown)] += 1
-        assert (used == min(8, count - 1)).all()
-        assert set((owner.query(surface.points)[1] // 200).tolist()) == set(range(count))
-
-    def test_a_single_cloud_has_only_itself(self, clouds: list[Array], plated: Settings) -> None:
-        supports, _ = supports_of(clouds[:1], plated, seed=0)
-        surface, others = surfaces_of(supports)
-        assert all(torch.equal(prior.points, surface.points) for prior in others)
-
-
 class TestNetworks:
     def test_fit_is_building_and_training(self, clouds: list[Array], plated: Settings) -> None:
         networks = Networks.fit(clouds, plated, make_run())
         again = Networks.fit(clouds, plated, make_run())
         assert all(torch.equal(value, again.tensors()[name]) for name, value in networks.tensors().items())
-        start = Networks(plated, networks.measured, networks.surface, seed=3)
+        start = Networks(plated, networks.measured, seed=3)
         assert not torch.equal(start.tensors()["down.head.2.weight"], networks.tensors()["down.head.2.weight"])
 
     def test_restore_is_the_inverse_of_tensors_and_metadata(self, clouds: list[Array], plated: Settings) -> None:
@@ -131,30 +93,27 @@ class TestNetworks:
         assert all(torch.equal(value, again.tensors()[name]) for name, value in networks.tensors().items())
         assert again.noise.coherent == networks.noise.coherent
 
-    def test_the_wall_limits_the_coherent_noise(self, clouds: list[Array], plated: Settings) -> None:
-        surface = surfaces_of(supports_of(clouds, plated, seed=0)[0])[0]
+    def test_the_wall_limits_the_coherent_noise(self, plated: Settings) -> None:
         loud = plated.model_copy(update={"noise": plated.noise.model_copy(update={"coherent": 0.5})})
-        assert Networks(loud, MEASURED, surface, seed=0).noise.coherent == 0.2  # half of 0.4
+        assert Networks(loud, MEASURED, seed=0).noise.coherent == 0.2  # half of 0.4
 
-    def test_the_seed_decides_the_initial_weights(self, clouds: list[Array], plated: Settings) -> None:
-        surface = surfaces_of(supports_of(clouds, plated, seed=0)[0])[0]
-        one, same, other = (Networks(plated, MEASURED, surface, seed=seed).tensors() for seed in (1, 1, 2))
+    def test_the_seed_decides_the_initial_weights(self, plated: Settings) -> None:
+        one, same, other = (Networks(plated, MEASURED, seed=seed).tensors() for seed in (1, 1, 2))
         assert all(torch.equal(value, same[name]) for name, value in one.items())
         assert not torch.equal(one["up.head.0.weight"], other["up.head.0.weight"])
 
     def test_starting_weights_keep_the_lengths_of_the_new_clouds(
-        self, clouds: list[Array], plated: Settings, tmp_path_factory: pytest.TempPathFactory
+        self, plated: Settings, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
-        surface = surfaces_of(supports_of(clouds, plated, seed=0)[0])[0]
         path = tmp_path_factory.mktemp("model") / "other.safetensors"
-        other = Networks(plated, Measured(cell=1.0, patch_radius=9.0, wall=9.0, spacing=9.0), surface, seed=7)
+        other = Networks(plated, Measured(cell=1.0, patch_radius=9.0, wall=9.0, spacing=9.0), seed=7)
         write_tensors(path, {f"learned.{name}": value for name, value in other.tensors().items()}, {})
         training = plated.training.model_copy(update={"init": path})
-        started = Networks(plated.model_copy(update={"training": training}), MEASURED, surface, seed=0).tensors()
+        started = Networks(plated.model_copy(update={"training": training}), MEASURED, seed=0).tensors()
         assert float(started["down.patch_radius"]) == pytest.approx(0.2)
         assert float(started["up.spacing"]) == pytest.approx(0.3)
         weights = [name for name in started if name not in ("down.patch_radius", "up.spacing")]
         assert all(torch.equal(started[name], other.tensors()[name]) for name in weights)
         path.write_bytes(b"")
         with pytest.raises(BadModel):
-            Networks(plated.model_copy(update={"training": training}), MEASURED, surface, seed=0)
+            Networks(plated.model_copy(update={"training": training}), MEASURED, seed=0)

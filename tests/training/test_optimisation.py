@@ -120,7 +120,7 @@ def test_mixed_precision_takes_steps_on_the_cpu(settings: Settings, source: Grou
     measured = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
     results = {}
     for precision in ("32-true", "bf16-mixed"):
-        networks = Networks(settings, measured, source.priors[0], seed=3)
+        networks = Networks(settings, measured, seed=3)
         before = networks.tensors()["down.head.2.weight"].clone()
         seen: list[torch.dtype] = []
         networks.down.join.register_forward_hook(lambda _m, _i, output, seen=seen: seen.append(output.dtype))

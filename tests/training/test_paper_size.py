@@ -70,7 +70,7 @@ def test_small_chunks_train_both_networks(monkeypatch: pytest.MonkeyPatch) -> No
     # One step of stage 1 encodes every patch twice (its activations are recomputed), one of stage 2 once.
     assert max(sizes) == limit
     assert sum(sizes) == 3 * 64
-    start = Networks(settings, networks.measured, networks.surface, seed=3).tensors()
+    start = Networks(settings, networks.measured, seed=3).tensors()
     learned = networks.tensors()
     still = [name for name in learned if torch.equal(learned[name], start[name]) and name.startswith(("down.", "up."))]
     assert set(still) <= {"down.patch_radius", "up.spacing"}

@@ -13,7 +13,7 @@ from tiny_training import Killed, Watch
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import create
-from dusnet.errors import BadConfig, BadInput, BadModel
+from dusnet.errors import BadInput, BadModel
 from dusnet.progress import Silent
 from dusnet.tensor_file import read_tensors
 from dusnet.training.pretraining import pretrain
@@ -29,39 +29,35 @@ def shapes(scale: float = 1.0, shift: float = 0.0) -> list[NDArray[np.float64]]:
     return [scale * points + shift for points in (sphere, box, sphere * [0.1, 0.1, 1.0])]
 
 
-@pytest.fixture
-def plain(settings: Settings) -> Settings:
-    """Without a prior, as shapes of all kinds need it."""
-    return settings.model_copy(update={"down_net": settings.down_net.model_copy(update={"prior": False})})
-
-
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return read_tensors(path)[0]
 
 
-def test_says_how_many_shapes_and_writes_both_networks(plain: Settings, tmp_path: Path) -> None:
+def test_says_how_many_shapes_and_writes_both_networks(settings: Settings, tmp_path: Path) -> None:
     out = tmp_path / "weights.safetensors"
     too_small = np.zeros((16, 3))
-    assert pretrain([*shapes(), too_small], plain, out, progress=Silent()) == 3
+    assert pretrain([*shapes(), too_small], settings, out, progress=Silent()) == 3
     tensors, metadata = read_tensors(out)
     assert {name.split(".")[1] for name in tensors} == {"down", "up"}
     assert metadata["shapes"] == 3
 
 
-def test_scale_and_place_of_a_shape_do_not_matter(plain: Settings, tmp_path: Path) -> None:
+def test_scale_and_place_of_a_shape_do_not_matter(settings: Settings, tmp_path: Path) -> None:
     """Powers of two and whole shifts are exact, so the clouds in their frames are the same to the bit."""
     for name, scale, shift in (("one", 1.0, 0.0), ("other", 1024.0, 0.0)):
-        pretrain(shapes(scale, shift), plain, tmp_path / name, progress=Silent())
+        pretrain(shapes(scale, shift), settings, tmp_path / name, progress=Silent())
     one, other = weights(tmp_path / "one"), weights(tmp_path / "other")
     assert all(torch.equal(value, other[name]) for name, value in one.items())
 
 
-def test_the_weights_are_taken_by_training_init(plain: Settings, tmp_path: Path) -> None:
+def test_the_weights_are_taken_by_training_init(settings: Settings, tmp_path: Path) -> None:
     out = tmp_path / "weights.safetensors"
-    pretrain(shapes(), plain, out, progress=Silent())
+    pretrain(shapes(), settings, out, progress=Silent())
     still = {"steps": 0, "batch": 1}
-    training = plain.training.model_validate({**plain.training.model_dump(), "down": still, "up": still, "init": out})
-    detector = create("dusnet", plain.model_copy(update={"training": training}), seed=5)
+    training = settings.training.model_validate(
+        {**settings.training.model_dump(), "down": still, "up": still, "init": out}
+    )
+    detector = create("dusnet", settings.model_copy(update={"training": training}), seed=5)
     detector.fit([PointCloud(shapes(30.0)[1])])
     detector.save(tmp_path / "model.safetensors")
     model, started = weights(tmp_path / "model.safetensors"), weights(out)
@@ -69,24 +65,19 @@ def test_the_weights_are_taken_by_training_init(plain: Settings, tmp_path: Path)
     assert all(torch.equal(model[name], value) for name, value in started.items() if name not in lengths)
 
 
-def test_a_prior_is_refused(settings: Settings, tmp_path: Path) -> None:
-    with pytest.raises(BadConfig, match=r"set down_net\.prior=false"):
-        pretrain(shapes(), settings, tmp_path / "weights", progress=Silent())
-
-
-def test_shapes_that_are_all_too_small_are_refused(plain: Settings, tmp_path: Path) -> None:
+def test_shapes_that_are_all_too_small_are_refused(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="No shape has more than 16 points"):
-        pretrain([np.zeros((16, 3))], plain, tmp_path / "weights", progress=Silent())
+        pretrain([np.zeros((16, 3))], settings, tmp_path / "weights", progress=Silent())
 
 
-def test_resumes_to_the_same_bits_and_refuses_other_shapes(plain: Settings, tmp_path: Path) -> None:
-    pretrain(shapes(), plain, tmp_path / "whole", progress=Silent())
+def test_resumes_to_the_same_bits_and_refuses_other_shapes(settings: Settings, tmp_path: Path) -> None:
+    pretrain(shapes(), settings, tmp_path / "whole", progress=Silent())
     work = tmp_path / "work"
     with pytest.raises(Killed):
-        pretrain(shapes(), plain, tmp_path / "parts", workdir=work, progress=Watch(7, "Training up-net"))
+        pretrain(shapes(), settings, tmp_path / "parts", workdir=work, progress=Watch(7, "Training up-net"))
     assert not (tmp_path / "parts").exists()
     with pytest.raises(BadModel, match="other scans"):
-        pretrain(shapes()[:2], plain, tmp_path / "parts", workdir=work, resume=True, progress=Silent())
-    pretrain(shapes(), plain, tmp_path / "parts", workdir=work, resume=True, progress=Silent())
+        pretrain(shapes()[:2], settings, tmp_path / "parts", workdir=work, resume=True, progress=Silent())
+    pretrain(shapes(), settings, tmp_path / "parts", workdir=work, resume=True, progress=Silent())
     whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
     assert all(torch.equal(value, parts[name]) for name, value in whole.items())

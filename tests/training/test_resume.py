@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_training import Killed, Watch, make_run, make_source
+from tiny_training import Killed, Watch, make_run
 from torch import Tensor
 
 from dusnet.config import Settings
 from dusnet.errors import BadModel
 from dusnet.nn.grouping import Support
-from dusnet.nn.prior import SurfacePrior
 from dusnet.tensor_file import read_tensors, write_tensors
 from dusnet.training.networks import Measured, Networks
+from dusnet.training.stages import GroupSource
 
 DOWN, UP = "Training down-net", "Training up-net"
 MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
@@ -28,9 +28,8 @@ def with_stages(settings: Settings, **changes: object) -> Settings:
 
 
 def train(settings: Settings, supports: list[Support], workdir: Path | None, **run: object) -> dict[str, Tensor]:
-    surface = SurfacePrior.of(torch.cat([support.points for support in supports]))
-    networks = Networks(settings, MEASURED, surface, seed=3)
-    source = make_source(supports, settings.grouping, settings.training)
+    networks = Networks(settings, MEASURED, seed=3)
+    source = GroupSource(supports, settings.grouping, settings.training)
     networks.train(source, make_run(workdir, **run))  # type: ignore[arg-type]
     return networks.tensors()
 

@@ -7,14 +7,13 @@ import pytest
 import torch
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
-from tiny_training import make_run, make_source, source_without_jitter
+from tiny_training import make_run, source_without_jitter
 
 from dusnet.config import NoiseSettings, Settings, TrainingSettings
 from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support
 from dusnet.nn.losses import down_loss
 from dusnet.nn.noise_gen import NoiseGen
-from dusnet.nn.prior import SurfacePrior
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import train_stage
 from dusnet.training.stages import DownStage, GroupSource, UpStage
@@ -56,7 +55,7 @@ class TestGroupSource:
 
     def test_rotations_are_proper_and_bounded(self, supports: list[Support], settings: Settings) -> None:
         training = TrainingSettings(rotation_deg=5, translation=0.01)
-        source = make_source(supports, settings.grouping, training)
+        source = GroupSource(supports, settings.grouping, training)
         drawn = [source.rigid_jitter(rng) for rng in map(generator, range(300))]
         rotations = torch.stack([rotation for rotation, _ in drawn]).double()
         shifts = torch.stack([shift for _, shift in drawn])
@@ -70,7 +69,7 @@ class TestGroupSource:
         assert float(shifts.std()) == pytest.approx(0.01, rel=0.1)
 
     def test_the_pose_turns_normals_too(self, supports: list[Support], settings: Settings) -> None:
-        source = make_source(supports[:1], settings.grouping, TrainingSettings(rotation_deg=90, translation=0.5))
+        source = GroupSource(supports[:1], settings.grouping, TrainingSettings(rotation_deg=90, translation=0.5))
         for seed in range(5):
             groups = source.draw(1, 16, generator(seed))
             (cloud,), (support,) = groups.clouds, source.supports
@@ -85,7 +84,7 @@ class TestGroupSource:
         self, supports: list[Support], settings: Settings
     ) -> None:
         grouping = settings.grouping.model_copy(update={"groups": 500})
-        assert make_source(supports, grouping, settings.training).groups == 120
+        assert GroupSource(supports, grouping, settings.training).groups == 120
 
     def test_the_generator_decides(self, source: GroupSource) -> None:
         one, same, other = (source.draw(2, 8, generator(seed)) for seed in (1, 1, 2))
@@ -98,15 +97,11 @@ def networks(settings: Settings) -> tuple[DownNet, UpNet]:
     return DownNet(settings.down_net, patch_radius=0.2), UpNet(settings.up_net, spacing=0.3)
 
 
-def without_prior(settings: Settings) -> Settings:
-    return settings.model_copy(update={"down_net": settings.down_net.model_copy(update={"prior": False})})
-
-
 class TestDownStage:
     def test_predicts_the_clean_centres_from_the_noisy_groups(self, source: GroupSource, settings: Settings) -> None:
-        """An untrained net without prior returns the noisy centres, so the loss is that of the noise itself."""
+        """An untrained net returns the noisy centres, so the loss is that of the noise itself."""
         noise = NoiseGen(NoiseSettings(alpha=0.1, beta=0.2, coherent=0), patch_radius=0.2)
-        down, _ = networks(without_prior(settings))
+        down, _ = networks(settings)
         stage = DownStage(down, source, noise, settings.training.down, settings.loss)
         loss = stage.loss(down, generator(4))
         rng = generator(4)
@@ -116,31 +111,10 @@ class TestDownStage:
         torch.testing.assert_close(loss.total, expected.total)
         assert float(loss.terms["mse"]) == pytest.approx(3 * 0.1**2, rel=0.5)
 
-    def test_the_prior_is_the_surface_of_the_other_clouds_seen_from_the_noisy_centres(
-        self, supports: list[Support], settings: Settings
-    ) -> None:
-        source = source_without_jitter(supports, settings.grouping)
-        clean = source.draw(2, 16, generator(4))
-        moved = clean.centers + 0.1
-        for cloud, own, known in zip(clean.clouds, moved, clean.known(moved), strict=True):
-            (other,) = [one.points for one in supports if not torch.equal(one.points, cloud)]
-            torch.testing.assert_close(known, SurfacePrior.of(other).displacement(own))
-
-    def test_the_prior_has_the_pose_of_its_sample(self, source: GroupSource) -> None:
-        for seed in range(5):
-            groups = source.draw(1, 16, generator(seed))
-            ((prior,), (cloud,)) = groups.priors, groups.clouds
-            shapes = [one.points for one in source.supports]
-            own = int(np.argmin([np.abs(cdist(shape, shape) - cdist(cloud, cloud)).max() for shape in shapes]))
-            other = shapes[1 - own]
-            # The two clouds keep their distances to each other, so they were moved as one.
-            np.testing.assert_allclose(cdist(cloud, prior.points), cdist(shapes[own], other), atol=1e-5)
-            np.testing.assert_allclose(prior.normals.norm(dim=1), 1, atol=1e-5)
-
     def test_learning_lowers_the_loss(self, source: GroupSource, settings: Settings) -> None:
         noise = NoiseGen(NoiseSettings(alpha=0, beta=0, coherent=0.2), patch_radius=0.2)
         wide = settings.down_net.model_copy(update={"width": 32, "layers": 0})
-        down, _ = networks(without_prior(settings.model_copy(update={"down_net": wide})))
+        down, _ = networks(settings.model_copy(update={"down_net": wide}))
         chosen = settings.training.down.model_copy(update={"steps": 100, "batch": 4})
         stage = DownStage(down, source, noise, chosen, settings.loss)
 

@@ -6,11 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
-
 from dusnet.config import GroupingSettings, TrainingSettings
 from dusnet.nn.grouping import Support
-from dusnet.nn.prior import SurfacePrior
 from dusnet.progress import Silent
 from dusnet.training.loop import Run
 from dusnet.training.stages import GroupSource
@@ -69,12 +66,5 @@ def make_run(workdir: Path | None = None, *, resume: bool = False, **changes: ob
     return Run(workdir=workdir, resume=resume, **{**values, **changes})  # type: ignore[arg-type]
 
 
-def make_source(supports: list[Support], grouping: GroupingSettings, training: TrainingSettings) -> GroupSource:
-    """Each cloud has the others as its prior; a single one has itself."""
-    points = [support.points for support in supports]
-    priors = [torch.cat([other for j, other in enumerate(points) if j != i] or points) for i in range(len(points))]
-    return GroupSource(supports, [SurfacePrior.of(prior) for prior in priors], grouping, training)
-
-
 def source_without_jitter(supports: list[Support], grouping: GroupingSettings) -> GroupSource:
-    return make_source(supports, grouping, TrainingSettings(rotation_deg=0, translation=0))
+    return GroupSource(supports, grouping, TrainingSettings(rotation_deg=0, translation=0))
