@@ -112,6 +112,35 @@ class TestScores:
         assert more[cloud.labels].mean() > 10 * more[~cloud.labels].mean()
         assert roc_auc_score(cloud.labels, seen.point_scores) > roc_auc_score(cloud.labels, blind.point_scores)
 
+    def test_a_hole_smaller_than_the_space_between_centres_is_seen(self, new: Path) -> None:
+        """300 of 6000 points are judged; what is missing shows beside all of them."""
+        clouds, cloud = [part(seed, points=6000) for seed in range(2)], part(20, points=6000)
+        angle = np.rad2deg(np.arccos(cloud.points @ HOLE / np.linalg.norm(cloud.points, axis=1)))
+        scan = PointCloud(cloud.points[angle > 14])
+        options = {"guide": {"centers": 300}}
+        scores = [
+            fitted(new, clouds, scoring={"smoothing": 8, "gap": gap}, **options).score(scan).point_scores
+            for gap in (0.5, 0.0)
+        ]
+        more = scores[0] - scores[1]
+        assert more[angle[angle > 14] < 17].max() > 0.02
+        assert more[angle[angle > 14] > 40].max() < 1e-6
+
+    def test_slits_add_to_the_score_by_their_weight(self, new: Path) -> None:
+        clouds, cloud = [part(seed, points=6000) for seed in range(4)], part(20, points=6000)
+        directions = cloud.points / np.linalg.norm(cloud.points, axis=1, keepdims=True)
+        height, along = np.rad2deg(np.arcsin(directions[:, 2])), np.rad2deg(np.arctan2(*directions[:, 1::-1].T))
+        beside = np.abs(along) < 70
+        kept = ~(beside & (np.abs(height) < 3))
+        scan, beside, height = PointCloud(cloud.points[kept]), beside[kept], np.abs(height[kept])
+        none, half, whole = (
+            fitted(new, clouds, scoring={"gap": 0.0}, guide={"slits": weight}).score(scan).point_scores
+            for weight in (0.0, 0.5, 1.0)
+        )
+        np.testing.assert_allclose(whole - none, 2 * (half - none), atol=1e-6)
+        assert (whole - none)[beside & (height < 6)].max() > 0.1
+        assert (whole - none)[height > 20].max() == 0
+
     def test_what_is_rebuilt_lies_near_the_part_and_fills_the_hole(self, taught: Path) -> None:
         detector = fitted(taught, [part(seed, points=3000) for seed in range(2)])
         cloud = holed()

@@ -79,6 +79,15 @@ def reference(good: GoodSurface) -> dict[str, Array]:
     }
 
 
+def tolerance_at(good: GoodSurface, reference: dict[str, Array], index: Array | torch.Tensor) -> Array:
+    """Between the three nearest places, by the inverse of the distance."""
+    assert good.tolerance is not None
+    away, near = cKDTree(reference["places"]).query(reference["points"][index], k=3)
+    weights = 1 / away
+    values = good.tolerance.values.double().numpy()[near]
+    return (weights * values).sum(axis=1) / weights.sum(axis=1)
+
+
 class TestValues:
     """What a group holds, from points, planes and neighbours of SciPy alone."""
 
@@ -102,7 +111,9 @@ class TestValues:
     def test_empty_is_the_distance_to_the_nearest_point(self, scan: GuidedScan, reference: dict[str, Array]) -> None:
         np.testing.assert_allclose(scan.empty, reference["empty"], atol=1e-6)
 
-    def test_points_around_a_centre(self, groups: GuidedGroups, reference: dict[str, Array]) -> None:
+    def test_points_around_a_centre(self, groups: GuidedGroups, good: GoodSurface, reference: dict[str, Array]) -> None:
+        tolerance = tolerance_at(good, reference, np.arange(len(reference["points"])))
+        unusual = np.abs(reference["distance"]) / (tolerance + 0.6 * 0.004)
         axes = groups.axes[0].double().numpy()
         units = np.array([reference["spacing"], reference["spacing"], HEIGHT])
         for row, own in enumerate(INDEX.tolist()):
@@ -110,7 +121,7 @@ class TestValues:
             local = (reference["points"][around] - reference["foot"][own]) @ axes[row].T / units
             agree = reference["normal"][around] @ reference["normal"][own]
             off = reference["distance"][around] * np.where(agree < 0, -1, 1) / HEIGHT
-            expected = np.column_stack([local, off, np.abs(agree)])
+            expected = np.column_stack([local, off, np.abs(agree), unusual[around]])
             np.testing.assert_allclose(groups.scan[0, row], squashed(expected), atol=2e-4)
 
     def test_places_around_a_foot(self, groups: GuidedGroups, reference: dict[str, Array]) -> None:
@@ -123,11 +134,7 @@ class TestValues:
             np.testing.assert_allclose(groups.places[0, row], squashed(expected), atol=2e-4)
 
     def test_numbers_of_the_centre(self, groups: GuidedGroups, good: GoodSurface, reference: dict[str, Array]) -> None:
-        assert good.tolerance is not None
-        away, near = cKDTree(reference["places"]).query(reference["points"][INDEX], k=3)
-        weights = 1 / away
-        values = good.tolerance.values.double().numpy()[near]
-        tolerance = (weights * values).sum(axis=1) / weights.sum(axis=1)
+        tolerance = tolerance_at(good, reference, INDEX)
         distance = reference["distance"][INDEX]
         level = np.full(len(INDEX), 0.004)
         spacing = np.full(len(INDEX), reference["spacing"])
