@@ -111,6 +111,22 @@ def neighbor_spacing(points: Tensor) -> float:
     return float(squared[0, :, 1].sqrt().mean())
 
 
+def interpolate(values: Tensor, places: Tensor, points: Tensor) -> Tensor:
+    """Values of some places at other points: inverse-distance mean of the three nearest places.
+
+    Args:
+        values: (M,) or (M, C) float.
+        places: (M, 3) float32.
+        points: (N, 3) float32.
+
+    Returns:
+        (N,) or (N, C); a point that coincides with a place takes its value.
+    """
+    weights, index = ops.three_nn(points.unsqueeze(0), places.unsqueeze(0))
+    found: Tensor = ops.three_interpolate(values.reshape(1, len(values), -1), index, weights)[0]
+    return found if values.dim() > 1 else found[:, 0]
+
+
 def normals(query: Tensor, points: Tensor, neighbors: int = 16) -> Tensor:
     """Unit normals of either sign from the covariance of the nearest points.
 

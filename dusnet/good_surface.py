@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,17 +86,6 @@ class GoodSurface:
     def points(self) -> Tensor:
         """Places of a good part, (M, 3) float32 in the frame."""
         return self.planes.points
-
-    @cached_property
-    def without(self) -> list[GoodSurface]:
-        """For every cloud the surface of the others; of a single cloud the surface itself."""
-        if len(self.sizes) == 1:
-            return [self]
-        kept = []
-        for own in range(len(self.sizes)):
-            sizes = (*self.sizes[:own], *self.sizes[own + 1 :])
-            kept.append(GoodSurface(_others(self.planes, self.sizes, own), sizes, None, self.settings, self.seed))
-        return kept
 
     def compare(self, points: Tensor) -> Comparison:
         """Take the smooth variation out of a registered scan and measure what is left.

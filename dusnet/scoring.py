@@ -20,26 +20,6 @@ def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
     return squared[0, :, 0].sqrt()
 
 
-def plane_distance(points: Tensor, surface: Tensor, *, neighbors: int = 6) -> Tensor:
-    """Distance to the surface between its points: mean over the nearest points of the distance to their planes.
-
-    Args:
-        points: (N, 3).
-        surface: (M, 3).
-        neighbors: surface points whose tangent planes are averaged.
-
-    Returns:
-        (N,). Beyond an open edge planes go on without the surface, so it is small in their prolongation.
-    """
-    count = min(neighbors, len(surface))
-    _, index = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), count)
-    directions = geometry.normals(surface, surface)[index[0]]
-    across = ((points.unsqueeze(1) - surface[index[0]]) * directions).sum(dim=-1)
-    # Normals have either sign; turned towards the nearest one they can be averaged with it.
-    sign = (directions * directions[:, :1]).sum(dim=-1).sign()
-    return (across * sign).mean(dim=1).abs()
-
-
 def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:
     """Eq. 16: (1 - softmax weight of the nearest point among the 3 nearest) times the distance.
 
@@ -125,5 +105,4 @@ class Tolerance:
 
     def at(self, places: Tensor) -> Tensor:
         """Tolerance at places of the frame, (N, 3) -> (N,)."""
-        weights, index = ops.three_nn(places.unsqueeze(0), self.places.unsqueeze(0))
-        return (self.values[index[0]] * weights[0]).sum(dim=1)
+        return geometry.interpolate(self.values, self.places, places)

@@ -238,3 +238,25 @@ class TestThinTo:
         first, again, other = (geometry.thin_to(points, 500, np.random.default_rng(seed)) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)
         assert len(np.intersect1d(first, other)) < 0.5 * len(first)
+
+
+class TestInterpolate:
+    def test_is_the_inverse_distance_mean_of_three(self) -> None:
+        rng = np.random.default_rng(1)
+        places, points, values = rng.normal(size=(50, 3)), rng.normal(size=(70, 3)), rng.random((50, 2))
+        distance, index = cKDTree(places).query(points, 3)
+        weights = (1 / distance) / (1 / distance).sum(axis=1, keepdims=True)
+        expected = (values[index] * weights[..., None]).sum(axis=1)
+        given = [torch.from_numpy(x).float() for x in (values, places, points)]
+        np.testing.assert_allclose(geometry.interpolate(*given), expected, rtol=1e-4)
+        np.testing.assert_allclose(geometry.interpolate(given[0][:, 0], *given[1:]), expected[:, 0], rtol=1e-4)
+
+    def test_places_keep_their_values(self) -> None:
+        cloud, values = torch.rand(600, 3, generator=torch.Generator().manual_seed(0)), torch.arange(600.0)
+        assert torch.equal(geometry.interpolate(values, cloud, cloud), values)
+
+    @pytest.mark.parametrize("count", [1, 2])
+    def test_fewer_than_three_places(self, count: int) -> None:
+        cloud = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
+        found = geometry.interpolate(torch.full((count,), 4.0), cloud[:count], cloud)
+        np.testing.assert_allclose(found, 4.0, rtol=1e-6)

@@ -32,53 +32,6 @@ def test_nearest_distance_is_equation_15() -> None:
     np.testing.assert_allclose(scoring.nearest_distance(points, surface).numpy(), expected, rtol=1e-12)
 
 
-class TestPlaneDistance:
-    def test_to_a_plane_it_is_the_height_wherever_the_points_lie(self) -> None:
-        surface = sheet(600, 0)
-        points = 0.1 + 0.8 * sheet(100, 1)
-        points[:, 2] = torch.linspace(-0.2, 0.2, 100, dtype=torch.float64)
-        found = scoring.plane_distance(points, surface)
-        torch.testing.assert_close(found, points[:, 2].abs(), atol=1e-9, rtol=0)
-        assert float(scoring.nearest_distance(points, surface)[50]) > 3 * float(found[50])
-
-    def test_turned_and_moved_surfaces_give_the_same(self) -> None:
-        surface, points = sheet(300, 0), 0.3 * cloud(40, 1)
-        rotation = torch.linalg.qr(cloud(3, 2)).Q
-        shift = torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
-        torch.testing.assert_close(
-            scoring.plane_distance(points @ rotation.T + shift, surface @ rotation.T + shift),
-            scoring.plane_distance(points, surface),
-        )
-
-    def test_of_a_sphere_is_close_to_the_radial_distance(self) -> None:
-        surface = torch.nn.functional.normalize(cloud(5000, 0), dim=1)
-        directions = torch.nn.functional.normalize(cloud(200, 1), dim=1)
-        heights = torch.linspace(-0.1, 0.1, 200, dtype=torch.float64)
-        points = directions * (1 + heights).unsqueeze(1)
-        error = (scoring.plane_distance(points, surface) - heights.abs()).abs()
-        assert float(error.max()) < 0.01
-        assert float(error.mean()) < 0.3 * float((scoring.nearest_distance(points, surface) - heights.abs()).mean())
-
-    def test_against_numpy(self) -> None:
-        points, surface = cloud(20, 0), cloud(60, 1)
-        xyz = surface.numpy()
-        distance = cdist(xyz, xyz)
-        normals = []
-        for row in distance:
-            around = xyz[np.argsort(row)[:16]]
-            normals.append(np.linalg.svd(around - around.mean(axis=0))[2][-1])
-        for found, point in zip(scoring.plane_distance(points, surface).tolist(), points.numpy(), strict=True):
-            near = np.argsort(((xyz - point) ** 2).sum(axis=1))[:6]
-            first = normals[near[0]]
-            signed = [np.sign(normals[i] @ first) * ((point - xyz[i]) @ normals[i]) for i in near]
-            assert found == pytest.approx(abs(np.mean(signed)), abs=1e-9)
-
-    def test_a_surface_of_fewer_points_than_neighbours(self) -> None:
-        corner = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
-        found = scoring.plane_distance(torch.tensor([[0.2, 0.2, 0.7]]), corner)
-        torch.testing.assert_close(found, torch.tensor([0.7]))
-
-
 class TestSoftmaxWeight:
     def test_worked_example(self) -> None:
         """Nearest three at 1, 2 and 3: the weight of the nearest is e / (e + e^2 + e^3)."""

@@ -67,7 +67,7 @@ class Thinned:
 
     def to_all(self, values: Tensor) -> Tensor:
         """Values of the kept points at all points of the scan, (n,) -> (N,)."""
-        return interpolate(values, self.tensor, self.everything)
+        return geometry.interpolate(values, self.tensor, self.everything)
 
 
 def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int) -> float:
@@ -141,21 +141,6 @@ def local_mean(features: Tensor, points: Tensor, centers: Tensor, neighbors: int
     _, index = ops.knn(centers.unsqueeze(0), points.unsqueeze(0), min(neighbors, len(points)))
     # A block at a time: all neighbours' features at once would be `neighbors` times the size of the result.
     return torch.cat([features[block].mean(dim=1) for block in index[0].split(256)])
-
-
-def interpolate(values: Tensor, places: Tensor, points: Tensor) -> Tensor:
-    """Values of a few places at other points: inverse-distance mean of the three nearest places.
-
-    Args:
-        values: (M,) float.
-        places: (M, 3) float32.
-        points: (N, 3) float32.
-
-    Returns:
-        (N,); a point that coincides with a place takes its value.
-    """
-    weights, index = ops.three_nn(points.unsqueeze(0), places.unsqueeze(0))
-    return ops.three_interpolate(values.reshape(1, -1, 1), index, weights)[0, :, 0]
 
 
 def farthest(points: Tensor, count: int) -> Tensor:

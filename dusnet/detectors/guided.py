@@ -111,9 +111,8 @@ class Guided:
         distances = (found.shaped - predicted).norm(dim=1)
         scores = scoring.smooth_over(found.points, distances + chosen.doubt * doubt, chosen.smoothing)
         if len(index) < len(cloud):
-            weights, near = ops.three_nn(cloud[None], found.points[None])
             both = torch.stack([scores, distances], dim=1)
-            scores, distances = ops.three_interpolate(both[None], near, weights)[0].unbind(dim=1)
+            scores, distances = geometry.interpolate(both, found.points, cloud).unbind(dim=1)
         if chosen.gap:
             absent = torch.maximum(coverage.carried(shaped, beside, lost), coverage.depth(shaped, dense))
             scores = scores + chosen.gap * absent

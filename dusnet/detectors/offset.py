@@ -99,8 +99,7 @@ class Offset(RegisteredDetector):
         offsets = self._of_centers(centers, support)
         if len(centers) == len(cloud):
             return offsets
-        weights, index = ops.three_nn(cloud.unsqueeze(0), centers.unsqueeze(0))
-        return ops.three_interpolate(offsets.unsqueeze(0), index, weights)[0]
+        return geometry.interpolate(offsets, centers, cloud)
 
     def _of_centers(self, centers: Tensor, support: Tensor) -> Tensor:
         neighbors = neighbor_index(centers, support, self.settings.grouping)

@@ -10,12 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import coverage, ops, scoring
+from dusnet import coverage, geometry, scoring
 from dusnet.config import Settings
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadConfig
 from dusnet.progress import Progress
 from dusnet.reconstruction import Centers, Reconstructor
+from dusnet.registration.warp import TangentPlanes
 from dusnet.scoring import Tolerance
 from dusnet.training.loop import Run, fingerprint
 from dusnet.training.networks import Networks
@@ -122,7 +123,7 @@ class PerPart:
             return to_points(cloud, centers, centers.points - centers.predicted).norm(dim=1)
         surface = self._nearby(centers, dense)
         if chosen.distance == "plane":
-            return scoring.plane_distance(cloud, surface)
+            return TangentPlanes(surface).signed_distance(cloud)[0].abs()
         return scoring.nearest_distance(cloud, surface)
 
     def _nearby(self, centers: Centers, dense: Tensor) -> Tensor:
@@ -172,5 +173,4 @@ def to_points(cloud: Tensor, centers: Centers, values: Tensor) -> Tensor:
     """
     if len(centers.index) == len(cloud):
         return values
-    weights, index = ops.three_nn(cloud.unsqueeze(0), centers.points.unsqueeze(0))
-    return ops.three_interpolate(values.unsqueeze(0), index, weights)[0]
+    return geometry.interpolate(values, centers.points, cloud)

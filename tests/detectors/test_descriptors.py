@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from small_parts import part
 
-from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, interpolate, local_mean
+from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.registration import estimate_normals
 
 Array = NDArray[np.float64]
@@ -121,25 +121,6 @@ class TestLocalMean:
         cloud = torch.from_numpy(points).float()
         found = local_mean(cloud, cloud, cloud[:2], 10_000)
         np.testing.assert_allclose(found, np.tile(points.mean(axis=0), (2, 1)), atol=1e-5)
-
-
-class TestInterpolate:
-    def test_is_the_inverse_distance_mean_of_three(self, points: Array) -> None:
-        places, values = points[:50], np.random.default_rng(1).random(50)
-        distance, index = cKDTree(places).query(points[50:], 3)
-        expected = (values[index] / distance).sum(axis=1) / (1 / distance).sum(axis=1)
-        found = interpolate(*(torch.from_numpy(x).float() for x in (values, places, points[50:])))
-        np.testing.assert_allclose(found, expected, rtol=1e-4)
-
-    def test_places_keep_their_values(self, points: Array) -> None:
-        cloud, values = torch.from_numpy(points).float(), torch.arange(600.0)
-        assert torch.equal(interpolate(values, cloud, cloud), values)
-
-    @pytest.mark.parametrize("count", [1, 2])
-    def test_fewer_than_three_places(self, count: int, points: Array) -> None:
-        cloud = torch.from_numpy(points).float()
-        found = interpolate(torch.full((count,), 4.0), cloud[:count], cloud)
-        np.testing.assert_allclose(found, 4.0, rtol=1e-6)
 
 
 class TestFarthest:
