@@ -39,7 +39,8 @@ def evaluate(
     ] = ["dusnet"],  # noqa: B006  (Typer copies it)
     classes: Annotated[str | None, typer.Option("--classes", metavar="a,b", help="Only these classes.")] = None,
     study: Annotated[
-        str | None, typer.Option("--study", metavar="NAME|FILE", help="Compare variants: table5 to table9, levers, or a file.")
+        str | None,
+        typer.Option("--study", metavar="NAME|FILE", help="Compare variants: table5 to table9, levers, or a file."),
     ] = None,
     layout: Layout = "auto",
     config: Config = None,
