@@ -31,8 +31,8 @@ SCANS = 4
 """Damaged scans per solid."""
 DEFECTS = 7
 """A scan has less than this many pseudo-defects, and may have none."""
-DEFECT_KINDS = (*KINDS, "crack", "crack", "hole", "bend")
-"""Missing material is harder to see than displaced material, and a bent end needs the whole of it; shown more often."""
+DEFECT_KINDS = (*KINDS, "crack", "crack", "hole")
+"""Missing material is harder to see than displaced material, and is shown more often."""
 MISALIGNED = (0.4, 0.003)
 """Standard deviations of what registration leaves over: degrees, and a shift as a fraction of the frame."""
 

@@ -3,7 +3,7 @@
 Unlike `dusnet.data.synthetic.defects`, which damages dense surfaces with known outsides for the benchmark, this works
 on any cloud that has normals of either sign, and tells for each damaged point where it lay before. The displacement
 follows the local anisotropic kernels of AF3AD (ECCV 2026, arXiv 2606.29181), which extend the pseudo anomalies of
-PO3AD (CVPR 2025); cracks, holes, cuts, steps and bent ends are added, and nothing but those crosses a wall.
+PO3AD (CVPR 2025); cracks, holes, cuts and steps are added, and nothing crosses a wall.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dusnet.errors import BadInput
 
 Profile = Literal["cosine", "polynomial", "hard"]
 
-KINDS = ("bulge", "dent", "ridge", "trench", "shear", "cut", "hole", "crack", "step", "bend")
+KINDS = ("bulge", "dent", "ridge", "trench", "shear", "cut", "hole", "crack", "step")
 SHARE = (0.002, 0.08)
 """Least and greatest share of the points that belongs to one defect."""
 
@@ -346,20 +346,6 @@ def _cut(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float
     return _Edit(kind, np.zeros_like(cloud.points), removed, _rim(cloud, removed))
 
 
-def _bend(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
-    """The end of the part in a random direction is bent or kinked sideways: more, the farther it is out."""
-    direction, sideways = generator.normal(size=3), generator.normal(size=3)
-    direction /= np.linalg.norm(direction)
-    sideways -= (sideways @ direction) * direction
-    sideways /= np.linalg.norm(sideways)
-    along = cloud.points @ direction
-    share = min(0.3, factor**2 * float(np.exp(generator.uniform(np.log(0.02), np.log(0.2)))))
-    start, end = float(np.quantile(along, 1.0 - share)), float(along.max())
-    height, power = cloud.height(generator), float(generator.choice((1.0, 1.5, 2.0, 3.0)))
-    weights = (np.maximum(along - start, 0.0) / max(end - start, 1e-12)) ** power
-    return _Edit(kind, height * weights[:, None] * sideways, np.zeros(len(along), dtype=bool), weights > MASK_THRESHOLD)
-
-
 _Maker = Callable[[_Cloud, str, np.random.Generator, float], _Edit]
 _MAKERS: dict[str, _Maker] = {
     **dict.fromkeys(("bulge", "dent", "ridge", "trench"), _swell),
@@ -368,5 +354,4 @@ _MAKERS: dict[str, _Maker] = {
     "hole": _hole,
     "crack": _crack,
     "step": _step,
-    "bend": _bend,
 }

@@ -99,7 +99,7 @@ def test_mask_holds_the_rim_of_what_is_gone(kind: str) -> None:
     assert seen >= 2
 
 
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind not in ("cut", "bend")])
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "cut"])
 def test_the_other_side_of_a_wall_stays(kind: str) -> None:
     thickness = 0.03  # two point spacings
     points, normals = wall(thickness)
@@ -117,26 +117,6 @@ def test_the_other_side_of_a_wall_stays(kind: str) -> None:
             heights = (made.points - made.clean)[:, 2] * inwards
             assert heights.min() >= 0.0
             assert 0.0 < heights.max() <= 0.5 * thickness + 1e-12
-
-
-def test_a_bend_carries_an_end_of_the_part_sideways() -> None:
-    points, normals = part()
-    for seed in range(8):
-        made = pseudo_defect(points, normals, np.random.default_rng(seed), kind="bend")
-        shift, distance = made.points - made.clean, moved(made)
-        assert len(made.removed) == 0
-        bent = distance > 0
-        sideways = shift[distance.argmax()] / distance.max()
-        np.testing.assert_allclose(shift, distance[:, None] * sideways, atol=1e-12)
-        assert 0.02 <= distance.max() <= 0.1
-        # What is bent lies beyond a plane: some direction has all of it on one side.
-        sign = np.where(bent, 1.0, -1.0)
-        normal = np.column_stack([made.clean, np.ones(len(sign))])
-        separable = linprog(
-            np.zeros(4), A_ub=-sign[:, None] * normal, b_ub=-1e-6 * np.ones(len(sign)), bounds=(None, None)
-        )
-        assert separable.status == 0
-        assert distance[made.mask].min() > distance[~made.mask].max()
 
 
 def test_limit_of_thin_walls() -> None:
