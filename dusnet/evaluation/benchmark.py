@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.data import Dataset
     from dusnet.evaluation.studies import Study
+
+RENEW_SECONDS = 1.0
 
 
 def evaluate(
@@ -40,7 +44,8 @@ def evaluate(
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
 
     A finished row is written to `out/rows/` at once, and `results.json`, `results.csv` and `results.md` are renewed
-    after it, so a kill or Ctrl-C loses at most the row in progress. A class that fails does not stop the others.
+    after it, at most once a second and at the end, so a kill or Ctrl-C loses at most the row in progress. A class that
+    fails does not stop the others.
 
     Args:
         dataset: what `dusnet.data.open_dataset` returned.
@@ -135,12 +140,13 @@ def _unique(names: Sequence[str], what: str) -> list[str]:
 
 
 class _Board:
-    """What is there so far; renews the result files with every row."""
+    """What is there so far; renews the result files after a row, but not for each of many that come at once."""
 
     def __init__(self, plan: Plan, classes: list[str], task: Task) -> None:
         self._plan, self._classes, self._task = plan, classes, task
         self.rows: dict[tuple[str, str, int], Row] = {}
         self.failed: dict[tuple[str, str], tuple[int, str]] = {}
+        self._renewed = -math.inf
 
     def skip(self, name: str, unit: Unit) -> bool:
         """Whether the row is not worth computing, since this detector failed on this class before."""
@@ -160,8 +166,13 @@ class _Board:
             text = f"class {key[0]} ({found.name}, seed {found.unit.seed}): {found.failure}"
             self.failed[key] = (found.unit.seed, text)
             self._plan.progress.log(f"failed: {text}")
-        write_results(self._plan, self.ordered(), [text for _, text in self.failed.values()])
+        if time.monotonic() - self._renewed >= RENEW_SECONDS:
+            self.renew()
         self._task.advance()
+
+    def renew(self) -> None:
+        write_results(self._plan, self.ordered(), [text for _, text in self.failed.values()])
+        self._renewed = time.monotonic()
 
     def ordered(self) -> list[Row]:
         names = list(self._plan.contenders)
@@ -174,10 +185,13 @@ def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
     units = [Unit(class_name, seed) for seed in range(seeds) for class_name in classes]
     with plan.progress.task("evaluate", total=len(plan.contenders) * len(units)) as task:
         board = _Board(plan, classes, task)
-        if jobs == 1:
-            _in_turn(plan, units, board)
-        else:
-            _at_once(plan, units, board, jobs)
+        try:
+            if jobs == 1:
+                _in_turn(plan, units, board)
+            else:
+                _at_once(plan, units, board, jobs)
+        finally:
+            board.renew()
     if board.failed:
         first, *others = board.failed
         more = f" (failed too: {', '.join(f'{one} with {name}' for one, name in others)})" if others else ""

@@ -15,6 +15,7 @@ from small_benchmark import Factory
 from dusnet.config import ScoringSettings, Settings
 from dusnet.data import open_dataset
 from dusnet.errors import BadConfig, BadInput, DusnetError
+from dusnet.evaluation import benchmark
 from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
@@ -141,6 +142,19 @@ def test_rows_of_other_settings_or_files_are_not_reused(dataset, tmp_path):
         file.write("\n")
     run(dataset, out, factory, settings=Settings(scoring=ScoringSettings(smoothing=3)))
     assert factory.fits[4:] == [("near", "tray", "0")]
+
+
+def test_rows_that_are_there_do_not_each_renew_the_tables(dataset, factory, tmp_path, monkeypatch):
+    out, written = tmp_path / "out", []
+    run(dataset, out, factory, ("near", "flat"), seeds=4)
+
+    def write(plan, rows, failed):
+        written.append(len(rows))
+
+    monkeypatch.setattr(benchmark, "write_results", write)
+    monkeypatch.setattr(benchmark, "RENEW_SECONDS", 1e9)
+    run(dataset, out, factory, ("near", "flat"), seeds=4)
+    assert written == [1, 16], "the first row, and all of them at the end"
 
 
 def test_a_dataset_that_moved_keeps_its_rows(dataset, tmp_path):
