@@ -57,6 +57,15 @@ class Coverage:
         return cls(places, distance, nearest[0, :, 0], usual)
 
     @property
+    def unseen_share(self) -> float:
+        """Share of the part that the scan leaves out in pieces too big for a defect, 0 to 1."""
+        empty = self.empty
+        if not empty.any():
+            return 0.0
+        sizes = np.bincount(_pieces(self.places, empty))
+        return float(sizes[sizes > UNSEEN_SHARE * len(self.places)].sum() / len(self.places))
+
+    @property
     def empty(self) -> Tensor:
         """Which places have no point of the scan within `GAP_FACTOR` of the usual distance, (M,) bool."""
         return self.distance > GAP_FACTOR * self.usual
@@ -150,11 +159,7 @@ def unseen_share(points: Tensor, places: Tensor) -> float:
         points: the scan, (N, 3).
         places: of a good part, (M, 3).
     """
-    empty = Coverage.of(points, places).empty
-    if not empty.any():
-        return 0.0
-    sizes = np.bincount(_pieces(places, empty))
-    return float(sizes[sizes > UNSEEN_SHARE * len(places)].sum() / len(places))
+    return Coverage.of(points, places).unseen_share
 
 
 def _pieces(places: Tensor, empty: Tensor) -> np.ndarray:

@@ -47,7 +47,8 @@ def slits(points: Tensor, beside: Coverage) -> Tensor:
         beside: what `Coverage.of` said of it.
 
     Returns:
-        (N,), zero away from slits; carried to both sides of a slit as `coverage.gap` is to the rim of a hole.
+        (N,), zero away from slits; carried to both sides of a slit as `coverage.gap` is to the rim of a hole. Zero all
+        over where the scan leaves out a side: what the part hides from the scanner is long and thin, too.
     """
     places, distance = beside.places.double().numpy(), beside.distance.double().numpy()
     index = _thinned(places, CELL * beside.usual)
@@ -59,6 +60,8 @@ def slits(points: Tensor, beside: Coverage) -> Tensor:
     index, usual = index[inside], usual[inside]
     length = longest_paths(cloud, places[index], usual)
     long = length > ACCIDENTAL
+    if not long.any() or beside.unseen_share:
+        return torch.zeros(len(points))
     chosen = torch.from_numpy(index[long])
     beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
     return coverage.carry(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)

@@ -73,6 +73,13 @@ def test_the_edge_of_a_view_is_no_slit(places: torch.Tensor) -> None:
         assert not found(points[points[:, 1] < 1.1], places).any()
 
 
+def test_none_where_a_side_was_not_scanned(places: torch.Tensor) -> None:
+    """Beside what is hidden, long and thin shadows are no cracks."""
+    points, _ = cracked(0)
+    assert found(points, places).any()
+    assert not found(points[points[:, 0] < 3.4], places).any()
+
+
 def test_a_side_with_fewer_points_is_no_slit(places: torch.Tensor) -> None:
     rng = np.random.default_rng(0)
     for seed in range(4):
