@@ -10,6 +10,7 @@ All lengths are in the frame of the class; all functions take and return torch t
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -59,13 +60,17 @@ class Coverage:
     @property
     def unseen_share(self) -> float:
         """Share of the part that the scan leaves out in pieces too big for a defect, 0 to 1."""
-        empty = self.empty
-        if not empty.any():
+        if not self.empty.any():
             return 0.0
-        sizes = np.bincount(_pieces(self.places, empty))
+        sizes = np.bincount(self.piece)
         return float(sizes[sizes > UNSEEN_SHARE * len(self.places)].sum() / len(self.places))
 
-    @property
+    @cached_property
+    def piece(self) -> np.ndarray:
+        """Number of the connected piece that each empty place belongs to, (E,) int32."""
+        return _pieces(self.places, self.empty)
+
+    @cached_property
     def empty(self) -> Tensor:
         """Which places have no point of the scan within `GAP_FACTOR` of the usual distance, (M,) bool."""
         return self.distance > GAP_FACTOR * self.usual
@@ -140,7 +145,7 @@ def missing(points: Tensor, beside: Coverage) -> Tensor:
     lost = torch.zeros_like(empty)
     if not empty.any():
         return lost
-    piece = _pieces(beside.places, empty)
+    piece = beside.piece
     sizes = np.bincount(piece)
     kept = sizes <= UNSEEN_SHARE * len(beside.places)
     eye = Eye.all_of(points.double().numpy())[0]
