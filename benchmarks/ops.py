@@ -79,9 +79,9 @@ def neighbors(query: np.ndarray, cloud: np.ndarray, k: int, threads: int) -> Run
     if (nanoflann := peer("pynanoflann")) is not None:
 
         def flann() -> Any:
-            index = nanoflann.KDTree(n_neighbors=k, n_jobs=threads)
+            index = nanoflann.KDTree(n_neighbors=k)
             index.fit(cloud)
-            return index.kneighbors(query)
+            return index.kneighbors(query, n_jobs=threads)
 
         runs["nanoflann"] = flann
     return runs

@@ -154,7 +154,7 @@ def _cases(size: int, device: str) -> list[tuple[str, str, dict[str, Callable[[]
             f"16 of {size} for {size}",
             {
                 "": lambda: ops.knn(other, cloud, 16),
-                "plain torch": lambda: PLAIN_TORCH["knn"](other, cloud, 16, None, None),
+                "plain torch": lambda: PLAIN_TORCH["knn"](other, cloud, 16, None, None, None),
             },
         ),
         (
@@ -162,7 +162,7 @@ def _cases(size: int, device: str) -> list[tuple[str, str, dict[str, Callable[[]
             f"up to 32 of {size} for {size}",
             {
                 "": lambda: ops.ball_query(other, cloud, radius, 32),
-                "plain torch": lambda: PLAIN_TORCH["ball_query"](other, cloud, radius, 32, None, None),
+                "plain torch": lambda: PLAIN_TORCH["ball_query"](other, cloud, radius, 32, None, None, None),
             },
         ),
         (

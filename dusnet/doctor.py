@@ -136,7 +136,8 @@ def _ops() -> Finding:
 
     status = ops.status()
     state: State = "note" if status.backend == "python" else "ok"
-    return Finding("native ops", state, f"{status.backend}: {status.reason}")
+    simd = "" if status.simd is None else f" with {status.simd} instructions"
+    return Finding("native ops", state, f"{status.backend}{simd}: {status.reason}")
 
 
 def _compiler() -> Finding:

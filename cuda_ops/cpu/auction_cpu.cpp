@@ -1,225 +1,91 @@
-// The one-to-one match of the earth mover's distance: Bertsekas' auction (Gauss-Seidel, epsilon scaling). A bid looks
-// for the two cheapest objects in a hierarchy of boxes that also keep the lowest price below them, in O(N) memory.
+// The one-to-one match of the earth mover's distance: Bertsekas' auction with epsilon scaling in O(N) memory.
 #include <cmath>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "common_cpu.h"
 #include "distance.h"
-#include "lanes.h"
+#include "jobs.h"
 #include "morton_sort.h"
 
 namespace dusnet {
 namespace {
 
-constexpr int kObjects = 16;  // per leaf
-constexpr int kChildren = 8;
 constexpr double kScaling = 5.0;
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// Eight or sixteen things side by side: the boxes of children or, with low == high, single objects.
-struct Node {
-  double low[3][kChildren], high[3][kChildren];
-  double price[kChildren];  // the lowest price inside; infinity where there is no child
-};
-
-struct ObjectLeaf {
-  double x[kObjects], y[kObjects], z[kObjects];
-  double price[kObjects];
-};
-
-struct Offer {
-  double best = kInfinity, second = kInfinity;  // cost + price
-  int64_t object = -1;
-};
-
-struct Step {
-  double bound;
-  int32_t level;  // -1: a leaf
-  int32_t at;
-};
-
-class Market {
- public:
-  Market(const double* y, int64_t count);
-
-  DUSNET_INLINE Offer cheapest(const double* p, double limit) const;
-  DUSNET_INLINE double total(const double* p, int64_t object) const;
-  DUSNET_INLINE void raise(int64_t object, double price);
-  double price(int64_t object) const { return leaves_[object / kObjects].price[object % kObjects]; }
-  uint32_t index(int64_t object) const { return order_[object].index; }
-
- private:
-  std::vector<CodedPoint> order_;
-  std::vector<ObjectLeaf> leaves_;
-  std::vector<std::vector<Node>> levels_;
-};
-
-Market::Market(const double* y, int64_t count) : order_(morton_order(y, count)) {
-  leaves_.resize((count + kObjects - 1) / kObjects);
-  std::vector<Bounds<double>> bounds(leaves_.size());
-  for (int64_t i = 0; i < static_cast<int64_t>(leaves_.size()) * kObjects; ++i) {
-    const double* p = y + 3 * static_cast<int64_t>(order_[std::min(i, count - 1)].index);
-    ObjectLeaf& leaf = leaves_[i / kObjects];
-    leaf.x[i % kObjects] = p[0], leaf.y[i % kObjects] = p[1], leaf.z[i % kObjects] = p[2];
-    leaf.price[i % kObjects] = i < count ? 0.0 : kInfinity;
-    bounds[i / kObjects].include(p);
-  }
-  while (levels_.empty() || levels_.back().size() > 1) {
-    std::vector<Node> level((bounds.size() + kChildren - 1) / kChildren);
-    std::vector<Bounds<double>> above(level.size());
-    for (size_t i = 0; i < level.size() * kChildren; ++i) {
-      Node& node = level[i / kChildren];
-      const Bounds<double>& box = bounds[std::min(i, bounds.size() - 1)];
-      for (int a = 0; a < 3; ++a) {
-        node.low[a][i % kChildren] = box.low[a];
-        node.high[a][i % kChildren] = box.high[a];
-      }
-      node.price[i % kChildren] = i < bounds.size() ? 0.0 : kInfinity;
-      above[i / kChildren].include(box.low);
-      above[i / kChildren].include(box.high);
-    }
-    levels_.push_back(std::move(level));
-    bounds.swap(above);
-  }
-}
-
-double Market::total(const double* p, int64_t object) const {
-  const ObjectLeaf& leaf = leaves_[object / kObjects];
-  const int64_t i = object % kObjects;
-  return std::sqrt(squared_distance(p[0], p[1], p[2], leaf.x[i], leaf.y[i], leaf.z[i])) + leaf.price[i];
-}
-
-// Prices only rise, so a box stays a lower bound; its price is renewed upwards as far as it changes.
-void Market::raise(int64_t object, double price) {
-  ObjectLeaf& leaf = leaves_[object / kObjects];
-  leaf.price[object % kObjects] = price;
-  double lowest = kInfinity;
-  for (int i = 0; i < kObjects; ++i) lowest = leaf.price[i] < lowest ? leaf.price[i] : lowest;
-  int64_t at = object / kObjects;
-  for (auto& level : levels_) {
-    Node& node = level[at / kChildren];
-    if (node.price[at % kChildren] == lowest) return;
-    node.price[at % kChildren] = lowest;
-    lowest = kInfinity;
-    for (int i = 0; i < kChildren; ++i) lowest = node.price[i] < lowest ? node.price[i] : lowest;
-    at /= kChildren;
-  }
-}
-
-DUSNET_INLINE void consider(const ObjectLeaf& leaf, int64_t first, const double* p, Offer& offer) {
-  double total[kObjects];
-  point_distances<kObjects>(p, leaf.x, leaf.y, leaf.z, total);
-  for (int i = 0; i < kObjects; ++i) total[i] = std::sqrt(total[i]) + leaf.price[i];
-  int near[kObjects];
-  const int candidates = rarely_within<kObjects>(total, offer.second, near);
-  for (int n = 0; n < candidates; ++n) {
-    const int i = near[n];
-    if (total[i] >= offer.second) continue;
-    if (total[i] < offer.best) {
-      offer.second = offer.best;
-      offer.best = total[i];
-      offer.object = first + i;
-    } else {
-      offer.second = total[i];
-    }
-  }
-}
-
-// The two cheapest objects. At least two are known to cost no more than `limit`.
-Offer Market::cheapest(const double* p, double limit) const {
-  Offer offer;
-  Step stack[16 * kChildren];
-  int height = 0;
-  stack[height++] = {0.0, static_cast<int32_t>(levels_.size()) - 1, 0};
-  while (height > 0) {
-    const Step step = stack[--height];
-    if (step.bound >= offer.second || step.bound > limit) continue;
-    if (step.level < 0) {
-      consider(leaves_[step.at], int64_t{step.at} * kObjects, p, offer);
-      continue;
-    }
-    const Node& node = levels_[step.level][step.at];
-    double bound[kChildren];
-    box_distances(p, node.low, node.high, bound);
-    for (int c = 0; c < kChildren; ++c) bound[c] = std::sqrt(bound[c]) + node.price[c];
-    const double most = offer.second < limit ? offer.second : limit;
-    int near[kChildren];
-    const int candidates = within<kChildren>(bound, most, near);
-    const int base = height;
-    for (int n = 0; n < candidates; ++n) {
-      const int c = near[n];
-      int place = height++;
-      for (; place > base && stack[place - 1].bound < bound[c]; --place) stack[place] = stack[place - 1];
-      stack[place] = {bound[c], step.level - 1, step.at * kChildren + c};
-    }
-  }
-  return offer;
-}
+constexpr double kNever = std::numeric_limits<double>::infinity();
 
 class Auction {
  public:
   Auction(const double* x, const double* y, int64_t count, int64_t bids)
-      : x_(x),
-        market_(y, count),
-        count_(count),
-        bids_left_(bids),
-        holds_(count, -1),
-        holder_(count, -1),
-        wanted_(count) {
-    for (const CodedPoint& person : morton_order(x, count)) people_.push_back(person.index);
-    for (int64_t i = 0; i < count; ++i) wanted_[i] = i, second_.push_back((i + 1) % count);
+      : objects_(morton_order(y, count)), holds_(count, -1), holder_(count, -1), wanted_(count), second_(count) {
+    const int64_t size = (count + kObjects - 1) / kObjects;
+    leaves_.reset(new PriceLeaf[size]);
+    std::vector<Bounds<double>> bounds(size);
+    for (int64_t i = 0; i < size * kObjects; ++i) add_object(y, i, count, bounds[i / kObjects]);
+    while (levels_.empty() || levels_.back().size() > 1) bounds = add_level(bounds);
+    for (const int32_t person : morton_order(x, count)) people_.push_back(person);
+    for (int64_t i = 0; i < count; ++i) wanted_[i] = i, second_[i] = (i + 1) % count;
+    job_.leaves = leaves_.get();
+    job_.depth = static_cast<int>(levels_.size());
+    for (int level = 0; level < job_.depth; ++level) job_.levels[level] = levels_[level].data();
+    job_.x = x;
+    job_.people = people_.data();
+    job_.count = count;
+    job_.holds = holds_.data();
+    job_.holder = holder_.data();
+    job_.wanted = wanted_.data();
+    job_.second = second_.data();
+    job_.bids_left = bids;
   }
 
   // True when everybody holds an object to within eps of the best offer, false when the bids ran out.
-  DUSNET_INLINE bool settle(double eps) {
-    std::fill(holder_.begin(), holder_.end(), -1);
-    std::fill(holds_.begin(), holds_.end(), -1);
-    for (int64_t person : people_) {
-      for (int64_t bidder = person; bidder >= 0;) {
-        if (bids_left_-- <= 0) return false;
-        bidder = bid(bidder, eps);
-      }
-    }
-    return true;
-  }
+  bool settle(double eps) { return kernels().settle(job_, eps); }
 
   void complete() {
     int64_t object = 0;
-    for (int64_t person = 0; person < count_; ++person) {
-      if (holds_[person] >= 0) continue;
+    for (int64_t& held : holds_) {
+      if (held >= 0) continue;
       while (holder_[object] >= 0) ++object;
-      holder_[object] = person;
-      holds_[person] = object;
+      held = object++;
     }
   }
 
-  int64_t partner(int64_t person) const { return market_.index(holds_[person]); }
+  int64_t partner(int64_t person) const { return objects_[holds_[person]]; }
 
  private:
-  // Returns who loses the object, or -1.
-  DUSNET_INLINE int64_t bid(int64_t person, double eps) {
-    const double* p = x_ + 3 * person;
-    const double first = market_.total(p, wanted_[person]), second = market_.total(p, second_[person]);
-    const Offer offer = market_.cheapest(p, first > second ? first : second);
-    const int64_t object = offer.object, loser = holder_[object];
-    if (object != wanted_[person]) {
-      second_[person] = wanted_[person];
-      wanted_[person] = object;
-    }
-    market_.raise(object, market_.price(object) + (offer.second - offer.best) + eps);
-    holder_[object] = person;
-    holds_[person] = object;
-    if (loser >= 0) holds_[loser] = -1;
-    return loser;
+  void add_object(const double* y, int64_t i, int64_t count, Bounds<double>& bounds) {
+    const double* p = y + 3 * static_cast<int64_t>(objects_[std::min(i, count - 1)]);
+    PriceLeaf& leaf = leaves_[i / kObjects];
+    leaf.x[i % kObjects] = p[0], leaf.y[i % kObjects] = p[1], leaf.z[i % kObjects] = p[2];
+    leaf.price[i % kObjects] = i < count ? 0.0 : kNever;
+    bounds.include(p);
   }
 
-  const double* x_;
-  Market market_;
-  int64_t count_, bids_left_;
-  std::vector<int64_t> holds_, holder_;   // object of a person, person of an object
-  std::vector<int64_t> wanted_, second_;  // two different objects that tended to be cheap for a person
-  std::vector<int64_t> people_;           // in Z-order
+  std::vector<Bounds<double>> add_level(const std::vector<Bounds<double>>& below) {
+    const int64_t size = static_cast<int64_t>(below.size());
+    std::vector<PriceGroup> level((size + kStalls - 1) / kStalls);
+    std::vector<Bounds<double>> above(level.size());
+    for (int64_t i = 0; i < static_cast<int64_t>(level.size()) * kStalls; ++i) {
+      PriceGroup& group = level[i / kStalls];
+      const Bounds<double>& box = below[std::min(i, size - 1)];
+      for (int a = 0; a < 3; ++a) {
+        group.low[a][i % kStalls] = box.low[a];
+        group.high[a][i % kStalls] = box.high[a];
+      }
+      group.price[i % kStalls] = i < size ? 0.0 : kNever;
+      above[i / kStalls].include(box);
+    }
+    levels_.push_back(std::move(level));
+    return above;
+  }
+
+  std::vector<int32_t> objects_;  // in Z-order
+  std::unique_ptr<PriceLeaf[]> leaves_;
+  std::vector<std::vector<PriceGroup>> levels_;
+  std::vector<int64_t> people_;  // in Z-order
+  std::vector<int64_t> holds_, holder_, wanted_, second_;
+  AuctionJob job_{};
 };
 
 // From coarse steps, which settle fast, down to eps, which sets the accuracy.

@@ -1,154 +1,86 @@
 // Exact farthest point sampling on the CPU. The cloud is cut into buckets along the Z-order curve, with a hierarchy of
-// boxes above them that know how far their farthest point still is from all chosen ones. A new point only goes down
-// into boxes that are nearer than that; the root then knows the next point.
+// boxes above them that know how far their farthest point still is from all chosen ones.
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <vector>
 
 #include "common_cpu.h"
-#include "lanes.h"
+#include "jobs.h"
 #include "morton_sort.h"
 
 namespace dusnet {
 namespace {
 
-constexpr int kBucket = 64;
-constexpr int kFan = 8;
-
-// Distances to the nearest chosen point; -1 marks points that are chosen, and places past the end of the cloud.
-// Points of a bucket are in the order of their indices, so the first of the farthest is the one with the lowest index.
-template <typename T>
-struct Bucket {
-  T x[kBucket], y[kBucket], z[kBucket], nearest[kBucket];
-  uint32_t index[kBucket];
-};
-
-// Eight children: their boxes, the largest `nearest` inside, and the lowest index that has it.
-template <typename T>
-struct Node {
-  T low[3][kFan], high[3][kFan];
-  T farthest[kFan];
-  uint32_t index[kFan];
-};
-
-template <typename T>
-struct Farthest {
-  T distance;
-  uint32_t index;
-};
-
 template <typename T>
 class Sampler {
  public:
-  Sampler(const T* points, int64_t count);
+  Sampler(const T* points, int64_t count)
+      : points_(points), size_((count + kBucket - 1) / kBucket), buckets_(new Bucket<T>[size_]), bucket_of_(count) {
+    const std::vector<int32_t> order = morton_order(points, count);
+    std::vector<Bounds<T>> bounds(size_);
+    torch::stable::parallel_for(0, size_, 512, [&](int64_t begin, int64_t end) {
+      for (int64_t b = begin; b < end; ++b) bounds[b] = fill_bucket(b, order);
+    });
+    while (levels_.empty() || levels_.back().size() > 1) bounds = add_level(bounds);
+  }
 
   void sample(int64_t k, int64_t start, int64_t* chosen) {
-    uint32_t next = static_cast<uint32_t>(start);
-    for (int64_t i = 0; i < k; ++i) {
-      chosen[i] = next;
-      const size_t own = bucket_of_[next];
-      Bucket<T>& home = buckets_[own];
-      for (int j = 0; j < kBucket; ++j)
-        if (home.index[j] == next) home.nearest[j] = T(-1);
-      next = update(static_cast<int>(levels_.size()) - 1, 0, points_ + 3 * static_cast<int64_t>(next), own).index;
-    }
+    SamplingJob<T> job{};
+    job.points = points_;
+    job.buckets = buckets_.get();
+    job.depth = static_cast<int>(levels_.size());
+    for (int level = 0; level < job.depth; ++level) job.levels[level] = levels_[level].data();
+    job.bucket_of = bucket_of_.data();
+    job.k = k;
+    job.start = start;
+    job.chosen = chosen;
+    kernels().sample(job);
   }
 
  private:
-  void fill_bucket(size_t b, std::vector<CodedPoint>& order, Bounds<T>& bounds);
-  void add_level(std::vector<Bounds<T>>& bounds);
-  Farthest<T> update(int level, size_t at, const T* p, size_t own);
-  Farthest<T> update_bucket(Bucket<T>& bucket, const T* p);
+  Bounds<T> fill_bucket(int64_t b, const std::vector<int32_t>& order) {
+    Bucket<T>& bucket = buckets_[b];
+    Bounds<T> bounds;
+    const int64_t first = b * kBucket, last = std::min<int64_t>(first + kBucket, order.size());
+    for (int64_t i = 0; i < kBucket; ++i) {
+      const int32_t index = order[std::min(first + i, last - 1)];
+      const T* p = points_ + 3 * static_cast<int64_t>(index);
+      bucket.x[i] = p[0], bucket.y[i] = p[1], bucket.z[i] = p[2];
+      bucket.index[i] = index;
+      bucket.nearest[i] = first + i < last ? std::numeric_limits<T>::infinity() : T(-1);
+      bounds.include(p);
+      bucket_of_[index] = static_cast<int32_t>(b);
+    }
+    return bounds;
+  }
+
+  std::vector<Bounds<T>> add_level(const std::vector<Bounds<T>>& below) {
+    const int64_t size = static_cast<int64_t>(below.size());
+    std::vector<Region<T>> level((size + kFan - 1) / kFan);
+    std::vector<Bounds<T>> above(level.size());
+    for (int64_t i = 0; i < static_cast<int64_t>(level.size()) * kFan; ++i) {
+      Region<T>& region = level[i / kFan];
+      const Bounds<T> box = i < size ? below[i] : Bounds<T>();
+      for (int a = 0; a < 3; ++a) {
+        region.low[a][i % kFan] = box.low[a];
+        region.high[a][i % kFan] = box.high[a];
+      }
+      // Below what any bucket can hold: a missing child is never opened and never wins.
+      region.farthest[i % kFan] = i < size ? std::numeric_limits<T>::infinity() : T(-3);
+      region.index[i % kFan] = 0;
+      above[i / kFan].include(box);
+    }
+    levels_.push_back(std::move(level));
+    return above;
+  }
 
   const T* points_;
-  std::vector<Bucket<T>> buckets_;
-  std::vector<uint32_t> bucket_of_;           // by original index
-  std::vector<std::vector<Node<T>>> levels_;  // the children of level 0 are buckets, the last level is the root
+  int64_t size_;
+  std::unique_ptr<Bucket<T>[]> buckets_;
+  std::vector<int32_t> bucket_of_;              // by original index
+  std::vector<std::vector<Region<T>>> levels_;  // the children of level 0 are buckets, the last level is the root
 };
-
-template <typename T>
-Sampler<T>::Sampler(const T* points, int64_t count)
-    : points_(points), buckets_((count + kBucket - 1) / kBucket), bucket_of_(count) {
-  std::vector<CodedPoint> order = morton_order(points, count);
-  std::vector<Bounds<T>> bounds(buckets_.size());
-  for (size_t b = 0; b < buckets_.size(); ++b) fill_bucket(b, order, bounds[b]);
-  while (levels_.empty() || levels_.back().size() > 1) add_level(bounds);
-}
-
-template <typename T>
-void Sampler<T>::fill_bucket(size_t b, std::vector<CodedPoint>& order, Bounds<T>& bounds) {
-  const size_t first = b * kBucket, last = std::min(first + kBucket, order.size());
-  std::sort(order.begin() + first, order.begin() + last, [](auto& p, auto& q) { return p.index < q.index; });
-  for (size_t i = 0; i < kBucket; ++i) {
-    const uint32_t index = order[std::min(first + i, last - 1)].index;
-    const T* p = points_ + 3 * static_cast<int64_t>(index);
-    Bucket<T>& bucket = buckets_[b];
-    bucket.x[i] = p[0], bucket.y[i] = p[1], bucket.z[i] = p[2];
-    bucket.index[i] = index;
-    bucket.nearest[i] = first + i < last ? std::numeric_limits<T>::infinity() : T(-1);
-    bounds.include(p);
-    bucket_of_[index] = static_cast<uint32_t>(b);
-  }
-}
-
-template <typename T>
-void Sampler<T>::add_level(std::vector<Bounds<T>>& bounds) {
-  std::vector<Node<T>> level((bounds.size() + kFan - 1) / kFan);
-  std::vector<Bounds<T>> above(level.size());
-  for (size_t i = 0; i < level.size() * kFan; ++i) {
-    const bool real = i < bounds.size();
-    const Bounds<T>& box = bounds[real ? i : bounds.size() - 1];
-    Node<T>& node = level[i / kFan];
-    for (int a = 0; a < 3; ++a) node.low[a][i % kFan] = box.low[a], node.high[a][i % kFan] = box.high[a];
-    node.farthest[i % kFan] = real ? std::numeric_limits<T>::infinity() : T(-2);
-    node.index[i % kFan] = 0;
-    above[i / kFan].include(box.low);
-    above[i / kFan].include(box.high);
-  }
-  levels_.push_back(std::move(level));
-  bounds.swap(above);
-}
-
-template <typename T>
-Farthest<T> Sampler<T>::update_bucket(Bucket<T>& bucket, const T* p) {
-  T distance[kBucket];
-  point_distances<kBucket>(p, bucket.x, bucket.y, bucket.z, distance);
-  Lanes<T> most = load(bucket.nearest);
-  for (int i = 0; i < kBucket; i += kLanes<T>) {
-    const Lanes<T> now = load(distance + i), before = load(bucket.nearest + i);
-    const Lanes<T> nearest = now < before ? now : before;
-    store(bucket.nearest + i, nearest);
-    most = i == 0 ? nearest : nearest > most ? nearest : most;
-  }
-  T farthest = most[0];
-  for (int l = 1; l < kLanes<T>; ++l) farthest = most[l] > farthest ? most[l] : farthest;
-  int at = 0;
-  while (at < kBucket - 1 && bucket.nearest[at] != farthest) ++at;
-  return {farthest, bucket.index[at]};
-}
-
-// Brings everything below a node up to date with the new point p, which lies in the bucket `own`.
-template <typename T>
-Farthest<T> Sampler<T>::update(int level, size_t at, const T* p, size_t own) {
-  Node<T>& node = levels_[level][at];
-  T bound[kFan];
-  box_distances(p, node.low, node.high, bound);
-  const size_t path = own >> (3 * level);
-  static_assert(kFan == 8, "the path takes three bits per level");
-  Farthest<T> best{T(-3), 0};
-  for (int c = 0; c < kFan; ++c) {
-    const size_t child = at * kFan + c;
-    if (bound[c] < node.farthest[c] || child == path) {
-      const Farthest<T> updated = level == 0 ? update_bucket(buckets_[child], p) : update(level - 1, child, p, own);
-      node.farthest[c] = updated.distance;
-      node.index[c] = updated.index;
-    }
-    const bool better =
-        node.farthest[c] > best.distance || (node.farthest[c] == best.distance && node.index[c] < best.index);
-    if (better) best = {node.farthest[c], node.index[c]};
-  }
-  return best;
-}
 
 Tensor farthest_point_sample(const Tensor& points, int64_t k, int64_t start, const OptionalTensor& lengths) {
   check_clouds(points);
@@ -162,13 +94,17 @@ Tensor farthest_point_sample(const Tensor& points, int64_t k, int64_t start, con
     using T = decltype(zero);
     const T* data = held.const_data_ptr<T>();
     int64_t* chosen = out.mutable_data_ptr<int64_t>();
+    const auto one = [&](int64_t b) {
+      const int64_t size = sizes[b];
+      if (size == 0) return;
+      Sampler<T>(data + b * full * 3, size).sample(std::min(k, size), std::min(start, size - 1), chosen + b * k);
+    };
+    if (batch == 1) {
+      one(0);
+      return;
+    }
     torch::stable::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        const int64_t size = sizes[b];
-        if (size == 0) continue;
-        const T* cloud = data + b * full * 3;
-        Sampler<T>(cloud, size).sample(std::min(k, size), std::min(start, size - 1), chosen + b * k);
-      }
+      for (int64_t b = begin; b < end; ++b) one(b);
     });
   });
   return out;

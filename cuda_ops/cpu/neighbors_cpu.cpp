@@ -1,89 +1,49 @@
-// knn and ball_query on the CPU: one tree per cloud, queries in Z-order, exact pruned search.
+// knn, ball_query and the index that they search on the CPU: one tree per cloud, queries in Z-order.
 #include <limits>
 #include <memory>
 #include <vector>
 
 #include "common_cpu.h"
-#include "search.h"
+#include "jobs.h"
+#include "morton_sort.h"
+#include "tree.h"
 
 namespace dusnet {
 namespace {
 
-constexpr int kFew = 8;
-constexpr int kSmallLeaf = 16;
-constexpr int kLargeLeaf = 32;
+// Small clouds are handed out whole, large ones are shared by the threads.
+constexpr int64_t kLarge = 1 << 15;
 
-// What one thread needs to answer some of the queries of one cloud.
-template <typename T, int Size>
-struct Job {
-  const Tree<T, Size>* tree;
-  const T* query;
-  const T* points;
-  const CodedPoint* order;
-  int64_t k;
-  Key<T> limit;
-  T* distance;  // may be null
-  int64_t* index;
-  int64_t* count;  // may be null
-};
-
-// A key that at least k points do not exceed, as the neighbours of the query before are k points: just above the
-// farthest of them. Queries come in Z-order, so it is a close guess.
-template <typename T, int Size>
-DUSNET_INLINE Key<T> first_guess(const Job<T, Size>& job, const T* q, const int64_t* neighbors) {
-  Key<T> most = 0;
-  for (int64_t j = 0; j < job.k; ++j) {
-    const T* p = job.points + 3 * neighbors[j];
-    const Key<T> key =
-        make_key(squared_distance(q[0], q[1], q[2], p[0], p[1], p[2]), static_cast<uint32_t>(neighbors[j]));
-    most = key > most ? key : most;
+template <typename F>
+void for_clouds(int64_t batch, int64_t size, F f) {
+  if (batch == 1 || size >= kLarge) {
+    for (int64_t b = 0; b < batch; ++b) f(b);
+    return;
   }
-  return most + 1;
+  torch::stable::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) f(b);
+  });
 }
 
-// Neighbours that were not found have distance infinity and index -1.
-template <typename T, int Size, typename Keys>
-DUSNET_INLINE void write(const Job<T, Size>& job, int64_t row, int64_t found, const Keys& keys) {
-  int64_t* index = job.index + row * job.k;
-  for (int64_t j = 0; j < found; ++j) index[j] = key_index<T>(keys[j]);
-  std::fill(index + found, index + job.k, -1);
-  if (job.count != nullptr) job.count[row] = found;
-  if (job.distance == nullptr) return;
-  T* distance = job.distance + row * job.k;
-  for (int64_t j = 0; j < found; ++j) distance[j] = key_distance<T>(keys[j]);
-  std::fill(distance + found, distance + job.k, std::numeric_limits<T>::infinity());
-}
-
-template <typename T, int Size, typename Keys>
-DUSNET_INLINE void answer(const Job<T, Size>& job, int64_t begin, int64_t end) {
-  Keys keys(job.k);
-  const int64_t* before = nullptr;
-  for (int64_t i = begin; i < end; ++i) {
-    const int64_t row = job.order[i].index;
-    const T* q = job.query + 3 * row;
-    keys.start(before == nullptr ? job.limit : std::min(job.limit, first_guess(job, q, before)));
-    search(*job.tree, q, keys);
-    const int64_t found = keys.finish();
-    before = found == job.k ? job.index + row * job.k : nullptr;
-    write(job, row, found, keys);
-  }
-}
-
-void answer_range(const Job<float, kSmallLeaf>& job, int64_t begin, int64_t end) {
-  if (job.k == 1) return answer<float, kSmallLeaf, SortedKeys<float, 1>>(job, begin, end);
-  answer<float, kSmallLeaf, SortedKeys<float, kFew>>(job, begin, end);
-}
-
-void answer_range(const Job<double, kSmallLeaf>& job, int64_t begin, int64_t end) {
-  answer<double, kSmallLeaf, SortedKeys<double, kFew>>(job, begin, end);
-}
-
-void answer_range(const Job<float, kLargeLeaf>& job, int64_t begin, int64_t end) {
-  answer<float, kLargeLeaf, BufferedKeys<float>>(job, begin, end);
-}
-
-void answer_range(const Job<double, kLargeLeaf>& job, int64_t begin, int64_t end) {
-  answer<double, kLargeLeaf, BufferedKeys<double>>(job, begin, end);
+Tensor build_index(const Tensor& points, const OptionalTensor& lengths) {
+  check_clouds(points);
+  const Lengths sizes(lengths, points);
+  const Tensor held = torch::stable::contiguous(points);
+  const int64_t batch = points.size(0), full = points.size(1);
+  return dispatch(points, [&](auto zero) {
+    using T = decltype(zero);
+    const int64_t bytes = TreeShape(full).bytes<T>();
+    Tensor index = torch::stable::new_empty(points, {batch, bytes}, ScalarType::Byte);
+    const T* data = held.const_data_ptr<T>();
+    uint8_t* memory = index.mutable_data_ptr<uint8_t>();
+    for_clouds(batch, full, [&](int64_t b) {
+      build_tree(data + b * full * 3, sizes[b], memory + b * bytes);
+      // What a shorter cloud leaves over is part of the result, too.
+      const int64_t used = TreeShape(sizes[b]).bytes<T>();
+      std::fill(memory + b * bytes + used, memory + (b + 1) * bytes, uint8_t{0});
+    });
+    return index;
+  });
 }
 
 struct Output {
@@ -92,67 +52,79 @@ struct Output {
   Tensor* count;  // may be null
 };
 
-template <typename T, int Size>
-void search_clouds(
-    const Tensor& query, const Tensor& points, int64_t k, T limit, const Lengths& rows, const Lengths& sizes,
-    const Output& output) {
-  const int64_t batch = points.size(0), full_rows = query.size(1), full_size = points.size(1);
-  const T* query_data = query.const_data_ptr<T>();
-  const T* point_data = points.const_data_ptr<T>();
-  std::vector<Tree<T, Size>> trees(batch);
-  std::vector<std::vector<CodedPoint>> orders(batch);
-  torch::stable::parallel_for(0, 2 * batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const int64_t b = i / 2;
-      if (i % 2 == 0) {
-        trees[b] = Tree<T, Size>(point_data + b * full_size * 3, sizes[b]);
-      } else {
-        orders[b] = morton_order(query_data + b * full_rows * 3, rows[b]);
-      }
-    }
-  });
-  T* distance = output.distance ? output.distance->mutable_data_ptr<T>() : nullptr;
-  int64_t* index = output.index->mutable_data_ptr<int64_t>();
-  int64_t* count = output.count ? output.count->mutable_data_ptr<int64_t>() : nullptr;
-  const int64_t grain = std::max<int64_t>(32, 2048 / k);
-  const int64_t blocks = (full_rows + grain - 1) / grain;
-  torch::stable::parallel_for(0, batch * blocks, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t block = begin; block < end; ++block) {
-      const int64_t b = block / blocks, first = block % blocks * grain, at = b * full_rows;
-      const int64_t last = std::min(first + grain, full_rows), inside = std::clamp(rows[b], first, last);
-      const Job<T, Size> job{
-          &trees[b],
-          query_data + at * 3,
-          point_data + b * full_size * 3,
-          orders[b].data(),
-          k,
-          make_key(limit, kNoIndex),
-          distance ? distance + at * k : nullptr,
-          index + at * k,
-          count ? count + at : nullptr};
-      answer_range(job, first, inside);
-      const SortedKeys<T, 1> none(1);
-      for (int64_t row = inside; row < last; ++row) write(job, row, 0, none);
-    }
-  });
+// The leaves of a tree list its own points in Z-order.
+template <typename T>
+std::vector<int32_t> order_of_leaves(const Tree<T>& tree) {
+  std::vector<int32_t> order(tree.count);
+  for (int64_t i = 0; i < tree.count; ++i) order[i] = tree.leaves[i / kLeaf].index[i % kLeaf];
+  return order;
 }
 
 template <typename T>
-void search_all(
+void search_cloud(SearchJob<T> job, int64_t rows) {
+  const bool itself = job.query == job.points && rows == job.tree.count;
+  const std::vector<int32_t> order = itself ? order_of_leaves(job.tree) : morton_order(job.query, rows);
+  job.order = order.data();
+  const int64_t grain = std::max<int64_t>(64, 8192 / job.k);
+  torch::stable::parallel_for(0, (rows + grain - 1) / grain, 1, [&](int64_t begin, int64_t end) {
+    std::unique_ptr<uint8_t[]> memory;
+    SearchJob<T> part = job;
+    if (job.k > kFewNeighbors) {
+      memory.reset(new uint8_t[collector_bytes<T>(job.k)]);
+      part.memory = memory.get();
+    }
+    part.begin = begin * grain;
+    part.end = std::min(rows, end * grain);
+    kernels().search(part);
+  });
+}
+
+// Rows beyond the length of a ragged batch.
+template <typename T>
+void pad_rows(const SearchJob<T>& job, int64_t rows, int64_t full_rows) {
+  std::fill(job.index + rows * job.k, job.index + full_rows * job.k, -1);
+  if (job.count) std::fill(job.count + rows, job.count + full_rows, 0);
+  if (job.distance)
+    std::fill(job.distance + rows * job.k, job.distance + full_rows * job.k, std::numeric_limits<T>::infinity());
+}
+
+template <typename T>
+void search_clouds(
     const Tensor& query, const Tensor& points, int64_t k, T limit, const OptionalTensor& query_lengths,
-    const OptionalTensor& lengths, const Output& output) {
+    const OptionalTensor& lengths, const OptionalTensor& known_index, const Output& output) {
   const Lengths rows(query_lengths, query), sizes(lengths, points);
   const Tensor held_query = torch::stable::contiguous(query), held_points = torch::stable::contiguous(points);
-  if (k <= kFew) {
-    search_clouds<T, kSmallLeaf>(held_query, held_points, k, limit, rows, sizes, output);
-  } else {
-    search_clouds<T, kLargeLeaf>(held_query, held_points, k, limit, rows, sizes, output);
-  }
+  const Tensor trees = known_index ? torch::stable::contiguous(*known_index) : build_index(held_points, lengths);
+  const int64_t batch = points.size(0), full_rows = query.size(1), full = points.size(1);
+  const int64_t bytes = TreeShape(full).bytes<T>();
+  STD_TORCH_CHECK(
+      trees.scalar_type() == ScalarType::Byte && trees.dim() == 2 && trees.size(0) == batch && trees.size(1) == bytes,
+      "the index was not built from these points");
+  const T* query_data = held_query.const_data_ptr<T>();
+  const T* point_data = held_points.const_data_ptr<T>();
+  const uint8_t* memory = trees.const_data_ptr<uint8_t>();
+  T* distance = output.distance ? output.distance->mutable_data_ptr<T>() : nullptr;
+  int64_t* index = output.index->mutable_data_ptr<int64_t>();
+  int64_t* count = output.count ? output.count->mutable_data_ptr<int64_t>() : nullptr;
+  for_clouds(batch, std::max(full, full_rows), [&](int64_t b) {
+    const int64_t at = b * full_rows;
+    SearchJob<T> job{};
+    job.tree = TreeShape(sizes[b]).template at<T>(memory + b * bytes, sizes[b]);
+    job.points = point_data + b * full * 3;
+    job.query = query_data + at * 3;
+    job.k = k;
+    job.limit = limit;
+    job.distance = distance ? distance + at * k : nullptr;
+    job.index = index + at * k;
+    job.count = count ? count + at : nullptr;
+    if (rows[b] > 0) search_cloud(job, rows[b]);
+    pad_rows(job, rows[b], full_rows);
+  });
 }
 
 std::tuple<Tensor, Tensor> knn(
     const Tensor& query, const Tensor& points, int64_t k, const OptionalTensor& query_lengths,
-    const OptionalTensor& lengths) {
+    const OptionalTensor& lengths, const OptionalTensor& known_index) {
   check_pair(query, points);
   STD_TORCH_CHECK(k >= 1, "k must be at least 1");
   Tensor distance = torch::stable::new_empty(query, {query.size(0), query.size(1), k});
@@ -160,14 +132,15 @@ std::tuple<Tensor, Tensor> knn(
   dispatch(query, [&](auto zero) {
     using T = decltype(zero);
     const Output output{&distance, &index, nullptr};
-    search_all<T>(query, points, k, std::numeric_limits<T>::infinity(), query_lengths, lengths, output);
+    constexpr T everything = std::numeric_limits<T>::infinity();
+    search_clouds<T>(query, points, k, everything, query_lengths, lengths, known_index, output);
   });
   return {distance, index};
 }
 
 std::tuple<Tensor, Tensor> ball_query(
     const Tensor& query, const Tensor& points, double radius, int64_t k, const OptionalTensor& query_lengths,
-    const OptionalTensor& lengths) {
+    const OptionalTensor& lengths, const OptionalTensor& known_index) {
   check_pair(query, points);
   STD_TORCH_CHECK(k >= 1, "k must be at least 1");
   Tensor index = torch::stable::new_empty(query, {query.size(0), query.size(1), k}, ScalarType::Long);
@@ -175,7 +148,8 @@ std::tuple<Tensor, Tensor> ball_query(
   dispatch(query, [&](auto zero) {
     using T = decltype(zero);
     const Output output{nullptr, &index, &count};
-    search_all<T>(query, points, k, static_cast<T>(radius * radius), query_lengths, lengths, output);
+    const T limit = static_cast<T>(radius * radius);
+    search_clouds<T>(query, points, k, limit, query_lengths, lengths, known_index, output);
   });
   return {index, count};
 }
@@ -183,6 +157,7 @@ std::tuple<Tensor, Tensor> ball_query(
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(dusnet, CPU, m) {
+  m.impl("build_index", TORCH_BOX(&build_index));
   m.impl("knn", TORCH_BOX(&knn));
   m.impl("ball_query", TORCH_BOX(&ball_query));
 }

@@ -228,7 +228,7 @@ void search(
 
 std::tuple<Tensor, Tensor> knn(
     const Tensor& query, const Tensor& points, int64_t k, const OptionalTensor& query_lengths,
-    const OptionalTensor& lengths) {
+    const OptionalTensor& lengths, const OptionalTensor&) {
   check_pair(query, points);
   Tensor distance = torch::stable::new_empty(query, {query.size(0), query.size(1), k});
   Tensor index = torch::stable::new_empty(query, {query.size(0), query.size(1), k}, ScalarType::Long);
@@ -241,7 +241,7 @@ std::tuple<Tensor, Tensor> knn(
 
 std::tuple<Tensor, Tensor> ball_query(
     const Tensor& query, const Tensor& points, double radius, int64_t k, const OptionalTensor& query_lengths,
-    const OptionalTensor& lengths) {
+    const OptionalTensor& lengths, const OptionalTensor&) {
   check_pair(query, points);
   Tensor index = torch::stable::new_empty(query, {query.size(0), query.size(1), k}, ScalarType::Long);
   Tensor count = torch::stable::new_empty(query, {query.size(0), query.size(1)}, ScalarType::Long);

@@ -16,10 +16,12 @@ from dusnet.ops.neighbors import (
     three_interpolate,
     three_nn,
 )
+from dusnet.ops.point_index import PointIndex
 
 __all__ = [
     "ChamferMatches",
     "OpsStatus",
+    "PointIndex",
     "ball_query",
     "chamfer_distance",
     "earth_movers_distance",

@@ -12,19 +12,54 @@ from torch import Tensor
 ops = torch.ops.dusnet
 
 
+LEAF = FAN = 16  # those of cuda_ops/cpu/tree.h
+
+
+def index_bytes(points: Tensor) -> int:
+    """How many bytes the compiled CPU ops need for the index of one cloud of (B, N, 3) points; others need none."""
+    if not (
+        points.device.type == "cpu" and torch._C._dispatch_has_kernel_for_dispatch_key("dusnet::build_index", "CPU")
+    ):
+        return 0
+    number = points.element_size()
+    below = (points.shape[1] + LEAF - 1) // LEAF
+    total = below * LEAF * (3 * number + 4)
+    alone = True
+    while below > 1 or (alone and below > 0):
+        below = (below + FAN - 1) // FAN
+        total += below * FAN * (6 * number + 4)
+        alone = False
+    return total
+
+
 def _fake_farthest_point_sample(points: Tensor, k: int, start: int, lengths: Tensor | None) -> Tensor:
     return points.new_empty((points.shape[0], k), dtype=torch.int64)
 
 
+def _fake_build_index(points: Tensor, lengths: Tensor | None) -> Tensor:
+    return points.new_empty((points.shape[0], index_bytes(points)), dtype=torch.uint8)
+
+
 def _fake_knn(
-    query: Tensor, points: Tensor, k: int, query_lengths: Tensor | None, lengths: Tensor | None
+    query: Tensor,
+    points: Tensor,
+    k: int,
+    query_lengths: Tensor | None,
+    lengths: Tensor | None,
+    index: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     shape = (query.shape[0], query.shape[1], k)
     return query.new_empty(shape), query.new_empty(shape, dtype=torch.int64)
 
 
 def _fake_ball_query(
-    query: Tensor, points: Tensor, radius: float, k: int, query_lengths: Tensor | None, lengths: Tensor | None
+    query: Tensor,
+    points: Tensor,
+    radius: float,
+    k: int,
+    query_lengths: Tensor | None,
+    lengths: Tensor | None,
+    index: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     shape = (query.shape[0], query.shape[1])
     return query.new_empty((*shape, k), dtype=torch.int64), query.new_empty(shape, dtype=torch.int64)
@@ -56,7 +91,7 @@ def _remember_knn(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tenso
     ctx.save_for_backward(query, points, output[1])
 
 
-def _knn_backward(ctx: Any, grad_distance: Tensor, _: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+def _knn_backward(ctx: Any, grad_distance: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
     query, points, index = ctx.saved_tensors
     flat = index.flatten(1)
     delta = query[:, :, None] - _rows(points, flat).unflatten(1, index.shape[1:])
@@ -65,7 +100,7 @@ def _knn_backward(ctx: Any, grad_distance: Tensor, _: Tensor) -> tuple[Tensor | 
     to_points = None
     if ctx.needs_input_grad[1]:
         to_points = ops.scatter_sum(-scaled.flatten(1, 2), flat, points.shape[1])
-    return to_query, to_points, None, None, None
+    return to_query, to_points, None, None, None, None
 
 
 def _remember_three_interpolate(ctx: Any, inputs: tuple[Tensor, Tensor, Tensor], output: Tensor) -> None:
@@ -97,6 +132,7 @@ def register(library: torch.library.Library) -> None:
     """Tell the dispatcher the shapes and gradients of ops that are already defined."""
     fakes: dict[str, Callable[..., Any]] = {
         "farthest_point_sample": _fake_farthest_point_sample,
+        "build_index": _fake_build_index,
         "knn": _fake_knn,
         "ball_query": _fake_ball_query,
         "three_interpolate": _fake_three_interpolate,

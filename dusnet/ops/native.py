@@ -16,6 +16,7 @@ from dusnet.ops import derivatives
 from dusnet.ops.schemas import PLAIN_TORCH, SCHEMAS
 
 OLDEST_TORCH = (2, 11)
+SIMD_LEVELS = ("auto", "baseline", "avx2", "avx512")
 REBUILD = "pip install --no-build-isolation -e ."
 
 
@@ -28,12 +29,14 @@ class OpsStatus:
         reason: one sentence: why it is this one, and how to get a faster one.
         binary: the compiled library that was loaded, or None.
         threads: how many CPU threads the ops use.
+        simd: the instruction set of the compiled CPU ops (baseline, avx2 or avx512), or None for plain torch.
     """
 
     backend: str
     reason: str
     binary: Path | None
     threads: int
+    simd: str | None
 
 
 def _binary() -> Path | None:
@@ -73,11 +76,25 @@ def _load() -> tuple[Path | None, str]:
     return None, reason
 
 
+def _simd() -> str | None:
+    """The instruction set that the binary chose, or that DUSNET_SIMD asked for."""
+    asked = os.environ.get("DUSNET_SIMD") or "auto"
+    if asked not in SIMD_LEVELS:
+        raise BadConfig(f"DUSNET_SIMD must be one of {', '.join(SIMD_LEVELS)}, got {asked!r}; unset it for auto.")
+    if BINARY is None:
+        return None
+    try:
+        return str(torch.ops.dusnet.simd_level())
+    except RuntimeError as error:
+        raise BadConfig(f"This processor cannot run DUSNET_SIMD={asked}; unset it for the best one it can.") from error
+
+
 def _has_cuda_kernels() -> bool:
     return torch._C._dispatch_has_kernel_for_dispatch_key("dusnet::knn", "CUDA")
 
 
 BINARY, REASON = _load()
+SIMD = _simd()
 BACKEND = "python" if BINARY is None else "cuda" if _has_cuda_kernels() else "cpu"
 
 LIBRARY = torch.library.Library("dusnet", "FRAGMENT")
@@ -91,4 +108,4 @@ derivatives.register(LIBRARY)
 
 def status() -> OpsStatus:
     """Which implementation of the ops runs, and why."""
-    return OpsStatus(BACKEND, REASON, BINARY, torch.get_num_threads())
+    return OpsStatus(BACKEND, REASON, BINARY, torch.get_num_threads(), SIMD)

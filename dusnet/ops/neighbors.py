@@ -42,7 +42,8 @@ def farthest_point_sample(points: Tensor, k: int, *, start: int = 0, lengths: Te
     return chosen
 
 
-def _check_k(k: int, points: Tensor, count: bool = True) -> None:
+def check_k(k: int, points: Tensor, count: bool = True) -> None:
+    """Refuse a number of neighbours that cannot be had; with `count` it may not exceed the number of points."""
     if count:
         checks.between("k", k, 1, points.shape[1], "the number of points")
     if k < 1:
@@ -82,8 +83,8 @@ def knn(
     query, points = checks.pair("query", query, "points", points)
     query_lengths = checks.lengths("query_lengths", query_lengths, query)
     lengths = checks.lengths("lengths", lengths, points)
-    _check_k(k, points)
-    distance, index = ops.knn(query, points, k, query_lengths, lengths)
+    check_k(k, points)
+    distance, index = ops.knn(query, points, k, query_lengths, lengths, None)
     return distance, index
 
 
@@ -116,8 +117,8 @@ def ball_query(
     query_lengths = checks.lengths("query_lengths", query_lengths, query)
     lengths = checks.lengths("lengths", lengths, points)
     checks.positive("radius", radius)
-    _check_k(k, points, count=False)
-    index, count = ops.ball_query(query.detach(), points.detach(), float(radius), k, query_lengths, lengths)
+    check_k(k, points, count=False)
+    index, count = ops.ball_query(query.detach(), points.detach(), float(radius), k, query_lengths, lengths, None)
     return index, count
 
 
@@ -145,6 +146,12 @@ def three_nn(
     query, points = checks.pair("query", query.detach(), "points", points.detach())
     found = min(3, points.shape[1])
     distance, index = knn(query, points, found, query_lengths=query_lengths, lengths=lengths)
+    return inverse_distance_weights(distance, index)
+
+
+def inverse_distance_weights(distance: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
+    """What `three_nn` returns, from the squared distances and indices (B, M, 1 to 3) of the nearest points."""
+    found = index.shape[2]
     distance = torch.nn.functional.pad(distance, (0, 3 - found), value=float("inf"))
     index = torch.nn.functional.pad(index, (0, 3 - found), value=-1)
     inverse = distance.rsqrt()

@@ -75,13 +75,23 @@ def _smallest(distances: Tensor, k: int) -> tuple[Tensor, Tensor]:
     return value, index.gather(1, order)
 
 
+def build_index(points: Tensor, lengths: Tensor | None) -> Tensor:  # noqa: ARG001 -- the signature of the schema
+    """Nothing, (B, 0): plain torch looks at all distances."""
+    return points.new_empty((points.shape[0], 0), dtype=torch.uint8)
+
+
 def knn(
-    query: Tensor, points: Tensor, k: int, query_lengths: Tensor | None, lengths: Tensor | None
+    query: Tensor,
+    points: Tensor,
+    k: int,
+    query_lengths: Tensor | None,
+    lengths: Tensor | None,
+    index: Tensor | None,  # noqa: ARG001 -- the signature of the schema
 ) -> tuple[Tensor, Tensor]:
     """Squared distances and indices of the k nearest points, ascending."""
     batch, rows, _ = query.shape
     distance = query.new_full((batch, rows, k), math.inf)
-    index = torch.full((batch, rows, k), -1, dtype=torch.int64, device=query.device)
+    nearest = torch.full((batch, rows, k), -1, dtype=torch.int64, device=query.device)
     for b in range(batch):
         cloud = points[b, : _length(lengths, b, points.shape[1])]
         found = min(k, len(cloud))
@@ -89,21 +99,27 @@ def knn(
             continue
         for block in _blocks(_length(query_lengths, b, rows), len(cloud)):
             near = _smallest(squared_distances(query[b, block], cloud), found)
-            distance[b, block, :found], index[b, block, :found] = near
-    return distance, index
+            distance[b, block, :found], nearest[b, block, :found] = near
+    return distance, nearest
 
 
 def ball_query(
-    query: Tensor, points: Tensor, radius: float, k: int, query_lengths: Tensor | None, lengths: Tensor | None
+    query: Tensor,
+    points: Tensor,
+    radius: float,
+    k: int,
+    query_lengths: Tensor | None,
+    lengths: Tensor | None,
+    index: Tensor | None,
 ) -> tuple[Tensor, Tensor]:
     """Indices of the k nearest points within the radius (inclusive), and how many there are."""
     found = min(k, points.shape[1])
-    distance, near = knn(query, points, found, query_lengths, lengths)
+    distance, near = knn(query, points, found, query_lengths, lengths, index)
     limit = torch.tensor(radius * radius, dtype=query.dtype, device=query.device)
     near = near.masked_fill(distance > limit, -1)
-    index = near.new_full((*near.shape[:2], k), -1)
-    index[..., :found] = near
-    return index, (index >= 0).sum(dim=-1)
+    padded = near.new_full((*near.shape[:2], k), -1)
+    padded[..., :found] = near
+    return padded, (padded >= 0).sum(dim=-1)
 
 
 def three_interpolate(features: Tensor, index: Tensor, weights: Tensor) -> Tensor:

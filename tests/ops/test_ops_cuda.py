@@ -97,10 +97,12 @@ def test_neighbors_equal_the_cpu(run: Callable[..., Any], name: str) -> None:
     lengths = torch.tensor([max(1, size // 3)] + [size] * (len(points) - 1))
     for k in sorted({1, min(3, size), min(16, size), min(40, size)}):
         for a, b in zip(
-            run("knn", query, points, k, None, None), _cpu("knn", query, points, k, None, None), strict=True
+            run("knn", query, points, k, None, None, None),
+            _cpu("knn", query, points, k, None, None, None),
+            strict=True,
         ):
             assert torch.equal(a, b)
-        ragged = (query, points, 0.7, k, torch.full((len(points),), 2), lengths)
+        ragged = (query, points, 0.7, k, torch.full((len(points),), 2), lengths, None)
         for a, b in zip(run("ball_query", *ragged), _cpu("ball_query", *ragged), strict=True):
             assert torch.equal(a, b)
 

@@ -59,8 +59,9 @@ def _samples(requires_grad: bool) -> dict[str, tuple[Any, ...]]:
     weights = torch.rand(2, 11, 3, generator=generator).requires_grad_(requires_grad)
     return {
         "farthest_point_sample": (points, 5, 0, lengths),
-        "knn": (query, points.requires_grad_(requires_grad), 4, None, None),
-        "ball_query": (query.detach(), points.detach(), 0.5, 4, None, lengths),
+        "build_index": (points.detach(), lengths),
+        "knn": (query, points.requires_grad_(requires_grad), 4, None, None, None),
+        "ball_query": (query.detach(), points.detach(), 0.5, 4, None, lengths, None),
         "three_interpolate": (points, index, weights),
         "scatter_sum": (weights, index[..., 0], 30),
         "earth_movers_match": (points.detach(), points.detach().flip(1), 1e-2, 100, None),

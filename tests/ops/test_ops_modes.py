@@ -42,7 +42,7 @@ def _run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_plain_torch_on_request() -> None:
-    rules = "torch.library.opcheck(torch.ops.dusnet.knn.default, (x.detach(), x.detach(), 3, None, None))"
+    rules = "torch.library.opcheck(torch.ops.dusnet.knn.default, (x.detach(), x.detach(), 3, None, None, None))"
     done = _run(CHECK + rules, DUSNET_OPS="python")
     assert done.returncode == 0, done.stderr
     backend, reason = done.stdout.strip().split("|")

@@ -27,7 +27,7 @@ def test_knn_finds_the_nearest(implementation: Any, name: str, dtype: torch.dtyp
     query = _query(points, name in ops_clouds.EXACT)
     size = points.shape[1]
     for k in sorted({1, min(2, size), min(9, size), min(70, size), size}):
-        distance, index = implementation.knn(query, points, k, None, None)
+        distance, index = implementation.knn(query, points, k, None, None, None)
         for b in range(len(points)):
             expected, order = ops_clouds.nearest(query[b], points[b], k)
             tolerance = 4 * torch.finfo(dtype).eps
@@ -41,7 +41,7 @@ def test_knn_finds_the_nearest(implementation: Any, name: str, dtype: torch.dtyp
 
 def test_ties_go_to_the_lower_index_across_the_border_of_k(implementation: Any) -> None:
     points = torch.tensor([[[1.0, 0, 0], [0, 1, 0], [-1, 0, 0], [0, -1, 0], [0, 0, 1], [0, 0, 0]]])
-    distance, index = implementation.knn(torch.zeros(1, 1, 3), points, 4, None, None)
+    distance, index = implementation.knn(torch.zeros(1, 1, 3), points, 4, None, None, None)
     assert index.tolist() == [[[5, 0, 1, 2]]]
     assert distance.tolist() == [[[0.0, 1.0, 1.0, 1.0]]]
 
@@ -50,11 +50,11 @@ def test_ties_go_to_the_lower_index_across_the_border_of_k(implementation: Any) 
 def test_knn_of_ragged_clouds_equals_the_clouds_alone(implementation: Any, k: int) -> None:
     points, query = ops_clouds.tensor("random"), ops_clouds.tensor("random")[:, :50] + 0.1
     lengths, rows = torch.tensor([23, 331]), torch.tensor([50, 7])
-    distance, index = implementation.knn(query, points, k, rows, lengths)
+    distance, index = implementation.knn(query, points, k, rows, lengths, None)
     for b in range(2):
         size, count = int(lengths[b]), int(rows[b])
         found = min(k, size)
-        alone = implementation.knn(query[b : b + 1, :count], points[b : b + 1, :size], found, None, None)
+        alone = implementation.knn(query[b : b + 1, :count], points[b : b + 1, :size], found, None, None, None)
         assert torch.equal(distance[b, :count, :found], alone[0][0])
         assert torch.equal(index[b, :count, :found], alone[1][0])
         assert (index[b, count:] == -1).all()
@@ -66,8 +66,8 @@ def test_non_contiguous_and_half_inputs(implementation: Any) -> None:
     points = ops_clouds.tensor("random")
     strided = points.transpose(1, 2).contiguous().transpose(1, 2)
     assert not strided.is_contiguous()
-    expected = implementation.knn(points, points, 3, None, None)
-    for a, b in zip(implementation.knn(strided, strided, 3, None, None), expected, strict=True):
+    expected = implementation.knn(points, points, 3, None, None, None)
+    for a, b in zip(implementation.knn(strided, strided, 3, None, None, None), expected, strict=True):
         assert torch.equal(a, b)
     halved = points.half()
     for a, b in zip(ops.knn(halved, halved, 3), ops.knn(halved.float(), halved.float(), 3), strict=True):
@@ -80,7 +80,7 @@ def test_ball_query_is_the_near_part_of_knn(implementation: Any, name: str, k: i
     points = ops_clouds.tensor(name)
     query = _query(points, exact=True)
     radius = {"random": 0.8, "grid": 2.0, "utm": 9.0, "one": 0.5}[name]
-    index, count = implementation.ball_query(query, points, radius, k, None, None)
+    index, count = implementation.ball_query(query, points, radius, k, None, None, None)
     assert index.shape[2] == k
     for b in range(len(points)):
         distances = ops_clouds.squared(query[b], points[b]).astype(np.float32)
@@ -93,7 +93,7 @@ def test_ball_query_is_the_near_part_of_knn(implementation: Any, name: str, k: i
 
 def test_ball_border_is_inside(implementation: Any) -> None:
     points = torch.tensor([[[2.0, 0, 0], [2.5, 0, 0]]])
-    index, count = implementation.ball_query(torch.zeros(1, 1, 3), points, 2.0, 2, None, None)
+    index, count = implementation.ball_query(torch.zeros(1, 1, 3), points, 2.0, 2, None, None, None)
     assert (index.tolist(), count.tolist()) == ([[[0, -1]]], [[1]])
 
 
