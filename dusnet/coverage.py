@@ -41,21 +41,31 @@ class Coverage:
         distance: to the nearest point of the scan, (M,).
         nearest: that point, (M,) int64.
         usual: distance that half of the places have where the scan covers the part.
+        scan: the scan, ready to be searched again.
     """
 
     places: Tensor
     distance: Tensor
     nearest: Tensor
     usual: float
+    scan: ops.PointIndex
 
     @classmethod
     def of(cls, points: Tensor, places: Tensor) -> Coverage:
         """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
-        squared, nearest = ops.knn(places.unsqueeze(0), points.unsqueeze(0), 1)
-        distance = squared[0, :, 0].sqrt()
+        return cls._beside(ops.PointIndex(points.unsqueeze(0)), places)
+
+    def elsewhere(self, places: Tensor) -> Coverage:
+        """Other places, (M, 3), beside the same scan."""
+        return self._beside(self.scan, places)
+
+    @classmethod
+    def _beside(cls, scan: ops.PointIndex, places: Tensor) -> Coverage:
+        squared, nearest = scan.nearest(places.unsqueeze(0))
+        distance = squared[0].sqrt()
         # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
         usual = max(MEDIAN_TO_TENTH * float(distance.quantile(0.1)), geometry.neighbor_spacing(places))
-        return cls(places, distance, nearest[0, :, 0], usual)
+        return cls(places, distance, nearest[0], usual, scan)
 
     @property
     def unseen_share(self) -> float:

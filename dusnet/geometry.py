@@ -140,9 +140,10 @@ def normals(query: Tensor, points: Tensor, neighbors: int = 16) -> Tensor:
     """
     count = min(neighbors, len(points))
     result = torch.empty_like(query)
+    surface = ops.PointIndex(points.unsqueeze(0))
     for start in range(0, len(query), 65_536):
         part = slice(start, start + 65_536)
-        _, index = ops.knn(query[None, part], points[None], count)
+        _, index = surface.knn(query[None, part], count)
         around = points[index[0]]
         centred = around - around.mean(dim=1, keepdim=True)
         covariance = centred.transpose(1, 2) @ centred

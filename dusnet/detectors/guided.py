@@ -114,7 +114,9 @@ class Guided:
             both = torch.stack([scores, distances], dim=1)
             scores, distances = geometry.interpolate(both, found.points, cloud).unbind(dim=1)
         if chosen.gap:
-            absent = torch.maximum(coverage.carried(shaped, beside, lost), coverage.depth(shaped, dense))
+            rebuilt_places = beside.elsewhere(dense)
+            deep = coverage.carried(shaped, rebuilt_places, rebuilt_places.empty)
+            absent = torch.maximum(coverage.carried(shaped, beside, lost), deep)
             scores = scores + chosen.gap * absent
         if self._settings.guide.slits:
             scores = scores + self._settings.guide.slits * slits(shaped, beside)

@@ -93,9 +93,10 @@ class GuidedScan:
             seed: of the thinning of the surface to the density of the scan.
         """
         points, places = found.shaped, _places(surface, len(found.shaped), seed)
-        squared, around = ops.knn(points[None], points[None], min(settings.neighbors * settings.stride, len(points)))
+        scan = ops.PointIndex(points[None])
+        squared, around = scan.knn(points[None], min(settings.neighbors * settings.stride, len(points)))
         spacing = float(squared[0, :, 1].sqrt().mean())
-        empty, _ = ops.knn(places[None], points[None], 1)
+        empty, _ = scan.nearest(places[None])
         _, beside = ops.knn(found.foot[None], places[None], min(settings.places, len(places)))
         level = max(surface.tolerance.level if surface.tolerance is not None else 0.0, 1e-6)
         here = torch.full((len(points),), level)
@@ -108,7 +109,7 @@ class GuidedScan:
             here,
             around[0, :, :: settings.stride].int(),
             places,
-            empty[0, :, 0].sqrt(),
+            empty[0].sqrt(),
             beside[0].int(),
             spacing,
             level,

@@ -17,7 +17,8 @@ class PointIndex:
     Results are those of the functions of the same name in `dusnet.ops`, to the bit, gradients included. Where the ops
     have nothing to prepare (plain torch, CUDA) the searches work as without an index.
 
-    The points must not be changed in place afterwards; a search notices and refuses.
+    The points must not be changed in place afterwards; a search notices and refuses (not of inference tensors, which
+    do not count their changes).
 
     Attributes:
         points: (B, N, 3) float, any unit.
@@ -44,7 +45,7 @@ class PointIndex:
         self.points = checks.cloud("points", points)
         self.lengths = checks.lengths("lengths", lengths, self.points)
         self._index: Tensor = ops.build_index(self.points.detach(), self.lengths)
-        self._version = self.points._version
+        self._version = _version(self.points)
 
     def knn(self, query: Tensor, k: int, *, query_lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Squared distances and indices (B, M, k) of the k nearest points; see `dusnet.ops.knn`.
@@ -111,7 +112,7 @@ class PointIndex:
         return index, count
 
     def _checked(self, query: Tensor, query_lengths: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        if self.points._version != self._version:
+        if _version(self.points) != self._version:
             raise ValueError("the points of this PointIndex were changed in place; build a new one.")
         query, _ = checks.pair("query", query, "points", self.points[:, :1])
         if query.dtype != self.points.dtype:
@@ -119,3 +120,8 @@ class PointIndex:
                 f"query must be {self.points.dtype} as the points of the PointIndex, got {query.dtype}; convert it."
             )
         return query, checks.lengths("query_lengths", query_lengths, query)
+
+
+def _version(points: Tensor) -> int | None:
+    """How often a tensor was changed in place; None for inference tensors, which do not know."""
+    return None if points.is_inference() else points._version

@@ -79,6 +79,7 @@ class TangentPlanes:
     def __init__(self, points: Tensor, normals: Tensor | None = None) -> None:
         self.points = points
         self.normals = geometry.normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
+        self._index = ops.PointIndex(points.unsqueeze(0))
 
     def signed_distance(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """Distance to the surface and the normal that it is measured along.
@@ -91,7 +92,7 @@ class TangentPlanes:
             (N,); that normal, of either sign, (N, 3).
         """
         count = min(NEIGHBORS, len(self.points))
-        _, index = ops.knn(query.unsqueeze(0), self.points.unsqueeze(0), count)
+        _, index = self._index.knn(query.unsqueeze(0), count)
         normals = self.normals[index[0]]
         nearest = normals[:, 0]
         sign = (normals * normals[:, :1]).sum(dim=-1).sign()

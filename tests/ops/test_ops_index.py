@@ -57,6 +57,12 @@ def test_points_that_change_are_noticed() -> None:
         index.knn(points, 1)
 
 
+def test_inference_tensors_can_be_searched() -> None:
+    with torch.inference_mode():
+        points = ops_clouds.tensor("random")
+        assert ops.PointIndex(points).nearest(points)[1][0].tolist() == list(range(331))
+
+
 def test_wrong_queries_are_refused() -> None:
     index = ops.PointIndex(ops_clouds.tensor("random"))
     with pytest.raises(ValueError, match="same number of clouds, got 1 and 2"):
