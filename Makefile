@@ -2,8 +2,9 @@
 #
 #   make demo     set up once, then train and score on the embedded benchmark
 #   make test     set up once, then every check: lint, format, types, tests
+#   make bench    race the point-cloud ops against other packages, in an environment of its own
 #
-# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS.
+# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS, BENCH_SIZES.
 
 SHELL := /bin/bash
 PY := .venv/bin/python
@@ -16,13 +17,15 @@ DUSNET_BUILD ?= auto
 DEMO_OUT ?= demo
 DEMO_BUDGET ?= full
 PYTEST_ARGS ?=
+BENCH_SIZES ?= full
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit cuda-check format clean distclean
+.PHONY: help setup demo bench test lint types unit cuda-check format clean distclean
 
 help:
 	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
+	@echo "make bench    race the point-cloud ops against other packages"
 	@echo "make test     lint, format check, types and tests"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, to object files"
 	@echo "make setup    only make the environment .venv"
@@ -38,6 +41,11 @@ $(STAMP): pyproject.toml setup.py requirements/torch.txt tools/setup_environment
 
 demo: $(STAMP)
 	@$(PY) -m dusnet demo --out "$(DEMO_OUT)" --budget "$(DEMO_BUDGET)"
+
+# Waiting threads must not spin: the peers bring thread pools of their own.
+bench: $(STAMP)
+	@bash tools/setup_bench_environment.sh
+	@OMP_WAIT_POLICY=passive .venv-bench/bin/python -m dusnet bench ops --sizes "$(BENCH_SIZES)"
 
 test: lint types unit
 
@@ -65,5 +73,5 @@ clean:
 	@find dusnet tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean
-	@rm -rf .venv "$(DEMO_OUT)"
+	@rm -rf .venv .venv-bench "$(DEMO_OUT)"
 	@find dusnet -name '_C*.so' -delete

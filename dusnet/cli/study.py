@@ -91,16 +91,27 @@ def evaluate(
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
 
 
-def bench_ops(sizes: Sizes = "1024,4096,16384", device: Device = "cpu", quiet: Quiet = False) -> None:
-    """Time every op: the installed one, plain torch, and peers on the CPU."""
-    counts = _counts(sizes)
+def bench_ops(
+    sizes: Annotated[
+        str, typer.Option("--sizes", metavar="N,N|full", help="Points per cloud, or full: the sizes of the docs.")
+    ] = "1024,4096,16384",
+    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Counted runs; the table shows their median.")] = 5,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Time the ops beside plain torch and, on the CPU, whatever peers are installed, as ratios."""
+    counts = None if sizes == "full" else _counts(sizes)
 
-    from dusnet.bench import as_text, time_ops
+    from dusnet.bench import FULL, as_markdown, as_text, time_ops
+    from dusnet.bench.ops import of_size
     from dusnet.progress import for_terminal
     from dusnet.training.loop import require_device
 
     require_device(device)
-    typer.echo(as_text(time_ops(counts, device, for_terminal(quiet=quiet))))
+    works = [FULL] if counts is None else [of_size(count) for count in counts]
+    timings = time_ops(works, device, for_terminal(quiet=quiet), repeats=repeats)
+    typer.echo(as_markdown(timings) if markdown else as_text(timings))
 
 
 def bench_score(

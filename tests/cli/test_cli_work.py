@@ -193,9 +193,12 @@ def test_bench_says_when_open3d_is_missing(run, monkeypatch):
 def test_bench_times_every_op_and_scoring(run, model):
     timed = run("bench", "ops", "--sizes", 128, "--quiet")
     assert timed.code == 0
-    for op in ("farthest_point_sample", "knn", "ball_query", "three_interpolate", "chamfer_distance"):
+    for op in ("farthest points", "neighbours", "ball query", "interpolation", "Chamfer", "earth mover's match"):
         assert op in timed.out
     assert "SciPy" in timed.out
+    assert "1.0x" in timed.out
+    page = run("bench", "ops", "--sizes", 128, "--repeats", 1, "--markdown", "--quiet")
+    assert page.out.startswith("| what | size | by | ms |")
     scored = run("bench", "score", model, "--sizes", 400, "--quiet")
     assert scored.code == 0
     assert "score with nearest" in scored.out

@@ -1,0 +1,113 @@
+"""Fair times: everybody runs in turn in one process, and the middle of several runs counts."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SLOW = 2.0  # seconds; whoever takes longer runs twice only
+_SAMPLE = 0.001  # seconds between two looks at the memory
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One measurement.
+
+    Attributes:
+        what: the op or the step.
+        size: what it worked on.
+        by: who computed it: `dusnet (cpu)`, `plain torch`, a peer.
+        seconds: median time; index build and copies included.
+        spread: half of the distance between the quartiles, as a share of the median.
+        memory: MiB that the process (on CUDA: the allocator) grew by at most while it ran, outputs included. What was
+            allocated before and is reused does not show, so small figures mean little.
+        ratio: its time over that of `dusnet` on the same size; None for what has nothing to compare with.
+    """
+
+    what: str
+    size: str
+    by: str
+    seconds: float
+    spread: float
+    memory: float
+    ratio: float | None
+
+
+def race(what: str, size: str, runs: Mapping[str, Callable[[], Any]], *, device: str, repeats: int) -> list[Timing]:
+    """Time callables that do the same work, the first of them ours.
+
+    Args:
+        what: the op.
+        size: what it works on.
+        runs: who computes it, and how.
+        device: `cpu`, `cuda` or `cuda:N`.
+        repeats: counted runs, after one that warms up and tells the memory.
+    """
+    memory = {by: _grown(run, device) for by, run in runs.items()}
+    seconds: dict[str, list[float]] = {by: [] for by in runs}
+    for turn in range(repeats):
+        for by, run in runs.items():
+            if turn > 1 and seconds[by][0] > SLOW:
+                continue
+            _finish(device)
+            start = time.perf_counter()
+            run()
+            _finish(device)
+            seconds[by].append(time.perf_counter() - start)
+    ours = statistics.median(next(iter(seconds.values())))
+    return [
+        Timing(what, size, by, statistics.median(found), _spread(found), memory[by], statistics.median(found) / ours)
+        for by, found in seconds.items()
+    ]
+
+
+def _spread(seconds: list[float]) -> float:
+    if len(seconds) < 2:
+        return 0.0
+    low, middle, high = statistics.quantiles(seconds, n=4, method="inclusive")
+    return (high - low) / 2 / middle
+
+
+def _finish(device: str) -> None:
+    if device.startswith("cuda"):
+        torch.cuda.synchronize(device)
+
+
+def _grown(run: Callable[[], Any], device: str) -> float:
+    """Runs once and says how many MiB more were in use at most."""
+    if device.startswith("cuda"):
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        _finish(device)
+        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
+    before = most = _resident()
+    done = threading.Event()
+
+    def look() -> None:
+        nonlocal most
+        while not done.wait(_SAMPLE):
+            most = max(most, _resident())
+
+    watcher = threading.Thread(target=look, daemon=True)
+    watcher.start()
+    try:
+        run()
+    finally:
+        done.set()
+        watcher.join()
+    return (max(most, _resident()) - before) / 2**20
+
+
+def _resident() -> int:
+    """Bytes of this process in memory; 0 where the system does not tell."""
+    pages = Path("/proc/self/statm")
+    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
