@@ -21,13 +21,14 @@ BENCH_SIZES ?= full
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint types unit cuda-check format clean distclean
+.PHONY: help setup demo bench test lint types unit cuda-check sanitize format clean distclean
 
 help:
 	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
 	@echo "make bench    race the point-cloud ops against other packages"
 	@echo "make test     lint, format check, types and tests"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, to object files"
+	@echo "make sanitize    run the tests of the ops under sanitizers"
 	@echo "make setup    only make the environment .venv"
 	@echo "make format   rewrite the sources in the project's format"
 	@echo "make clean    remove caches and build products; make distclean removes .venv and the demo too"
@@ -63,6 +64,10 @@ unit: $(STAMP)
 cuda-check: $(STAMP)
 	@if command -v nvcc >/dev/null; then $(PY) cuda_ops/compile_check.py; \
 	else echo "cuda-check: nvcc is not installed, the CUDA sources were not compiled"; fi
+
+# The tests of the ops under the address and undefined-behaviour sanitizers.
+sanitize: $(STAMP)
+	@bash tools/sanitize_ops.sh
 
 format: $(STAMP)
 	@$(PY) -m ruff check --fix .
