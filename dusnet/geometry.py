@@ -58,13 +58,26 @@ def cell_for(points: NDArray[np.float64], count: int, generator: np.random.Gener
         for share in (0.05, 0.0)
     )
     low = max(1e-4 * low, 1e-12 * high)
+    shifted = points - points.min(axis=0)
     for _ in range(18):
         middle = (low * high) ** 0.5
-        if len(thin(points, middle, generator)) > count:
+        generator.permutation(len(points))  # the draw that `thin` would make
+        if _cells_taken(shifted + generator.random(3) * middle, middle) > count:
             low = middle
         else:
             high = middle
     return high
+
+
+def _cells_taken(points: NDArray[np.float64], cell: float) -> int:
+    """How many cells hold points, which start at zero."""
+    return _distinct(_cell_keys(np.floor(points / cell).astype(np.int64)))
+
+
+def _distinct(keys: NDArray[np.int64]) -> int:
+    """How many different values there are: sorting is quicker than what numpy.unique does."""
+    ordered = np.sort(keys)
+    return 1 + int(np.count_nonzero(ordered[1:] != ordered[:-1]))
 
 
 def thin_to(points: NDArray[np.float64], count: int, generator: np.random.Generator) -> NDArray[np.intp]:
@@ -89,7 +102,7 @@ def thin_to(points: NDArray[np.float64], count: int, generator: np.random.Genera
         return _cell_keys(np.floor(shuffled / cell + shift).astype(np.int64))
 
     def kept(cell: float) -> int:
-        return len(np.unique(keys(cell)))
+        return _distinct(keys(cell))
 
     # Twice the cell keeps a quarter of a surface's points: a few steps end near the wanted number.
     high = float(np.ptp(points, axis=0).max()) / count**0.5

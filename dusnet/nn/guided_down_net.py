@@ -15,6 +15,8 @@ from dusnet.config import GuideSettings
 from dusnet.nn.blocks import FourierFeatures, TransformerBlock, mlp
 from dusnet.nn.guided_groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS
 
+AT_ONCE = 256  # groups
+
 
 class PatchPool(nn.Module):
     """Per-point MLP, then maximum and mean over the patch: what stands out, and what is usual."""
@@ -24,7 +26,13 @@ class PatchPool(nn.Module):
         self.local = nn.Sequential(nn.Linear(channels, width // 2), nn.ReLU(), nn.Linear(width // 2, width))
 
     def forward(self, patches: Tensor) -> Tensor:
-        """(..., P, channels) -> (..., 2 width)."""
+        """(..., G, P, channels) -> (..., G, 2 width)."""
+        if torch.is_grad_enabled():
+            return self._pooled(patches)
+        # What lies between the layers of a few groups stays in the cache of the processor.
+        return torch.cat([self._pooled(some) for some in patches.split(AT_ONCE, dim=-3)], dim=-2)
+
+    def _pooled(self, patches: Tensor) -> Tensor:
         local = self.local(patches)
         return torch.cat([local.amax(dim=-2), local.mean(dim=-2)], dim=-1)
 
