@@ -1,9 +1,7 @@
 // Exact farthest point sampling, one block per cloud. Small clouds stay in registers. Large ones are sorted along the
 // Z-order curve and cut into buckets; a new point only touches buckets whose box is nearer than their farthest point.
-#include <vector>
-
 #include "common_cuda.h"
-#include "morton.h"
+#include "order_cuda.h"
 
 namespace dusnet {
 namespace {
@@ -69,43 +67,6 @@ __global__ void __launch_bounds__(kThreads)
   }
 }
 
-// Low and high corner of a cloud, one block each.
-__global__ void __launch_bounds__(kThreads) corners_kernel(const float* points, DeviceLengths lengths, float* corners) {
-  __shared__ float shared[kWarps];
-  const int batch = blockIdx.x, size = lengths(batch);
-  const float* cloud = points + static_cast<int64_t>(batch) * lengths.full * 3;
-  for (int side = 0; side < 6; ++side) {
-    const float sign = side < 3 ? -1.0f : 1.0f;
-    float most = -bits_float(kInfinityBits);
-    for (int i = threadIdx.x; i < size; i += kThreads) {
-      const float value = sign * cloud[3 * i + side % 3];
-      most = value > most ? value : most;
-    }
-    most = warp_max(most);
-    if (threadIdx.x % kWarp == 0) shared[threadIdx.x / kWarp] = most;
-    __syncthreads();
-    most = warp_max(shared[threadIdx.x % kWarp]);
-    if (threadIdx.x == 0) corners[batch * 6 + side] = sign * most;
-    __syncthreads();
-  }
-}
-
-__global__ void code_kernel(
-    const float* cloud, const float* corners, int size, int full, uint64_t* code, uint32_t* at) {
-  const int i = blockIdx.x * blockDim.x + threadIdx.x;
-  if (i >= full) return;
-  float widest = 0.0f;
-  for (int a = 0; a < 3; ++a) {
-    const float extent = corners[3 + a] - corners[a];
-    widest = extent > widest ? extent : widest;
-  }
-  float cells_per_unit = ((1 << kMortonBits) - 1) / widest;
-  if (!(cells_per_unit < bits_float(kInfinityBits))) cells_per_unit = widest > 1.0f ? 0.0f : 1.0f;
-  at[i] = static_cast<uint32_t>(i);
-  code[i] = ~0ull;
-  if (i < size) code[i] = morton_code(cloud[3 * i], cloud[3 * i + 1], cloud[3 * i + 2], corners, cells_per_unit);
-}
-
 // One cloud in Z-order: coordinates, original index and distance to the nearest chosen point; boxes and best ranks.
 struct Buckets {
   float* x;
@@ -128,7 +89,9 @@ __device__ inline Buckets of_batch(Buckets b, int batch) {
 }
 
 // A warp per bucket fills it from the sorted order.
-__global__ void fill_kernel(const float* cloud, const uint32_t* order, int size, Buckets b) {
+__global__ void fill_kernel(const float* points, const uint32_t* order, DeviceLengths lengths, int batch, Buckets b) {
+  const int size = lengths(batch);
+  const float* cloud = points + static_cast<int64_t>(batch) * lengths.full * 3;
   const int bucket = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp, lane = threadIdx.x % kWarp;
   if (bucket >= b.count) return;
   float low[3], high[3];
@@ -212,16 +175,13 @@ __global__ void __launch_bounds__(kThreads)
 }
 
 void sample_large(
-    const Tensor& held, const HeldLengths& lengths, const OptionalTensor& given, int64_t k, int64_t start, int64_t* out,
-    Stream stream) {
+    const Tensor& held, const HeldLengths& lengths, int64_t k, int64_t start, int64_t* out, Stream stream) {
   const int64_t batch = held.size(0), full = held.size(1), buckets = (full + kBucket - 1) / kBucket;
   const int64_t places = batch * buckets * kBucket;
   const Workspace<float> corners(held, batch * 6), coordinates(held, 4 * places), boxes(held, 6 * batch * buckets);
   const Workspace<uint64_t> code(held, full), sorted(held, full);
   const Workspace<uint32_t> at(held, full), order(held, full), index(held, places), touched(held, batch * buckets);
   const Workspace<Rank> best(held, batch * buckets);
-  std::vector<int64_t> sizes(batch, full);
-  if (given) copy_to_host(sizes.data(), lengths.view().data, batch, stream);
   const float* points = held.const_data_ptr<float>();
   const Buckets all{
       coordinates.get(),
@@ -234,10 +194,8 @@ void sample_large(
       best.get(),
       touched.get(),
       static_cast<int>(buckets)};
-  DUSNET_LAUNCH(corners_kernel, batch, kThreads, stream, points, lengths.view(), corners.get());
+  DUSNET_LAUNCH(corners_kernel, batch, kCornerThreads, stream, points, lengths.view(), corners.get());
   for (int64_t b = 0; b < batch; ++b) {
-    const int size = static_cast<int>(std::clamp<int64_t>(sizes[b], 0, full));
-    const float* cloud = points + b * full * 3;
     const int64_t first = b * buckets;
     const Buckets own{all.x + first * kBucket,     all.y + first * kBucket,
                       all.z + first * kBucket,     all.nearest + first * kBucket,
@@ -245,10 +203,12 @@ void sample_large(
                       all.high + 3 * first,        all.best + first,
                       all.touched + first,         all.count};
     DUSNET_LAUNCH(
-        code_kernel, blocks_for(full, 256), 256, stream, cloud, corners.get() + b * 6, size, static_cast<int>(full),
+        code_kernel, blocks_for(full, 256), 256, stream, points, corners.get(), lengths.view(), static_cast<int>(b),
         code.get(), at.get());
     sort_pairs(held, code.get(), sorted.get(), at.get(), order.get(), full, stream);
-    DUSNET_LAUNCH(fill_kernel, blocks_for(buckets * kWarp, 256), 256, stream, cloud, order.get(), size, own);
+    DUSNET_LAUNCH(
+        fill_kernel, blocks_for(buckets * kWarp, 256), 256, stream, points, order.get(), lengths.view(),
+        static_cast<int>(b), own);
   }
   DUSNET_LAUNCH(
       bucket_kernel, batch, kThreads, stream, points, all, lengths.view(), static_cast<int>(k), static_cast<int>(start),
@@ -270,7 +230,7 @@ Tensor farthest_point_sample(const Tensor& points, int64_t k, int64_t start, con
         register_kernel, points.size(0), kThreads, device.stream(), held.const_data_ptr<float>(), lengths.view(),
         static_cast<int>(k), static_cast<int>(start), chosen);
   } else {
-    sample_large(held, lengths, given, k, start, chosen, device.stream());
+    sample_large(held, lengths, k, start, chosen, device.stream());
   }
   return out;
 }

@@ -12,24 +12,42 @@ from torch import Tensor
 ops = torch.ops.dusnet
 
 
-LEAF = FAN = 16  # those of cuda_ops/cpu/tree.h
+CPU_FAN = 16  # points of a leaf and boxes of a group, of cuda_ops/cpu/tree.h
+CUDA_FAN = 32  # those of cuda_ops/cuda/index_cuda.h
 
 
 def index_bytes(points: Tensor) -> int:
-    """How many bytes the compiled CPU ops need for the index of one cloud of (B, N, 3) points; others need none."""
-    if not (
-        points.device.type == "cpu" and torch._C._dispatch_has_kernel_for_dispatch_key("dusnet::build_index", "CPU")
-    ):
+    """How many bytes the compiled ops need for the index of one cloud of (B, N, 3) points; plain torch needs none."""
+    device = points.device.type
+    if device not in ("cpu", "cuda") or not _compiled_for(device.upper()):
         return 0
-    number = points.element_size()
-    below = (points.shape[1] + LEAF - 1) // LEAF
-    total = below * LEAF * (3 * number + 4)
+    if device == "cuda":
+        return cuda_index_bytes(points.shape[1])
+    return cpu_index_bytes(points.shape[1], points.element_size())
+
+
+def _compiled_for(key: str) -> bool:
+    return torch._C._dispatch_has_kernel_for_dispatch_key("dusnet::build_index", key)
+
+
+def cpu_index_bytes(count: int, number: int) -> int:
+    """Leaves, and levels of boxes above them up to a single one; `number` is the size of a coordinate in bytes."""
+    below = (count + CPU_FAN - 1) // CPU_FAN
+    total = below * CPU_FAN * (3 * number + 4)
     alone = True
     while below > 1 or (alone and below > 0):
-        below = (below + FAN - 1) // FAN
-        total += below * FAN * (6 * number + 4)
+        below = (below + CPU_FAN - 1) // CPU_FAN
+        total += below * CPU_FAN * (6 * number + 4)
         alone = False
     return total
+
+
+def cuda_index_bytes(count: int) -> int:
+    """Codes, coordinates and indices of the points, and the boxes of leaves and of groups."""
+    leaves = (count + CUDA_FAN - 1) // CUDA_FAN
+    groups = (leaves + CUDA_FAN - 1) // CUDA_FAN
+    boxes = 7 * 4 * (leaves + groups)
+    return leaves * CUDA_FAN * 24 + (boxes + 7) // 8 * 8
 
 
 def _fake_farthest_point_sample(points: Tensor, k: int, start: int, lengths: Tensor | None) -> Tensor:

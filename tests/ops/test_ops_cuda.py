@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from dusnet import ops
+from dusnet.ops.derivatives import cuda_index_bytes
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SOURCES = REPOSITORY / "cuda_ops"
@@ -28,7 +29,7 @@ def test_every_cuda_source_compiles(tmp_path: Path) -> None:
     command = [sys.executable, str(SOURCES / "compile_check.py"), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280)
     assert done.returncode == 0, done.stderr
-    assert len(list(tmp_path.glob("*.o"))) == len(list((SOURCES / "cuda").glob("*.cu"))) == 4
+    assert len(list(tmp_path.glob("*.o"))) == len(list((SOURCES / "cuda").glob("*.cu"))) == 5
 
 
 def _emulator() -> Path:
@@ -105,6 +106,49 @@ def test_neighbors_equal_the_cpu(run: Callable[..., Any], name: str) -> None:
         ragged = (query, points, 0.7, k, torch.full((len(points),), 2), lengths, None)
         for a, b in zip(run("ball_query", *ragged), _cpu("ball_query", *ragged), strict=True):
             assert torch.equal(a, b)
+
+
+def _large(name: str) -> torch.Tensor:
+    """(2, 4500, 3): above what is searched without an index."""
+    generator = torch.Generator().manual_seed(7)
+    points = torch.rand(2, 4500, 3, generator=generator)
+    points[..., 2] = 0.2 * torch.sin(5 * points[..., 0])
+    if name == "outlier":
+        points[0, 17] = 1e6
+    elif name == "grid":
+        points = (points * 12).floor()
+    elif name == "identical":
+        points[:] = 0.25
+    return points
+
+
+@pytest.mark.parametrize("name", ["surface", "outlier", "grid", "identical"])
+def test_searches_of_large_clouds_equal_the_cpu(run: Callable[..., Any], name: str) -> None:
+    points = _large(name)
+    query = torch.cat([points[:, :1], points[:, :1] * 0.5 + 0.3, points[:, :1] + 30.0], dim=1)
+    for lengths in (None, torch.tensor([4500, 70])):
+        index = run("build_index", points, lengths)
+        for k, known in ((1, None), (32, index), (33, index), (640, None)):
+            expected = _cpu("knn", query, points, k, None, lengths, None)
+            found = run("knn", query, points, k, None, lengths, known)
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True)), (k, known is None)
+        for k in (8, 100):
+            expected = _cpu("ball_query", query, points, 0.05, k, None, lengths, None)
+            found = run("ball_query", query, points, 0.05, k, None, lengths, index)
+            assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_an_index_of_other_points_is_refused(run: Callable[..., Any]) -> None:
+    points = _large("surface")
+    other = run("build_index", points[:, :4200].contiguous(), None)
+    with pytest.raises(RuntimeError, match="the index was not built from these points"):
+        run("knn", points[:, :2], points, 1, None, None, other)
+
+
+@pytest.mark.parametrize("count", [1, 32, 33, 5000])
+def test_index_has_the_shape_that_the_compiler_is_told(run: Callable[..., Any], count: int) -> None:
+    points = torch.rand(2, count, 3, generator=torch.Generator().manual_seed(1))
+    assert run("build_index", points, None).shape == (2, cuda_index_bytes(count))
 
 
 @pytest.mark.parametrize("name", ["random", "grid", "duplicates", "outlier", "one"])

@@ -167,6 +167,16 @@ T __shfl_xor_sync(unsigned, T value, int mask) {
   return other;
 }
 
+template <typename T>
+T __shfl_sync(unsigned, T value, int lane) {
+  const dim3 own = threadIdx;
+  const T other = dusnet_emulation::exchange(value, static_cast<int>(threadIdx.x) / 32 * 32 + lane);
+  threadIdx = own;
+  return other;
+}
+
+inline int __ffs(int value) { return __builtin_ffs(value); }
+
 inline unsigned __ballot_sync(unsigned, bool value) {
   unsigned ballot = 0;
   const int first = static_cast<int>(threadIdx.x) / 32 * 32, lane = static_cast<int>(threadIdx.x) % 32;
