@@ -1,14 +1,12 @@
-// A radix sort by the upper 30 bits of the codes, or 22 for a small cloud. Only where more points share those than fit a
-// leaf (a far outlier squeezes the rest together) all 63 bits are looked at.
+// A radix sort by codes of 30 bits, or 22 for a small cloud. Where more points share one than fit a leaf, they are ordered
+// among themselves as a cloud of its own: a far outlier that squeezes the rest into one cell does no harm.
 #include "morton_sort.h"
 
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <utility>
 
 #include "common_cpu.h"
-#include "morton.h"
 #include "tree.h"
 
 namespace dusnet {
@@ -16,7 +14,7 @@ namespace {
 
 constexpr int64_t kChunk = 1 << 15;  // points that one thread takes at a time
 constexpr int kDigit = 11, kBins = 1 << kDigit;
-constexpr int kCoarse = 10;  // bits per axis of the codes that are sorted
+constexpr int kBits = 10;  // per axis
 
 struct Coded {
   uint32_t code;
@@ -32,24 +30,20 @@ struct Grid {
   explicit Grid(const Bounds<T>& bounds) : low{bounds.low[0], bounds.low[1], bounds.low[2]} {
     T widest = 0;
     for (int a = 0; a < 3; ++a) widest = std::max(widest, bounds.high[a] - bounds.low[a]);
-    cells_per_unit = T((1 << kMortonBits) - 1) / widest;
+    cells_per_unit = T((1 << kBits) - 1) / widest;
     if (!std::isfinite(cells_per_unit)) cells_per_unit = widest > 1 ? T(0) : T(1);
   }
 
-  uint64_t code(const T* p) const { return morton_code(p[0], p[1], p[2], low, cells_per_unit); }
-
-  // The upper 30 bits of it in 32-bit steps, which compilers turn into vector instructions.
-  uint32_t coarse_code(const T* p) const {
-    return coarse_bits(p[0], low[0]) | coarse_bits(p[1], low[1]) << 1 | coarse_bits(p[2], low[2]) << 2;
-  }
+  // In steps of 32 bits, which compilers turn into vector instructions.
+  uint32_t code(const T* p) const { return bits(p[0], low[0]) | bits(p[1], low[1]) << 1 | bits(p[2], low[2]) << 2; }
 
  private:
-  uint32_t coarse_bits(T value, T from) const {
-    constexpr T most = T((1 << kMortonBits) - 1);
+  uint32_t bits(T value, T from) const {
+    constexpr T most = T((1 << kBits) - 1);
     T cell = (value - from) * cells_per_unit;
     cell = cell > T(0) ? cell : T(0);
     cell = cell < most ? cell : most;
-    uint32_t v = static_cast<uint32_t>(static_cast<int32_t>(cell)) >> (kMortonBits - kCoarse);
+    uint32_t v = static_cast<uint32_t>(static_cast<int32_t>(cell));
     v = (v | v << 16) & 0x030000ff;
     v = (v | v << 8) & 0x0300f00f;
     v = (v | v << 4) & 0x030c30c3;
@@ -108,20 +102,20 @@ void radix_sort(std::vector<Coded>& points, int digits) {
   }
 }
 
-// Sorts what shares the sorted bits by all bits, where that is more than a leaf.
+// Orders what shares a code, where that is more than a leaf. All the same points stay in the order of their indices.
 template <typename T>
-void sort_crowds(
-    const T* points, const Grid<T>& grid, const std::vector<Coded>& coded, std::vector<int32_t>& order) {
+void order_crowds(const T* points, const std::vector<Coded>& coded, std::vector<int32_t>& order) {
   const size_t count = coded.size();
-  std::vector<std::pair<uint64_t, int32_t>> crowd;
+  std::vector<T> crowd;
   for (size_t first = 0, last = 0; first < count; first = last) {
     for (last = first + 1; last < count && coded[last].code == coded[first].code;) ++last;
-    if (last - first <= kLeaf) continue;
-    crowd.clear();
-    for (size_t i = first; i < last; ++i)
-      crowd.emplace_back(grid.code(points + 3 * static_cast<int64_t>(order[i])), order[i]);
-    std::sort(crowd.begin(), crowd.end());
-    for (size_t i = first; i < last; ++i) order[i] = crowd[i - first].second;
+    const size_t size = last - first;
+    if (size <= kLeaf || size == count) continue;
+    const std::vector<int32_t> members(order.begin() + first, order.begin() + last);
+    crowd.resize(3 * size);
+    for (size_t i = 0; i < size; ++i) std::copy_n(points + 3 * static_cast<int64_t>(members[i]), 3, &crowd[3 * i]);
+    const std::vector<int32_t> inside = morton_order(crowd.data(), static_cast<int64_t>(size));
+    for (size_t i = 0; i < size; ++i) order[first + i] = members[inside[i]];
   }
 }
 
@@ -130,16 +124,16 @@ void sort_crowds(
 template <typename T>
 std::vector<int32_t> morton_order(const T* points, int64_t count) {
   const Grid<T> grid(bounds_of(points, count));
-  const int digits = digits_for(count), dropped = std::max(0, 3 * kCoarse - kDigit * digits);
+  const int digits = digits_for(count), dropped = std::max(0, 3 * kBits - kDigit * digits);
   std::vector<Coded> coded(count);
   for_chunks(count, [&](int64_t, int64_t begin, int64_t end) {
     for (int64_t i = begin; i < end; ++i)
-      coded[i] = {grid.coarse_code(points + 3 * i) >> dropped, static_cast<int32_t>(i)};
+      coded[i] = {grid.code(points + 3 * i) >> dropped, static_cast<int32_t>(i)};
   });
   if (count > 1) radix_sort(coded, digits);
   std::vector<int32_t> order(count);
   for (int64_t i = 0; i < count; ++i) order[i] = coded[i].index;
-  sort_crowds(points, grid, coded, order);
+  order_crowds(points, coded, order);
   return order;
 }
 

@@ -32,8 +32,8 @@ struct Bounds {
   }
 };
 
-// Original indices in Z-order; points is (count, 3). Points that share the upper bits of their code
-// keep the order of their indices unless there are many of them.
+// Original indices in Z-order; points is (count, 3). Of points that share a cell the lower
+// index comes first, unless there are many of them.
 template <typename T>
 std::vector<int32_t> morton_order(const T* points, int64_t count);
 

@@ -8,6 +8,7 @@ import numpy as np
 import ops_clouds
 import pytest
 import torch
+from scipy.spatial import cKDTree
 
 from dusnet import ops
 
@@ -147,3 +148,19 @@ def test_gather_points_pads_with_zeros_and_keeps_the_shape() -> None:
     points = torch.arange(12.0).view(1, 4, 3)
     rows = ops.gather_points(points, torch.tensor([[[2, -1], [0, 3]]]))
     assert rows.tolist() == [[[[6.0, 7, 8], [0, 0, 0]], [[0, 1, 2], [9, 10, 11]]]]
+
+
+@pytest.mark.parametrize("k", [1, 5, 20])
+def test_many_coinciding_points_and_a_far_outlier(k: int) -> None:
+    """Clouds that fall into one cell of a grid, as a whole or in large part."""
+    rng = np.random.default_rng(11)
+    rest = rng.random((6000, 3))
+    far = np.concatenate([rest, [[1e9, 0.0, 0.0]]])
+    distance, index = ops.knn(torch.tensor(far[None, ::50]), torch.tensor(far[None]), k)
+    expected, rows = cKDTree(far).query(far[::50], k=[*range(1, k + 1)])
+    assert np.array_equal(index[0].numpy(), rows)
+    np.testing.assert_allclose(distance[0].sqrt().numpy(), expected, rtol=1e-12)
+    same = torch.full((1, 6000, 3), 0.7)
+    distance, index = ops.knn(same[:, :300], same, k)
+    assert not distance.any()
+    assert (index == torch.arange(k)).all()

@@ -240,8 +240,9 @@ DUSNET_INLINE IntLanes<T> load_index(const int32_t* from) {
   return load_lanes(from, T());
 }
 
-// Index of the lowest set bit.
+// Index of the lowest and of the highest set bit.
 DUSNET_INLINE int lowest(uint32_t found) { return __builtin_ctz(found); }
+DUSNET_INLINE int highest(uint32_t found) { return 31 - __builtin_clz(found); }
 
 // From a coordinate to intervals, 0 inside.
 template <typename T>

@@ -73,7 +73,7 @@ DUSNET_INLINE bool wins_somewhere(const Packet<T, K>& packet, const Group<T>& gr
   return bits(before(packet, K - 1, norm_lanes<T>(dx, dy, dz), broadcast_index<T>(group.least[child]))) != 0;
 }
 
-// Puts the children that may win in some lane on the stack, the nearest on top.
+// Puts the children that may win in some lane on the stack, the nearest on top, and of equally near ones the first.
 template <typename T, int K>
 DUSNET_INLINE int expand(const Packet<T, K>& packet, const Group<T>& group, int32_t level, int32_t at, Stop<T>* stack) {
   T bound[kFan], near[kFan];
@@ -91,8 +91,9 @@ DUSNET_INLINE int expand(const Packet<T, K>& packet, const Group<T>& group, int3
     open |= bits(at_most(least, broadcast(packet.worst))) << c;
   }
   int count = 0;
-  for (; open != 0; open &= open - 1) {
-    const int c = lowest(open);
+  while (open != 0) {
+    const int c = highest(open);
+    open ^= uint32_t{1} << c;
     if (group.least[c] == kNoIndex) continue;
     int place = count++;
     for (; place > 0 && stack[place - 1].near < near[c]; --place) stack[place] = stack[place - 1];

@@ -61,6 +61,10 @@ class Collector {
     size_ = 0;
   }
 
+  DUSNET_INLINE bool may_win(T bound, int32_t least) const {
+    return bound < worst || (bound == worst && least < worst_index);
+  }
+
   // Which of the values at `bound`, of boxes whose lowest indices are at `least`, can still win.
   DUSNET_INLINE uint32_t may_win(Lanes<T> bound, const int32_t* least) const {
     const Mask<T> tied = less(load_index<T>(least), broadcast_index<T>(worst_index));
@@ -182,8 +186,12 @@ class Collector {
   }
 
   int64_t plainly_sorted() {
-    for (int64_t i = 0; i < size_; ++i) sorted_[i] = {distance_[i], index_[i]};
-    heap_sort(sorted_, size_);
+    bool in_order = true;
+    for (int64_t i = 0; i < size_; ++i) {
+      sorted_[i] = {distance_[i], index_[i]};
+      in_order = in_order && (i == 0 || nearer(sorted_[i - 1], sorted_[i]));
+    }
+    if (!in_order) heap_sort(sorted_, size_);
     return size_;
   }
 
@@ -198,11 +206,12 @@ class Collector {
 template <typename T>
 struct Visit {
   T bound;
+  int32_t least;
   int32_t level;
   int32_t at;
 };
 
-// Leaves are scanned as they lie, groups are put on the stack, the nearest on top.
+// Leaves are scanned as they lie, groups are put on the stack, the nearest on top, and of equally near ones the first.
 template <typename T>
 DUSNET_INLINE int open_group(
     const Tree<T>& tree, int32_t level, int32_t at, const T* q, Collector<T>& collector, Visit<T>* stack) {
@@ -222,11 +231,12 @@ DUSNET_INLINE int open_group(
     return 0;
   }
   int count = 0;
-  for (; open != 0; open &= open - 1) {
-    const int c = lowest(open);
+  while (open != 0) {
+    const int c = highest(open);
+    open ^= uint32_t{1} << c;
     int place = count++;
     for (; place > 0 && stack[place - 1].bound < bound[c]; --place) stack[place] = stack[place - 1];
-    stack[place] = {bound[c], level - 1, at * kFan + c};
+    stack[place] = {bound[c], group.least[c], level - 1, at * kFan + c};
   }
   return count;
 }
@@ -235,10 +245,10 @@ template <typename T>
 DUSNET_INLINE void collect(const Tree<T>& tree, const T* q, Collector<T>& collector) {
   Visit<T> stack[kMostLevels * kFan];
   int height = 0;
-  if (tree.depth > 0) stack[height++] = {T(0), tree.depth - 1, 0};
+  if (tree.depth > 0) stack[height++] = {T(0), -1, tree.depth - 1, 0};
   while (height > 0) {
     const Visit<T> visit = stack[--height];
-    if (visit.bound > collector.worst) continue;
+    if (!collector.may_win(visit.bound, visit.least)) continue;
     height += open_group(tree, visit.level, visit.at, q, collector, stack + height);
   }
 }
