@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -60,6 +61,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # OpenMP reads this when torch is loaded. By default its threads spin while they wait, and as soon as another
     # process wants a core every parallel region waits for a thread that does not run.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    with warnings.catch_warnings():
+        warnings.showwarning = _show
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         code = app(args=None if arguments is None else list(arguments), prog_name="dusnet", standalone_mode=False)
     except Interrupted as error:
@@ -76,6 +83,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if code == INTERRUPTED:  # Typer's answer to Ctrl-C outside of `if_interrupted`
         return _say("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
+
+
+def _show(message: Warning | str, *_: Any, **__: Any) -> None:
+    typer.echo(f"dusnet: {message}", err=True)
 
 
 def _say(sentence: str, code: int) -> int:

@@ -6,6 +6,7 @@ Importing this module defines every op exactly once and remembers which implemen
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,6 +96,8 @@ def _has_cuda_kernels() -> bool:
 
 BINARY, REASON = _load()
 SIMD = _simd()
+if BINARY is None and os.environ.get("DUSNET_OPS", "auto") == "auto":
+    warnings.warn(f"{REASON} Until then plain torch does the work, which is slower.", RuntimeWarning, stacklevel=2)
 BACKEND = "python" if BINARY is None else "cuda" if _has_cuda_kernels() else "cpu"
 
 LIBRARY = torch.library.Library("dusnet", "FRAGMENT")

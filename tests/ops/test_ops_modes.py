@@ -79,6 +79,15 @@ def test_without_a_binary(tmp_path: Path) -> None:
     assert "DUSNET_OPS=native forbids the plain-torch ops. No compiled ops" in refused.stderr
 
 
+def test_a_missing_binary_is_said_once(tmp_path: Path) -> None:
+    folder = str(_copy(tmp_path))
+    code = f"import sys; sys.path.insert(0, {folder!r})\nfrom dusnet import ops\nimport dusnet.ops.native\n"
+    for mode, times in (("auto", 1), ("python", 0)):
+        done = _run(code, DUSNET_OPS=mode)
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.count("No compiled ops are installed beside the package") == times
+
+
 def test_damaged_binary(tmp_path: Path) -> None:
     folder = _copy(tmp_path)
     (folder / "dusnet" / "_C.abi3.so").write_bytes(b"not a library")
