@@ -3,7 +3,8 @@
 A real scan has holes, uneven density, noise and no labels. Each copy keeps what lies on one side of a random plane,
 loses points at random, gets noise of a tenth of its point spacing, and is moved a little. Half of the copies that are
 scored get a dent. For every scan the table shows the object scores, and PNG pictures are written to look at. What a
-copy lacks looks like missing material, so everything is scored twice: with the gap term and without it.
+copy lacks looks like missing material, so models are trained three times: as they come, without the gap term, and without the
+terms for gap and slits.
 
 Example:
     python benchmarks/real_scans.py scans/*.ply --out real_scans
@@ -29,6 +30,11 @@ from dusnet.visualization.view import view
 from dusnet.workflow import LoadedModel, train_model
 
 POINTS = 12_000
+VARIANTS = {
+    "default": (),
+    "no gap": ("scoring.gap=0",),
+    "no gap, no slits": ("scoring.gap=0", "guide.slits=0"),
+}
 DENT = 0.06
 DENT_RADIUS = 0.15
 
@@ -70,14 +76,13 @@ def main() -> None:
     parser.add_argument("--config", default="cpu-small")
     parser.add_argument("--tests", type=int, default=3, help="copies scored with a dent, and as many without")
     chosen = parser.parse_args()
-    settings, progress = load_settings(chosen.config), for_terminal()
-    print("| scan | gap term | good | dented | P-AUROC | P-AP |\n|---|---:|---|---|---:|---:|")
+    progress = for_terminal()
+    print("| scan | scored | good | dented | P-AUROC | P-AP |\n|---|---:|---|---|---:|---:|")
     for path in chosen.scans:
         rng = np.random.default_rng(0)
         points = thinned(read_cloud(path, as_vertices=True), rng)
-        folder, model = chosen.out / path.stem, chosen.out / f"{path.stem}.safetensors"
+        folder = chosen.out / path.stem
         clouds = [PointCloud(partial_copy(points, rng)) for _ in range(4)]
-        train_model(clouds, settings, model, class_name=path.stem, progress=progress)
         tests = []
         for index in range(2 * chosen.tests):
             bad = bool(index % 2)
@@ -87,16 +92,15 @@ def main() -> None:
             scan = PointCloud(moved, labels=truth, path=folder / f"{stem}.ply")
             write_cloud(folder / f"{stem}.ply", replace(scan, labels=None))
             tests.append((stem, bad, scan))
-        for weight in (settings.scoring.gap, 0.0):
-            print(f"| {path.stem} | {weight:g} | {row(model, tests, folder / f'gap{weight:g}', weight)} |", flush=True)
+        for name, overrides in VARIANTS.items():
+            model = chosen.out / f"{path.stem}-{name.replace(', ', '-').replace(' ', '-')}.safetensors"
+            train_model(clouds, load_settings(chosen.config, overrides), model, class_name=path.stem, progress=progress)
+            print(f"| {path.stem} | {name} | {row(model, tests, folder / name.replace(' ', '-'))} |", flush=True)
 
 
-def row(model: Path, tests: list[tuple[str, bool, PointCloud]], folder: Path, gap: float) -> str:
-    """Score all copies with this weight of the gap term, draw two of them, and return the cells of the table."""
+def row(model: Path, tests: list[tuple[str, bool, PointCloud]], folder: Path) -> str:
+    """Score all copies, draw two of them, and return the cells of the table."""
     loaded = LoadedModel.open(model)
-    used = loaded.detector.settings
-    scoring = used.scoring.model_copy(update={"gap": gap})
-    loaded.detector.settings = used.model_copy(update={"scoring": scoring})
     scores: dict[bool, list[float]] = {False: [], True: []}
     values, truths = [], []
     for stem, bad, scan in tests:

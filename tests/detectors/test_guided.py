@@ -148,7 +148,7 @@ class TestScores:
         assert rebuilt is not None
         assert np.isfinite(rebuilt).all()
         whole = cKDTree(part(50, points=20_000).points)
-        assert np.quantile(whole.query(rebuilt)[0], 0.95) < 0.1 * SIZE_MM  # spacing of the scan: 0.05
+        assert np.quantile(whole.query(rebuilt)[0], 0.95) < 0.15 * SIZE_MM  # spacing of the scan: 0.05
         missing = part(51, points=3000).points
         missing = missing[missing @ HOLE > np.linalg.norm(missing, axis=1) * np.cos(np.deg2rad(20))]
         scanned, filled = (cKDTree(points).query(missing)[0] for points in (cloud.points, rebuilt))
