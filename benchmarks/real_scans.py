@@ -3,8 +3,8 @@
 A real scan has holes, uneven density, noise and no labels. Each copy keeps what lies on one side of a random plane,
 loses points at random, gets noise of a tenth of its point spacing, and is moved a little. Half of the copies that are
 scored get a dent. For every scan the table shows the object scores, and PNG pictures are written to look at. What a
-copy lacks looks like missing material, so models are trained three times: as they come, without the gap term, and without the
-terms for gap and slits.
+copy lacks looks like missing material, so models are trained three times: as they come, without the gap term, and
+without the terms for gap and slits.
 
 Example:
     python benchmarks/real_scans.py scans/*.ply --out real_scans

@@ -88,12 +88,16 @@ class Auction {
   AuctionJob job_{};
 };
 
-// From coarse steps, which settle fast, down to eps, which sets the accuracy.
-std::vector<double> epsilons(const double* x, const double* y, int64_t count, double eps) {
+// The diagonal of both clouds' box; not finite where squared distances are not.
+double widest_of(const double* x, const double* y, int64_t count) {
   Bounds<double> bounds;
   for (int64_t i = 0; i < count; ++i) bounds.include(x + 3 * i), bounds.include(y + 3 * i);
-  const double widest = std::sqrt(
+  return std::sqrt(
       squared_norm(bounds.high[0] - bounds.low[0], bounds.high[1] - bounds.low[1], bounds.high[2] - bounds.low[2]));
+}
+
+// From coarse steps, which settle fast, down to eps, which sets the accuracy.
+std::vector<double> epsilons(double widest, double eps) {
   std::vector<double> steps{eps};
   while (steps.back() * kScaling < widest / 2) steps.push_back(steps.back() * kScaling);
   return {steps.rbegin(), steps.rend()};
@@ -110,14 +114,15 @@ bool match(const T* x, const T* y, int64_t count, double eps, int64_t max_iter, 
     return true;
   }
   const std::vector<double> xs(x, x + 3 * count), ys(y, y + 3 * count);
-  if (!all_finite(xs) || !all_finite(ys)) {
+  const double widest = widest_of(xs.data(), ys.data(), count);
+  if (!all_finite(xs) || !all_finite(ys) || !std::isfinite(widest)) {
     for (int64_t i = 0; i < count; ++i) partner[i] = i;
     return false;
   }
   const int64_t most = std::numeric_limits<int64_t>::max() / count;
   Auction auction(xs.data(), ys.data(), count, std::min(max_iter, most) * count);
   bool settled = true;
-  for (const double step : epsilons(xs.data(), ys.data(), count, eps)) {
+  for (const double step : epsilons(widest, eps)) {
     settled = auction.settle(step);
     if (!settled) break;
   }

@@ -12,17 +12,24 @@
 namespace dusnet {
 namespace {
 
+// What lies below a bucket or a region.
+template <typename T>
+struct Contents {
+  Bounds<T> bounds;
+  int32_t least = kNoIndex;
+};
+
 template <typename T>
 class Sampler {
  public:
   Sampler(const T* points, int64_t count)
       : points_(points), size_((count + kBucket - 1) / kBucket), buckets_(new Bucket<T>[size_]), bucket_of_(count) {
     const std::vector<int32_t> order = morton_order(points, count);
-    std::vector<Bounds<T>> bounds(size_);
+    std::vector<Contents<T>> contents(size_);
     torch::stable::parallel_for(0, size_, 512, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) bounds[b] = fill_bucket(b, order);
+      for (int64_t b = begin; b < end; ++b) contents[b] = fill_bucket(b, order);
     });
-    while (levels_.empty() || levels_.back().size() > 1) bounds = add_level(bounds);
+    while (levels_.empty() || levels_.back().size() > 1) contents = add_level(contents);
   }
 
   void sample(int64_t k, int64_t start, int64_t* chosen) {
@@ -39,9 +46,9 @@ class Sampler {
   }
 
  private:
-  Bounds<T> fill_bucket(int64_t b, const std::vector<int32_t>& order) {
+  Contents<T> fill_bucket(int64_t b, const std::vector<int32_t>& order) {
     Bucket<T>& bucket = buckets_[b];
-    Bounds<T> bounds;
+    Contents<T> contents;
     const int64_t first = b * kBucket, last = std::min<int64_t>(first + kBucket, order.size());
     for (int64_t i = 0; i < kBucket; ++i) {
       const int32_t index = order[std::min(first + i, last - 1)];
@@ -49,27 +56,29 @@ class Sampler {
       bucket.x[i] = p[0], bucket.y[i] = p[1], bucket.z[i] = p[2];
       bucket.index[i] = index;
       bucket.nearest[i] = first + i < last ? std::numeric_limits<T>::infinity() : T(-1);
-      bounds.include(p);
+      contents.bounds.include(p);
+      contents.least = std::min(contents.least, index);
       bucket_of_[index] = static_cast<int32_t>(b);
     }
-    return bounds;
+    return contents;
   }
 
-  std::vector<Bounds<T>> add_level(const std::vector<Bounds<T>>& below) {
+  std::vector<Contents<T>> add_level(const std::vector<Contents<T>>& below) {
     const int64_t size = static_cast<int64_t>(below.size());
     std::vector<Region<T>> level((size + kFan - 1) / kFan);
-    std::vector<Bounds<T>> above(level.size());
+    std::vector<Contents<T>> above(level.size());
     for (int64_t i = 0; i < static_cast<int64_t>(level.size()) * kFan; ++i) {
       Region<T>& region = level[i / kFan];
-      const Bounds<T> box = i < size ? below[i] : Bounds<T>();
+      const Contents<T> child = i < size ? below[i] : Contents<T>();
       for (int a = 0; a < 3; ++a) {
-        region.low[a][i % kFan] = box.low[a];
-        region.high[a][i % kFan] = box.high[a];
+        region.low[a][i % kFan] = child.bounds.low[a];
+        region.high[a][i % kFan] = child.bounds.high[a];
       }
       // Below what any bucket can hold: a missing child is never opened and never wins.
       region.farthest[i % kFan] = i < size ? std::numeric_limits<T>::infinity() : T(-3);
-      region.index[i % kFan] = 0;
-      above[i / kFan].include(box);
+      region.index[i % kFan] = child.least;
+      above[i / kFan].bounds.include(child.bounds);
+      above[i / kFan].least = std::min(above[i / kFan].least, child.least);
     }
     levels_.push_back(std::move(level));
     return above;

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "common_cpu.h"
 #include "tree.h"
@@ -15,6 +16,7 @@ namespace {
 constexpr int64_t kChunk = 1 << 15;  // points that one thread takes at a time
 constexpr int kDigit = 11, kBins = 1 << kDigit;
 constexpr int kBits = 10;  // per axis
+constexpr size_t kSmallCrowd = 2048;
 
 struct Coded {
   uint32_t code;
@@ -102,6 +104,17 @@ void radix_sort(std::vector<Coded>& points, int digits) {
   }
 }
 
+template <typename T>
+void order_small_crowd(const T* points, int32_t* members, int64_t size) {
+  Bounds<T> bounds;
+  for (int64_t i = 0; i < size; ++i) bounds.include(points + 3 * static_cast<int64_t>(members[i]));
+  const Grid<T> grid(bounds);
+  std::vector<std::pair<uint32_t, int32_t>> keys(size);
+  for (int64_t i = 0; i < size; ++i) keys[i] = {grid.code(points + 3 * static_cast<int64_t>(members[i])), members[i]};
+  std::sort(keys.begin(), keys.end());
+  for (int64_t i = 0; i < size; ++i) members[i] = keys[i].second;
+}
+
 // Orders what shares a code, where that is more than a leaf. All the same points stay in the order of their indices.
 template <typename T>
 void order_crowds(const T* points, const std::vector<Coded>& coded, std::vector<int32_t>& order) {
@@ -111,6 +124,10 @@ void order_crowds(const T* points, const std::vector<Coded>& coded, std::vector<
     for (last = first + 1; last < count && coded[last].code == coded[first].code;) ++last;
     const size_t size = last - first;
     if (size <= kLeaf || size == count) continue;
+    if (size <= kSmallCrowd) {
+      order_small_crowd(points, &order[first], static_cast<int64_t>(size));
+      continue;
+    }
     const std::vector<int32_t> members(order.begin() + first, order.begin() + last);
     crowd.resize(3 * size);
     for (size_t i = 0; i < size; ++i) std::copy_n(points + 3 * static_cast<int64_t>(members[i]), 3, &crowd[3 * i]);

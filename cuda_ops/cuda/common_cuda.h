@@ -119,6 +119,12 @@ class Workspace {
   Tensor held_;
 };
 
+// For kernels that take one item per thread.
+inline unsigned all_blocks_for(int64_t items, int per_block) {
+  return static_cast<unsigned>(std::max<int64_t>((items + per_block - 1) / per_block, 1));
+}
+
+// For kernels that go on with a stride.
 inline unsigned blocks_for(int64_t items, int per_block, int64_t most = 1 << 20) {
   return static_cast<unsigned>(std::clamp<int64_t>((items + per_block - 1) / per_block, 1, most));
 }

@@ -203,11 +203,11 @@ void sample_large(
                       all.high + 3 * first,        all.best + first,
                       all.touched + first,         all.count};
     DUSNET_LAUNCH(
-        code_kernel, blocks_for(full, 256), 256, stream, points, corners.get(), lengths.view(), static_cast<int>(b),
+        code_kernel, all_blocks_for(full, 256), 256, stream, points, corners.get(), lengths.view(), static_cast<int>(b),
         code.get(), at.get());
     sort_pairs(held, code.get(), sorted.get(), at.get(), order.get(), full, stream);
     DUSNET_LAUNCH(
-        fill_kernel, blocks_for(buckets * kWarp, 256), 256, stream, points, order.get(), lengths.view(),
+        fill_kernel, all_blocks_for(buckets * kWarp, 256), 256, stream, points, order.get(), lengths.view(),
         static_cast<int>(b), own);
   }
   DUSNET_LAUNCH(

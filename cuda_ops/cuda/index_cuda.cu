@@ -104,14 +104,14 @@ Tensor build_device_index(const Tensor& points, const HeldLengths& lengths, Stre
   for (int64_t b = 0; b < batch; ++b) {
     const int cloud = static_cast<int>(b);
     DUSNET_LAUNCH(
-        code_kernel, blocks_for(full, kThreads), kThreads, stream, data, corners.const_data_ptr<float>(),
+        code_kernel, all_blocks_for(full, kThreads), kThreads, stream, data, corners.const_data_ptr<float>(),
         lengths.view(), cloud, code.get(), at.get());
     sort_pairs(points, code.get(), sorted.get(), at.get(), order.get(), full, stream);
     DUSNET_LAUNCH(
-        leaves_kernel, blocks_for(shape.leaves * kWarp, kThreads), kThreads, stream, data, sorted.get(), order.get(),
+        leaves_kernel, all_blocks_for(shape.leaves * kWarp, kThreads), kThreads, stream, data, sorted.get(), order.get(),
         lengths.view(), shape, cloud, memory, bytes);
     DUSNET_LAUNCH(
-        groups_kernel, blocks_for(shape.groups * kWarp, kThreads), kThreads, stream, shape, cloud, memory, bytes);
+        groups_kernel, all_blocks_for(shape.groups * kWarp, kThreads), kThreads, stream, shape, cloud, memory, bytes);
   }
   return made;
 }

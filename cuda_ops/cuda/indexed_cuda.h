@@ -190,8 +190,11 @@ __global__ void __launch_bounds__(kThreads) indexed_block_kernel(Clouds c, Searc
   const DeviceIndex index = search.index(batch);
   const float p[3] = {c.query[3 * row], c.query[3 * row + 1], c.query[3 * row + 2]};
   const unsigned k = static_cast<unsigned>(c.k);
+  // Of the leaves that hold points: the bound is that of at least k of them.
+  const int filled = size > kLeafPoints ? (size + kLeafPoints - 1) / kLeafPoints : 1;
+  const int home = search.home(index, batch, p);
   const Window window =
-      around(search.home(index, batch, p), index.leaves.count, (c.k + kLeafPoints - 1) / kLeafPoints + 1);
+      around(home < filled ? home : filled - 1, filled, (c.k + kLeafPoints - 1) / kLeafPoints + 1);
   const float bound = window_bound(s, index, p, window, size, c);
   const Bins bins{bound, kBins / bound};
   int last = 0;

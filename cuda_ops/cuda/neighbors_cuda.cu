@@ -17,7 +17,7 @@ void search_index(
   const Tensor index = known ? torch::stable::contiguous(*known) : build_device_index(points, sizes, stream);
   STD_TORCH_CHECK(
       index.scalar_type() == ScalarType::Byte && index.dim() == 2 && index.size(0) == batch &&
-          index.size(1) == shape.bytes(),
+          index.size(1) == shape.bytes() && index.get_device_index() == points.get_device_index(),
       "the index was not built from these points");
   const Tensor corners = corners_of(points, sizes, stream);
   const Search search{

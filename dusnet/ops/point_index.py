@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -17,8 +19,8 @@ class PointIndex:
     Results are those of the functions of the same name in `dusnet.ops`, to the bit, gradients included. Where the ops
     have nothing to prepare (plain torch, CUDA) the searches work as without an index.
 
-    The points must not be changed in place afterwards; a search notices and refuses (not of inference tensors, which
-    do not count their changes).
+    The points must not be changed in place afterwards; a search notices and refuses. It cannot notice changes of
+    inference tensors and those made through NumPy or `.data`, which torch does not count.
 
     Attributes:
         points: (B, N, 3) float, any unit.
@@ -43,9 +45,14 @@ class PointIndex:
             ValueError: an argument has the wrong shape, type or range.
         """
         self.points = checks.cloud("points", points)
-        self.lengths = checks.lengths("lengths", lengths, self.points)
+        used = checks.lengths("lengths", lengths, self.points)
+        self.lengths = None if used is None else used.clone()
         self._index: Tensor = ops.build_index(self.points.detach(), self.lengths)
         self._version = _version(self.points)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and unpickled objects are built anew from their points."""
+        return _rebuilt, (self.points, self.lengths)
 
     def knn(self, query: Tensor, k: int, *, query_lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Squared distances and indices (B, M, k) of the k nearest points; see `dusnet.ops.knn`.
@@ -120,6 +127,10 @@ class PointIndex:
                 f"query must be {self.points.dtype} as the points of the PointIndex, got {query.dtype}; convert it."
             )
         return query, checks.lengths("query_lengths", query_lengths, query)
+
+
+def _rebuilt(points: Tensor, lengths: Tensor | None) -> PointIndex:
+    return PointIndex(points, lengths=lengths)
 
 
 def _version(points: Tensor) -> int | None:

@@ -138,6 +138,17 @@ def test_searches_of_large_clouds_equal_the_cpu(run: Callable[..., Any], name: s
             assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
 
 
+def test_the_end_of_a_ragged_large_cloud_is_searched_whole(run: Callable[..., Any]) -> None:
+    """The last leaves of the padded cloud are empty: they may not count towards the k points of the first bound."""
+    points = torch.rand(1, 4500, 3, generator=torch.Generator().manual_seed(2))
+    points[0, 1952:1992] = 1.0
+    lengths = torch.tensor([1992])
+    expected = _cpu("knn", points[:, 1991:1992], points, 64, None, lengths, None)
+    found = run("knn", points[:, 1991:1992], points, 64, None, lengths, None)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert (found[1] >= 0).all()
+
+
 def test_an_index_of_other_points_is_refused(run: Callable[..., Any]) -> None:
     points = _large("surface")
     other = run("build_index", points[:, :4200].contiguous(), None)

@@ -112,3 +112,11 @@ def test_too_few_bids_still_give_a_bijection_and_say_so() -> None:
     with pytest.warns(UserWarning, match="used up its 1 bids per point"):
         _, assignment = ops.earth_movers_distance(x, y, eps=1e-4, max_iter=1)
     assert sorted(assignment[0].tolist()) == list(range(128))
+
+
+def test_a_match_of_points_too_far_apart_for_their_squares() -> None:
+    x = torch.tensor([[[0.0, 0, 0], [1, 0, 0]]], dtype=torch.float64)
+    y = torch.tensor([[[1e200, 0, 0], [2e200, 0, 0]]], dtype=torch.float64)
+    with pytest.warns(UserWarning, match="is not optimal"):
+        _, partner = ops.earth_movers_distance(x, y)
+    assert sorted(partner[0].tolist()) == [0, 1]

@@ -54,3 +54,13 @@ def test_many_buckets_against_the_plain_loop(native: Any) -> None:
             reach[chosen[-1]] = -1
             chosen.append(int(reach.argmax()))
         assert native.farthest_point_sample(points, 200, 0, None)[0].tolist() == chosen
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_points_too_far_apart_for_their_squares_are_chosen_once(implementation: Any, dtype: torch.dtype) -> None:
+    points = torch.zeros(1, 300, 3, dtype=dtype)
+    points[0, 150:, 0] = 1e20 if dtype == torch.float32 else 1e200
+    points[0, :, 1] = torch.arange(300)
+    chosen = implementation.farthest_point_sample(points, 300, 0, None)[0].tolist()
+    assert sorted(chosen) == list(range(300))
+    assert chosen[:2] == [0, 150]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import ops_clouds
 import pytest
 import torch
@@ -55,6 +58,23 @@ def test_points_that_change_are_noticed() -> None:
     points += 1.0
     with pytest.raises(ValueError, match="points of this PointIndex were changed in place; build a new one"):
         index.knn(points, 1)
+
+
+def test_lengths_that_change_do_not_matter() -> None:
+    points = torch.rand(1, 3000, 3, generator=torch.Generator().manual_seed(4))
+    lengths = torch.tensor([1000])
+    index = ops.PointIndex(points, lengths=lengths)
+    expected = index.knn(points[:, :64], 3)[1]
+    lengths[0] = 3000
+    assert torch.equal(index.knn(points[:, :64], 3)[1], expected)
+
+
+def test_copies_can_be_searched() -> None:
+    points = ops_clouds.tensor("random")
+    points += 1.0
+    index = ops.PointIndex(points, lengths=torch.tensor([100, 331]))
+    for copied in (copy.deepcopy(index), pickle.loads(pickle.dumps(index))):  # noqa: S301 -- our own bytes
+        assert torch.equal(copied.knn(points, 4)[1], index.knn(points, 4)[1])
 
 
 def test_inference_tensors_can_be_searched() -> None:

@@ -164,3 +164,20 @@ def test_many_coinciding_points_and_a_far_outlier(k: int) -> None:
     distance, index = ops.knn(same[:, :300], same, k)
     assert not distance.any()
     assert (index == torch.arange(k)).all()
+
+
+@pytest.mark.parametrize(
+    ("dtype", "way", "place"), [(torch.float32, 2e-19, -2.5e-23), (torch.float64, 2.4e-154, -1.5e-162)]
+)
+def test_distances_too_small_for_their_squares_lose_no_neighbour(dtype: torch.dtype, way: float, place: float) -> None:
+    points, query = torch.zeros(1, 16, 3, dtype=dtype), torch.zeros(1, 2, 3, dtype=dtype)
+    points[..., 0] = place
+    query[0, 1, 0] = way
+    assert (ops.knn(query, points, 9)[1] == torch.arange(9)).all()
+
+
+@pytest.mark.slow
+def test_every_one_of_nine_million_points_is_a_neighbour() -> None:
+    points = torch.rand(1, 9_000_000, 3, generator=torch.Generator().manual_seed(0))
+    index = ops.knn(points[:, :1], points, points.shape[1])[1]
+    assert torch.equal(index[0, 0].sort().values, torch.arange(points.shape[1]))

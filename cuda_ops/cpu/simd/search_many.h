@@ -162,8 +162,10 @@ class Collector {
     const T scale = static_cast<T>(buckets - 1) / most;
     if (!(scale > 0 && scale < static_cast<T>(__builtin_inf()))) return plainly_sorted();
     std::memset(first_, 0, sizeof(uint32_t) * static_cast<size_t>(buckets));
+    const int32_t top = static_cast<int32_t>(buckets - 1);
     for (int64_t i = 0; i < size_; ++i) {
-      bucket_[i] = static_cast<int32_t>(distance_[i] * scale);
+      const int32_t b = static_cast<int32_t>(distance_[i] * scale);
+      bucket_[i] = b < top ? b : top;
     }
     for (int64_t i = 0; i < size_; ++i) ++first_[bucket_[i]];
     uint32_t before = 0, crowd = 0;
@@ -253,13 +255,15 @@ DUSNET_INLINE void collect(const Tree<T>& tree, const T* q, Collector<T>& collec
   }
 }
 
-// The k neighbours of another query lie within its reach plus the way to it. The margin covers all rounding.
+// The k neighbours of another query lie within its reach plus the way to it. The margins cover rounding and underflow.
 template <typename T>
 DUSNET_INLINE T reach_from(T farthest, const T* q, const T* other) {
   const double dx = double(q[0]) - double(other[0]), dy = double(q[1]) - double(other[1]);
   const double dz = double(q[2]) - double(other[2]);
-  const double reach = __builtin_sqrt(double(farthest)) + __builtin_sqrt(dx * dx + dy * dy + dz * dz);
   constexpr double margin = sizeof(T) == 4 ? 1e-5 : 1e-13;
+  constexpr double tiny = sizeof(T) == 4 ? 0x1p-146 : 0x1p-1070;  // what three products can lose below the normal range
+  const double reach =
+      __builtin_sqrt(double(farthest) + tiny) + __builtin_sqrt(dx * dx + dy * dy + dz * dz + tiny);
   constexpr T smallest = sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022);
   const T bound = static_cast<T>(reach * reach * (1.0 + margin));
   return bound > smallest ? bound : smallest;
