@@ -101,9 +101,12 @@ def gap(points: Tensor, places: Tensor) -> Tensor:
     return carried(points, beside, missing(points, beside))
 
 
-def depth(points: Tensor, rebuilt: Tensor) -> Tensor:
-    """`gap` beside a reconstruction, which holds only what the scanner could see, (N, 3), (M, 3) -> (N,)."""
-    beside = Coverage.of(points, rebuilt)
+def depth(points: Tensor, rebuilt: Tensor, *, known: Coverage | None = None) -> Tensor:
+    """`gap` beside a reconstruction, which holds only what the scanner could see, (N, 3), (M, 3) -> (N,).
+
+    `known` is what `Coverage.of` said of the same scan beside other places: the scan is not prepared again.
+    """
+    beside = Coverage.of(points, rebuilt) if known is None else known.elsewhere(rebuilt)
     return carried(points, beside, beside.empty)
 
 

@@ -148,11 +148,9 @@ std::tuple<Tensor, Tensor> earth_movers_match(
     const T* to = held_y.const_data_ptr<T>();
     int64_t* partner = assignment.mutable_data_ptr<int64_t>();
     bool* settled = converged.mutable_data_ptr<bool>();
-    torch::stable::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) {
-        const int64_t at = b * full;
-        settled[b] = match(from + 3 * at, to + 3 * at, sizes[b], eps, max_iter, partner + at);
-      }
+    for_each_cloud(batch, [&](int64_t b) {
+      const int64_t at = b * full;
+      settled[b] = match(from + 3 * at, to + 3 * at, sizes[b], eps, max_iter, partner + at);
     });
   });
   return {assignment, converged};

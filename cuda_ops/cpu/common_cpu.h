@@ -59,4 +59,17 @@ class Lengths {
   int64_t full_;
 };
 
+// Calls f with every cloud of a batch, in any order. A single cloud has all threads to itself: what is called inside
+// parallel_for gets one.
+template <typename F>
+void for_each_cloud(int64_t batch, F f) {
+  if (batch == 1) {
+    f(int64_t{0});
+    return;
+  }
+  torch::stable::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t b = begin; b < end; ++b) f(b);
+  });
+}
+
 }  // namespace dusnet

@@ -103,17 +103,10 @@ Tensor farthest_point_sample(const Tensor& points, int64_t k, int64_t start, con
     using T = decltype(zero);
     const T* data = held.const_data_ptr<T>();
     int64_t* chosen = out.mutable_data_ptr<int64_t>();
-    const auto one = [&](int64_t b) {
+    for_each_cloud(batch, [&](int64_t b) {
       const int64_t size = sizes[b];
       if (size == 0) return;
       Sampler<T>(data + b * full * 3, size).sample(std::min(k, size), std::min(start, size - 1), chosen + b * k);
-    };
-    if (batch == 1) {
-      one(0);
-      return;
-    }
-    torch::stable::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t b = begin; b < end; ++b) one(b);
     });
   });
   return out;

@@ -16,13 +16,11 @@ constexpr int64_t kLarge = 1 << 15;
 
 template <typename F>
 void for_clouds(int64_t batch, int64_t size, F f) {
-  if (batch == 1 || size >= kLarge) {
+  if (size < kLarge) {
+    for_each_cloud(batch, f);
+  } else {
     for (int64_t b = 0; b < batch; ++b) f(b);
-    return;
   }
-  torch::stable::parallel_for(0, batch, 1, [&](int64_t begin, int64_t end) {
-    for (int64_t b = begin; b < end; ++b) f(b);
-  });
 }
 
 Tensor build_index(const Tensor& points, const OptionalTensor& lengths) {

@@ -1,28 +1,6 @@
-// 512 bits with masks. The target is set for this source's own code only: the headers before it are shared with the others.
-#if defined(__x86_64__)
-#include <cstdint>
-#include <cstring>
-
-#include <immintrin.h>
-
-#include "jobs.h"
-
-#if defined(__clang__)
-#pragma clang attribute push(__attribute__((target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512"))), apply_to = function)
-#else
-#pragma GCC push_options
-#pragma GCC target("avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512")
-#endif
-
+// 512 bits with masks.
 #define DUSNET_LEVEL avx512
-#define DUSNET_LEVEL_NAME "avx512"
 #define DUSNET_LANE_BYTES 64
+#define DUSNET_TARGET "avx512f,avx512dq,avx512bw,avx512vl,prefer-vector-width=512"
 
-#include "simd/kernels.h"
-
-#if defined(__clang__)
-#pragma clang attribute pop
-#else
-#pragma GCC pop_options
-#endif
-#endif
+#include "simd/for_target.h"

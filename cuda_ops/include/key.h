@@ -21,15 +21,6 @@ struct KeyOf<float> {
   static constexpr int shift = 32;
 };
 
-#if !defined(__CUDACC__)
-template <>
-struct KeyOf<double> {
-  __extension__ using type = unsigned __int128;
-  using bits = uint64_t;
-  static constexpr int shift = 32;
-};
-#endif
-
 template <typename T>
 using Key = typename KeyOf<T>::type;
 

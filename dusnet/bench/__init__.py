@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dusnet.bench.ops import FULL, time_ops
+from dusnet.bench.ops import FULL, of_size, time_ops
 from dusnet.bench.scoring import time_scoring
 from dusnet.bench.table import as_markdown, as_text
 
-__all__ = ["FULL", "as_markdown", "as_text", "time_ops", "time_scoring"]
+__all__ = ["FULL", "as_markdown", "as_text", "of_size", "time_ops", "time_scoring"]

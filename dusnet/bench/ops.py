@@ -11,11 +11,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dusnet import ops
 from dusnet.bench import peers
-from dusnet.bench.timing import Timing, race
+from dusnet.bench.timing import REPEATS, Timing, race
+from dusnet.ops.schemas import PLAIN_TORCH
 from dusnet.progress import Progress
 
-REPEATS = 5
 _PLAIN_PAIRS = 10**9  # plain torch looks at all pairs; beyond so many it is left out
 
 
@@ -80,8 +81,6 @@ def time_ops(
         repeats: counted runs of each.
         with_peers: whether other packages run, too.
     """
-    from dusnet import ops
-
     beside = with_peers and device == "cpu"
     if beside:
         for line in peers.missing():
@@ -137,9 +136,6 @@ def _tensor(cloud: NDArray[np.float32], device: str) -> Tensor:
 
 def _farthest(count: int, k: int, us: str, device: str, beside: bool) -> Callable[[], peers.Runs]:
     def prepare() -> peers.Runs:
-        from dusnet import ops
-        from dusnet.ops.schemas import PLAIN_TORCH
-
         cloud = knot(count, 0)
         tensor = _tensor(cloud, device)
         runs: peers.Runs = {us: lambda: ops.farthest_point_sample(tensor, k)}
@@ -161,9 +157,6 @@ def _neighbors(count: int, rows: int, k: int, us: str, device: str, beside: bool
 def _search(
     query: NDArray[np.float32], cloud: NDArray[np.float32], k: int, us: str, device: str, beside: bool
 ) -> peers.Runs:
-    from dusnet import ops
-    from dusnet.ops.schemas import PLAIN_TORCH
-
     asked, points = _tensor(query, device), _tensor(cloud, device)
     runs: peers.Runs = {us: lambda: ops.knn(asked, points, k)}
     if len(query) * len(cloud) <= _PLAIN_PAIRS:
@@ -173,9 +166,6 @@ def _search(
 
 def _ball(count: int, rows: int, k: int, us: str, device: str) -> Callable[[], peers.Runs]:
     def prepare() -> peers.Runs:
-        from dusnet import ops
-        from dusnet.ops.schemas import PLAIN_TORCH
-
         query, points = _tensor(knot(rows, 1), device), _tensor(knot(count, 2), device)
         radius = 2.0 * float(ops.knn(query, points, min(k, count))[0][..., -1].sqrt().median())
         runs: peers.Runs = {us: lambda: ops.ball_query(query, points, radius, k)}
@@ -188,9 +178,6 @@ def _ball(count: int, rows: int, k: int, us: str, device: str) -> Callable[[], p
 
 def _interpolation(places: int, count: int, us: str, device: str) -> Callable[[], peers.Runs]:
     def prepare() -> peers.Runs:
-        from dusnet import ops
-        from dusnet.ops.schemas import PLAIN_TORCH
-
         weights, index = ops.three_nn(_tensor(knot(count, 1), device), _tensor(knot(places, 2), device))
         features = torch.rand(1, places, 64, generator=torch.Generator().manual_seed(0)).to(device)
         return {
@@ -205,8 +192,6 @@ def _chamfer(first: int, second: int, us: str, device: str, beside: bool) -> Cal
     """Peers have no gradients: they are asked for the two searches only."""
 
     def prepare() -> peers.Runs:
-        from dusnet import ops
-
         one, other = knot(first, 1), knot(second, 2)
         x, y = _tensor(one, device).requires_grad_(), _tensor(other, device).requires_grad_()
 
@@ -232,15 +217,13 @@ def _both(first: Callable[[], Any], second: Callable[[], Any]) -> Callable[[], A
 
 def _match(count: int, us: str, device: str, beside: bool) -> Callable[[], peers.Runs]:
     def prepare() -> peers.Runs:
-        from dusnet import ops
-
         one, other = knot(count, 1), knot(count, 2)
         x, y = _tensor(one, device), _tensor(other, device)
-        runs: peers.Runs = {f"{us}, eps {eps:g}": _matcher(ops, x, y, eps) for eps in (1e-3, 1e-4)}
+        runs: peers.Runs = {f"{us}, eps {eps:g}": _matcher(x, y, eps) for eps in (1e-3, 1e-4)}
         return {**runs, **(peers.matches(one, other) if beside else {})}
 
     return prepare
 
 
-def _matcher(ops: Any, x: Tensor, y: Tensor, eps: float) -> Callable[[], Any]:
+def _matcher(x: Tensor, y: Tensor, eps: float) -> Callable[[], Any]:
     return lambda: ops.earth_movers_distance(x, y, eps=eps)

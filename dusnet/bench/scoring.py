@@ -9,10 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dusnet.bench.timing import Timing, race
+from dusnet.bench.timing import REPEATS, Timing, race
 from dusnet.progress import Progress
-
-REPEATS = 5
 
 
 def time_scoring(model: Path, sizes: Sequence[int], device: str, progress: Progress) -> list[Timing]:

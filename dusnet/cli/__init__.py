@@ -86,7 +86,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _show(message: Warning | str, *_: Any, **__: Any) -> None:
-    typer.echo(f"dusnet: {message}", err=True)
+    _say(str(message), 0)
 
 
 def _say(sentence: str, code: int) -> int:

@@ -103,8 +103,7 @@ def bench_ops(
     """Time the ops beside plain torch and, on the CPU, whatever peers are installed, as ratios."""
     counts = None if sizes == "full" else _counts(sizes)
 
-    from dusnet.bench import FULL, as_markdown, as_text, time_ops
-    from dusnet.bench.ops import of_size
+    from dusnet.bench import FULL, as_markdown, as_text, of_size, time_ops
     from dusnet.progress import for_terminal
     from dusnet.training.loop import require_device
 

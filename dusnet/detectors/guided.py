@@ -114,8 +114,7 @@ class Guided:
             both = torch.stack([scores, distances], dim=1)
             scores, distances = geometry.interpolate(both, found.points, cloud).unbind(dim=1)
         if chosen.gap:
-            rebuilt_places = beside.elsewhere(dense)
-            deep = coverage.carried(shaped, rebuilt_places, rebuilt_places.empty)
+            deep = coverage.depth(shaped, dense, known=beside)
             absent = torch.maximum(coverage.carried(shaped, beside, lost), deep)
             scores = scores + chosen.gap * absent
         if self._settings.guide.slits:

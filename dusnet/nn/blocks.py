@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import torch
@@ -44,6 +44,30 @@ class FourierFeatures(nn.Module):
         return torch.cat([points, angles.sin(), angles.cos()], dim=-1)
 
 
+def fits_cache_better(patches: Tensor) -> bool:
+    """Whether to take few patches at a time: on a CPU without gradients, where nothing is kept between the layers."""
+    return not (torch.is_grad_enabled() or patches.is_cuda)
+
+
+def in_blocks(encode: Callable[[Tensor], Tensor], patches: Tensor, groups: int, width: int) -> Tensor:
+    """Encode some patches at a time, so that what lies between the layers stays in the cache of the processor.
+
+    Args:
+        encode: (g, P, C) -> (g, width), every patch for itself.
+        patches: (G, P, C).
+        groups: patches at a time.
+        width: of the result.
+
+    Returns:
+        (G, width).
+    """
+    # Small results that are kept between large ones that are not would leave the heap full of holes.
+    encoded = patches.new_empty((len(patches), width))
+    for some, place in zip(patches.split(groups), encoded.split(groups), strict=True):
+        place.copy_(encode(some))
+    return encoded
+
+
 class MiniPointNet(nn.Module):
     """Patch encoder of Eq. 2: per-point MLP, max-pool, concatenate, MLP, max-pool.
 
@@ -65,8 +89,9 @@ class MiniPointNet(nn.Module):
 
     def forward(self, patches: Tensor) -> Tensor:
         """(G, P, 3) relative coordinates -> (G, width) patch embeddings."""
-        if not (torch.is_grad_enabled() or patches.is_cuda):
-            return self._encode_in_cache(patches)
+        if fits_cache_better(patches):
+            budget = min(self.budget, self.IN_CACHE)
+            return in_blocks(self._encode, patches, max(1, budget // patches.shape[1]), self.out.out_features)
         groups = max(1, self.budget // patches.shape[1])
         if groups >= patches.shape[0]:
             return self._encode(patches)
@@ -76,14 +101,6 @@ class MiniPointNet(nn.Module):
             for chunk in patches.split(groups)
         ]
         return torch.cat(encoded)
-
-    def _encode_in_cache(self, patches: Tensor) -> Tensor:
-        groups = max(1, min(self.budget, self.IN_CACHE) // patches.shape[1])
-        # Small results that are kept between large ones that are not would leave the heap full of holes.
-        encoded = patches.new_empty((len(patches), self.out.out_features))
-        for chunk, place in zip(patches.split(groups), encoded.split(groups), strict=True):
-            place.copy_(self._encode(chunk))
-        return encoded
 
     def _encode(self, patches: Tensor) -> Tensor:
         local = self.local(patches)

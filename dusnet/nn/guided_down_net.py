@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.config import GuideSettings
-from dusnet.nn.blocks import FourierFeatures, TransformerBlock, mlp
+from dusnet.nn.blocks import FourierFeatures, TransformerBlock, fits_cache_better, in_blocks, mlp
 from dusnet.nn.guided_groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS
 
 AT_ONCE = 256  # groups
@@ -23,14 +23,15 @@ class PatchPool(nn.Module):
 
     def __init__(self, channels: int, width: int) -> None:
         super().__init__()
+        self.width = 2 * width
         self.local = nn.Sequential(nn.Linear(channels, width // 2), nn.ReLU(), nn.Linear(width // 2, width))
 
     def forward(self, patches: Tensor) -> Tensor:
         """(..., G, P, channels) -> (..., G, 2 width)."""
-        if torch.is_grad_enabled():
+        if not fits_cache_better(patches):
             return self._pooled(patches)
-        # What lies between the layers of a few groups stays in the cache of the processor.
-        return torch.cat([self._pooled(some) for some in patches.split(AT_ONCE, dim=-3)], dim=-2)
+        pooled = in_blocks(self._pooled, patches.flatten(0, -3), AT_ONCE, self.width)
+        return pooled.view(*patches.shape[:-2], self.width)
 
     def _pooled(self, patches: Tensor) -> Tensor:
         local = self.local(patches)

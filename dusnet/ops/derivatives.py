@@ -34,11 +34,11 @@ def cpu_index_bytes(count: int, number: int) -> int:
     """Leaves, and levels of boxes above them up to a single one; `number` is the size of a coordinate in bytes."""
     below = (count + CPU_FAN - 1) // CPU_FAN
     total = below * CPU_FAN * (3 * number + 4)
-    alone = True
-    while below > 1 or (alone and below > 0):
+    while below > 0:
         below = (below + CPU_FAN - 1) // CPU_FAN
         total += below * CPU_FAN * (6 * number + 4)
-        alone = False
+        if below == 1:
+            break
     return total
 
 

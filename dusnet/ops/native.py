@@ -74,6 +74,7 @@ def _load() -> tuple[Path | None, str]:
             return binary, f"The compiled ops in {binary.name} are loaded."
     if asked == "native":
         raise BadConfig(f"DUSNET_OPS=native forbids the plain-torch ops. {reason}")
+    warnings.warn(f"{reason} Until then plain torch does the work, which is slower.", RuntimeWarning, stacklevel=2)
     return None, reason
 
 
@@ -96,8 +97,6 @@ def _has_cuda_kernels() -> bool:
 
 BINARY, REASON = _load()
 SIMD = _simd()
-if BINARY is None and os.environ.get("DUSNET_OPS", "auto") == "auto":
-    warnings.warn(f"{REASON} Until then plain torch does the work, which is slower.", RuntimeWarning, stacklevel=2)
 BACKEND = "python" if BINARY is None else "cuda" if _has_cuda_kernels() else "cpu"
 
 LIBRARY = torch.library.Library("dusnet", "FRAGMENT")

@@ -8,6 +8,9 @@
 #include "search_few.h"
 #include "search_many.h"
 
+#define DUSNET_TEXT(level) #level
+#define DUSNET_NAME(level) DUSNET_TEXT(level)
+
 namespace dusnet {
 namespace DUSNET_LEVEL {
 namespace {
@@ -36,7 +39,7 @@ bool settle_round(AuctionJob& job, double eps) { return settle(job, eps); }
 
 extern const Kernels kKernels;
 const Kernels kKernels{
-    DUSNET_LEVEL_NAME, search<float>, search<double>, choose_points<float>, choose_points<double>, settle_round};
+    DUSNET_NAME(DUSNET_LEVEL), search<float>, search<double>, choose_points<float>, choose_points<double>, settle_round};
 
 }  // namespace DUSNET_LEVEL
 }  // namespace dusnet

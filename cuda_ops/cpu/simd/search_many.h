@@ -105,7 +105,6 @@ class Collector {
  private:
   static constexpr int64_t kFew = 48;
   static constexpr uint32_t kCrowd = 24;
-  static constexpr int64_t kSpread = kBucketsPerPoint;
 
 #if DUSNET_LANE_BYTES == 64
   DUSNET_INLINE int64_t append(Lanes<float> d, const int32_t* index, uint32_t near, int64_t size) {
@@ -158,7 +157,7 @@ class Collector {
     for (int64_t i = 0; i < whole; i += kLanes<T>) most_lanes = greater(most_lanes, load(distance_ + i));
     T most = largest(most_lanes);
     for (int64_t i = whole; i < size_; ++i) most = distance_[i] > most ? distance_[i] : most;
-    const int64_t buckets = kSpread * size_;
+    const int64_t buckets = kBucketsPerPoint * size_;
     const T scale = static_cast<T>(buckets - 1) / most;
     if (!(scale > 0 && scale < static_cast<T>(__builtin_inf()))) return plainly_sorted();
     std::memset(first_, 0, sizeof(uint32_t) * static_cast<size_t>(buckets));
