@@ -14,10 +14,11 @@ from dusnet import geometry, ops
 from dusnet.config import ScoringSettings
 
 
-def nearest_distance(points: Tensor, surface: Tensor) -> Tensor:
+def nearest_distance(points: Tensor, surface: Tensor | ops.PointIndex) -> Tensor:
     """Distance to the nearest point of the surface (Eq. 15), (N, 3), (M, 3) -> (N,)."""
-    squared, _ = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), 1)
-    return squared[0, :, 0].sqrt()
+    search = surface if isinstance(surface, ops.PointIndex) else ops.PointIndex(surface.unsqueeze(0))
+    squared, _ = search.nearest(points.unsqueeze(0))
+    return squared[0].sqrt()
 
 
 def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:

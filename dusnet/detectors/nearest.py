@@ -28,22 +28,25 @@ class Nearest(RegisteredDetector):
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:
         del progress, workdir, resume
-        self._memory = torch.from_numpy(np.concatenate(clouds)).float()
+        self._memory = _searchable(torch.from_numpy(np.concatenate(clouds)).float())
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         cloud = torch.from_numpy(points).float()
         distances = scoring.nearest_distance(cloud, self._memory)
-        count = min(self.settings.scoring.smoothing, len(cloud))
-        _, neighbors = ops.knn(cloud.unsqueeze(0), cloud.unsqueeze(0), count)
-        scores = scoring.smooth(distances, neighbors[0])
+        scores = scoring.smooth_over(cloud, distances, self.settings.scoring.smoothing)
         return FrameScores(scores.numpy(), scoring.pool(scores, self.settings.scoring), distances.numpy(), None)
 
     def _tensors(self) -> dict[str, Tensor]:
-        return {"memory": self._memory}
+        return {"memory": self._memory.points[0]}
 
     def _metadata(self) -> dict[str, Any]:
         return {}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         del metadata
-        self._memory = tensors["memory"]
+        self._memory = _searchable(tensors["memory"])
+
+
+def _searchable(memory: Tensor) -> ops.PointIndex:
+    """Every scan is compared with the same points."""
+    return ops.PointIndex(memory.unsqueeze(0))

@@ -69,8 +69,7 @@ class Offset(RegisteredDetector):
         with torch.inference_mode():
             offsets = self._offsets(cloud)
         predicted = time.perf_counter()
-        _, neighbors = ops.knn(cloud.unsqueeze(0), cloud.unsqueeze(0), min(self.settings.scoring.smoothing, len(cloud)))
-        scores = scoring.smooth(offsets.abs().sum(dim=1), neighbors[0])
+        scores = scoring.smooth_over(cloud, offsets.abs().sum(dim=1), self.settings.scoring.smoothing)
         timings = {"offset_net": predicted - start, "scoring": time.perf_counter() - predicted}
         back = np.empty_like(order)
         back[order] = np.arange(len(order))

@@ -10,45 +10,64 @@ from torch import Tensor
 from dusnet import geometry, ops
 from dusnet.config import GroupingSettings
 
+MEASURED = 8192
+"""Points of a cloud that the patch radius is the mean of, at most."""
+
 
 @dataclass(frozen=True)
 class Support:
     """A thinned cloud with everything that groups are cut from.
 
+    Neighbours are looked up where they are asked for: kept for all points they would be most of the memory of a
+    training with the paper's 640 neighbours.
+
     Attributes:
         points: (N, 3) float32 in the frame.
-        neighbors: indices of the neighbours of every point, itself excluded, (N, K') int64.
         normals: unit normals of either sign, (N, 3).
+        search: the points, prepared for searches.
+        settings: K and stride.
     """
 
     points: Tensor
-    neighbors: Tensor
     normals: Tensor
+    search: ops.PointIndex
+    settings: GroupingSettings
 
     @classmethod
     def of(cls, points: Tensor, settings: GroupingSettings) -> Support:
-        """Find neighbours and normals once, for many groups."""
-        return cls(points, neighbor_index(points, points, settings), geometry.normals(points, points))
+        """Prepare a cloud once, for many groups."""
+        return cls(points, geometry.normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
+
+    @property
+    def width(self) -> int:
+        """How many neighbours a group of this cloud has."""
+        return -(-min(self.settings.neighbors, len(self.points) - 1) // self.settings.stride)
+
+    def around(self, picked: Tensor) -> Tensor:
+        """Indices of the neighbours of some points, the points themselves excluded, (M,) int64 -> (M, width) int64."""
+        return neighbor_index(self.points[picked], self.search, self.settings)
 
     @property
     def patch_radius(self) -> float:
-        """Mean distance of a neighbour to its centre, in the frame."""
-        return float((self.points[self.neighbors] - self.points.unsqueeze(1)).norm(dim=-1).mean())
+        """Mean distance of a neighbour to its centre, in the frame; of evenly taken points where there are many."""
+        picked = torch.arange(0, len(self.points), -(-len(self.points) // MEASURED))
+        return float((self.points[self.around(picked)] - self.points[picked].unsqueeze(1)).norm(dim=-1).mean())
 
 
-def neighbor_index(centers: Tensor, support: Tensor, settings: GroupingSettings) -> Tensor:
+def neighbor_index(centers: Tensor, support: Tensor | ops.PointIndex, settings: GroupingSettings) -> Tensor:
     """The neighbours that span the patch of each centre: every `stride`-th of the K nearest, the centre excluded.
 
     Args:
         centers: (M, 3).
-        support: (N, 3); a centre may be one of its points.
+        support: (N, 3), or the same prepared for searches; a centre may be one of its points.
         settings: K and stride. K is capped at N - 1.
 
     Returns:
         (M, ceil(K / stride)) int64 indices into `support`, nearest first.
     """
-    count = min(settings.neighbors, len(support) - 1)
-    squared, index = ops.knn(centers.unsqueeze(0), support.unsqueeze(0), count + 1)
+    search = support if isinstance(support, ops.PointIndex) else ops.PointIndex(support.unsqueeze(0))
+    count = min(settings.neighbors, search.points.shape[1] - 1)
+    squared, index = search.knn(centers.unsqueeze(0), count + 1)
     is_self = squared[0, :, :1] == 0
     others = torch.where(is_self, index[0, :, 1:], index[0, :, :-1])
     return others[:, :: settings.stride].contiguous()

@@ -52,7 +52,7 @@ class GroupSource:
     def __init__(self, supports: Sequence[Support], grouping: GroupingSettings, training: TrainingSettings) -> None:
         self.supports = supports
         self.groups = min(grouping.groups, *(len(support.points) for support in supports))
-        self.neighbors = min(support.neighbors.shape[1] for support in supports)
+        self.neighbors = min(support.width for support in supports)
         self.rotation = training.rotation_deg * torch.pi / 180
         self.translation = training.translation
 
@@ -73,7 +73,7 @@ class GroupSource:
         picked = draw_centers(support.points, groups, generator)
         rotation, translation = self.rigid_jitter(generator)
         cloud = support.points @ rotation.T + translation
-        neighbors = cloud[support.neighbors[picked, : self.neighbors]]
+        neighbors = cloud[support.around(picked)[:, : self.neighbors]]
         return cloud[picked], neighbors, support.normals[picked] @ rotation.T, cloud
 
     def rigid_jitter(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:

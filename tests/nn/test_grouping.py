@@ -61,7 +61,7 @@ def test_support_measures_neighbours_radius_and_normals() -> None:
     support = Support.of(flat, settings)
     distance = np.sort(cdist(flat.double(), flat.double()), axis=1)[:, 1:10][:, ::3]
     assert support.patch_radius == pytest.approx(distance.mean(), rel=1e-5)
-    assert support.neighbors.shape == (200, 3)
+    assert support.around(torch.arange(200)).shape == (200, support.width) == (200, 3)
     torch.testing.assert_close(support.normals[:, 2].abs(), torch.ones(200))
 
 

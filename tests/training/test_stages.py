@@ -36,7 +36,7 @@ class TestGroupSource:
             support = next(one for one in supports if torch.equal(one.points, cloud))
             for center, around, normal in zip(centers, neighbors, normals, strict=True):
                 (index,) = torch.nonzero((cloud == center).all(dim=1)).flatten().tolist()
-                assert torch.equal(around, cloud[support.neighbors[index]])
+                assert torch.equal(around, cloud[support.around(torch.tensor([index]))[0]])
                 assert torch.equal(normal, support.normals[index])
 
     def test_both_clouds_are_drawn(self, source: GroupSource) -> None:
