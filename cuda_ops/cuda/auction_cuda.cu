@@ -1,11 +1,13 @@
 // The auction of the earth mover's distance on CUDA: everybody who holds nothing bids at once (Jacobi), a warp per bid.
+// A bid walks through an index of the objects whose boxes also know the lowest price inside. Prices only rise, so a box
+// that is behind the times still excludes nothing that matters.
 // The highest bid for an object wins, equal ones by the lower index, so the result does not depend on the order in
 // which threads run.
 #include <cmath>
 #include <limits>
 #include <vector>
 
-#include "common_cuda.h"
+#include "walk_cuda.h"
 
 namespace dusnet {
 namespace {
@@ -35,6 +37,8 @@ struct Market {
   double* eps;      // (batch) of this phase; 0 where the cloud rests
   bool* converged;  // (batch)
   Bits most_bids;   // per point
+  Search objects;
+  double* least;    // (batch, groups + leaves) the lowest price in each
 };
 
 __device__ inline Bits double_bits(double value) {
@@ -43,39 +47,94 @@ __device__ inline Bits double_bits(double value) {
   return bits;
 }
 
+__device__ inline double infinity() { return __longlong_as_double(0x7ff0000000000000ll); }
+
+// The lowest price of every group and of its leaves, one block each, one warp per leaf.
+__global__ void __launch_bounds__(kGroupLeaves* kWarp) prices_kernel(Market m, int now) {
+  __shared__ double shared[kGroupLeaves];
+  if (m.left[now] == 0) return;
+  const int batch = blockIdx.y, group = blockIdx.x, warp = threadIdx.x / kWarp, lane = threadIdx.x % kWarp;
+  const DeviceIndex index = m.objects.index(batch);
+  double* least = m.least + static_cast<int64_t>(batch) * (index.groups.count + index.leaves.count);
+  const int leaf = group * kGroupLeaves + warp;
+  double price = infinity();
+  if (leaf < index.leaves.count) {
+    const uint32_t object = index.index[leaf * kLeafPoints + lane];
+    if (object != kNoIndex) price = m.price[static_cast<int64_t>(batch) * m.lengths.full + object];
+  }
+  price = -warp_max(-price);
+  if (lane == 0) {
+    shared[warp] = price;
+    if (leaf < index.leaves.count) least[index.groups.count + leaf] = price;
+  }
+  __syncthreads();
+  if (warp != 0) return;
+  price = -warp_max(-shared[lane]);
+  if (lane == 0) least[group] = price;
+}
+
+// Nothing in a box costs less than this: every operation rounds monotonically and comes in the order of `total`.
+struct PriceBounds {
+  const DeviceIndex& index;
+  const double* least;
+  double p[3];
+
+  __device__ double of(const Boxes& boxes, int at, double price) const {
+    double low[3], high[3];
+    for (int a = 0; a < 3; ++a) {
+      low[a] = boxes.low[a * boxes.count + at];
+      high[a] = boxes.high[a * boxes.count + at];
+    }
+    return sum(sqrt(box_distance(p[0], p[1], p[2], low, high)), price);
+  }
+  __device__ double group(int at) const { return of(index.groups, at, least[at]); }
+  __device__ double leaf(int at) const { return of(index.leaves, at, least[index.groups.count + at]); }
+  __device__ static double nothing() { return infinity(); }
+};
+
+// The two lowest costs that a warp has seen, the same in every lane; among equal ones the lower index leads.
 struct Best {
   double first, second;
   int object;
-};
 
-__device__ inline Best merge(const Best& a, const Best& b) {
-  const bool a_leads = a.first < b.first || (a.first == b.first && a.object < b.object);
-  const Best &lead = a_leads ? a : b, &other = a_leads ? b : a;
-  return {lead.first, lead.second < other.first ? lead.second : other.first, lead.object};
-}
+  __device__ bool open(double cost) const { return cost <= second && cost < infinity(); }
 
-// The two cheapest objects for a person, found by a warp.
-__device__ inline Best cheapest(const Market& m, int batch, int64_t person, int size) {
-  const float* p = m.x + 3 * person;
-  const int64_t base = static_cast<int64_t>(batch) * m.lengths.full;
-  const double infinity = __longlong_as_double(0x7ff0000000000000ll);
-  Best best{infinity, infinity, kNobody};
-  for (int i = threadIdx.x % kWarp; i < size; i += kWarp) {
-    const float* q = m.y + 3 * (base + i);
-    const double squared = squared_distance<double>(p[0], p[1], p[2], q[0], q[1], q[2]);
-    const double total = sum(sqrt(squared), m.price[base + i]);
-    if (total < best.first) {
-      best = {total, best.first, i};
-    } else if (total < best.second) {
-      best.second = total;
+  __device__ void take(double cost, int other) {
+    for (unsigned near = __ballot_sync(kAllLanes, open(cost)); near != 0; near &= near - 1) {
+      const int source = __ffs(static_cast<int>(near)) - 1;
+      const double next = __shfl_sync(kAllLanes, cost, source);
+      const int whose = __shfl_sync(kAllLanes, other, source);
+      if (next < first || (next == first && whose < object)) {
+        second = first, first = next, object = whose;
+      } else if (next < second) {
+        second = next;
+      }
     }
   }
-  for (int step = kWarp / 2; step > 0; step /= 2) {
-    const Best other{
-        __shfl_xor_sync(kAllLanes, best.first, step), __shfl_xor_sync(kAllLanes, best.second, step),
-        __shfl_xor_sync(kAllLanes, best.object, step)};
-    best = merge(best, other);
-  }
+};
+
+// The two cheapest objects for a person, found by a warp.
+__device__ inline Best cheapest(const Market& m, int batch, int64_t person) {
+  const float* p = m.x + 3 * person;
+  const DeviceIndex index = m.objects.index(batch);
+  const double* price = m.price + static_cast<int64_t>(batch) * m.lengths.full;
+  const double* least = m.least + static_cast<int64_t>(batch) * (index.groups.count + index.leaves.count);
+  const PriceBounds bounds{index, least, {p[0], p[1], p[2]}};
+  Best best{infinity(), infinity(), kNobody};
+  auto look = [&](int leaf) {
+    const int at = leaf * kLeafPoints + threadIdx.x % kWarp;
+    const uint32_t object = index.index[at];
+    double cost = infinity();
+    if (object != kNoIndex) {
+      const double squared =
+          squared_distance<double>(p[0], p[1], p[2], index.x[at], index.y[at], index.z[at]);
+      cost = sum(sqrt(squared), price[object]);
+    }
+    best.take(cost, static_cast<int>(object));
+  };
+  const Window window = around(home_of(index, p), index.leaves.count, 3);
+  for (int leaf = window.first; leaf < window.last; ++leaf) look(leaf);
+  for_leaves(index, window, 0, 1, bounds, [&](double cost) { return best.open(cost); }, look);
   return best;
 }
 
@@ -98,7 +157,7 @@ __global__ void bid_kernel(Market m, int now) {
     const int batch = static_cast<int>(person / m.lengths.full), size = m.lengths(batch);
     const int64_t base = static_cast<int64_t>(batch) * m.lengths.full;
     Best best{0.0, 0.0, kNobody};
-    if (size == 1 || m.bids[batch] / size < m.most_bids) best = cheapest(m, batch, person, size);
+    if (size == 1 || m.bids[batch] / size < m.most_bids) best = cheapest(m, batch, person);
     if (threadIdx.x % kWarp != 0) continue;
     m.wanted[person] = best.object;
     if (best.object == kNobody) {
@@ -223,7 +282,9 @@ void settle(const Market& m, int64_t all, Stream stream) {
   while (left[now] > 0) {
     const unsigned bidders = blocks_for(int64_t{left[now]} * kWarp, kThreads, 4096);
     const unsigned others = blocks_for(left[now], kThreads, 1024);
+    const auto groups = static_cast<unsigned>(m.objects.shape.groups);
     for (int round = 0; round < kRounds; ++round) {
+      DUSNET_LAUNCH(prices_kernel, dim3(groups, m.batch), kGroupLeaves * kWarp, stream, m, now);
       DUSNET_LAUNCH(bid_kernel, bidders, kThreads, stream, m, now);
       DUSNET_LAUNCH(elect_kernel, others, kThreads, stream, m, now);
       DUSNET_LAUNCH(award_kernel, others, kThreads, stream, m, now);
@@ -258,6 +319,7 @@ std::tuple<Tensor, Tensor> earth_movers_match(
   STD_TORCH_CHECK(eps > 0 && max_iter >= 1, "eps and max_iter must be positive");
   const int64_t batch = x.size(0), all = batch * x.size(1);
   STD_TORCH_CHECK(all < kNobody, "expected fewer than 2^31 points in all");
+  STD_TORCH_CHECK(batch < 65536, "expected fewer than 65536 clouds");
   const OnDevice device(x);
   const Stream stream = device.stream();
   const HeldLengths lengths(given, x);
@@ -266,7 +328,9 @@ std::tuple<Tensor, Tensor> earth_movers_match(
   Tensor converged = torch::stable::new_empty(x, {batch}, ScalarType::Bool);
   torch::stable::fill_(assignment, -1);
   if (all == 0) return {assignment, converged};
-  const Workspace<double> doubles(x, 2 * all + batch);
+  const IndexShape shape(y.size(1));
+  const Tensor index = build_device_index(held_y, lengths, stream);
+  const Workspace<double> doubles(x, 2 * all + batch + batch * (shape.groups + shape.leaves));
   const Workspace<Bits> bits(x, all + batch);
   const Workspace<int> ints(x, 6 * all + 2);
   int* at = ints.get();
@@ -287,7 +351,9 @@ std::tuple<Tensor, Tensor> earth_movers_match(
       bits.get() + all,
       doubles.get() + 2 * all,
       converged.mutable_data_ptr<bool>(),
-      static_cast<Bits>(max_iter)};
+      static_cast<Bits>(max_iter),
+      {static_cast<uint8_t*>(index.data_ptr()), shape.bytes(), shape},
+      doubles.get() + 2 * all + batch};
   DUSNET_LAUNCH(prepare_kernel, blocks_for(all, kThreads, 1024), kThreads, stream, m, all);
   DUSNET_LAUNCH(diagonal_kernel, batch, kThreads, stream, m);
   std::vector<double> widest(batch);

@@ -54,9 +54,11 @@ __global__ void leaves_kernel(
   write_box(index.leaves, leaf, own);
 }
 
-__global__ void groups_kernel(IndexShape shape, int batch, uint8_t* memory, int64_t bytes) {
+__global__ void groups_kernel(
+    const float* corners, IndexShape shape, int batch, uint8_t* memory, int64_t bytes) {
   const int group = (blockIdx.x * blockDim.x + threadIdx.x) / kWarp;
   const DeviceIndex index = shape.at(memory, batch, bytes);
+  if (blockIdx.x == 0 && threadIdx.x < 6) index.corners[threadIdx.x] = corners[6 * batch + threadIdx.x];
   if (group >= index.groups.count) return;
   const Boxes& leaves = index.leaves;
   const int leaf = group * kGroupLeaves + threadIdx.x % kWarp;
@@ -80,15 +82,6 @@ Tensor build_index(const Tensor& points, const OptionalTensor& given) {
 
 }  // namespace
 
-Tensor corners_of(const Tensor& points, const HeldLengths& lengths, Stream stream) {
-  Tensor corners = torch::stable::new_empty(points, {points.size(0), 6});
-  const float* data = points.const_data_ptr<float>();
-  DUSNET_LAUNCH(
-      corners_kernel, points.size(0), kCornerThreads, stream, data, lengths.view(),
-      corners.mutable_data_ptr<float>());
-  return corners;
-}
-
 Tensor build_device_index(const Tensor& points, const HeldLengths& lengths, Stream stream) {
   const int64_t batch = points.size(0), full = points.size(1);
   const IndexShape shape(full);
@@ -96,22 +89,24 @@ Tensor build_device_index(const Tensor& points, const HeldLengths& lengths, Stre
   Tensor made = torch::stable::new_empty(points, {batch, bytes}, ScalarType::Byte);
   torch::stable::fill_(made, 0);
   if (made.numel() == 0) return made;
-  const Tensor corners = corners_of(points, lengths, stream);
+  const Workspace<float> corners(points, 6 * batch);
   const Workspace<uint64_t> code(points, full), sorted(points, full);
   const Workspace<uint32_t> at(points, full), order(points, full);
   const float* data = points.const_data_ptr<float>();
   uint8_t* memory = made.mutable_data_ptr<uint8_t>();
+  DUSNET_LAUNCH(corners_kernel, batch, kCornerThreads, stream, data, lengths.view(), corners.get());
   for (int64_t b = 0; b < batch; ++b) {
     const int cloud = static_cast<int>(b);
     DUSNET_LAUNCH(
-        code_kernel, all_blocks_for(full, kThreads), kThreads, stream, data, corners.const_data_ptr<float>(),
-        lengths.view(), cloud, code.get(), at.get());
+        code_kernel, all_blocks_for(full, kThreads), kThreads, stream, data, corners.get(), lengths.view(), cloud,
+        code.get(), at.get());
     sort_pairs(points, code.get(), sorted.get(), at.get(), order.get(), full, stream);
     DUSNET_LAUNCH(
         leaves_kernel, all_blocks_for(shape.leaves * kWarp, kThreads), kThreads, stream, data, sorted.get(), order.get(),
         lengths.view(), shape, cloud, memory, bytes);
     DUSNET_LAUNCH(
-        groups_kernel, all_blocks_for(shape.groups * kWarp, kThreads), kThreads, stream, shape, cloud, memory, bytes);
+        groups_kernel, all_blocks_for(shape.groups * kWarp, kThreads), kThreads, stream, corners.get(), shape, cloud,
+        memory, bytes);
   }
   return made;
 }

@@ -24,6 +24,7 @@ struct Boxes {
 };
 
 struct DeviceIndex {
+  float* corners;  // low and high of the cloud, which codes refer to
   uint64_t* code;
   float* x;
   float* y;
@@ -39,7 +40,7 @@ struct IndexShape {
       : leaves((full + kLeafPoints - 1) / kLeafPoints), groups((leaves + kGroupLeaves - 1) / kGroupLeaves) {}
 
   int64_t bytes() const {
-    const int64_t boxes = 7 * 4 * (leaves + groups);
+    const int64_t boxes = 4 * (7 * (leaves + groups) + 6);
     return leaves * kLeafPoints * 24 + (boxes + 7) / 8 * 8;
   }
 
@@ -61,6 +62,7 @@ struct IndexShape {
       boxes.count = static_cast<int>(count);
       next += 7 * count;
     }
+    made.corners = next;
     return made;
   }
 
@@ -68,8 +70,7 @@ struct IndexShape {
   int64_t groups;
 };
 
-// (B, IndexShape(N).bytes()) of (B, N, 3) points; and the corners (B, 6) that the codes of queries need.
+// (B, IndexShape(N).bytes()) of (B, N, 3) points.
 Tensor build_device_index(const Tensor& points, const HeldLengths& lengths, Stream stream);
-Tensor corners_of(const Tensor& points, const HeldLengths& lengths, Stream stream);
 
 }  // namespace dusnet

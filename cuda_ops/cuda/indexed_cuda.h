@@ -3,79 +3,27 @@
 #pragma once
 
 #include "all_points_cuda.h"
-#include "index_cuda.h"
-#include "order_cuda.h"
+#include "walk_cuda.h"
 
 namespace dusnet {
 namespace {
 
 constexpr int kQueriesPerBlock = 4;  // of the warp version
 
-struct Search {
-  uint8_t* memory;
-  int64_t bytes;
-  IndexShape shape;
-  const float* corners;
+// Nothing in a box has a lower key than this.
+struct KeyBounds {
+  const DeviceIndex& index;
+  const float* p;
 
-  __device__ DeviceIndex index(int batch) const { return shape.at(memory, batch, bytes); }
-
-  // The leaf in which a point at p would lie.
-  __device__ int home(const DeviceIndex& index, int batch, const float* p) const {
-    const uint64_t code = code_of(p, corners + batch * 6);
-    int64_t low = 0, high = static_cast<int64_t>(index.leaves.count) * kLeafPoints;
-    while (low < high) {
-      const int64_t middle = low + (high - low) / 2;
-      if (index.code[middle] < code) {
-        low = middle + 1;
-      } else {
-        high = middle;
-      }
-    }
-    const int leaf = static_cast<int>(low / kLeafPoints);
-    return leaf < index.leaves.count ? leaf : index.leaves.count - 1;
-  }
+  __device__ uint64_t group(int at) const { return index.groups.key(at, p); }
+  __device__ uint64_t leaf(int at) const { return index.leaves.key(at, p); }
+  __device__ static uint64_t nothing() { return ~0ull; }
 };
-
-// Some leaves in a row.
-struct Window {
-  int first, last;
-
-  __device__ bool holds(int leaf) const { return leaf >= first && leaf < last; }
-};
-
-__device__ inline Window around(int home, int leaves, int width) {
-  int first = home - width / 2;
-  first = first + width > leaves ? leaves - width : first;
-  first = first > 0 ? first : 0;
-  return {first, first + width < leaves ? first + width : leaves};
-}
 
 // The key of this lane's point of a leaf; what is no point has a key above all others.
 __device__ inline uint64_t lane_key(const DeviceIndex& index, int leaf, const float* p) {
   const int at = leaf * kLeafPoints + threadIdx.x % kWarp;
   return make_key(squared_distance(p[0], p[1], p[2], index.x[at], index.y[at], index.z[at]), index.index[at]);
-}
-
-// Calls f with the leaves outside the window whose key is below what `worst` says at that moment. The groups are dealt
-// out to `sharers` warps, of which this is number `own`; f is called by whole warps.
-template <typename Worst, typename F>
-__device__ inline void for_leaves(
-    const DeviceIndex& index, const float* p, const Window& window, int own, int sharers, Worst worst, F f) {
-  const int lane = threadIdx.x % kWarp;
-  for (int base = own * kWarp; base < index.groups.count; base += sharers * kWarp) {
-    const uint64_t near = base + lane < index.groups.count ? index.groups.key(base + lane, p) : ~0ull;
-    for (unsigned open = __ballot_sync(kAllLanes, near < worst()); open != 0; open &= open - 1) {
-      const int source = __ffs(static_cast<int>(open)) - 1;
-      if (__shfl_sync(kAllLanes, near, source) >= worst()) continue;
-      const int first = (base + source) * kGroupLeaves;
-      const bool real = first + lane < index.leaves.count && !window.holds(first + lane);
-      const uint64_t nearer = real ? index.leaves.key(first + lane, p) : ~0ull;
-      for (unsigned left = __ballot_sync(kAllLanes, nearer < worst()); left != 0; left &= left - 1) {
-        const int leaf = __ffs(static_cast<int>(left)) - 1;
-        if (__shfl_sync(kAllLanes, nearer, leaf) < worst()) f(first + leaf);
-      }
-    }
-  }
 }
 
 // The k least keys, at most one per lane, in ascending order.
@@ -108,10 +56,11 @@ __global__ void __launch_bounds__(kQueriesPerBlock* kWarp) indexed_warp_kernel(C
   const float p[3] = {c.query[3 * row], c.query[3 * row + 1], c.query[3 * row + 2]};
   const uint64_t limit = make_key(c.limit, kNoIndex);
   LaneKeys keys(c.k, limit);
-  const Window window = around(search.home(index, batch, p), index.leaves.count, 3);
+  const Window window = around(home_of(index, p), index.leaves.count, 3);
   for (int leaf = window.first; leaf < window.last; ++leaf) keys.take(lane_key(index, leaf, p));
   for_leaves(
-      index, p, window, 0, 1, [&] { return keys.worst; }, [&](int leaf) { keys.take(lane_key(index, leaf, p)); });
+      index, window, 0, 1, KeyBounds{index, p}, [&](uint64_t key) { return key < keys.worst; },
+      [&](int leaf) { keys.take(lane_key(index, leaf, p)); });
   const bool found = lane < c.k && keys.held < limit;
   if (found) write_key(c, row, lane, keys.held);
   const unsigned all = __ballot_sync(kAllLanes, found);
@@ -153,7 +102,8 @@ __device__ inline void for_points(const DeviceIndex& index, const float* p, floa
   const uint64_t worst = make_key(bound, kNoIndex);
   const Window none{0, 0};
   for_leaves(
-      index, p, none, threadIdx.x / kWarp, kThreads / kWarp, [&] { return worst; },
+      index, none, threadIdx.x / kWarp, kThreads / kWarp, KeyBounds{index, p},
+      [&](uint64_t key) { return key < worst; },
       [&](int leaf) {
         const uint64_t key = lane_key(index, leaf, p);
         if (key < worst) f(key_distance<float>(key), key);
@@ -192,7 +142,7 @@ __global__ void __launch_bounds__(kThreads) indexed_block_kernel(Clouds c, Searc
   const unsigned k = static_cast<unsigned>(c.k);
   // Of the leaves that hold points: the bound is that of at least k of them.
   const int filled = size > kLeafPoints ? (size + kLeafPoints - 1) / kLeafPoints : 1;
-  const int home = search.home(index, batch, p);
+  const int home = home_of(index, p);
   const Window window =
       around(home < filled ? home : filled - 1, filled, (c.k + kLeafPoints - 1) / kLeafPoints + 1);
   const float bound = window_bound(s, index, p, window, size, c);

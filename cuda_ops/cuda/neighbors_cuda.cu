@@ -19,9 +19,7 @@ void search_index(
       index.scalar_type() == ScalarType::Byte && index.dim() == 2 && index.size(0) == batch &&
           index.size(1) == shape.bytes() && index.get_device_index() == points.get_device_index(),
       "the index was not built from these points");
-  const Tensor corners = corners_of(points, sizes, stream);
-  const Search search{
-      static_cast<uint8_t*>(index.data_ptr()), shape.bytes(), shape, corners.const_data_ptr<float>()};
+  const Search search{static_cast<uint8_t*>(index.data_ptr()), shape.bytes(), shape};
   if (clouds.k <= kWarp) {
     const dim3 by_warp((queries + kQueriesPerBlock - 1) / kQueriesPerBlock, batch);
     DUSNET_LAUNCH(indexed_warp_kernel, by_warp, kQueriesPerBlock * kWarp, stream, clouds, search);

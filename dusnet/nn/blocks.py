@@ -25,6 +25,13 @@ def mlp(widths: Sequence[int]) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
+def in_full_precision(network: nn.Module, values: Tensor) -> Tensor:
+    """What a network makes of coordinates, or coordinates that it makes: bfloat16 has too few digits for either."""
+    with torch.autocast(values.device.type, enabled=False):
+        made: Tensor = network(values.float() if values.dtype in (torch.bfloat16, torch.float16) else values)
+    return made
+
+
 class FourierFeatures(nn.Module):
     """Coordinates with sines and cosines of `octaves` doubling frequencies beside them.
 
@@ -68,6 +75,15 @@ def in_blocks(encode: Callable[[Tensor], Tensor], patches: Tensor, groups: int, 
     return encoded
 
 
+def maximum(patches: Tensor) -> Tensor:
+    """The largest of every channel over the points of a patch, (..., P, C) -> (..., C).
+
+    The gradient goes to one of equally large points: `amax` deals it out over all, which takes as long as the layers
+    around it.
+    """
+    return patches.max(dim=-2).values if patches.requires_grad else patches.amax(dim=-2)
+
+
 class MiniPointNet(nn.Module):
     """Patch encoder of Eq. 2: per-point MLP, max-pool, concatenate, MLP, max-pool.
 
@@ -92,9 +108,10 @@ class MiniPointNet(nn.Module):
         if fits_cache_better(patches):
             budget = min(self.budget, self.IN_CACHE)
             return in_blocks(self._encode, patches, max(1, budget // patches.shape[1]), self.out.out_features)
-        groups = max(1, self.budget // patches.shape[1])
-        if groups >= patches.shape[0]:
+        if patches.shape[0] * patches.shape[1] <= self.budget:
             return self._encode(patches)
+        # Memory that is asked for anew in every chunk is cheap only while it is small.
+        groups = max(1, (self.budget if patches.is_cuda else min(self.budget, self.IN_CACHE)) // patches.shape[1])
         recompute = torch.is_grad_enabled() and self.training
         encoded = [
             checkpoint(self._encode, chunk, use_reentrant=False) if recompute else self._encode(chunk)
@@ -104,10 +121,10 @@ class MiniPointNet(nn.Module):
 
     def _encode(self, patches: Tensor) -> Tensor:
         local = self.local(patches)
-        pooled = local.amax(dim=1, keepdim=True)
+        pooled = maximum(local).unsqueeze(1)
         # A linear layer on [local; pooled] is the sum of one on each, and the second is the same for the whole patch.
         joint = functional.gelu(self.joint_point(local) + self.joint_patch(pooled))
-        return self.out(joint).amax(dim=1)
+        return maximum(self.out(joint))
 
 
 class TransformerBlock(nn.Module):

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.config import DownNetSettings
-from dusnet.nn.blocks import FourierFeatures, MiniPointNet, TransformerBlock, mlp
+from dusnet.nn.blocks import FourierFeatures, MiniPointNet, TransformerBlock, in_full_precision, mlp
 
 
 class DownNet(nn.Module):
@@ -51,7 +51,7 @@ class DownNet(nn.Module):
         batch, groups = centers.shape[:2]
         patches = torch.cat([centers.unsqueeze(2), neighbors], dim=2) - centers.unsqueeze(2)
         embedded = self.patch_encoder(patches.flatten(0, 1) / self.patch_radius).view(batch, groups, -1)
-        places = self.center_encoder(self.fourier(centers))
+        places = in_full_precision(self.center_encoder, self.fourier(centers))
         tokens: Tensor = self.join(torch.cat([embedded, places], dim=-1))
         for block in self.blocks:
             tokens = block(tokens)
@@ -67,5 +67,5 @@ class DownNet(nn.Module):
         Returns:
             (B, G, 3) in the frame.
         """
-        predicted: Tensor = self.head(self.norm(self.embed(centers, neighbors)))
+        predicted = in_full_precision(self.head, self.norm(self.embed(centers, neighbors)))
         return centers + self.OFFSET_SCALE * predicted if self.offset else predicted

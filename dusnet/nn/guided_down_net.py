@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.config import GuideSettings
-from dusnet.nn.blocks import FourierFeatures, TransformerBlock, fits_cache_better, in_blocks, mlp
+from dusnet.nn.blocks import FourierFeatures, TransformerBlock, fits_cache_better, in_blocks, maximum, mlp
 from dusnet.nn.guided_groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS
 
 AT_ONCE = 256  # groups
@@ -35,7 +35,8 @@ class PatchPool(nn.Module):
 
     def _pooled(self, patches: Tensor) -> Tensor:
         local = self.local(patches)
-        return torch.cat([local.amax(dim=-2), local.mean(dim=-2)], dim=-1)
+        # The gradient of a sum is a view, that of a mean a copy of all.
+        return torch.cat([maximum(local), local.sum(dim=-2) / local.shape[-2]], dim=-1)
 
 
 class GuidedDownNet(nn.Module):

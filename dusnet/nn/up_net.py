@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from dusnet import ops
 from dusnet.config import UpNetSettings
-from dusnet.nn.blocks import mlp
+from dusnet.nn.blocks import in_full_precision, maximum, mlp
 
 
 class SetAbstraction(nn.Module):
@@ -25,7 +25,7 @@ class SetAbstraction(nn.Module):
         _, index = ops.knn(centers.detach(), points.detach(), min(self.neighbors, points.shape[1]))
         relative = ops.gather_points(points, index) - centers.unsqueeze(2)
         grouped = torch.cat([relative, ops.gather_points(features, index)], dim=-1)
-        return centers, self.mlp(grouped).amax(dim=2)
+        return centers, maximum(self.mlp(grouped))
 
 
 class UpNet(nn.Module):
@@ -65,7 +65,7 @@ class UpNet(nn.Module):
             (B, G gamma, 3) in the frame; point g gamma + i belongs to centre g.
         """
         batch, groups, _ = centers.shape
-        features = self.stem(centers)
+        features = in_full_precision(self.stem, centers)
         half_points, half = self.to_half(centers / self.spacing, features)
         quarter_points, quarter = self.to_quarter(half_points, half)
         scales = [
@@ -80,7 +80,7 @@ class UpNet(nn.Module):
             halve(torch.cat(pair, dim=-1))
             for halve, pair in zip(self.halve, ((fine, middle), (middle, coarse)), strict=True)
         ]
-        points = self.head(torch.cat(joined, dim=-1)).view(batch, groups, self.gamma, 3)
+        points = in_full_precision(self.head, torch.cat(joined, dim=-1)).view(batch, groups, self.gamma, 3)
         if self.offset:
             points = centers.unsqueeze(2) + self.spacing * points
         return points.flatten(1, 2)

@@ -43,10 +43,10 @@ def cpu_index_bytes(count: int, number: int) -> int:
 
 
 def cuda_index_bytes(count: int) -> int:
-    """Codes, coordinates and indices of the points, and the boxes of leaves and of groups."""
+    """Codes, coordinates and indices of the points, the boxes of leaves and of groups, and that of the cloud."""
     leaves = (count + CUDA_FAN - 1) // CUDA_FAN
     groups = (leaves + CUDA_FAN - 1) // CUDA_FAN
-    boxes = 7 * 4 * (leaves + groups)
+    boxes = 4 * (7 * (leaves + groups) + 6)
     return leaves * CUDA_FAN * 24 + (boxes + 7) // 8 * 8
 
 

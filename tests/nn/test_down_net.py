@@ -43,6 +43,16 @@ def test_permuted_groups_give_permuted_centres(layers: int, head: str) -> None:
     torch.testing.assert_close(net(centers, neighbors)[:, order], net(centers[:, order], neighbors[:, order]))
 
 
+@pytest.mark.parametrize("head", ["offset", "absolute"])
+def test_mixed_precision_gives_coordinates_in_full_precision(head: str) -> None:
+    """Next to the origin the spacing of float32 numbers is far below that of bfloat16, which is 2^-8 of the value."""
+    net, (centers, neighbors) = make(head=head).float(), (part.float() for part in groups())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = net(centers, neighbors)
+    assert found.dtype == torch.float32
+    assert not torch.equal(found, found.bfloat16().float())
+
+
 def test_the_order_of_neighbours_does_not_matter() -> None:
     net, (centers, neighbors) = make(), groups()
     order = torch.randperm(7, generator=torch.Generator().manual_seed(1))

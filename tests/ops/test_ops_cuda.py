@@ -194,7 +194,7 @@ def test_interpolation_and_scatter_equal_the_cpu(run: Callable[..., Any]) -> Non
     assert torch.equal(run("scatter_sum", values, flat, 9), _cpu("scatter_sum", values, flat, 9))
 
 
-@pytest.mark.parametrize("count", [1, 2, 30])
+@pytest.mark.parametrize("count", [1, 2, 40])
 def test_match_is_as_good_as_on_the_cpu(run: Callable[..., Any], count: int) -> None:
     generator = torch.Generator().manual_seed(count)
     x, y = torch.rand(2, count, 3, generator=generator), torch.rand(2, count, 3, generator=generator)
@@ -207,6 +207,18 @@ def test_match_is_as_good_as_on_the_cpu(run: Callable[..., Any], count: int) -> 
         assert (ours[b, size:] == -1).all()
         costs = [(x[b, :size] - y[b, match[b, :size]]).norm(dim=1).mean() for match in (ours, theirs)]
         assert abs(costs[0] - costs[1]) <= 1e-2
+
+
+@pytest.mark.slow
+def test_match_of_several_groups_of_leaves_is_as_good_as_on_the_cpu(run: Callable[..., Any]) -> None:
+    generator = torch.Generator().manual_seed(3)
+    x, y = torch.rand(2, 1, 1100, 3, generator=generator)
+    ours, converged = run("earth_movers_match", x, y, 3e-2, 10_000, None)
+    theirs, _ = _cpu("earth_movers_match", x, y, 3e-2, 10_000, None)
+    assert converged.all()
+    assert sorted(ours[0].tolist()) == list(range(1100))
+    costs = [float((x[0] - y[0, match[0]]).norm(dim=1).mean()) for match in (ours, theirs)]
+    assert abs(costs[0] - costs[1]) <= 3e-2 * costs[1]
 
 
 def test_interrupted_match_is_a_bijection(run: Callable[..., Any]) -> None:
