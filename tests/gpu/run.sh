@@ -56,4 +56,5 @@ from dusnet.progress import Silent
 print(as_markdown(time_ops([FULL], "cuda", Silent())))
 PYTHON
 "$python" benchmarks/paper_cost.py --device cuda --runs 10 2>&1 | tee "$results/paper.md" || failed=1
+"$python" benchmarks/step_cost.py --device cuda --variants plain bf16 compile 2>&1 | tee "$results/steps.md" || failed=1
 exit "$failed"

@@ -226,3 +226,35 @@ def test_interrupted_match_is_a_bijection(run: Callable[..., Any]) -> None:
     assignment, converged = run("earth_movers_match", x, x.flip(1) * 0.01, 1e-4, 1, None)
     assert not converged.any()
     assert sorted(assignment[0].tolist()) == list(range(20))
+
+
+@pytest.mark.gpu
+def test_sampling_and_searches_can_be_captured_in_a_graph_on_the_device() -> None:
+    """Replayed on other points, a captured graph gives what the calls give: nothing waits for the host."""
+    if not torch.cuda.is_available():
+        pytest.skip("no CUDA device")
+    if ops.status().backend != "cuda":
+        pytest.skip(f"the ops are not compiled for CUDA: {ops.status().reason}")
+    points = _large("surface").cuda()
+
+    def everything() -> list[torch.Tensor]:
+        picked = ops.farthest_point_sample(points, 64)
+        centers = ops.gather_points(points, picked)
+        squared, index = ops.knn(centers, points, 100)
+        weights, near = ops.three_nn(points, centers)
+        both = ops.chamfer_distance(points, centers)
+        assert isinstance(both, torch.Tensor)
+        return [picked, squared, index, weights, near, both]
+
+    side = torch.cuda.Stream()
+    side.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(side):
+        everything()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        captured = everything()
+    points.copy_(_large("grid").cuda())
+    graph.replay()
+    for found, expected in zip(captured, everything(), strict=True):
+        assert torch.equal(found, expected)
