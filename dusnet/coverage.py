@@ -53,14 +53,15 @@ class Coverage:
     @classmethod
     def of(cls, points: Tensor, places: Tensor) -> Coverage:
         """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
-        return cls._beside(ops.PointIndex(points.unsqueeze(0)), places)
+        return cls.beside(ops.PointIndex(points.unsqueeze(0)), places)
 
     def elsewhere(self, places: Tensor) -> Coverage:
         """Other places, (M, 3), beside the same scan."""
-        return self._beside(self.scan, places)
+        return self.beside(self.scan, places)
 
     @classmethod
-    def _beside(cls, scan: ops.PointIndex, places: Tensor) -> Coverage:
+    def beside(cls, scan: ops.PointIndex, places: Tensor) -> Coverage:
+        """`of` with a scan that is prepared already, (1, N, 3)."""
         squared, nearest = scan.nearest(places.unsqueeze(0))
         distance = squared[0].sqrt()
         # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
@@ -168,16 +169,6 @@ def missing(points: Tensor, beside: Coverage) -> Tensor:
         kept &= np.bincount(piece, weights=seen[empty.numpy()]) >= VISIBLE_SHARE * sizes
     lost[empty] = torch.from_numpy(kept[piece])
     return lost
-
-
-def unseen_share(points: Tensor, places: Tensor) -> float:
-    """Share of the part that the scan leaves out in one piece too big for a defect, 0 to 1.
-
-    Args:
-        points: the scan, (N, 3).
-        places: of a good part, (M, 3).
-    """
-    return Coverage.of(points, places).unseen_share
 
 
 def _pieces(places: Tensor, empty: Tensor) -> np.ndarray:

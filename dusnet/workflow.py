@@ -7,18 +7,19 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dusnet.cloud import PointCloud
-from dusnet.errors import BadConfig
+from dusnet.errors import BadConfig, BadInput
 from dusnet.progress import Progress, Silent
 from dusnet.training.processes import is_first, wait_for_all
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.detectors import Detector, Scores
+    from dusnet.detectors.base import Calibration
     from dusnet.inspection.results import Result
     from dusnet.inspection.verdict import Expectations
 
@@ -94,6 +95,21 @@ def finish_training(model: Path) -> None:
 
 
 @dataclass(frozen=True)
+class Calibrated:
+    """What adding good scans gave.
+
+    Attributes:
+        calibration: with the scans that could be believed.
+        scores: object score of every scan in order, None where it could not.
+        refused: a sentence per scan that could not.
+    """
+
+    calibration: Calibration
+    scores: tuple[float | None, ...]
+    refused: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A model file, ready to score.
 
@@ -166,6 +182,7 @@ class LoadedModel:
         *,
         stem: str,
         threshold: float | None = None,
+        false_alarm: float | None = None,
         unit: str | None = None,
         progress: Progress | None = None,
     ) -> tuple[Result, Scores]:
@@ -176,6 +193,7 @@ class LoadedModel:
             out: folder of the results.
             stem: what the names of the files begin with.
             threshold: object score above which the scan is anomalous, None for the model's own.
+            false_alarm: rate to take the threshold for in place of the model's own; see `threshold_for`.
             unit: of the scan, None for that of the model.
             progress: where to report.
 
@@ -191,6 +209,9 @@ class LoadedModel:
 
         if threshold is not None:
             require_threshold(threshold)
+        source = self._threshold_source(threshold, false_alarm)
+        if false_alarm is not None:
+            threshold = self.threshold_for(false_alarm)
         ratio = self.ratio_from(unit)
         inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
         scores = self.detector.score(inside, progress=progress)
@@ -210,8 +231,60 @@ class LoadedModel:
             stem=stem,
             verdict=verdict,
             training_residual=expected.residual,
+            threshold_source=source,
         )
         return result, scores
+
+    def _threshold_source(self, threshold: float | None, false_alarm: float | None) -> dict[str, Any]:
+        """Where the threshold comes from, as JSON."""
+        if threshold is not None and false_alarm is not None:
+            raise BadConfig("a threshold and a false-alarm rate both choose the threshold; give one of them.")
+        calibration = self.detector.calibration
+        if threshold is not None or calibration is None:
+            return {"kind": "none" if threshold is None else "given"}
+        rate = self.detector.settings.calibration.false_alarm if false_alarm is None else false_alarm
+        return {"kind": "calibration", **calibration.provenance(rate)}
+
+    def calibrate(
+        self, clouds: Sequence[PointCloud], *, unit: str | None = None, progress: Progress | None = None
+    ) -> Calibrated:
+        """Add good scans that the model did not learn from to its calibration; the file is not written.
+
+        A scan whose score cannot be believed (see `Verdict`) tells nothing about good parts and is left out.
+
+        Args:
+            clouds: defect-free scans.
+            unit: of the scans, None for that of the model.
+            progress: where to report.
+
+        Raises:
+            BadConfig: the model has no calibration to add to, or the unit does not exist.
+            BadInput: a scan cannot be used, or none can be believed.
+        """
+        from dusnet.inspection.verdict import decide
+
+        if self.detector.calibration is None:
+            raise BadConfig(f"{self.path} was not calibrated in training, so nothing can be added; train again.")
+        progress = progress or Silent()
+        ratio, expected = self.ratio_from(unit), self._expectations()
+        used: list[Scores] = []
+        each: list[float | None] = []
+        refused = []
+        with progress.task("Scoring good scans", len(clouds)) as task:
+            for cloud in clouds:
+                inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
+                scores = self.detector.score(inside)
+                doubts = [one for one in decide(scores, inside.points, expected=expected).reasons if one.is_doubt]
+                if doubts:
+                    refused.append(f"{cloud.name} is left out. {doubts[0].text}")
+                else:
+                    used.append(scores)
+                each.append(None if doubts else scores.object_score)
+                task.advance()
+        if not used:
+            raise BadInput(f"None of the {len(clouds)} scans can be believed: {refused[0]}")
+        calibration = self.detector.calibration.with_scans(used, f"{len(used)} good scans added later")
+        return Calibrated(calibration, tuple(each), tuple(refused))
 
     def _expectations(self) -> Expectations:
         from dusnet.detectors.registered import RegisteredDetector
@@ -253,6 +326,9 @@ def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:
     return replace(
         scores,
         distances=None if scores.distances is None else (scores.distances / ratio).astype(np.float32),
+        deviation=None if scores.deviation is None else (scores.deviation / ratio).astype(np.float32),
+        missing=None if scores.missing is None else scores.missing / ratio,
+        score_length=None if scores.score_length is None else scores.score_length / ratio,
         reconstruction=None if scores.reconstruction is None else scores.reconstruction / ratio,
         alignment=alignment,
     )

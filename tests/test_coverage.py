@@ -230,7 +230,7 @@ class TestGap:
         assert float(beside.empty.float().mean()) == pytest.approx(share, abs=0.02)
         assert bool(coverage.missing(points, beside).any()) is counts
         assert bool((coverage.gap(points, surface) > 0).any()) is counts
-        assert (coverage.unseen_share(points, surface) > 0) is not counts
+        assert (coverage.Coverage.of(points, surface).unseen_share > 0) is not counts
 
 
 class TestDepth:
@@ -248,7 +248,7 @@ class TestDepth:
         points = box(6000, 0)
         points = points[points[:, 0] < 40]
         rebuilt = box(3000, 1)
-        assert coverage.unseen_share(points, rebuilt) > 0.2
+        assert coverage.Coverage.of(points, rebuilt).unseen_share > 0.2
         assert float(coverage.gap(points, rebuilt).max()) == 0
         assert float(coverage.depth(points, rebuilt).max()) > 5
 
@@ -329,12 +329,12 @@ class TestUnseenShare:
         points = points[points[:, 0] < 60 - (share * 8800 - 800) / 120]
         # Places nearer to the cut, 120 long, than four spacings of half the root of the area per point do not count.
         rim = 120 * 4 * 0.5 * math.sqrt(8800 / 12_000) / 8800
-        assert coverage.unseen_share(points, surface) == pytest.approx(share - rim, abs=0.02)
+        assert coverage.Coverage.of(points, surface).unseen_share == pytest.approx(share - rim, abs=0.02)
 
     @pytest.mark.parametrize("share", [0.0, 0.03, 0.07])
     def test_a_hole_is_a_defect_and_not_unseen(self, share: float) -> None:
         points, surface = box(12_000, 0), box(4000, 1)
-        assert coverage.unseen_share(holed(points, TOP, math.sqrt(share * 8800 / math.pi)), surface) == 0
+        assert coverage.Coverage.of(holed(points, TOP, math.sqrt(share * 8800 / math.pi)), surface).unseen_share == 0
 
     def test_two_holes_are_not_one_piece(self) -> None:
         points, surface = box(12_000, 0), box(4000, 1)
@@ -342,25 +342,25 @@ class TestUnseenShare:
             points = holed(points, (x, 20.0, 20.0), 9.0)
         missing = (cKDTree(points).query(surface)[0] > 2.5).mean()
         assert missing > 0.02
-        assert coverage.unseen_share(points, surface) == 0
+        assert coverage.Coverage.of(points, surface).unseen_share == 0
 
     def test_against_brute_force(self) -> None:
         points, places = box(3000, 0), box(1500, 1)
         points = points[points[:, 0] < 40]
         sizes = [len(piece) for piece in BruteForce(points, places).pieces]
         expected = sum(size for size in sizes if size > UNSEEN_SHARE * len(places)) / len(places)
-        assert coverage.unseen_share(points, places) == pytest.approx(expected)
+        assert coverage.Coverage.of(points, places).unseen_share == pytest.approx(expected)
         assert expected > 0.2
 
     @pytest.mark.parametrize("count", [600, 4000, 30_000])
     def test_the_density_of_a_whole_scan_does_not_matter(self, count: int) -> None:
-        assert coverage.unseen_share(box(count, 0), box(4000, 1)) == 0
+        assert coverage.Coverage.of(box(count, 0), box(4000, 1)).unseen_share == 0
 
     def test_a_scan_that_half_of_the_places_come_from(self) -> None:
         """The median distance of the places is then zero."""
         own, other = box(2000, 0), box(2000, 1)
         surface = torch.cat([own, other])
-        assert coverage.unseen_share(own, surface) == 0
+        assert coverage.Coverage.of(own, surface).unseen_share == 0
         half = own[own[:, 0] < 60 - (0.5 * 8800 - 800) / 120]
         rim = 120 * 4 * 0.5 * math.sqrt(8800 / 4000) / 8800
-        assert coverage.unseen_share(half, surface) == pytest.approx(0.5 - rim, abs=0.02)
+        assert coverage.Coverage.of(half, surface).unseen_share == pytest.approx(0.5 - rim, abs=0.02)

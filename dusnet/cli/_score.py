@@ -83,8 +83,8 @@ class Scorer:
             require_threshold(choices.threshold)
         self._model = LoadedModel.open(model, device=device)
         self._model.ratio_from(choices.unit)
-        rate = choices.false_alarm
-        self._threshold = choices.threshold if rate is None else self._model.threshold_for(rate)
+        if choices.false_alarm is not None:
+            self._model.threshold_for(choices.false_alarm)
 
     def run(self, paths: Sequence[Path]) -> Outcome:
         """Score files, and the files in folders, and write their results.
@@ -123,7 +123,8 @@ class Scorer:
             read_cloud(scan),
             choices.out,
             stem=stem,
-            threshold=self._threshold,
+            threshold=choices.threshold,
+            false_alarm=choices.false_alarm,
             unit=choices.unit,
             progress=self._progress,
         )

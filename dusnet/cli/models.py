@@ -1,4 +1,4 @@
-"""`dusnet train` and `dusnet score`: from defect-free scans to a model file, from a model file to verdicts."""
+"""`dusnet train`, `calibrate` and `score`: from defect-free scans to a model file, from a model file to verdicts."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from dusnet.errors import BadConfig
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
     app.command("train", epilog="Example: dusnet train good_scans/ --out bracket.safetensors")(train)
+    app.command("calibrate", epilog="Example: dusnet calibrate bracket.safetensors more_good_scans/")(calibrate)
     app.command("score", epilog="Example: dusnet score bracket.safetensors new_scan.ply --out results --gate")(score)
 
 
@@ -92,6 +93,38 @@ def train(
     for entry in work:
         with if_interrupted(partial(trainer.saved, entry)):
             trainer.run(entry)
+
+
+def calibrate(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")],
+    scans: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="GOOD_SCAN...",
+            show_default=False,
+            help="Defect-free scans that the model did not learn from, or folders of them.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL."),
+    ] = None,
+    unit: Annotated[
+        str | None,
+        typer.Option("--unit", help="The unit of the scans when it is not that of training: um, mm, cm, m, in or ft."),
+    ] = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Teach a model what more good parts score, so that its threshold keeps lower false-alarm rates.
+
+    Prints the threshold for common rates. Once the added scans alone are enough for a rate, they alone decide; before,
+    they count beside the simulated ones of the training.
+    """
+    from dusnet.cli._calibrate import run
+    from dusnet.progress import for_terminal
+
+    run(model, scans, model if out is None else out, unit=unit, device=device, progress=for_terminal(quiet=quiet))
 
 
 def score(

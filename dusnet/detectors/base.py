@@ -6,15 +6,19 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.progress import Progress
 from dusnet.registration import Alignment
+
+if TYPE_CHECKING:
+    from dusnet.detectors.frame_cache import FrameCache
 
 
 @dataclass(frozen=True)
@@ -27,6 +31,11 @@ class Scores:
             detector's settings say.
         object_score: one number for the whole scan, pooled from the point scores.
         distances: distance to the reconstruction in the unit of the scan, (N,) float32, or None.
+        deviation: how far each point is outside of where a good part would have it, along the outward normal, in the
+            unit of the scan, (N,) float32; positive is excess material, negative is a lack. None: not known.
+        missing: places of a good part that were looked at and are not there, unit and pose of the scan, (K, 3) float64;
+            None when the detector does not look for them.
+        score_length: length that a point score of 1 stands for, the unit of the scan; None where scores are no lengths.
         reconstruction: the anomaly-free surface in the unit and pose of the scan, (M, 3) float64, or None.
         threshold: object score above which the scan is anomalous, or None when the detector is not calibrated.
         point_threshold: point score above which a point belongs to a defect, or None.
@@ -40,6 +49,9 @@ class Scores:
     point_scores: NDArray[np.float32]
     object_score: float
     distances: NDArray[np.float32] | None = None
+    deviation: NDArray[np.float32] | None = None
+    missing: NDArray[np.float64] | None = None
+    score_length: float | None = None
     reconstruction: NDArray[np.float64] | None = None
     threshold: float | None = None
     point_threshold: float | None = None
@@ -48,6 +60,13 @@ class Scores:
     unseen: float | None = None
     timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+
+    HIGH: ClassVar[float] = 0.999
+
+    @property
+    def high_point(self) -> float:
+        """The point score that one point in a thousand exceeds."""
+        return float(np.quantile(self.point_scores, self.HIGH))
 
 
 @dataclass(frozen=True)
@@ -58,19 +77,29 @@ class Calibration:
         object_scores: object scores of good scans, ascending.
         point_scores: for each of them the score that one point in a thousand exceeds, ascending.
         source: where the good scans came from.
+        left_out: those that training scans got from a model of the other training scans, ascending.
+        added: those of good scans that came after training, ascending.
     """
 
     object_scores: tuple[float, ...]
     point_scores: tuple[float, ...]
     source: str
+    left_out: tuple[float, ...] = ()
+    added: tuple[float, ...] = ()
 
     def threshold(self, false_alarm: float) -> float:
         """Object score that a new good scan exceeds with probability at most `false_alarm`.
 
         The split-conformal quantile: the k-th smallest of n scores with k = ceil((n + 1)(1 - false_alarm)). It holds
-        for scans exchangeable with the calibration scans. When n is too small for the rate, k is n; see `supports`.
+        for scans exchangeable with the calibration scans: scans that were added are, once they are enough, and then
+        they decide alone; simulated ones are as good as the simulation. When n is too small for the rate, k is n; see
+        `supports`.
         """
-        return _conformal(self.object_scores, false_alarm)
+        return _conformal(self.basis(false_alarm), false_alarm)
+
+    def basis(self, false_alarm: float) -> tuple[float, ...]:
+        """The object scores that decide on the threshold for this rate."""
+        return self.added if _enough(len(self.added), false_alarm) else self.object_scores
 
     @property
     def point_threshold(self) -> float:
@@ -79,7 +108,34 @@ class Calibration:
 
     def supports(self, false_alarm: float) -> bool:
         """Whether there are enough good scans to promise this rate."""
-        return math.ceil((len(self.object_scores) + 1) * (1 - false_alarm)) <= len(self.object_scores)
+        return _enough(len(self.object_scores), false_alarm)
+
+    def provenance(self, false_alarm: float) -> dict[str, Any]:
+        """What the threshold for a rate rests on, as JSON."""
+        alone = self.basis(false_alarm) is self.added
+        simulated = len(self.object_scores) - len(self.left_out) - len(self.added)
+        return {
+            "false_alarm": false_alarm,
+            "supported": self.supports(false_alarm),
+            "good_scans": {
+                "simulated": 0 if alone else simulated,
+                "left_out": 0 if alone else len(self.left_out),
+                "added": len(self.added),
+            },
+            "source": self.source,
+        }
+
+    def with_scans(self, scores: Sequence[Scores], source: str) -> Calibration:
+        """The calibration with good scans added that the detector did not learn from."""
+        objects = [one.object_score for one in scores]
+        points = [one.high_point for one in scores]
+        return Calibration(
+            tuple(sorted([*self.object_scores, *objects])),
+            tuple(sorted([*self.point_scores, *points])),
+            f"{self.source}; {source}",
+            self.left_out,
+            tuple(sorted([*self.added, *objects])),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As plain numbers."""
@@ -87,12 +143,24 @@ class Calibration:
             "object_scores": list(self.object_scores),
             "point_scores": list(self.point_scores),
             "source": self.source,
+            "left_out": list(self.left_out),
+            "added": list(self.added),
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Calibration:
         """The inverse of `to_json`."""
-        return cls(tuple(data["object_scores"]), tuple(data["point_scores"]), data["source"])
+        return cls(
+            tuple(data["object_scores"]),
+            tuple(data["point_scores"]),
+            data["source"],
+            tuple(data.get("left_out", ())),
+            tuple(data.get("added", ())),
+        )
+
+
+def _enough(count: int, rate: float) -> bool:
+    return count > 0 and math.ceil((count + 1) * (1 - rate)) <= count
 
 
 def _conformal(scores: tuple[float, ...], rate: float) -> float:
@@ -105,8 +173,15 @@ class Detector(Protocol):
 
     name: ClassVar[str]
     settings: Settings
+    seed: int
+    device: torch.device
+    frames: FrameCache | None
     calibration: Calibration | None
     provenance: dict[str, Any]
+
+    @property
+    def fits_in_seconds(self) -> bool:
+        """Whether fitting is so quick that calibration may do it once per training scan."""
 
     def fit(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import coverage, geometry
+from dusnet import geometry
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
+from dusnet.coverage import Coverage, missing
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
 from dusnet.errors import BadInput
+from dusnet.outward import Outward
 from dusnet.progress import Progress
 from dusnet.registration import Aligner, Alignment
 
@@ -111,13 +114,33 @@ class ClassFrame:
         )
         return self.frame.apply(cloud.transformed(alignment.matrix).points), alignment, tuple(warnings)
 
+    def coverage(self, points: NDArray[np.float64]) -> Coverage:
+        """A scan in the frame, (N, 3), beside the places of a good part."""
+        return Coverage.of(torch.from_numpy(points).float(), self.surface())
+
     def unseen_in(self, points: NDArray[np.float64]) -> float:
         """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""
-        return coverage.unseen_share(torch.from_numpy(points).float(), self.surface())
+        return self.coverage(points).unseen_share
+
+    def lost(self, points: NDArray[np.float64], beside: Coverage) -> NDArray[np.float64]:
+        """Places of a good part in the frame that were looked at and are not there, (K, 3).
+
+        Args:
+            points: the scan in the frame, (N, 3).
+            beside: what `coverage` said of it.
+        """
+        cloud = torch.from_numpy(points).float()
+        places: NDArray[np.float64] = beside.places[missing(cloud, beside)].double().numpy()
+        return places
 
     def surface(self) -> Tensor:
         """Places of a good part in the frame, (M, 3) float32."""
         return torch.from_numpy(self.frame.apply(self.reference)).float()
+
+    @cached_property
+    def outward(self) -> Outward:
+        """The surface with normals that point away from the material."""
+        return Outward.of(self.surface())
 
     def send_back(self, points: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
         """Points of the frame in the unit and pose of the scan that `alignment` belongs to."""

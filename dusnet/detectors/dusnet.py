@@ -32,6 +32,11 @@ class DUSNet(RegisteredDetector):
             PerPart.check(settings)
         self._way: Guided | PerPart
 
+    @property
+    def fits_in_seconds(self) -> bool:
+        """Networks that know no part need no training."""
+        return self.settings.guide.enabled
+
     @classmethod
     def brought(cls, settings: Settings) -> str | None:
         """A hash of the weights that it starts from."""

@@ -113,7 +113,7 @@ class FeatureMemory(RegisteredDetector):
             else np.zeros(len(points), np.float32)
         )
         timings = {"features": features - start, "scoring": time.perf_counter() - features}
-        return FrameScores(scores.numpy(), object_score, to_good, None, timings)
+        return FrameScores(scores.numpy(), object_score, to_good, None, timings=timings)
 
     def _thin(self, points: NDArray[np.float64]) -> Thinned:
         return Thinned.of(points, self._cell, self.settings.memory.points, seed=self.seed)

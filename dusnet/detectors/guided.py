@@ -108,11 +108,13 @@ class Guided:
         lost = coverage.missing(shaped, beside)
         dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
         up = time.perf_counter()
-        distances = (found.shaped - predicted).norm(dim=1)
+        offsets = found.shaped - predicted
+        distances = offsets.norm(dim=1)
         scores = scoring.smooth_over(found.points, distances + chosen.doubt * doubt, chosen.smoothing)
         if len(index) < len(cloud):
-            both = torch.stack([scores, distances], dim=1)
-            scores, distances = geometry.interpolate(both, found.points, cloud).unbind(dim=1)
+            values = torch.cat([torch.stack([scores, distances], dim=1), offsets], dim=1)
+            values = geometry.interpolate(values, found.points, cloud)
+            scores, distances, offsets = values[:, 0].contiguous(), values[:, 1].contiguous(), values[:, 2:]
         if chosen.gap:
             deep = coverage.depth(shaped, dense, known=beside)
             absent = torch.maximum(coverage.carried(shaped, beside, lost), deep)
@@ -127,7 +129,7 @@ class Guided:
             "up_net": up - down,
             "scoring": time.perf_counter() - up,
         }
-        return FrameScores(scores.numpy(), object_score, distances.numpy(), rebuilt, timings)
+        return FrameScores(scores.numpy(), object_score, distances.numpy(), rebuilt, offsets.numpy(), timings)
 
     def _choose(self, cloud: Tensor) -> Tensor:
         limit = self._settings.guide.centers

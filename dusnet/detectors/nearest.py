@@ -24,6 +24,11 @@ class Nearest(RegisteredDetector):
     name: ClassVar[str] = "nearest"
     reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
+    @property
+    def fits_in_seconds(self) -> bool:
+        """It learns nothing."""
+        return True
+
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:

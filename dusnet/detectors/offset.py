@@ -78,6 +78,7 @@ class Offset(RegisteredDetector):
             scoring.pool(scores, self.settings.scoring),
             offsets.norm(dim=1).numpy()[back],
             (cloud + offsets).double().numpy()[back],
+            -offsets.numpy()[back],
             timings,
         )
 

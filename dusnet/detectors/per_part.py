@@ -115,7 +115,8 @@ class PerPart:
             scores = scores + chosen.gap * coverage.gap(cloud, surface)
         object_score = scoring.pool(scores, chosen)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
-        return FrameScores(scores.numpy(), object_score, distances.numpy(), dense.double().numpy(), timings)
+        rebuilt = dense.double().numpy()
+        return FrameScores(scores.numpy(), object_score, distances.numpy(), rebuilt, timings=timings)
 
     def _distances(self, cloud: Tensor, centers: Centers, dense: Tensor) -> Tensor:
         chosen = self._settings.scoring

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
@@ -34,6 +35,8 @@ class FrameScores:
         object_score: pooled from them.
         distances: distance to the reconstruction in the frame, (N,) float32.
         reconstruction: (M, 3) float64 in the frame, or None.
+        offsets: from where a good part would have each point to the point, (N, 3) float32 in the frame; None leaves the
+            deviation to the distance from the class's surface.
         timings: seconds per step.
     """
 
@@ -41,6 +44,7 @@ class FrameScores:
     object_score: float
     distances: NDArray[np.float32]
     reconstruction: NDArray[np.float64] | None
+    offsets: NDArray[np.float32] | None = None
     timings: dict[str, float] = field(default_factory=dict)
 
 
@@ -80,6 +84,11 @@ class RegisteredDetector(ABC):
         return None
 
     @property
+    def fits_in_seconds(self) -> bool:
+        """Whether fitting is so quick that calibration may do it once per training scan."""
+        return False
+
+    @property
     def class_frame(self) -> ClassFrame:
         """Where the parts of the class lie; known once the detector has been fitted or loaded."""
         if self._class_frame is None:
@@ -111,6 +120,11 @@ class RegisteredDetector(ABC):
         registered = time.perf_counter()
         borrowed = self._borrowed() - borrowed
         judged = self._judge(points)
+        judging = time.perf_counter()
+        deviation = self._deviation(points, judged.offsets)
+        beside = self.class_frame.coverage(points)
+        lost = self.class_frame.lost(points, beside)
+        compared = time.perf_counter()
         scale = self.class_frame.frame.scale
         threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
         rebuilt = judged.reconstruction
@@ -118,19 +132,29 @@ class RegisteredDetector(ABC):
             point_scores=judged.point_scores,
             object_score=judged.object_score,
             distances=(judged.distances * scale).astype(np.float32),
+            deviation=(deviation * scale).astype(np.float32),
+            missing=self.class_frame.send_back(lost, alignment),
+            score_length=scale,
             reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
             threshold=threshold,
             point_threshold=self.calibration.point_threshold if self.calibration else None,
             is_anomalous=None if threshold is None else judged.object_score > threshold,
             alignment=alignment,
-            unseen=self.class_frame.unseen_in(points),
+            unseen=beside.unseen_share,
             timings={
                 "registration": registered - start + borrowed,
                 **judged.timings,
+                "deviation": compared - judging,
                 "total": time.perf_counter() - start + borrowed,
             },
             warnings=warnings + self._unkept_promise(),
         )
+
+    def _deviation(self, points: NDArray[np.float64], offsets: NDArray[np.float32] | None) -> NDArray[np.float32]:
+        cloud = torch.from_numpy(points).float()
+        outward = self.class_frame.outward
+        found = outward.height(cloud) if offsets is None else outward.along(cloud, torch.from_numpy(offsets))
+        return found.numpy()
 
     def _borrowed(self) -> float:
         return 0.0 if self.frames is None else self.frames.borrowed

@@ -26,6 +26,11 @@ class Template(RegisteredDetector):
     name: ClassVar[str] = "template"
     reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
+    @property
+    def fits_in_seconds(self) -> bool:
+        """It learns nothing."""
+        return True
+
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:

@@ -26,6 +26,11 @@ class WarpDistance(RegisteredDetector):
     name: ClassVar[str] = "warp"
     reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"warp", "scoring"}
 
+    @property
+    def fits_in_seconds(self) -> bool:
+        """It learns nothing."""
+        return True
+
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:

@@ -1,4 +1,4 @@
-"""Thresholds from good parts alone: what simulated good scans of the training parts score."""
+"""Thresholds from good parts alone: what good scans score that the detector has not seen, simulated and real ones."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet import ops
 from dusnet.cloud import Frame, PointCloud
+from dusnet.coverage import Coverage
 from dusnet.data.synthetic.variation import smooth_field
-from dusnet.detectors.base import Calibration, Detector
+from dusnet.detectors.base import Calibration, Detector, Scores
 from dusnet.progress import Progress, Silent
 
+LEAST_LEFT_OUT = 3
+"""Training scans from which on the model of the others is worth asking."""
+LEAST_SEEN = 0.3
+"""A view that shares less than this with a training scan tells nothing about how it could look."""
 SAMPLE = 4000
 KEPT = (0.7, 1.0)
 SMOOTHED_OVER = 60
-POINT_QUANTILE = 0.999
 FAR = 0.1
 RESAMPLED_AMONG = 6
 MOST_PAIRS = 40
@@ -31,12 +37,13 @@ LARGEST_SHARE = 1.8
 def calibrate(
     detector: Detector, clouds: Sequence[PointCloud], *, seed: int = 0, progress: Progress | None = None
 ) -> Calibration:
-    """Score simulated good scans and keep what they score.
+    """Score good scans that the detector has not seen and keep what they score.
 
     Every training cloud is scanned again `settings.calibration.replicas` times: the surface is sampled elsewhere, some
-    points are lost, the rest are shifted by noise of the size of the scanner's own, and the shape changes smoothly by
-    as much as the training parts differ from each other. With a single training cloud there is no difference to measure
-    and none is simulated.
+    points are lost, the rest are shifted by noise of the size of the scanner's own, the shape changes smoothly by as
+    much as the training parts differ from each other, and what another training cloud leaves out is left out. With a
+    single training cloud there is no difference to measure and none is simulated. Where fitting is quick, every
+    training cloud is also scored by a detector of the others.
 
     Args:
         detector: fitted on `clouds`.
@@ -51,16 +58,51 @@ def calibrate(
     replicas = detector.settings.calibration.replicas
     clouds = [_aligned(detector, cloud) for cloud in clouds]
     variation = normal_variation([cloud.points for cloud in clouds])
-    objects, points = [], []
-    with (progress or Silent()).task("Calibrating the threshold", replicas * len(clouds)) as task:
+    views = [ops.PointIndex(torch.from_numpy(_centered(cloud, clouds[0])).float()[None]) for cloud in clouds]
+    alone = detector.fits_in_seconds and len(clouds) >= LEAST_LEFT_OUT
+    scored, left_out = [], []
+    steps = (replicas + alone) * len(clouds)
+    with (progress or Silent()).task("Calibrating the threshold", steps) as task:
         for cloud in clouds:
             for _ in range(replicas):
-                scores = detector.score(simulated_scan(cloud, variation, rng))
-                objects.append(scores.object_score)
-                points.append(float(np.quantile(scores.point_scores, POINT_QUANTILE)))
+                seen = _as_seen_by(views[rng.integers(len(views))], cloud, clouds[0])
+                scored.append(detector.score(simulated_scan(seen, variation, rng)))
                 task.advance()
-    source = f"{len(objects)} simulated scans of {len(clouds)} training scans, shape variation {variation:.4g}"
-    return Calibration(tuple(sorted(objects)), tuple(sorted(points)), source)
+        for number in range(len(clouds) if alone else 0):
+            left_out.append(_left_out(detector, clouds, number))
+            task.advance()
+    source = f"{len(scored)} simulated scans of {len(clouds)} training scans, shape variation {variation:.4g}"
+    if left_out:
+        source += f"; {len(left_out)} training scans, each scored by a model of the others"
+    every = [*scored, *left_out]
+    return Calibration(
+        tuple(sorted(one.object_score for one in every)),
+        tuple(sorted(one.high_point for one in every)),
+        source,
+        tuple(sorted(one.object_score for one in left_out)),
+    )
+
+
+def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> Scores:
+    """What a training cloud scores when only the others are known."""
+    from dusnet.detectors import create
+
+    other = create(detector.name, detector.settings, seed=detector.seed, device=str(detector.device))
+    other.frames = detector.frames
+    other.fit([cloud for index, cloud in enumerate(clouds) if index != number])
+    return other.score(clouds[number])
+
+
+def _centered(cloud: PointCloud, first: PointCloud) -> NDArray[np.float64]:
+    """Points about the first one of a cloud: coordinates far from the origin would lose their digits in float32."""
+    return cloud.points - first.points[0]
+
+
+def _as_seen_by(view: ops.PointIndex, cloud: PointCloud, first: PointCloud) -> PointCloud:
+    """A training cloud without what another one leaves out: the next scan need not show what this one does."""
+    beside = Coverage.beside(view, torch.from_numpy(_centered(cloud, first)).float())
+    kept = ~beside.empty.numpy()
+    return cloud.select(kept) if kept.mean() >= LEAST_SEEN else cloud
 
 
 def normal_variation(clouds: Sequence[NDArray[np.float64]]) -> float:

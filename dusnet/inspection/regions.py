@@ -1,9 +1,10 @@
-"""Defects as a list: points above the threshold, grouped into connected regions with place, size and severity."""
+"""Points above the threshold, grouped into connected regions with place, size and severity."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,15 @@ SPARSE = 4.0
 """A spacing above this many times the scan's median is that of an outlier and counts no further."""
 
 
+class Kind(str, Enum):
+    """What a defect looks like."""
+
+    PROTRUSION = "protrusion"
+    DEPRESSION = "depression"
+    MISSING_MATERIAL = "missing_material"
+    DEFORMATION = "deformation"
+
+
 @dataclass(frozen=True)
 class Region:
     """One connected group of points above the point threshold. Lengths are in the scan's unit, places in its pose.
@@ -29,6 +39,7 @@ class Region:
         center: mean of the region's points, (3,).
         size: extents along the region's own principal axes, longest first, (3,); the last one is its depth when the
             region is flat.
+        axes: these axes as rows, unit vectors, right-handed, (3, 3).
         low: smallest x, y and z, (3,).
         high: largest x, y and z, (3,).
         point_count: points in the region.
@@ -37,13 +48,16 @@ class Region:
         mean_score: mean point score.
         area: estimated surface, unit squared: each point stands for the area that its neighbours leave it.
         severity: sum over the points of (score - threshold) * area; what regions are sorted by.
-        peak_displacement: the displacement that is largest in absolute value, with its sign, or None.
-        mean_displacement: mean displacement, or None.
+        peak_deviation: the deviation that is largest in absolute value, with its sign, or None.
+        mean_deviation: mean deviation, or None.
+        gap: of missing material the largest distance from where it should be to the scan, else None.
         indices: which points of the scan, (point_count,) ascending.
+        kind: what it looks like, None when nobody can say.
     """
 
     center: NDArray[np.float64]
     size: NDArray[np.float64]
+    axes: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     point_count: int
@@ -52,15 +66,20 @@ class Region:
     mean_score: float
     area: float
     severity: float
-    peak_displacement: float | None
-    mean_displacement: float | None
+    peak_deviation: float | None
+    mean_deviation: float | None
     indices: NDArray[np.intp]
+    gap: float | None = None
+    kind: Kind | None = None
 
-    def record(self) -> dict[str, Any]:
-        """The region as JSON writes it (without the point indices)."""
+    def record(self, number: int) -> dict[str, Any]:
+        """The region as JSON writes it, without the point indices; `number` is its id."""
         return {
+            "id": number,
+            "kind": None if self.kind is None else self.kind.value,
             "center": self.center.tolist(),
             "size": self.size.tolist(),
+            "axes": self.axes.tolist(),
             "bounds": {"low": self.low.tolist(), "high": self.high.tolist()},
             "point_count": self.point_count,
             "peak_score": self.peak_score,
@@ -68,8 +87,9 @@ class Region:
             "mean_score": self.mean_score,
             "area": self.area,
             "severity": self.severity,
-            "peak_displacement": self.peak_displacement,
-            "mean_displacement": self.mean_displacement,
+            "peak_deviation": self.peak_deviation,
+            "mean_deviation": self.mean_deviation,
+            "gap": self.gap,
         }
 
 
@@ -99,6 +119,12 @@ def _spacing(points: Points, chosen: NDArray[np.intp]) -> tuple[NDArray[np.float
     median = float(np.median(typical))
     local = np.minimum(tree.query(points[chosen], k=[rank])[0][:, 0], SPARSE * median)
     return local, math.pi * local**2 / max(rank - 1, 1) / copies, median
+
+
+def surface_area(points: Points) -> float:
+    """Area of the surface that evenly scattered points stand for, (N, 3), the unit squared."""
+    _, area, _ = _spacing(points, np.arange(len(points)))
+    return float(area.sum())
 
 
 def _label(points: Points, reach: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -152,11 +178,18 @@ def components(points: Points, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     return number
 
 
-def _extents(points: Points) -> NDArray[np.float64]:
+def extents(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Extents along the principal axes, longest first, (3,), and these axes as rows, right-handed, (3, 3)."""
     centered = points - points.mean(axis=0)
     _, _, axes = np.linalg.svd(centered.T @ centered)
-    along = centered @ axes.T
-    return np.sort(np.ptp(along, axis=0))[::-1].copy()
+    along = np.ptp(centered @ axes.T, axis=0)
+    order = np.argsort(-along, kind="stable")
+    axes = axes[order]
+    # The first component that is not tiny decides the sign, so that equal regions have equal axes.
+    for axis in axes:
+        axis *= np.sign(axis[np.argmax(np.abs(axis) > 1e-6)])
+    axes[2] *= np.sign(np.linalg.det(axes))
+    return along[order], axes
 
 
 def find_regions(
@@ -164,7 +197,7 @@ def find_regions(
     point_scores: NDArray[Any],
     threshold: float,
     *,
-    displacement: NDArray[Any] | None = None,
+    deviation: NDArray[Any] | None = None,
     limit: int | None = None,
     min_points: int | None = None,
 ) -> list[Region]:
@@ -176,8 +209,8 @@ def find_regions(
         points: (N, 3) float64, the scan's unit.
         point_scores: (N,), higher is more anomalous.
         threshold: the point threshold; a point counts when its score is greater.
-        displacement: (N,) how far each point is from where it should be, the scan's unit, signed or not; reported
-            per region when given.
+        deviation: (N,) how far each point is outside of where it should be, the scan's unit; reported per region when
+            given.
         limit: return at most this many regions; None for all.
         min_points: see above; None takes `minimum_region(N)`: 5, or N / 10000 when that is more.
 
@@ -189,10 +222,10 @@ def find_regions(
     """
     count = len(points)
     scores = np.asarray(point_scores, dtype=np.float64)
-    moved = None if displacement is None else np.asarray(displacement, dtype=np.float64)
+    moved = None if deviation is None else np.asarray(deviation, dtype=np.float64)
     if scores.shape != (count,) or (moved is not None and moved.shape != (count,)):
         got = scores.shape if moved is None else (scores.shape, moved.shape)
-        raise ValueError(f"point_scores and displacement must be ({count},), got {got}")
+        raise ValueError(f"point_scores and deviation must be ({count},), got {got}")
     if np.isnan(scores).any() or np.isnan(threshold):
         raise ValueError("point_scores and threshold must not be NaN")
     if limit is not None and limit < 0:
@@ -216,16 +249,18 @@ def _region(
     points: Points,
     scores: NDArray[np.float64],
     threshold: float,
-    displacement: NDArray[np.float64] | None,
+    deviation: NDArray[np.float64] | None,
     indices: NDArray[np.intp],
     area: NDArray[np.float64],
 ) -> Region:
     mine, own = points[indices], scores[indices]
-    moved = None if displacement is None else displacement[indices]
+    moved = None if deviation is None else deviation[indices]
+    size, axes = extents(mine)
     peak = int(np.argmax(own))
     return Region(
         center=mine.mean(axis=0),
-        size=_extents(mine),
+        size=size,
+        axes=axes,
         low=mine.min(axis=0),
         high=mine.max(axis=0),
         point_count=len(indices),
@@ -234,7 +269,7 @@ def _region(
         mean_score=float(own.mean()),
         area=float(area.sum()),
         severity=float(((own - threshold) * area).sum()),
-        peak_displacement=None if moved is None else float(moved[np.argmax(np.abs(moved))]),
-        mean_displacement=None if moved is None else float(moved.mean()),
+        peak_deviation=None if moved is None else float(moved[np.argmax(np.abs(moved))]),
+        mean_deviation=None if moved is None else float(moved.mean()),
         indices=indices,
     )

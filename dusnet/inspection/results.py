@@ -18,14 +18,15 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
-from dusnet.inspection.regions import Region, find_regions, minimum_region
+from dusnet.inspection.defects import find_defects
+from dusnet.inspection.regions import Region, minimum_region
 from dusnet.inspection.verdict import Verdict, decide
 from dusnet.io import write_cloud, write_json, write_text
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
 MAX_REGIONS = 50
 
@@ -88,6 +89,7 @@ def write_result(
     stem: str | None = None,
     verdict: Verdict | None = None,
     training_residual: float | None = None,
+    threshold_source: Mapping[str, Any] | None = None,
     color_range: tuple[float, float] | None = None,
     warnings: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
@@ -107,6 +109,7 @@ def write_result(
         stem: what file names begin with, see `dusnet.inspection.stems`; None takes the name of the cloud's file.
         verdict: the decision; None decides with `verdict.decide` from the scores alone.
         training_residual: alignment residual of good scans, to be read beside the scan's own.
+        threshold_source: where the threshold comes from, as JSON; None when nobody said.
         color_range: point scores that the first and the last colour stand for. None takes 0 to twice the point
             threshold, the same for all scans of a model; without a (positive) one, the scan's own median to maximum.
         warnings: sentences to add to those of `cloud.notes` and `scores.warnings`.
@@ -135,12 +138,14 @@ def write_result(
     record = {
         "schema_version": SCHEMA_VERSION,
         **_decision_record(scores, decision),
+        "threshold_source": None if threshold_source is None else dict(threshold_source),
         "unit": unit,
         "points": len(cloud),
         "region_count": len(regions),
-        "regions": [region.record() for region in regions[:MAX_REGIONS]],
+        "regions": [region.record(number) for number, region in enumerate(regions[:MAX_REGIONS], start=1)],
         "point_scores": _statistics(scores.point_scores),
         "distances": None if scores.distances is None else _statistics(scores.distances),
+        "deviation": None if scores.deviation is None else _spread(scores.deviation),
         "alignment": _alignment_record(scores, training_residual),
         "unseen_share": scores.unseen,
         "model": {"id": model_id, "sha256": model_sha256},
@@ -186,6 +191,8 @@ def _write_clouds(
     scalars: dict[str, NDArray[Any]] = {"anomaly_score": values}
     if scores.distances is not None:
         scalars["distance"] = np.asarray(scores.distances, dtype=np.float32)
+    if scores.deviation is not None:
+        scalars["deviation"] = np.asarray(scores.deviation, dtype=np.float32)
     write_cloud(scored, replace(cloud, colors=heat_colors(values, *span), labels=None), scalars=scalars)
     if rebuilt is not None and scores.reconstruction is not None:
         write_cloud(rebuilt, PointCloud(np.asarray(scores.reconstruction, dtype=np.float64)))
@@ -198,7 +205,7 @@ def _regions(cloud: PointCloud, scores: Scores) -> tuple[list[Region], list[str]
         return [], ["The model has no threshold for points, so no regions are listed."]
     if not np.isfinite(scores.point_scores).all():
         return [], ["Some point scores are NaN or infinite, so no regions are listed."]
-    found = find_regions(cloud.points, scores.point_scores, scores.point_threshold, displacement=scores.distances)
+    found = find_defects(cloud.points, scores)
     if scores.is_anomalous and not found:
         least = minimum_region(len(cloud))
         return [], [
@@ -265,6 +272,22 @@ def _statistics(values: NDArray[Any]) -> dict[str, float]:
     }
 
 
+def _spread(values: NDArray[Any]) -> dict[str, float]:
+    """Statistics of values of either sign."""
+    exact = np.asarray(values, dtype=np.float64)
+    if not len(exact):
+        return {}
+    p1, p50, p99 = np.quantile(exact, (0.01, 0.5, 0.99))
+    return {
+        "mean": float(exact.mean()),
+        "min": float(exact.min()),
+        "p1": float(p1),
+        "median": float(p50),
+        "p99": float(p99),
+        "max": float(exact.max()),
+    }
+
+
 def _versions() -> dict[str, str]:
     import torch
 
@@ -302,6 +325,7 @@ SUMMARY_FIELDS: tuple[str, ...] = (
     "threshold",
     "is_anomalous",
     "regions",
+    "worst_kind",
     "worst_x",
     "worst_y",
     "worst_z",
@@ -309,7 +333,7 @@ SUMMARY_FIELDS: tuple[str, ...] = (
     "worst_width",
     "worst_depth",
     "worst_peak_score",
-    "worst_peak_displacement",
+    "worst_peak_deviation",
     "unit",
     "points",
     "alignment_residual",
@@ -371,5 +395,9 @@ def _summary_line(result: Result) -> dict[str, Any]:
         worst = result.regions[0]
         line |= dict(zip(("worst_x", "worst_y", "worst_z"), worst.center.tolist(), strict=True))
         line |= dict(zip(("worst_length", "worst_width", "worst_depth"), worst.size.tolist(), strict=True))
-        line |= {"worst_peak_score": worst.peak_score, "worst_peak_displacement": worst.peak_displacement}
+        line |= {
+            "worst_kind": None if worst.kind is None else worst.kind.value,
+            "worst_peak_score": worst.peak_score,
+            "worst_peak_deviation": worst.peak_deviation,
+        }
     return line

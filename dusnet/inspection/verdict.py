@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
 
 
+ABOVE = "score_above_threshold"
+
+
 class Status(str, Enum):
     """What to do with the part."""
 
@@ -36,6 +39,11 @@ class Reason:
 
     code: str
     text: str
+
+    @property
+    def is_doubt(self) -> bool:
+        """Whether it speaks against the score, and not against the part."""
+        return self.code != ABOVE
 
 
 @dataclass(frozen=True)
@@ -156,7 +164,7 @@ def decide(
     findings = (
         [
             Reason(
-                "score_above_threshold",
+                ABOVE,
                 f"The object score {scores.object_score:.4g} is above the threshold {scores.threshold:.4g}."
                 if scores.threshold is not None
                 else f"The object score {scores.object_score:.4g} counts as anomalous.",

@@ -70,18 +70,19 @@ def directions(count: int) -> Array:
     return np.column_stack([ring * np.cos(azimuth), ring * np.sin(azimuth), height])
 
 
-def visible(points: Array, direction: Array) -> NDArray[np.intp]:
+def visible(points: Array, direction: Array, *, flip: float = _FLIP) -> NDArray[np.intp]:
     """Index of the points that an eye far away along `direction` can see, ascending.
 
     Args:
         points: (N, 3) float64.
         direction: (3,) unit vector from the cloud to the eye.
+        flip: radius of the flipping sphere in units of the eye's distance.
     """
     center = points.mean(axis=0)
     radius = float(np.linalg.norm(points - center, axis=1).max())
     ray = points - (center + direction * _DISTANCE * radius)
     length = np.linalg.norm(ray, axis=1)
-    flipped = ray * (2.0 * _FLIP * _DISTANCE * radius / length - 1.0)[:, None]
+    flipped = ray * (2.0 * flip * _DISTANCE * radius / length - 1.0)[:, None]
     try:
         hull = ConvexHull(np.vstack([flipped, np.zeros(3)]))
     except QhullError:  # a flat cloud seen edge-on or with too few points: nothing hides anything

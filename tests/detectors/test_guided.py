@@ -157,7 +157,7 @@ class TestScores:
 
     def test_timings_are_those_of_its_steps(self, guided: Detector) -> None:
         timings = guided.score(part(9)).timings
-        assert set(timings) == {"registration", "warp", "down_net", "up_net", "scoring", "total"}
+        assert set(timings) == {"registration", "warp", "down_net", "up_net", "scoring", "deviation", "total"}
         assert all(seconds >= 0 for seconds in timings.values())
         assert sum(timings.values()) - timings["total"] <= timings["total"] * 1.001
 

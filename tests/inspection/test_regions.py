@@ -45,7 +45,7 @@ def test_two_patches_of_a_plate_are_two_regions_with_hand_worked_numbers():
     peak = np.flatnonzero((points[:, 0] == 5) & (points[:, 1] == 4))[0]
     scores[peak] = 7.0
     displacement = np.where(square, -0.25, 0.1)
-    first, second = find_regions(points, scores, 1.0, displacement=displacement)
+    first, second = find_regions(points, scores, 1.0, deviation=displacement)
 
     assert first.point_count == 40
     np.testing.assert_allclose(first.center, (7.5, 4.5, 0.0), atol=1e-12)
@@ -61,8 +61,8 @@ def test_two_patches_of_a_plate_are_two_regions_with_hand_worked_numbers():
     assert first.severity == pytest.approx((39 * 2 + 6) * np.pi / 3)
 
     assert second.point_count == 25
-    assert second.peak_displacement == -0.25
-    assert second.mean_displacement == pytest.approx(-0.25)
+    assert second.peak_deviation == -0.25
+    assert second.mean_deviation == pytest.approx(-0.25)
     assert second.severity < first.severity
 
 

@@ -36,6 +36,7 @@ def answer(cloud: PointCloud, **changes) -> Scores:
     given = Scores(
         np.where(dent, 3.0, 0.25).astype(np.float32),
         3.0,
+        deviation=np.where(dent, -0.75, 0.0).astype(np.float32),
         distances=np.where(dent, 0.75, 0.01).astype(np.float32),
         reconstruction=cloud.points[::2] + 0.001,
         threshold=1.5,
@@ -91,14 +92,14 @@ def test_the_record_is_complete_and_right(tmp_path):
     )
     record = json.loads(result.json_path.read_text())
     assert record == result.record
-    assert record["schema_version"] == 1
+    assert record["schema_version"] == 2
     assert (record["object_score"], record["threshold"], record["is_anomalous"]) == (3.0, 1.5, True)
     assert record["verdict"]["status"] == "NG"
     assert (record["unit"], record["points"], record["region_count"]) == ("mm", 651, 1)
     (region,) = record["regions"]
     np.testing.assert_allclose(region["center"], (1010, -490, 20), atol=1e-4)
     np.testing.assert_allclose(region["size"], (4, 4, 0), atol=1e-3)
-    assert (region["point_count"], region["peak_score"], region["peak_displacement"]) == (25, 3.0, 0.75)
+    assert (region["point_count"], region["peak_score"], region["peak_deviation"]) == (25, 3.0, -0.75)
     assert record["alignment"] == {
         "method": "icp",
         "residual": 0.004,

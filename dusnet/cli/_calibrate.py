@@ -1,0 +1,68 @@
+"""What `dusnet calibrate` does: score good scans, keep their scores in the model, say what follows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from dusnet.cli._common import scans_in
+from dusnet.errors import BadConfig
+from dusnet.inspection.results import file_sha256
+from dusnet.io import read_cloud
+from dusnet.workflow import LoadedModel
+
+if TYPE_CHECKING:
+    from dusnet.detectors.base import Calibration
+    from dusnet.progress import Progress
+
+RATES = (0.1, 0.05, 0.02, 0.01)
+KEPT = "calibrated_with"
+
+
+def run(model: Path, paths: Sequence[Path], out: Path, *, unit: str | None, device: str, progress: Progress) -> None:
+    """Add good scans to the calibration of a model and write it.
+
+    A file that was added before is not added again. The model is written once, at the end.
+
+    Raises:
+        BadModel: the model cannot be used.
+        BadConfig: there is nothing new among the scans, or the unit does not exist.
+        BadInput: a scan cannot be used.
+    """
+    loaded = LoadedModel.open(model, device=device)
+    known = loaded.detector.provenance.get(KEPT, [])
+    marks = {entry["sha256"] for entry in known}
+    fresh = {}
+    for path in scans_in(paths):
+        mark = file_sha256(path)
+        if mark in marks or mark in fresh:
+            progress.log(f"{path} is among the scans of the calibration already.")
+        else:
+            fresh[mark] = path
+    if not fresh:
+        raise BadConfig(f"All scans are in the calibration of {model} already; give others.")
+    done = loaded.calibrate([read_cloud(path) for path in fresh.values()], unit=unit, progress=progress)
+    for sentence in done.refused:
+        progress.log(sentence)
+    added = [
+        {"file": path.name, "sha256": mark, "object_score": score}
+        for (mark, path), score in zip(fresh.items(), done.scores, strict=True)
+        if score is not None
+    ]
+    loaded.detector.calibration = done.calibration
+    loaded.detector.provenance[KEPT] = [*known, *added]
+    loaded.detector.save(out)
+    typer.echo(f"{len(added)} good scans added, {len(done.calibration.object_scores)} in all.")
+    for rate in RATES:
+        typer.echo(_line(done.calibration, rate))
+    progress.log(f"wrote {out}.")
+
+
+def _line(calibration: Calibration, rate: float) -> str:
+    if not calibration.supports(rate):
+        return f"{rate:>5.0%}: too few good scans to promise this rate"
+    basis = "added scans alone" if calibration.basis(rate) is calibration.added else "simulated and real scans"
+    return f"{rate:>5.0%}: threshold {calibration.threshold(rate):.4g} ({basis})"

@@ -1,0 +1,175 @@
+"""Defects as an inspector reads them: regions of a scan with what they look like, and material that is not there.
+
+Missing material has no points. Its place and size come from the good surface; its score from the points around it, to
+which detectors give the gap beside them.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.cloud import Points
+from dusnet.inspection.regions import Kind, Region, extents, find_regions, surface_area
+
+if TYPE_CHECKING:
+    from dusnet.detectors.base import Scores
+
+PIECE_REACH = 5.0
+"""Places of missing material belong together within this many of their own spacings."""
+LEAST_PLACES = 3
+RIM_REACH = 2.0
+"""A point is on the rim of missing material when its nearest place is at most this many times farther from it than
+from the nearest point of the scan."""
+RIM_SHARE = 0.3
+"""A region with this share of its points on the rim is that of the missing material."""
+LOST_SHARE = 0.4
+"""Area of bare places over that of the inward displaced region around them from which on they are missing material."""
+UNMOVED = 0.25
+"""A score this many times larger than the points' own deviation explains comes from places without points."""
+ONE_SIDED = 0.6
+"""Mean deviation over mean absolute deviation from which on a region lies on one side of the surface."""
+WIDE = 0.5
+"""Share of the scan's diagonal from which on a displaced region is a deformation of the part."""
+
+
+def find_defects(points: Points, scores: Scores) -> list[Region]:
+    """The defects of a scan, worst first.
+
+    Args:
+        points: the scan, (N, 3) float64, its own unit and pose.
+        scores: what a detector answered, with a point threshold.
+
+    Returns:
+        Regions sorted by `severity`.
+    """
+    from scipy.spatial import cKDTree
+
+    assert scores.point_threshold is not None
+    threshold = scores.point_threshold
+    regions = find_regions(points, scores.point_scores, threshold, deviation=scores.deviation)
+    values = np.asarray(scores.point_scores, dtype=np.float64)
+    found = []
+    tree = None
+    for places in pieces(scores.missing):
+        tree = cKDTree(points) if tree is None else tree
+        bare = tree.query(places)[0]
+        around = [region for region in regions if _on_rim(points[region.indices], places, bare)]
+        if around and _is_lost(places, around, scores):
+            found.append(_missing(points, values, threshold, places, bare, around))
+            regions = [region for region in regions if all(region is not other for other in around)]
+    diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
+    found += [replace(region, kind=guess_kind(region, scores, diagonal)) for region in regions]
+    return sorted(found, key=lambda region: (-region.severity, -region.peak_score))
+
+
+def pieces(missing: NDArray[Any] | None) -> list[Points]:
+    """Connected pieces of missing material, (K, 3) each, of at least `LEAST_PLACES` places."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+    from scipy.spatial import cKDTree
+
+    if missing is None or len(missing) < LEAST_PLACES:
+        return []
+    tree = cKDTree(missing)
+    spacing = float(np.median(tree.query(missing, k=2)[0][:, 1]))
+    pairs = tree.query_pairs(PIECE_REACH * spacing, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(missing),) * 2)
+    _, number = connected_components(graph, directed=False)
+    grouped = [missing[number == one] for one in range(int(number.max()) + 1)]
+    return [piece for piece in grouped if len(piece) >= LEAST_PLACES]
+
+
+def guess_kind(region: Region, scores: Scores, diagonal: float) -> Kind | None:
+    """What a region looks like, None without deviations.
+
+    Args:
+        region: of the scan.
+        scores: of the whole scan.
+        diagonal: of the scan's bounding box, the scan's unit.
+    """
+    if scores.deviation is None or scores.point_threshold is None:
+        return None
+    one_way, typical = _deviation([region], scores)
+    if _unmoved([region], typical, scores):
+        return Kind.MISSING_MATERIAL
+    if region.size[0] > WIDE * diagonal or abs(one_way) < ONE_SIDED * typical:
+        return Kind.DEFORMATION
+    return Kind.PROTRUSION if one_way > 0 else Kind.DEPRESSION
+
+
+def _deviation(regions: list[Region], scores: Scores) -> tuple[float, float]:
+    """Mean and mean absolute deviation, weighted with what the scores are above the threshold."""
+    indices = np.concatenate([region.indices for region in regions])
+    deviation = np.asarray(scores.deviation, dtype=np.float64)[indices]
+    weight = np.asarray(scores.point_scores, dtype=np.float64)[indices] - scores.point_threshold
+    return float((weight * deviation).sum() / weight.sum()), float((weight * np.abs(deviation)).sum() / weight.sum())
+
+
+def _unmoved(regions: list[Region], typical: float, scores: Scores) -> bool:
+    """Whether the points lie where they should, so that their scores come from what is not there."""
+    if scores.score_length is None:
+        return False
+    points = sum(region.point_count for region in regions)
+    mean_score = sum(region.mean_score * region.point_count for region in regions) / points
+    return typical < UNMOVED * mean_score * scores.score_length
+
+
+def _is_lost(places: Points, around: list[Region], scores: Scores) -> bool:
+    """Whether places without points are missing material, and not a surface that the points show elsewhere."""
+    if scores.deviation is None:
+        return True
+    one_way, typical = _deviation(around, scores)
+    if _unmoved(around, typical, scores):
+        return True
+    # A dent moves all of its surface and leaves only its deepest places bare; a break leaves most of them bare.
+    return one_way < 0 and surface_area(places) >= LOST_SHARE * sum(region.area for region in around)
+
+
+def _on_rim(region: Points, places: Points, bare: NDArray[np.float64]) -> bool:
+    """Whether a region surrounds places that are `bare`, (K,), away from the nearest point of the scan."""
+    from scipy.spatial import cKDTree
+
+    distance, nearest = cKDTree(places).query(region)
+    return bool((distance <= RIM_REACH * bare[nearest]).mean() >= RIM_SHARE)
+
+
+def _missing(
+    points: Points,
+    scores: NDArray[np.float64],
+    threshold: float,
+    places: Points,
+    bare: NDArray[np.float64],
+    around: list[Region],
+) -> Region:
+    """Missing material and the regions around it as one."""
+    indices = np.unique(np.concatenate([region.indices for region in around]))
+    # Places count from this distance to the scan on, so the hole is that much wider all around.
+    margin = float(bare.min())
+    size, axes = extents(places)
+    size = size + np.array([2 * margin, 2 * margin, 0.0])
+    own = scores[indices]
+    peak = int(np.argmax(own))
+    area = math.pi / 4 * float(size[0] * size[1])
+    return Region(
+        center=places.mean(axis=0),
+        size=size,
+        axes=axes,
+        low=places.min(axis=0),
+        high=places.max(axis=0),
+        point_count=len(indices),
+        peak_score=float(own[peak]),
+        peak_point=points[indices[peak]].copy(),
+        mean_score=float(own.mean()),
+        area=area,
+        severity=sum(region.severity for region in around) + float(own.mean() - threshold) * area,
+        peak_deviation=None,
+        mean_deviation=None,
+        indices=indices,
+        gap=float(bare.max()),
+        kind=Kind.MISSING_MATERIAL,
+    )
