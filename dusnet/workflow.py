@@ -273,7 +273,7 @@ class LoadedModel:
         with progress.task("Scoring good scans", len(clouds)) as task:
             for cloud in clouds:
                 inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
-                scores = self.detector.score(inside)
+                scores = self.detector.score(inside, explain=False)
                 doubts = [one for one in decide(scores, inside.points, expected=expected).reasons if one.is_doubt]
                 if doubts:
                     refused.append(f"{cloud.name} is left out. {doubts[0].text}")

@@ -203,8 +203,13 @@ class Detector(Protocol):
             BadInput: a cloud cannot be used.
         """
 
-    def score(self, cloud: PointCloud, *, progress: Progress | None = None) -> Scores:
+    def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan, in any pose that the registration can undo.
+
+        Args:
+            cloud: the scan.
+            explain: also say what describes defects: `deviation` and `missing`.
+            progress: where to report, None for nowhere.
 
         Raises:
             BadInput: the scan cannot be used.

@@ -68,13 +68,13 @@ class FeatureMemory(RegisteredDetector):
             settings = settings.model_copy(update={"registration": still})
         super().__init__(settings, seed=seed, device=device)
 
-    def score(self, cloud: PointCloud, *, progress: Progress | None = None) -> Scores:
+    def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan; see `Detector.score`.
 
         A detector without registration says so in `alignment` (method "none", the identity, and how far the scan lies
         from the training scans) and gives no `distances` and no `unseen`, which mean nothing for a scan in any pose.
         """
-        scores = super().score(cloud, progress=progress)
+        scores = super().score(cloud, explain=explain, progress=progress)
         return scores if self.registered else replace(scores, distances=None, unseen=None)
 
     def _learn(

@@ -111,7 +111,7 @@ class RegisteredDetector(ABC):
         self.provenance = {"training_scans": [cloud.path.name if cloud.path else None for cloud in clouds]}
         self._learn(in_frame, progress=progress, workdir=workdir, resume=resume)
 
-    def score(self, cloud: PointCloud, *, progress: Progress | None = None) -> Scores:
+    def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan; see `Detector.score`."""
         del progress
         borrowed = self._borrowed()
@@ -121,9 +121,11 @@ class RegisteredDetector(ABC):
         borrowed = self._borrowed() - borrowed
         judged = self._judge(points)
         judging = time.perf_counter()
-        deviation = self._deviation(points, judged.offsets)
         beside = self.class_frame.coverage(points)
-        lost = self.class_frame.lost(points, beside)
+        deviation = missing = None
+        if explain:
+            deviation = self._deviation(points, judged.offsets)
+            missing = self.class_frame.send_back(self.class_frame.lost(points, beside), alignment)
         compared = time.perf_counter()
         scale = self.class_frame.frame.scale
         threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
@@ -132,8 +134,8 @@ class RegisteredDetector(ABC):
             point_scores=judged.point_scores,
             object_score=judged.object_score,
             distances=(judged.distances * scale).astype(np.float32),
-            deviation=(deviation * scale).astype(np.float32),
-            missing=self.class_frame.send_back(lost, alignment),
+            deviation=None if deviation is None else (deviation * scale).astype(np.float32),
+            missing=missing,
             score_length=scale,
             reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
             threshold=threshold,

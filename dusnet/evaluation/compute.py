@@ -248,7 +248,7 @@ def _score_all(
                 cloud = corrupt(cloud, corruption, seed=seed, name=file)
             unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
             clock = _Clock(frames)
-            scores = detector.score(unlabelled)
+            scores = detector.score(unlabelled, explain=False)
             seconds = clock.read()
             _require_usable(scores, cloud, detector)
             labels = cloud.labels if cloud.labels is not None or anomalous else np.zeros(len(cloud), dtype=np.bool_)

@@ -66,7 +66,7 @@ def calibrate(
         for cloud in clouds:
             for _ in range(replicas):
                 seen = _as_seen_by(views[rng.integers(len(views))], cloud, clouds[0])
-                scored.append(detector.score(simulated_scan(seen, variation, rng)))
+                scored.append(detector.score(simulated_scan(seen, variation, rng), explain=False))
                 task.advance()
         for number in range(len(clouds) if alone else 0):
             left_out.append(_left_out(detector, clouds, number))
@@ -90,7 +90,7 @@ def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> 
     other = create(detector.name, detector.settings, seed=detector.seed, device=str(detector.device))
     other.frames = detector.frames
     other.fit([cloud for index, cloud in enumerate(clouds) if index != number])
-    return other.score(clouds[number])
+    return other.score(clouds[number], explain=False)
 
 
 def _centered(cloud: PointCloud, first: PointCloud) -> NDArray[np.float64]:
@@ -148,7 +148,7 @@ def _elsewhere(points: NDArray[np.float64], kept: NDArray[np.intp], rng: np.rand
 
 
 def _aligned(detector: Detector, cloud: PointCloud) -> PointCloud:
-    alignment = detector.score(cloud).alignment
+    alignment = detector.score(cloud, explain=False).alignment
     return cloud if alignment is None else cloud.transformed(alignment.matrix)
 
 

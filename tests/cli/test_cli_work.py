@@ -220,10 +220,51 @@ def test_false_alarm_rate_takes_its_threshold_from_the_calibration(run, model, p
     scan = parts / "test" / "good" / "good0.ply"
     assert run("score", model, scan, "--out", tmp_path, "--false-alarm", 0.5, "--quiet").code == 0
     result = json.loads((tmp_path / "good0.json").read_text())
-    assert result["threshold"] == pytest.approx(sorted(calibration.object_scores)[1])  # the 2nd of 3: ceil(4 * 0.5)
+    assert result["threshold"] == pytest.approx(sorted(calibration.object_scores)[3])  # the 4th of 6: ceil(7 * 0.5)
+    assert result["threshold_source"] == {
+        "kind": "calibration",
+        "false_alarm": 0.5,
+        "supported": True,
+        "good_scans": {"simulated": 3, "left_out": 3, "added": 0},
+        "source": calibration.source,
+    }
     refused = run("score", model, scan, "--out", tmp_path, "--false-alarm", 0.01, "--quiet")
     assert refused.code == 2
-    assert "3 good scans" in refused.sentence
+    assert "6 good scans" in refused.sentence
+
+
+def test_more_good_scans_are_added_to_the_calibration_once(run, model, parts, tmp_path):
+    from dusnet.detectors import load_model
+
+    before = load_model(model).calibration
+    good = parts / "test" / "good"
+    target = tmp_path / "more.safetensors"
+    done = run("calibrate", model, good, "--out", target, "--quiet")
+    assert done.code == 0
+    assert done.out.splitlines()[0] == "2 good scans added, 8 in all."
+    assert " 10%: too few good scans" in done.out
+    learned = load_model(target)
+    assert learned.calibration is not None
+    assert before is not None
+    assert len(learned.calibration.added) == 2
+    assert sorted([*before.object_scores, *learned.calibration.added]) == list(learned.calibration.object_scores)
+    assert [entry["file"] for entry in learned.provenance["calibrated_with"]] == ["good0.ply", "good1.ply"]
+    assert load_model(model).calibration == before
+    again = run("calibrate", target, good, "--quiet")
+    assert again.code == 2
+    assert "already" in again.sentence
+
+
+def test_a_scan_that_cannot_be_believed_is_not_added_to_the_calibration(run, model, parts, tmp_path):
+    few = tmp_path / "few.ply"
+    lines = (parts / "test" / "good" / "good0.ply").read_text().splitlines()
+    start = lines.index("end_header") + 1
+    header = [line.replace("1500", "60") for line in lines[:start]]
+    few.write_text("\n".join([*header, *lines[start : start + 60]]) + "\n")
+    refused = run("calibrate", model, few, "--quiet")
+    assert refused.code == 2
+    assert "few" in refused.sentence
+    assert "60 points" in refused.sentence
 
 
 def test_window_without_a_display_names_the_picture(run, parts, monkeypatch):

@@ -56,7 +56,7 @@ class Nearest:
         points = np.concatenate([cloud.points for cloud in clouds])
         self.tree = cKDTree(points[np.random.default_rng(self.seed).random(len(points)) < 0.5])
 
-    def score(self, cloud: PointCloud) -> Scores:
+    def score(self, cloud: PointCloud, *, explain: bool = True) -> Scores:
         self.saw_labels |= cloud.labels is not None
         time.sleep(1e-4)
         distance = self.tree.query(cloud.points)[0].astype(np.float32)

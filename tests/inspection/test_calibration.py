@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -9,6 +11,7 @@ from scipy.spatial import cKDTree
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import create
+from dusnet.detectors.base import Calibration, Scores
 from dusnet.inspection import calibration
 from dusnet.inspection.calibration import calibrate, normal_variation, simulated_scan
 
@@ -103,6 +106,67 @@ class TestCalibrate:
         assert one == same != other
         assert one.object_scores == tuple(sorted(one.object_scores))
         assert len(one.object_scores) == 4
+
+    def test_every_training_scan_is_scored_by_a_detector_of_the_others(self):
+        clouds = [egg(seed) for seed in range(4)]
+        detector = create("nearest", tiny("nearest", 2))
+        detector.fit(clouds)
+        made = calibrate(detector, clouds)
+        expected = []
+        for left in range(4):
+            other = create("nearest", tiny("nearest", 2))
+            other.fit([cloud for index, cloud in enumerate(clouds) if index != left])
+            expected.append(other.score(clouds[left]).object_score)
+        assert made.left_out == pytest.approx(sorted(expected), rel=1e-3)
+        assert len(made.object_scores) == 8 + 4
+        assert "4 training scans" in made.source
+        assert min(made.left_out) > 0, "a detector of all of them finds every point of theirs"
+
+    def test_slow_detectors_and_few_scans_are_only_simulated(self):
+        for name, count in (("dusnet", 3), ("nearest", 2)):
+            clouds = [egg(seed) for seed in range(count)]
+            detector = create(name, tiny(name, 1))
+            detector.fit(clouds)
+            made = calibrate(detector, clouds)
+            assert (len(made.object_scores), made.left_out) == (count, ())
+
+    def test_what_other_training_scans_leave_out_is_left_out_of_simulated_ones(self):
+        """Of three scans two show the right half only: of twelve simulated scans of the whole one some do, too."""
+        right = [cloud.select(cloud.points[:, 0] > 0) for cloud in (egg(1), egg(2))]
+        lowest = []
+
+        class Watched:
+            name, settings, seed, device, frames = "nearest", tiny("nearest", 12), 0, "cpu", None
+            fits_in_seconds = False
+
+            def score(self, cloud, *, explain):
+                assert not explain
+                lowest.append(float(cloud.points[:, 0].min()))
+                return Scores(np.zeros(len(cloud), np.float32), 0.0)
+
+        calibrate(Watched(), [egg(0), *right])
+        of_the_whole = np.array(lowest[3:15])  # the first three are the alignment of the training scans
+        assert 1 <= (of_the_whole < -25).sum() < 12
+        assert ((of_the_whole < -25) | (of_the_whole > -15)).all()
+
+
+class TestAddedScans:
+    def test_they_decide_alone_once_they_are_enough(self):
+        made = Calibration((1.0, 2.0, 3.0), (0.1, 0.2, 0.3), "simulated")
+        few = made.with_scans([answer(9.0)], "one")
+        assert (few.threshold(0.3), few.basis(0.3)) == (9.0, (1.0, 2.0, 3.0, 9.0))
+        enough = few.with_scans([answer(5.0), answer(7.0)], "two")
+        assert enough.basis(0.3) == enough.added == (5.0, 7.0, 9.0)
+        assert enough.threshold(0.3) == 9.0
+        assert enough.threshold(0.5) == 7.0
+        assert enough.source == "simulated; one; two"
+        assert enough.provenance(0.5)["good_scans"] == {"simulated": 0, "left_out": 0, "added": 3}
+        assert few.provenance(0.3)["good_scans"] == {"simulated": 3, "left_out": 0, "added": 1}
+        assert Calibration.from_json(json.loads(json.dumps(enough.to_json()))) == enough
+
+
+def answer(score):
+    return Scores(np.linspace(0, score, 1001, dtype=np.float32), score)
 
 
 class TestNormalVariation:
