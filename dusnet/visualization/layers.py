@@ -190,18 +190,11 @@ def verdict_line(exhibit: Exhibit) -> str:
     return ", ".join([*words, f"{len(exhibit.cloud):,} points"])
 
 
-def count_line(exhibit: Exhibit, threshold: float | None, defects: int | None) -> str:
-    """How much is above the threshold: `215 of 9,163 points above 0.0106, 3 defects`.
-
-    Args:
-        exhibit: the scan.
-        threshold: point score, None when there is none.
-        defects: how many regions, None while they are being counted.
-    """
+def count_line(exhibit: Exhibit, threshold: float | None) -> str:
+    """How much is above the threshold, of all points: `215 of 9,163 points above 0.0106`."""
     if exhibit.scores is None or threshold is None:
         return "not scored"
-    regions = "counting defects" if defects is None else "1 defect" if defects == 1 else f"{defects} defects"
-    return f"{int(above(exhibit, threshold).sum()):,} of {len(exhibit.cloud):,} points above {threshold:.4g}, {regions}"
+    return f"{int(above(exhibit, threshold).sum()):,} of {len(exhibit.cloud):,} points above {threshold:.4g}"
 
 
 def defect_line(number: int, defect: Defect, unit: str | None) -> str:

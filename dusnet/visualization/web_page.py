@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from dusnet.visualization.color_maps import ANCHORS
 from dusnet.visualization.exhibit import Defect, Exhibit, read_exhibit
 from dusnet.visualization.layers import (
     Layer,
+    above,
     box_edges,
     count_line,
     defect_count_at,
@@ -38,18 +39,22 @@ from dusnet.visualization.render import Panel, camera_of
 Array = NDArray[np.float64]
 Colors = NDArray[np.uint8]
 
-MOST_POINTS = 300_000
+MOST_POINTS = 200_000
 """Points of a scan that a page draws at most."""
 LISTED = 10
 """Defects that a page lists."""
+MOST_GROUPED = 100_000
+"""Points above the threshold beyond which they are only counted: grouping them takes long and makes no list."""
 
 _FIELD = 0.6  # of view, radians
 _AWAY = 3.6  # of the camera from a scan, radii
+_CAMERA_POINTS = 20_000  # are enough to choose a direction by
+_PAUSE = 0.3  # seconds without a change before defects are searched for: not at every step of a moving slider
 _NEAREST = 0.9  # of the camera from a defect, radii
 _AMBIENT = 0.55
 _LIGHT = np.array([-0.35, 0.5, 0.79])  # right, up, towards the viewer
 _STEPS = 500  # of the threshold slider, about
-_DIGITS = 4  # of the threshold that the slider starts at
+_DIGITS = 3  # of the threshold that the slider starts at
 _KEYS = {"H": Layer.HEAT, "D": Layer.DEFECTS, "I": Layer.INPUT, "R": Layer.RECONSTRUCTION, "G": Layer.TRUTH}
 
 
@@ -99,13 +104,19 @@ class Page:
         self._buttons: list[Any] = []
         self._defects: tuple[Defect, ...] = ()
         self._names = [f"{number}. {path.name}" for number, path in enumerate(files, 1)]
+        self._first_scan = first
         self._lay_out()
-        self._open(first)
 
     def run(self) -> None:
-        """Follow the controls until the process is interrupted."""
+        """Show the first scan and follow the controls, until the process is interrupted."""
+        self._open(self._first_scan)
         while True:
-            notes = [self._notes.get()]
+            pending = self._exhibit is not None and self._counted != self._threshold()
+            try:
+                notes = [self._notes.get(timeout=_PAUSE if pending else None)]
+            except Empty:
+                self._find_defects()
+                continue
             while not self._notes.empty():
                 notes.append(self._notes.get())
             self._follow()
@@ -126,7 +137,7 @@ class Page:
         self._order = 10.0  # of the slider, which is made anew for each scan
         self._slider: Any = None
         self._count = gui.add_html("", order=self._order + 1)
-        self._reset = gui.add_button("Threshold of the result", order=self._order + 2)
+        self._reset = gui.add_button("Reset threshold", order=self._order + 2)
         self._size = gui.add_slider("Point size", 0.2, 5.0, 0.1, 1.0, order=self._order + 3, hint="times the spacing")
         self._list = gui.add_folder("Defects", order=self._order + 4)
         self._notice = gui.add_html("", order=self._order + 5)
@@ -180,34 +191,39 @@ class Page:
 
     def _clear(self, sentence: str) -> None:
         self._exhibit = None
-        self._server.scene.reset()
-        self._node, self._marks = None, []
-        self._list_defects((), 0, None)
+        if self._node is not None:
+            self._node.remove()
+        self._node, self._painted = None, None
+        self._forget_defects()
+        self._make_slider(None)
         self._verdict.content = block(html.escape(sentence), "dusnet-error")
         for text in (self._count, self._legend, self._notice):
             text.content = ""
 
     def _open(self, exhibit: Exhibit) -> None:
         """Show another scan: its controls, its points, and the camera in front of it."""
-        self._exhibit, self._shown, self._counted, self._drawn = exhibit, None, None, {}
-        self._camera = camera_of([Panel(exhibit.name, exhibit.cloud.points, values=exhibit.scores)])
+        self._exhibit, self._shown, self._drawn = exhibit, None, {}
+        self._forget_defects()
+        few = shown_points(len(exhibit.cloud), exhibit.scores, _CAMERA_POINTS)
+        values = None if exhibit.scores is None else exhibit.scores[few]
+        self._camera = camera_of([Panel(exhibit.name, exhibit.cloud.points[few], values=values)])
         self._verdict.content = verdict(exhibit)
         offered = [layer.value for layer in layers_of(exhibit)]
-        if self._layers.value not in offered or self._layers.options == (Layer.INPUT.value,):
-            self._layers.options, self._layers.value = offered, offered[0]
+        chosen = self._layers.value if len(self._layers.options) > 1 else ""  # no choice was offered: none was made
         self._layers.options = offered
+        self._layers.value = chosen if chosen in offered else offered[0]
         self._make_slider(exhibit)
         self._legend.content = legend(exhibit) if exhibit.scores is not None else ""
         self._paint(exhibit)
         self._look(_Look(np.array([0.0, 0.0, _AWAY]), np.zeros(3), np.array([0.0, 1.0, 0.0])), everybody=True)
 
-    def _make_slider(self, exhibit: Exhibit) -> None:
+    def _make_slider(self, exhibit: Exhibit | None) -> None:
         if self._slider is not None:
             self._slider.remove()
             self._slider = None
-        self._first = first_threshold(exhibit)
-        self._reset.visible = self._first is not None
-        if self._first is None:
+        self._first = None if exhibit is None else first_threshold(exhibit)
+        self._reset.visible = self._list.visible = self._first is not None
+        if exhibit is None or self._first is None:
             return
         low, high = threshold_range(exhibit)
         step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
@@ -238,20 +254,35 @@ class Page:
         self._node.point_size = drawn.spacing * self._size.value
         self._shown = (layer, threshold)
         self._notice.content = notice(len(drawn.index), len(layer_cloud(exhibit, layer)))
-        if threshold != self._counted:
-            self._count.content = block(html.escape(count_line(exhibit, threshold, None)), "dusnet-count")
-            if self._notes.empty():  # else the slider is still moving
-                self._find_defects(exhibit, threshold)
+        if threshold is None or threshold != self._counted:
+            self._tell(exhibit, threshold, "counting defects")
         for mark in self._marks:
             mark.visible = layer is Layer.DEFECTS
 
-    def _find_defects(self, exhibit: Exhibit, threshold: float | None) -> None:
-        self._defects = defects_at(exhibit, threshold)
-        count = defect_count_at(exhibit, threshold, self._defects)
+    def _find_defects(self) -> None:
+        exhibit, threshold = self._exhibit, self._threshold()
+        if exhibit is None or threshold is None:
+            return
         self._counted = threshold
-        self._count.content = block(html.escape(count_line(exhibit, threshold, count)), "dusnet-count")
+        if int(above(exhibit, threshold).sum()) > MOST_GROUPED and threshold != exhibit.point_threshold:
+            self._defects, count, words = (), 0, "too many for a list of defects"
+        else:
+            self._defects = defects_at(exhibit, threshold)
+            count = defect_count_at(exhibit, threshold, self._defects)
+            words = "1 defect" if count == 1 else f"{count:,} defects"
+        self._tell(exhibit, threshold, words)
         self._list_defects(self._defects, count, exhibit.unit)
         self._mark(self._defects[:LISTED])
+
+    def _forget_defects(self) -> None:
+        self._counted, self._defects = None, ()
+        self._list_defects((), 0, None)
+        self._mark(())
+
+    def _tell(self, exhibit: Exhibit, threshold: float | None, words: str) -> None:
+        line = count_line(exhibit, threshold)
+        text = line if threshold is None else f"{line}, {words}"
+        self._count.content = block(html.escape(text), "dusnet-count")
 
     def _list_defects(self, defects: Sequence[Defect], count: int, unit: str | None) -> None:
         for button in self._buttons:
@@ -301,14 +332,18 @@ class Page:
         self._marks = []
         if not defects:
             return
-        scene = self._server.scene
+        scene, visible = self._server.scene, self._layers.value == Layer.DEFECTS.value
         edges = box_edges(defects)
         ends = self._seen(edges.reshape(-1, 3)).reshape(-1, 2, 3).astype(np.float32)
         color = np.broadcast_to(np.array(ANCHORS[-1], dtype=np.uint8), (len(edges), 2, 3))
-        self._marks.append(scene.add_line_segments("/boxes", ends, color, thickness=1.5, thickness_units="screen"))
-        for number, defect in enumerate(defects, 1):
-            top = self._seen(np.array([defect.center]))[0]
-            self._marks.append(scene.add_label(f"/label{number}", str(number), position=top, anchor="bottom-center"))
+        self._marks.append(
+            scene.add_line_segments("/boxes", ends, color, thickness=1.5, thickness_units="screen", visible=visible)
+        )
+        for number, corners in enumerate(ends.reshape(len(defects), -1, 3), 1):
+            top = corners[corners[:, 1].argmax()]
+            self._marks.append(
+                scene.add_label(f"/label{number}", str(number), position=top, anchor="bottom-center", visible=visible)
+            )
 
     def _seen(self, points: Array) -> Array:
         return np.asarray((points - self._camera.center) / self._camera.radius @ self._camera.axes.T)
@@ -337,7 +372,7 @@ class Page:
 def _facing(exhibit: Exhibit, defect: Defect, camera: Camera) -> _Look:
     points = exhibit.cloud.points
     inside = ((points >= defect.low) & (points <= defect.high)).all(axis=1)
-    weight: Array = inside.astype(np.float64)
+    weight: Array = np.asarray(inside, dtype=np.float64)
     axes = look_at(points, toward=weight).axes @ camera.axes.T
     target = (defect.center - camera.center) / camera.radius @ camera.axes.T
     away = max(_NEAREST, 4.0 * float(np.linalg.norm(defect.high - defect.low)) / 2.0 / camera.radius)

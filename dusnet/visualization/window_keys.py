@@ -167,7 +167,7 @@ class Keys:
         if state.layer is Layer.DEFECTS:
             threshold = first_threshold(exhibit)
             count = defect_count_at(exhibit, threshold, defects_at(exhibit, threshold))
-            line = f"{line}; {count_line(exhibit, threshold, count)}"
+            line = f"{line}; {count_line(exhibit, threshold)}, {count} {'defect' if count == 1 else 'defects'}"
         return line
 
 
