@@ -18,17 +18,25 @@ _COLUMNS = 4  # scans per row where each needs one panel only
 
 @dataclass(frozen=True)
 class Scene:
-    """One scan with what belongs to it.
+    """One scan with what belongs to it, as panels.
 
     Attributes:
+        exhibit: what is known of the scan.
         panels: the scan first; then its reconstruction and its ground truth where they exist.
-        point_threshold: point score above which a point is part of a defect, None when nobody said.
-        color_range: scores of the palest and the darkest colour in the result, None when nobody said.
     """
 
+    exhibit: Exhibit
     panels: tuple[Panel, ...]
-    point_threshold: float | None = None
-    color_range: tuple[float, float] | None = None
+
+    @property
+    def point_threshold(self) -> float | None:
+        """Point score above which a point is part of a defect, None when nobody said."""
+        return self.exhibit.point_threshold
+
+    @property
+    def color_range(self) -> tuple[float, float] | None:
+        """Scores of the palest and the darkest colour in the result, None when nobody said."""
+        return self.exhibit.color_range
 
 
 def view(
@@ -55,8 +63,7 @@ def view(
         MissingDependency: a window is asked for and Open3D is absent.
     """
     progress = progress or Silent()
-    exhibits = [read_exhibit(file, reconstruction=reconstruction) for file in viewable_files(paths)]
-    scenes = [scene_of(exhibit) for exhibit in exhibits]
+    scenes = [read_scene(file, reconstruction=reconstruction) for file in viewable_files(paths)]
     rows = [[replace(panel, scene=number) for panel in scene.panels] for number, scene in enumerate(scenes)]
     threshold, limits = _agreed(scenes)
     low, high = limits or (None, None)
@@ -65,7 +72,7 @@ def view(
         progress.log("opening a window; close it to return.")
         open_window(
             [panel for row in rows for panel in row],
-            exhibits=exhibits,
+            exhibits=[scene.exhibit for scene in scenes],
             low=low,
             high=high,
             threshold=threshold,
@@ -90,11 +97,11 @@ def read_scene(path: Path, *, reconstruction: bool = True) -> Scene:
     Raises:
         BadInput: a file cannot be read or is damaged.
     """
-    return scene_of(read_exhibit(path, reconstruction=reconstruction))
+    exhibit = read_exhibit(path, reconstruction=reconstruction)
+    return Scene(exhibit, tuple(_panels(exhibit)))
 
 
-def scene_of(exhibit: Exhibit) -> Scene:
-    """The panels of a scan: the scan itself, the surface without defects, and the ground truth."""
+def _panels(exhibit: Exhibit) -> list[Panel]:
     cloud = exhibit.cloud
     caption = verdict_line(exhibit)
     if exhibit.scores is None:
@@ -117,7 +124,7 @@ def scene_of(exhibit: Exhibit) -> Scene:
         caption = f"{int(cloud.labels.sum()):,} of {len(cloud):,} points are defective"
         colors = label_colors(cloud.labels)
         panels.append(Panel("ground truth", cloud.points, colors=colors, normals=cloud.normals, caption=caption))
-    return Scene(tuple(panels), exhibit.point_threshold, exhibit.color_range)
+    return panels
 
 
 def _agreed(scenes: Sequence[Scene]) -> tuple[float | None, tuple[float, float] | None]:

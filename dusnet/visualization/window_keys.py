@@ -90,6 +90,7 @@ class Keys:
         self._everything, self._zoom, self._say = list(everything), zoom, say
         self._shown = list(everything)
         self._cameras: dict[int, Camera] = {}
+        self._clouds: dict[bool, Any] = {}  # of the scan that is shown: whether it is the reconstruction, the cloud
         self.state = State()
 
     def register(self) -> None:
@@ -124,6 +125,8 @@ class Keys:
         return state if state.layer in offered else replace(state, layer=offered[0])
 
     def _show(self, state: State) -> None:
+        if state.scan != self.state.scan:
+            self._clouds = {}
         moved = state.scan != self.state.scan or (state.layer is None) != (self.state.layer is None)
         geometries = self._everything if state.layer is None else self._geometries(state, state.layer)
         for geometry in self._shown:
@@ -139,8 +142,12 @@ class Keys:
         exhibit = self._exhibits[state.scan]
         threshold = first_threshold(exhibit)
         camera = self._camera(state.scan)
-        points = _seen(layer_cloud(exhibit, layer).points, camera)
-        shown = [lit_cloud(self._o3d, points, layer_colors(exhibit, layer, threshold))]
+        colors = layer_colors(exhibit, layer, threshold)
+        rebuilt = layer is Layer.RECONSTRUCTION
+        if rebuilt not in self._clouds:  # its normals take seconds for a big scan
+            self._clouds[rebuilt] = lit_cloud(self._o3d, _seen(layer_cloud(exhibit, layer).points, camera), colors)
+        self._clouds[rebuilt].colors = self._o3d.utility.Vector3dVector(colors / 255.0)
+        shown = [self._clouds[rebuilt]]
         edges = box_edges(defects_at(exhibit, threshold)) if layer is Layer.DEFECTS else np.zeros((0, 2, 3))
         if len(edges):
             boxes = self._o3d.geometry.LineSet(

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from results import THRESHOLD, scores_of, sphere, write_result
+from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput

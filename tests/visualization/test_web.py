@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import chromium, console_errors, screenshot
-from results import THRESHOLD, scores_of, sphere, write_result
+from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cli import main
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.io import write_cloud
-from dusnet.visualization.web import listening_place
+from dusnet.visualization.web import _start, listening_place
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 needs_viser = pytest.mark.skipif(
@@ -242,6 +242,17 @@ def test_a_busy_port_and_a_bad_scan_are_one_sentence(folder, capsys):
     assert "c.json is no valid JSON" in capsys.readouterr().err
     assert main(["view", "--web", str(folder / "nothing.ply")]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+@needs_viser
+def test_no_tunnel_to_the_internet_can_be_asked_for():
+    import viser
+
+    server = _start(viser, *listening_place("127.0.0.1", 0))
+    try:
+        assert server.request_share_url() is None
+    finally:
+        server.stop()
 
 
 def test_without_viser_the_way_to_it_is_named(folder, capsys, monkeypatch):

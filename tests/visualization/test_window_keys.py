@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from results import write_result
+from view_results import write_result
 
 from dusnet.visualization.window_keys import HELP
 
