@@ -20,6 +20,8 @@ Colors = NDArray[np.uint8]
 
 DEFECT = ANCHORS[3]  # a point above the threshold
 PALE = ANCHORS[0]  # every other point beside it
+_AMBIENT = 0.55
+_LIGHT = np.array([-0.35, 0.5, 0.79])  # right, up, towards the viewer
 _TOP_SHARE = 0.25  # of the points shown of a big scan are its highest scores: a small defect must not be thinned away
 _WIDEST = 10.0  # times the first threshold: where a scan's highest score is far above, a slider must not become coarse
 
@@ -179,6 +181,28 @@ def shown_points(count: int, scores: Array | None, limit: int) -> NDArray[np.int
     rest = np.setdiff1d(np.arange(count), top, assume_unique=True)
     drawn = np.random.default_rng(0).choice(rest, limit - len(top), replace=False)
     return np.sort(np.concatenate([top, drawn]))
+
+
+def brightness(normals: Array) -> Array:
+    """How bright each point is under a light beside the viewer; its colour is multiplied with it.
+
+    Args:
+        normals: (N, 3) unit vectors, x right, y up, z towards the viewer; their signs do not count.
+
+    Returns:
+        (N,) from 0.55 to 1: colours are never brighter than the legend's.
+    """
+    return np.asarray(_AMBIENT + (1.0 - _AMBIENT) * np.abs(normals @ (_LIGHT / np.linalg.norm(_LIGHT))))
+
+
+def spacing(points: Array) -> float:
+    """How big a point must be to touch its neighbours: the median distance to the fourth nearest."""
+    from scipy.spatial import cKDTree
+
+    sample = points[np.linspace(0, len(points) - 1, min(len(points), 2000)).astype(np.intp)]
+    distance, _ = cKDTree(points).query(sample, k=[min(5, len(points))])
+    typical = float(np.median(distance))
+    return typical if typical > 0.0 else 0.01
 
 
 def verdict_line(exhibit: Exhibit) -> str:

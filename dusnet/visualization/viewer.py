@@ -17,10 +17,9 @@ from dusnet.open3d_import import open3d
 from dusnet.progress import Silent
 from dusnet.visualization.exhibit import Exhibit
 from dusnet.visualization.render import Panel, camera_of, heat_range
-from dusnet.visualization.window_keys import HELP, Keys, lit_cloud, point_upwards
+from dusnet.visualization.window_keys import HELP, POINT_PIXELS, Keys, LitCloud, point_upwards
 
 _GAP = 0.15  # between panels, fraction of the widest
-_POINT_PIXELS = 4.0
 _ZOOM = 0.55  # the row fills the window
 
 
@@ -61,7 +60,7 @@ def open_window(
     automatic = heat_range(panels, threshold)
     limits = (automatic[0] if low is None else low, automatic[1] if high is None else high)
     placed = zip(panels, arrange(panels), strict=True)
-    clouds = [lit_cloud(o3d, points, panel.painted(*limits)) for panel, points in placed]
+    clouds = [LitCloud(o3d, points).painted(panel.painted(*limits)) for panel, points in placed]
     window = o3d.visualization.VisualizerWithKeyCallback()
     shown = window.create_window(window_name=title or "dusnet", width=1600, height=900)
     try:
@@ -69,7 +68,8 @@ def open_window(
             raise BadInput("No window can be opened on this display; use --png FILE or --web instead.")
         for cloud in clouds:
             window.add_geometry(cloud)
-        window.get_render_option().point_size = _POINT_PIXELS
+        window.get_render_option().point_size = POINT_PIXELS
+        window.get_render_option().light_on = False
         point_upwards(window, _ZOOM)
         if exhibits:
             tell = say or Silent().log

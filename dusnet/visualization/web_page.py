@@ -22,6 +22,7 @@ from dusnet.visualization.layers import (
     Layer,
     above,
     box_edges,
+    brightness,
     count_line,
     defect_count_at,
     defect_line,
@@ -31,6 +32,7 @@ from dusnet.visualization.layers import (
     layer_colors,
     layers_of,
     shown_points,
+    spacing,
     threshold_range,
 )
 from dusnet.visualization.page_text import aside, block, legend, notice, verdict
@@ -51,8 +53,6 @@ _AWAY = 3.6  # of the camera from a scan, radii
 _CAMERA_POINTS = 20_000  # are enough to choose a direction by
 _PAUSE = 0.3  # seconds without a change before defects are searched for: not at every step of a moving slider
 _NEAREST = 0.9  # of the camera from a defect, radii
-_AMBIENT = 0.55
-_LIGHT = np.array([-0.35, 0.5, 0.79])  # right, up, towards the viewer
 _STEPS = 500  # of the threshold slider, about
 _DIGITS = 3  # of the threshold that the slider starts at
 _KEYS = {"H": Layer.HEAT, "D": Layer.DEFECTS, "I": Layer.INPUT, "R": Layer.RECONSTRUCTION, "G": Layer.TRUTH}
@@ -307,7 +307,7 @@ class Page:
                 normals = estimate_normals(points, 12)
             else:
                 normals = cloud.normals[index] @ self._camera.axes.T
-            self._drawn[rebuilt] = _Drawn(index, points.astype(np.float32), _shade(normals), _spacing(points))
+            self._drawn[rebuilt] = _Drawn(index, points.astype(np.float32), brightness(normals), spacing(points))
         return self._drawn[rebuilt]
 
     def _put(self, drawn: _Drawn, colors: Colors) -> None:
@@ -377,18 +377,3 @@ def _facing(exhibit: Exhibit, defect: Defect, camera: Camera) -> _Look:
     target = (defect.center - camera.center) / camera.radius @ camera.axes.T
     away = max(_NEAREST, 4.0 * float(np.linalg.norm(defect.high - defect.low)) / 2.0 / camera.radius)
     return _Look(target + min(away, _AWAY) * axes[2], target, axes[1])
-
-
-def _shade(normals: Array) -> Array:
-    """Brightness of each point, (N,), under a light beside the viewer; the sign of a normal does not count."""
-    return np.asarray(_AMBIENT + (1.0 - _AMBIENT) * np.abs(normals @ (_LIGHT / np.linalg.norm(_LIGHT))))
-
-
-def _spacing(points: Array) -> float:
-    """How big a point must be to touch its neighbours: the median distance to the fourth nearest."""
-    from scipy.spatial import cKDTree
-
-    sample = points[np.linspace(0, len(points) - 1, min(len(points), 2000)).astype(np.intp)]
-    distance, _ = cKDTree(points).query(sample, k=[min(5, len(points))])
-    typical = float(np.median(distance))
-    return typical if typical > 0.0 else 0.01

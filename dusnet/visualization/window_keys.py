@@ -19,6 +19,7 @@ from dusnet.visualization.layers import (
     Layer,
     State,
     box_edges,
+    brightness,
     count_line,
     defect_count_at,
     defects_at,
@@ -26,6 +27,7 @@ from dusnet.visualization.layers import (
     layer_cloud,
     layer_colors,
     layers_of,
+    spacing,
     verdict_line,
 )
 from dusnet.visualization.render import Panel, camera_of
@@ -46,14 +48,30 @@ HELP = (
 _BOX = ANCHORS[-1]
 _NORMAL_NEIGHBORS = 16
 _ZOOM_ONE = 0.4  # one scan fills the window
+_RADIUS_PIXELS = 850.0  # of a scan at that zoom, with some overlap of its points
+_POINT_LIMITS = (2.0, 25.0)
+POINT_PIXELS = 4.0
+"""Size of a point where everything is shown side by side."""
 
 
-def lit_cloud(o3d: ModuleType, points: Array, colors: NDArray[np.uint8]) -> Any:
-    """An Open3D cloud with the normals that the window's light needs; points (N, 3), colors (N, 3) uint8."""
-    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-    cloud.colors = o3d.utility.Vector3dVector(colors / 255.0)
-    cloud.normals = o3d.utility.Vector3dVector(estimate_normals(points, _NORMAL_NEIGHBORS))
-    return cloud
+class LitCloud:
+    """An Open3D cloud whose colours are shaded here: the window's own light bleaches pale colours to white.
+
+    Args:
+        o3d: the module.
+        points: (N, 3) float64, x right, y up, z towards the viewer.
+    """
+
+    def __init__(self, o3d: ModuleType, points: Array) -> None:
+        self._o3d = o3d
+        self.geometry = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+        self.spacing = spacing(points)
+        self._brightness = brightness(estimate_normals(points, _NORMAL_NEIGHBORS))[:, None]
+
+    def painted(self, colors: NDArray[np.uint8]) -> Any:
+        """The geometry with these colours, (N, 3) uint8."""
+        self.geometry.colors = self._o3d.utility.Vector3dVector(colors / 255.0 * self._brightness)
+        return self.geometry
 
 
 def point_upwards(window: Any, zoom: float) -> None:
@@ -90,7 +108,7 @@ class Keys:
         self._everything, self._zoom, self._say = list(everything), zoom, say
         self._shown = list(everything)
         self._cameras: dict[int, Camera] = {}
-        self._clouds: dict[bool, Any] = {}  # of the scan that is shown: whether it is the reconstruction, the cloud
+        self._clouds: dict[bool, LitCloud] = {}  # of the scan that is shown; the reconstruction under True
         self.state = State()
 
     def register(self) -> None:
@@ -132,8 +150,10 @@ class Keys:
         for geometry in self._shown:
             self._window.remove_geometry(geometry, reset_bounding_box=False)
         for geometry in geometries:
-            self._window.add_geometry(geometry, reset_bounding_box=moved)
+            self._window.add_geometry(geometry, reset_bounding_box=False)
+        self._window.get_render_option().point_size = self._point_pixels(state.layer)
         if moved:
+            self._window.reset_view_point(True)  # else the box of everything that was ever shown is looked at
             point_upwards(self._window, self._zoom if state.layer is None else _ZOOM_ONE)
         self._shown, self.state = list(geometries), state
         self._say(self._line(state))
@@ -145,9 +165,8 @@ class Keys:
         colors = layer_colors(exhibit, layer, threshold)
         rebuilt = layer is Layer.RECONSTRUCTION
         if rebuilt not in self._clouds:  # its normals take seconds for a big scan
-            self._clouds[rebuilt] = lit_cloud(self._o3d, _seen(layer_cloud(exhibit, layer).points, camera), colors)
-        self._clouds[rebuilt].colors = self._o3d.utility.Vector3dVector(colors / 255.0)
-        shown = [self._clouds[rebuilt]]
+            self._clouds[rebuilt] = LitCloud(self._o3d, _seen(layer_cloud(exhibit, layer).points, camera))
+        shown = [self._clouds[rebuilt].painted(colors)]
         edges = box_edges(defects_at(exhibit, threshold)) if layer is Layer.DEFECTS else np.zeros((0, 2, 3))
         if len(edges):
             boxes = self._o3d.geometry.LineSet(
@@ -157,6 +176,13 @@ class Keys:
             boxes.paint_uniform_color(np.array(_BOX) / 255.0)
             shown.append(boxes)
         return shown
+
+    def _point_pixels(self, layer: Layer | None) -> float:
+        """Points that touch each other, within reason."""
+        if layer is None:
+            return POINT_PIXELS
+        close = self._clouds[layer is Layer.RECONSTRUCTION].spacing
+        return min(max(_RADIUS_PIXELS * close, _POINT_LIMITS[0]), _POINT_LIMITS[1])
 
     def _camera(self, number: int) -> Camera:
         if number not in self._cameras:

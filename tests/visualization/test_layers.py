@@ -20,6 +20,7 @@ from dusnet.visualization.layers import (
     Layer,
     State,
     box_edges,
+    brightness,
     count_line,
     defect_count_at,
     defect_line,
@@ -30,6 +31,7 @@ from dusnet.visualization.layers import (
     layer_colors,
     layers_of,
     shown_points,
+    spacing,
     threshold_range,
     verdict_line,
 )
@@ -163,6 +165,20 @@ def test_big_scans_are_thinned_without_losing_what_matters():
     assert set(np.argsort(-np.nan_to_num(scores, nan=-1))[:250]) <= set(shown)
     assert len(shown_points(5000, None, 1000)) == 1000
     assert abs(points[shown_points(5000, None, 1000)].mean()) < 0.05
+
+
+def test_light_only_darkens_and_ignores_the_sign_of_normals():
+    normals = sphere(200)
+    bright = brightness(normals)
+    np.testing.assert_allclose(bright, brightness(-normals))
+    assert 0.55 <= bright.min() < 0.6
+    assert 0.95 < bright.max() <= 1.0
+
+
+def test_spacing_is_the_distance_between_points():
+    grid = np.stack(np.meshgrid(np.arange(40.0), np.arange(40.0), [0.0]), axis=-1).reshape(-1, 3)
+    assert spacing(grid * 0.3) == pytest.approx(0.3)
+    assert spacing(np.zeros((5, 3))) > 0
 
 
 def test_after_the_last_scan_comes_the_first():
