@@ -24,7 +24,7 @@ PRESSED = ["h", "d", "i", "r", "g", "question", "n", "p", "a"]
 
 
 @pytest.fixture(scope="module")
-def session(tmp_path_factory) -> tuple[list[str], dict[str, np.ndarray]]:
+def seen(tmp_path_factory) -> tuple[list[str], dict[str, np.ndarray]]:
     """What was said, and a picture of the start and of the window after each key."""
     if shutil.which("xvfb-run") is None:
         pytest.skip("xvfb-run is not installed (apt-get install xvfb)")
@@ -48,9 +48,9 @@ def session(tmp_path_factory) -> tuple[list[str], dict[str, np.ndarray]]:
     return run.stdout.splitlines(), dict(zip(SHOWN, (picture.astype(int) for picture in pictures), strict=True))
 
 
-def test_each_key_says_what_is_shown(session):
-    said = session[0][2:]
-    assert session[0][1] == said[5] == HELP
+def test_each_key_says_what_is_shown(seen):
+    said = seen[0][2:]
+    assert seen[0][1] == said[5] == HELP
     assert [line.split(":")[0] for line in said[:4]] == [
         f"a (1 of 6), {layer}" for layer in ("heat map", "defects", "input", "reconstruction")
     ]
@@ -63,8 +63,8 @@ def test_each_key_says_what_is_shown(session):
     ]
 
 
-def test_each_layer_has_its_colours(session):
-    pictures = session[1]
+def test_each_layer_has_its_colours(seen):
+    pictures = seen[1]
     ink = {name: (picture < 250).any(axis=-1) for name, picture in pictures.items()}
     red = {name: (ink[name] & (picture[..., 0] - picture[..., 1] > 40)).sum() for name, picture in pictures.items()}
     assert min(inked.sum() for inked in ink.values()) > 1000
@@ -74,15 +74,15 @@ def test_each_layer_has_its_colours(session):
 
 
 @pytest.mark.parametrize("name", ["heat", "input", "next", "previous"])
-def test_one_scan_fills_the_window(session, name):
-    rows, columns = np.nonzero((session[1][name] < 250).any(axis=-1))
+def test_one_scan_fills_the_window(seen, name):
+    rows, columns = np.nonzero((seen[1][name] < 250).any(axis=-1))
     assert 0.5 < np.ptp(rows) / 900 < 1
     assert abs((rows.min() + rows.max()) / 2 - 450) < 60
     assert abs((columns.min() + columns.max()) / 2 - 800) < 60
 
 
-def test_keys_without_effect_leave_the_picture_alone(session):
-    pictures = session[1]
+def test_keys_without_effect_leave_the_picture_alone(seen):
+    pictures = seen[1]
     for name in ("truth", "help"):
         np.testing.assert_array_equal(pictures[name], pictures["reconstruction"])
     assert (np.abs(pictures["next"] - pictures["reconstruction"]) > 20).any()
