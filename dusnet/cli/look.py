@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._common import Quiet
+from dusnet.errors import BadInput
 
 
 def register(app: typer.Typer) -> None:
@@ -36,16 +37,43 @@ def view(
     png: Annotated[
         Path | None, typer.Option("--png", metavar="FILE", help="Draw a picture instead of opening a window.")
     ] = None,
+    web: Annotated[bool, typer.Option("--web", help="Serve a page for a browser instead of opening a window.")] = False,
+    host: Annotated[
+        str | None,
+        typer.Option("--host", help="With --web: the address to listen on, 127.0.0.1 unless given: this machine only."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", min=0, max=65535, help="With --web: the port, 8080 unless given; 0 takes a free one."),
+    ] = None,
     only_scans: Annotated[
         bool, typer.Option("--only-scans", help="Leave out the surface without defects beside each result.")
     ] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Show scans and results side by side: in a window, or as a picture on a machine without a display.
+    """Show scans and results: in a window with keys, as a picture, or as a page for a browser.
 
-    A result is STEM.scored.ply, STEM.json or a folder of them.
+    A result is STEM.scored.ply, STEM.json or a folder of them. A window needs a display; --png and --web need none.
     """
     from dusnet.progress import for_terminal
-    from dusnet.visualization.view import view as show
 
-    show(results, png=png, reconstruction=not only_scans, progress=for_terminal(quiet=quiet))
+    progress = for_terminal(quiet=quiet)
+    if not web:
+        if host is not None or port is not None:
+            raise BadInput("--host and --port belong to --web; add it or leave them out.")
+        from dusnet.visualization.view import view as show
+
+        show(results, png=png, reconstruction=not only_scans, progress=progress)
+        return
+    if png is not None:
+        raise BadInput("--png draws a picture and --web serves a page; give one of them.")
+    from dusnet.visualization.web import HOST, PORT, serve
+
+    serve(
+        results,
+        host=HOST if host is None else host,
+        port=PORT if port is None else port,
+        reconstruction=not only_scans,
+        announce=typer.echo,
+        say=progress.log,
+    )

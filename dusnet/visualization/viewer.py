@@ -6,7 +6,7 @@ import ctypes
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,35 +14,40 @@ from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
 from dusnet.open3d_import import open3d
-from dusnet.registration.normals import estimate_normals
+from dusnet.progress import Silent
+from dusnet.visualization.exhibit import Exhibit
 from dusnet.visualization.render import Panel, camera_of, heat_range
+from dusnet.visualization.window_keys import HELP, POINT_PIXELS, Keys, LitCloud, point_upwards
 
 _GAP = 0.15  # between panels, fraction of the widest
-_POINT_PIXELS = 4.0
 _ZOOM = 0.55  # the row fills the window
 
 
 def open_window(
     panels: Sequence[Panel],
     *,
+    exhibits: Sequence[Exhibit] = (),
     low: float | None = None,
     high: float | None = None,
     threshold: float | None = None,
     title: str = "",
     seconds: float | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> None:
     """Show panels side by side until the window is closed.
 
     Panels of one scene keep their relative pose and stand in a row, seen as `render_png` would show them; scenes
-    follow each other downwards.
+    follow each other downwards. With `exhibits`, keys show one layer of one scan instead (`window_keys.HELP`).
 
     Args:
         panels: at least one.
+        exhibits: the scans that the keys go through; none leaves the keys to Open3D.
         low: value of the palest colour, see `heat_range` for what None means.
         high: value of the darkest colour.
         threshold: point score that the automatic range is made from.
         title: of the window.
         seconds: close after so many seconds; None waits for the user.
+        say: where each key writes what is shown then.
 
     Raises:
         BadInput: there is no display.
@@ -54,24 +59,22 @@ def open_window(
     o3d = open3d()
     automatic = heat_range(panels, threshold)
     limits = (automatic[0] if low is None else low, automatic[1] if high is None else high)
-    clouds = []
-    for panel, points in zip(panels, arrange(panels), strict=True):
-        cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-        cloud.colors = o3d.utility.Vector3dVector(panel.painted(*limits) / 255.0)
-        cloud.normals = o3d.utility.Vector3dVector(estimate_normals(points, 16))  # what the window's light needs
-        clouds.append(cloud)
-    window = o3d.visualization.Visualizer()
+    placed = zip(panels, arrange(panels), strict=True)
+    clouds = [LitCloud(o3d, points).painted(panel.painted(*limits)) for panel, points in placed]
+    window = o3d.visualization.VisualizerWithKeyCallback()
     shown = window.create_window(window_name=title or "dusnet", width=1600, height=900)
     try:
         if not shown:
-            raise BadInput("No window can be opened on this display; use --png FILE to draw a picture instead.")
+            raise BadInput("No window can be opened on this display; use --png FILE or --web instead.")
         for cloud in clouds:
             window.add_geometry(cloud)
-        window.get_render_option().point_size = _POINT_PIXELS
-        control = window.get_view_control()
-        control.set_front([0.0, 0.0, 1.0])
-        control.set_up([0.0, 1.0, 0.0])
-        control.set_zoom(_ZOOM)
+        window.get_render_option().point_size = POINT_PIXELS
+        window.get_render_option().light_on = False
+        point_upwards(window, _ZOOM)
+        if exhibits:
+            tell = say or Silent().log
+            Keys(o3d, window, exhibits, everything=clouds, zoom=_ZOOM, say=tell).register()
+            tell(HELP)
         _run(window, seconds)
     finally:
         window.destroy_window()
@@ -106,7 +109,7 @@ def require_display() -> None:
         return
     name = os.environ.get("DISPLAY")
     if not name:
-        raise BadInput("There is no display to open a window on; use --png FILE to draw a picture instead.")
+        raise BadInput("There is no display to open a window on; use --png FILE for a picture or --web for a browser.")
     try:
         x11 = ctypes.CDLL("libX11.so.6")
     except OSError:
@@ -115,7 +118,7 @@ def require_display() -> None:
     x11.XCloseDisplay.argtypes = [ctypes.c_void_p]
     display = x11.XOpenDisplay(None)
     if not display:
-        raise BadInput(f"The display {name} does not answer; use --png FILE to draw a picture instead.")
+        raise BadInput(f"The display {name} does not answer; use --png FILE for a picture or --web for a browser.")
     x11.XCloseDisplay(display)
 
 

@@ -16,8 +16,9 @@ from PIL import Image
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.io import write_cloud
+from dusnet.visualization.exhibit import viewable_files
 from dusnet.visualization.render import Panel
-from dusnet.visualization.view import read_scene, view, viewable_files
+from dusnet.visualization.view import read_scene, view
 from dusnet.visualization.viewer import arrange, open_window
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
