@@ -56,7 +56,10 @@ class Nearest:
         points = np.concatenate([cloud.points for cloud in clouds])
         self.tree = cKDTree(points[np.random.default_rng(self.seed).random(len(points)) < 0.5])
 
+    fits_in_seconds = False
+
     def score(self, cloud: PointCloud, *, explain: bool = True) -> Scores:
+        assert not explain
         self.saw_labels |= cloud.labels is not None
         time.sleep(1e-4)
         distance = self.tree.query(cloud.points)[0].astype(np.float32)

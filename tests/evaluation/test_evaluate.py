@@ -206,8 +206,8 @@ def test_nan_scores_are_an_error_that_names_scan_and_class(dataset, factory, tmp
         detector = factory(*args, **options)
         honest = detector.score
 
-        def score(cloud):
-            scores = honest(cloud)
+        def score(cloud, *, explain):
+            scores = honest(cloud, explain=explain)
             scores.point_scores[3] = np.nan
             return scores
 

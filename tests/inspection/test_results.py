@@ -7,13 +7,23 @@ from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
+import jsonschema
 import numpy as np
 import pytest
 
 from dusnet.cloud import PointCloud
-from dusnet.detectors.base import Scores
+from dusnet.detectors.base import Calibration, Scores
 from dusnet.errors import BadInput
-from dusnet.inspection.results import RECONSTRUCTION, SCORED, SUMMARY_FIELDS, file_sha256, write_result, write_summary
+from dusnet.inspection.results import (
+    RECONSTRUCTION,
+    SCHEMA_VERSION,
+    SCORED,
+    SUMMARY_FIELDS,
+    file_sha256,
+    write_result,
+    write_summary,
+)
+from dusnet.inspection.schema import result_schema
 from dusnet.inspection.stems import result_stems
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import read_cloud, write_cloud
@@ -255,3 +265,25 @@ def test_stems_of_a_large_random_batch_are_unique_and_stable(rng):
     stems = result_stems(paths)
     assert len({stem.casefold() for stem in stems}) == len(paths)
     assert result_stems(paths) == stems
+
+
+@pytest.mark.parametrize("known", ["everything", "the least"])
+def test_results_keep_to_the_published_schema(tmp_path, known):
+    cloud = part(tmp_path)
+    scores = answer(cloud, missing=cloud.points[:0], score_length=40.0)
+    if known == "the least":
+        scores = Scores(scores.point_scores, float("nan"))
+    calibration = Calibration((1.0, 2.0), (0.5, 0.6), "two good scans")
+    source = {"kind": "calibration", **calibration.provenance(0.5)} if known == "everything" else None
+    result = write_result(tmp_path / "out", cloud, scores, model_id="m", threshold_source=source)
+    schema = result_schema()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.validate(json.loads(result.json_path.read_text()), schema, jsonschema.Draft202012Validator)
+    assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+
+
+def test_the_schema_refuses_what_is_not_documented(tmp_path):
+    record = write_result(tmp_path / "out", part(tmp_path), answer(part(tmp_path)), model_id="m").record
+    for wrong in ({"regions": [record["regions"][0] | {"kind": "odd"}]}, {"surprise": 1}, {"schema_version": 1}):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate(record | wrong, result_schema(), jsonschema.Draft202012Validator)
