@@ -17,6 +17,7 @@ from dusnet.inspection.results import RECONSTRUCTION, SCORED
 from dusnet.io import find_clouds, read_cloud, read_scalars
 from dusnet.progress import Progress, Silent
 from dusnet.visualization.color_maps import label_colors
+from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.visualization.render import Panel, render_rows
 from dusnet.visualization.viewer import open_window, require_display
 
@@ -31,11 +32,13 @@ class Scene:
         panels: the scan first; then its reconstruction and its ground truth where they exist.
         point_threshold: point score above which a point is part of a defect, None when nobody said.
         color_range: scores of the palest and the darkest colour in the result, None when nobody said.
+        unit: of the deviations that the panels show in bands.
     """
 
     panels: tuple[Panel, ...]
     point_threshold: float | None = None
     color_range: tuple[float, float] | None = None
+    unit: str | None = None
 
 
 def view(
@@ -48,6 +51,8 @@ def view(
     progress: Progress | None = None,
 ) -> None:
     """Show scans and results: in a window, or in a picture when `png` is given. All heat is on one scale.
+
+    Results of `dusnet compare` show their deviations in bands.
 
     Args:
         paths: at least one of: scans, meshes, results (`STEM.scored.ply` or `STEM.json`), or folders of either.
@@ -64,6 +69,7 @@ def view(
     progress = progress or Silent()
     scenes = [read_scene(file, reconstruction=reconstruction) for file in viewable_files(paths)]
     rows = [[replace(panel, scene=number) for panel in scene.panels] for number, scene in enumerate(scenes)]
+    label = _label(scenes)
     threshold, limits = _agreed(scenes)
     low, high = limits or (None, None)
     if png is None:
@@ -74,7 +80,7 @@ def view(
     if all(len(row) == 1 for row in rows):
         single = [row[0] for row in rows]
         rows = [single[start : start + _COLUMNS] for start in range(0, len(single), _COLUMNS)]
-    render_rows(png, rows, width=width, title=title, low=low, high=high, threshold=threshold)
+    render_rows(png, rows, width=width, title=title, low=low, high=high, threshold=threshold, label=label)
     progress.log(f"wrote {png}.")
 
 
@@ -122,12 +128,16 @@ def read_scene(path: Path, *, reconstruction: bool = True) -> Scene:
     if "anomaly_score" not in scalars:
         raise BadInput(f"{path} has no property anomaly_score; score the scan again or rename it to end in {stem}.ply.")
     record = _record(path.with_name(f"{stem}.json"))
-    panels = [_panel(cloud, title=stem, values=scalars["anomaly_score"], caption=_verdict(record, len(cloud)))]
+    bands = _bands(record) if "distance" in scalars else None
+    values = scalars["anomaly_score" if bands is None else "distance"]
+    panels = [_panel(cloud, title=stem, values=values, bands=bands, caption=_verdict(record, len(cloud)))]
     rebuilt = path.with_name(f"{stem}{RECONSTRUCTION}")
     if reconstruction and rebuilt.is_file():
         surface, _ = read_scalars(rebuilt)
         panels.append(_panel(surface, title="without defects", caption=f"{len(surface):,} points"))
     panels += _truth(cloud, scalars)
+    if bands is not None:
+        return Scene(tuple(panels), unit=record.get("unit"))
     return Scene(tuple(panels), _positive(record.get("point_threshold")), _range(record.get("color_range")))
 
 
@@ -201,6 +211,32 @@ def _range(value: object) -> tuple[float, float] | None:
     if isinstance(low, int | float) and isinstance(high, int | float) and np.isfinite([low, high]).all() and low < high:
         return float(low), float(high)
     return None
+
+
+def _bands(record: dict[str, Any]) -> DeviationBands | None:
+    """The bands of a comparison with a CAD model, None for every other result."""
+    comparison = record.get("comparison")
+    tolerance = comparison.get("tolerance") if isinstance(comparison, dict) else None
+    if not isinstance(tolerance, dict):
+        return None
+    plus, minus = _positive(tolerance.get("plus")), _positive(tolerance.get("minus"))
+    return None if plus is None or minus is None else DeviationBands(plus, minus)
+
+
+def _label(scenes: Sequence[Scene]) -> str:
+    """What the colours of a picture show.
+
+    Raises:
+        BadInput: they show different things.
+    """
+    colored = [scene for scene in scenes if scene.panels[0].values is not None]
+    scales = {(scene.panels[0].bands, scene.unit) for scene in colored}
+    if not any(bands for bands, _ in scales):
+        return "anomaly score"
+    if len(scales) > 1:
+        raise BadInput("These results have different colour scales; show those of one tolerance and unit together.")
+    ((_, unit),) = scales
+    return f"deviation in {unit}" if unit else "deviation"
 
 
 def _agreed(scenes: Sequence[Scene]) -> tuple[float | None, tuple[float, float] | None]:
