@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,6 +42,7 @@ def train_model(
     seed: int = 0,
     device: str = "cpu",
     resume: bool = False,
+    provenance: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> Detector:
     """Fit a detector, calibrate its threshold, and write the model file.
@@ -58,6 +59,7 @@ def train_model(
         seed: fixes everything that is random.
         device: `cpu`, `cuda` or `cuda:N`.
         resume: continue from the checkpoints of an interrupted training.
+        provenance: what else to keep in the model about where the scans come from; anything JSON can hold.
         progress: where to report.
 
     Raises:
@@ -77,7 +79,7 @@ def train_model(
     if not is_first():
         return detector
     detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
-    detector.provenance |= {"class": class_name, "unit": unit}
+    detector.provenance |= {**(provenance or {}), "class": class_name, "unit": unit}
     detector.save(model)
     finish_training(model)
     return detector
@@ -141,6 +143,17 @@ class LoadedModel:
         """The unit of the training scans, None when nobody said."""
         unit = self.detector.provenance.get("unit")
         return unit if isinstance(unit, str) else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What everybody who reads a result should know about the model."""
+        cad = self.detector.provenance.get("cad")
+        if not isinstance(cad, dict):
+            return ()
+        return (
+            f"The model has seen no real part: it was made from {cad['scans']} simulated scans of {cad['file']} "
+            f"(variation {cad['variation']:g}, noise {cad['noise']:g} of the radius).",
+        )
 
     def threshold_for(self, false_alarm: float) -> float:
         """The object score that a new good part exceeds with this probability at most.
@@ -232,6 +245,7 @@ class LoadedModel:
             verdict=verdict,
             training_residual=expected.residual,
             threshold_source=source,
+            warnings=self.notes,
         )
         return result, scores
 

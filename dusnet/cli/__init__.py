@@ -1,7 +1,8 @@
 """The `dusnet` command: one module per group of verbs, and one place where errors become exit codes.
 
-Exit codes: 0 done, 1 a scan is anomalous (`score --gate`) or a bug with its traceback, 2 something the user can mend,
-130 interrupted. Nothing here imports torch or Open3D before a verb needs it, so that `--help` answers at once.
+Exit codes: 0 done, 1 a scan is anomalous (`--gate` of `score` and `compare`) or a bug with its traceback, 2 something
+the user can mend, 130 interrupted. Nothing here imports torch or Open3D before a verb needs it, so that `--help`
+answers at once.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from dusnet import __version__
-from dusnet.cli import look, models, prepare, study
+from dusnet.cli import cad, look, models, prepare, study
 from dusnet.cli._common import Interrupted, mendable
 
 INTERRUPTED = 130
@@ -28,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (prepare, models, study, look):
+for _module in (prepare, models, cad, study, look):
     _module.register(app)
 
 

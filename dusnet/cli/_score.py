@@ -1,7 +1,8 @@
-"""What `dusnet score` does: a batch of scans in which one that is bad does not lose the others."""
+"""What `dusnet score` does, and with `compare` the batch of scans in which one that is bad does not lose the others."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,43 +61,41 @@ class Choices:
     unit: str | None = None
 
 
-class Scorer:
-    """Scores scans with one model.
+class Batch(ABC):
+    """Judges scans one by one, tells and draws each result, and sums them up.
 
     Args:
-        model: a model file.
         choices: what the user decided.
-        device: where to compute.
         progress: where to report.
-
-    Raises:
-        BadModel: the model cannot be used.
-        BadConfig: the choices contradict each other or the model.
     """
 
-    def __init__(self, model: Path, choices: Choices, *, device: str, progress: Progress) -> None:
+    _doing = "scoring"
+
+    def __init__(self, choices: Choices, progress: Progress) -> None:
         self._choices, self._progress = choices, progress
         self._results: list[Result] = []
-        if choices.threshold is not None and choices.false_alarm is not None:
-            raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
-        if choices.threshold is not None:
-            require_threshold(choices.threshold)
-        self._model = LoadedModel.open(model, device=device)
-        self._model.ratio_from(choices.unit)
-        if choices.false_alarm is not None:
-            self._model.threshold_for(choices.false_alarm)
+
+    @abstractmethod
+    def _one(self, scan: Path, stem: str) -> Result:
+        """Judge one scan and write its files."""
+
+    def _words(self, result: Result) -> str:
+        """What the line about a scan says after its verdict and name."""
+        limit = "" if result.threshold is None else f" (threshold {result.threshold:.4g})"
+        regions = f", {len(result.regions)} regions" if result.regions else ""
+        return f"score {result.object_score:.4g}{limit}{regions}"
 
     def run(self, paths: Sequence[Path]) -> Outcome:
-        """Score files, and the files in folders, and write their results.
+        """Judge files, and the files in folders, and write their results.
 
         Raises:
             BadInput: a path does not exist or a folder holds no scan.
         """
         scans = scans_in(paths)
         failures: list[str] = []
-        with self._progress.task("scoring", len(scans)) as task:
+        with self._progress.task(self._doing, len(scans)) as task:
             for scan, stem in zip(scans, result_stems(scans), strict=True):
-                task.describe(f"scoring {scan.name}")
+                task.describe(f"{self._doing} {scan.name}")
                 try:
                     result = self._one(scan, stem)
                     self._results.append(result)
@@ -117,6 +116,47 @@ class Scorer:
         write_summary(self._choices.out, self._results)
         return f"{len(self._results)} scans are scored, their results and summary.csv are in {self._choices.out}."
 
+    def _draw(self, result: Result) -> None:
+        if self._choices.pictures:
+            from dusnet.visualization.view import view
+
+            view([result.scored_path], png=self._choices.out / f"{result.stem}.png", title=result.stem)
+
+    def _tell(self, result: Result) -> None:
+        typer.echo(f"{result.verdict.status.value:<7} {result.stem}: {self._words(result)}")
+        taken = result.record["timings"].get("total")
+        if taken is not None:
+            self._progress.log(f"{result.stem}: {result.record['points']} points in {seconds(taken)}")
+        notes = [*result.record["warnings"], *(reason.text for reason in result.verdict.reasons)]
+        for note in dict.fromkeys(notes):
+            self._progress.log(f"{result.stem}: {note}")
+
+
+class Scorer(Batch):
+    """Scores scans with one model.
+
+    Args:
+        model: a model file.
+        choices: what the user decided.
+        device: where to compute.
+        progress: where to report.
+
+    Raises:
+        BadModel: the model cannot be used.
+        BadConfig: the choices contradict each other or the model.
+    """
+
+    def __init__(self, model: Path, choices: Choices, *, device: str, progress: Progress) -> None:
+        super().__init__(choices, progress)
+        if choices.threshold is not None and choices.false_alarm is not None:
+            raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
+        if choices.threshold is not None:
+            require_threshold(choices.threshold)
+        self._model = LoadedModel.open(model, device=device)
+        self._model.ratio_from(choices.unit)
+        if choices.false_alarm is not None:
+            self._model.threshold_for(choices.false_alarm)
+
     def _one(self, scan: Path, stem: str) -> Result:
         choices = self._choices
         result, _ = self._model.score(
@@ -129,20 +169,3 @@ class Scorer:
             progress=self._progress,
         )
         return result
-
-    def _draw(self, result: Result) -> None:
-        if self._choices.pictures:
-            from dusnet.visualization.view import view
-
-            view([result.scored_path], png=self._choices.out / f"{result.stem}.png", title=result.stem)
-
-    def _tell(self, result: Result) -> None:
-        limit = "" if result.threshold is None else f" (threshold {result.threshold:.4g})"
-        regions = f", {len(result.regions)} regions" if result.regions else ""
-        typer.echo(f"{result.verdict.status.value:<7} {result.stem}: score {result.object_score:.4g}{limit}{regions}")
-        taken = result.record["timings"].get("total")
-        if taken is not None:
-            self._progress.log(f"{result.stem}: {result.record['points']} points in {seconds(taken)}")
-        notes = [*result.record["warnings"], *(reason.text for reason in result.verdict.reasons)]
-        for note in dict.fromkeys(notes):
-            self._progress.log(f"{result.stem}: {note}")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dusnet.cli._common import comma_list, scans_in, seconds
 from dusnet.data import open_dataset
@@ -19,6 +19,7 @@ from dusnet.training.processes import is_first, wait_for_all
 from dusnet.workflow import finish_training, require_unit, train_model, training_folder
 
 if TYPE_CHECKING:
+    from dusnet.cad.simulation import CadScans, SimulatedScan
     from dusnet.cloud import PointCloud
     from dusnet.config import Settings
     from dusnet.data import Sample
@@ -33,13 +34,15 @@ class Work:
 
     Attributes:
         name: class of parts.
-        scans: its defect-free scans, files or samples of a dataset.
+        scans: its defect-free scans, files, samples of a dataset or simulated ones.
         model: the file to write.
+        provenance: what the model keeps about where they come from.
     """
 
     name: str
-    scans: Sequence[Path | Sample]
+    scans: Sequence[Path | Sample | SimulatedScan]
     model: Path
+    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def read_classes(sources: Sequence[Path], out: Path, layout: str, wanted: str | None) -> list[Work]:
@@ -74,6 +77,27 @@ def read_classes(sources: Sequence[Path], out: Path, layout: str, wanted: str | 
     for entry in work:
         _require_place(entry.model)
     return work
+
+
+def simulated_class(scans: CadScans, out: Path) -> Work:
+    """What to train when a CAD model is all there is.
+
+    Args:
+        scans: the scans to simulate.
+        out: a model file, or a folder that gets `PART.safetensors`.
+
+    Raises:
+        BadInput: the CAD model cannot be used.
+        BadConfig: a value is out of range, or `out` cannot be written.
+    """
+    from dusnet.cad.simulation import SimulatedScan
+
+    scans.require_usable()
+    name = scans.path.stem
+    model = out if out.suffix == SUFFIX else out / f"{name}{SUFFIX}"
+    _require_place(model)
+    found = [SimulatedScan(scans, index) for index in range(scans.count)]
+    return Work(out.stem if out.suffix == SUFFIX else name, found, model, {"cad": scans.provenance()})
 
 
 def _require_place(target: Path) -> None:
@@ -158,6 +182,7 @@ class Trainer:
             seed=self._seed,
             device=self._device,
             resume=self._resume,
+            provenance=work.provenance,
             progress=self._progress,
         )
         self._progress.log(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,6 +20,9 @@ from dusnet.cli._common import (
 )
 from dusnet.errors import BadConfig
 
+if TYPE_CHECKING:
+    from dusnet.cad.simulation import CadScans
+
 
 def register(app: typer.Typer) -> None:
     """Add the verbs of this module."""
@@ -29,13 +33,14 @@ def register(app: typer.Typer) -> None:
 
 def train(
     sources: Annotated[
-        list[Path],
+        list[Path] | None,
         typer.Argument(
             metavar="SOURCE...",
             show_default=False,
             help="Defect-free scans: files, a folder of scans, a class folder, or the root of a dataset.",
         ),
-    ],
+    ] = None,
+    *,
     out: Annotated[
         Path,
         typer.Option(
@@ -65,31 +70,58 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
     ] = False,
+    cad: Annotated[
+        Path | None,
+        typer.Option("--cad", metavar="PART", help="Learn from simulated scans of this mesh instead of from scans."),
+    ] = None,
+    cad_scans: Annotated[
+        int | None, typer.Option("--cad-scans", show_default="4", help="How many scans of the mesh to simulate.")
+    ] = None,
+    cad_variation: Annotated[
+        float | None,
+        typer.Option(
+            "--cad-variation",
+            show_default="0.01",
+            help="How far good parts will differ smoothly from the mesh, as a fraction of its bounding radius.",
+        ),
+    ] = None,
+    cad_noise: Annotated[
+        float | None,
+        typer.Option(
+            "--cad-noise", show_default="0.001", help="Noise of the scanner, as a fraction of the bounding radius."
+        ),
+    ] = None,
+    cad_points: Annotated[
+        int | None, typer.Option("--cad-points", show_default="10000", help="Points of a simulated scan.")
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Learn what a good part looks like and write a model file.
 
     With --layout shapes the source is a pre-training archive (ShapeNetPart, PU-Net) and the result are weights for
-    training.init. Checkpoints are kept beside the model in MODEL.training until it is finished. A dataset with several
+    training.init. With --cad the good scans are simulated, for parts that nobody has made yet; train again when there
+    are real ones. Checkpoints are kept beside the model in MODEL.training until it is finished. A dataset with several
     classes is trained class by class into a folder.
     """
-    from dusnet.cli._train import Trainer, read_classes
+    from dusnet.cli._train import Trainer, read_classes, simulated_class
     from dusnet.progress import for_terminal
     from dusnet.training.processes import is_first
 
     progress = for_terminal(quiet=quiet or not is_first())
+    numbers = {"count": cad_scans, "variation": cad_variation, "noise": cad_noise, "points": cad_points}
+    simulated = _simulated(sources or [], cad, numbers, layout, classes, seed)
     settings = settings_from(config, overrides, detector)
     if layout == "shapes":
         from dusnet.cli._train import pretrain_on
 
-        if len(sources) != 1:
+        if sources is None or len(sources) != 1:
             raise BadConfig("--layout shapes takes one folder or file; name the archive.")
         pretrain_on(
             sources[0], out, settings, wanted=classes, seed=seed, device=device, resume=resume, progress=progress
         )
         return
     trainer = Trainer(settings, seed=seed, device=device, unit=unit, resume=resume, progress=progress)
-    work = read_classes(sources, out, layout, classes)
+    work = [simulated_class(simulated, out)] if simulated else read_classes(sources or [], out, layout, classes)
     for entry in work:
         with if_interrupted(partial(trainer.saved, entry)):
             trainer.run(entry)
@@ -125,6 +157,35 @@ def calibrate(
     from dusnet.progress import for_terminal
 
     run(model, scans, model if out is None else out, unit=unit, device=device, progress=for_terminal(quiet=quiet))
+
+
+def _simulated(
+    sources: list[Path],
+    cad: Path | None,
+    numbers: Mapping[str, Any],
+    layout: str,
+    classes: str | None,
+    seed: int,
+) -> CadScans | None:
+    """The scans that `train --cad` asks for, None where scans are given.
+
+    Raises:
+        BadConfig: there is neither or both, or an option belongs to the other.
+    """
+    given = {name: value for name, value in numbers.items() if value is not None}
+    if cad is None:
+        if given:
+            raise BadConfig("--cad-scans, -variation, -noise and -points belong to --cad; name the mesh.")
+        if not sources:
+            raise BadConfig("there is nothing to learn from; name defect-free scans, or a mesh with --cad.")
+        return None
+    if sources:
+        raise BadConfig("--cad makes the scans itself; leave out the scans, or --cad to learn from them.")
+    if layout != "auto" or classes is not None:
+        raise BadConfig("--layout and --class belong to a dataset; leave them out with --cad.")
+    from dusnet.cad.simulation import CadScans
+
+    return CadScans(cad, seed=seed, **given)
 
 
 def score(

@@ -25,6 +25,7 @@ from dusnet.io import write_cloud, write_json, write_text
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
+    from dusnet.visualization.deviation_bands import DeviationBands
 
 SCHEMA_VERSION = 2
 SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
@@ -91,6 +92,8 @@ def write_result(
     training_residual: float | None = None,
     threshold_source: Mapping[str, Any] | None = None,
     color_range: tuple[float, float] | None = None,
+    bands: DeviationBands | None = None,
+    comparison: Mapping[str, Any] | None = None,
     warnings: Sequence[str] = (),
     metadata: Mapping[str, Any] | None = None,
     timestamp: datetime | None = None,
@@ -112,6 +115,8 @@ def write_result(
         threshold_source: where the threshold comes from, as JSON; None when nobody said.
         color_range: point scores that the first and the last colour stand for. None takes 0 to twice the point
             threshold, the same for all scans of a model; without a (positive) one, the scan's own median to maximum.
+        bands: paint `scores.deviation` in these bands instead of the point scores as heat.
+        comparison: what a scan was compared with and how, where that was a CAD model; kept under `comparison`.
         warnings: sentences to add to those of `cloud.notes` and `scores.warnings`.
         metadata: what else to keep under `metadata`; anything JSON can hold.
         timestamp: when the scan was inspected, with a time zone; None takes now.
@@ -121,7 +126,8 @@ def write_result(
 
     Raises:
         BadInput: a file cannot be written.
-        ValueError: scores and points differ in number, or there is neither a stem nor a path to take it from.
+        ValueError: scores and points differ in number, there is neither a stem nor a path to take it from, or there are
+            bands but no deviation.
     """
     name = stem if stem is not None else cloud.path.stem if cloud.path is not None else None
     if not name:
@@ -130,6 +136,8 @@ def write_result(
         raise ValueError(f"one score per point is needed, got {len(scores.point_scores)} for {len(cloud)} points")
     if timestamp is not None and timestamp.tzinfo is None:
         raise ValueError("timestamp must have a time zone, for example datetime.now().astimezone()")
+    if bands is not None and scores.deviation is None:
+        raise ValueError("bands paint deviations, and these scores have none")
     decision = verdict if verdict is not None else decide(scores, cloud.points)
     regions, remark = _regions(cloud, scores)
     low, high, source = _color_range(scores, color_range)
@@ -152,6 +160,8 @@ def write_result(
         "scan": _scan_record(cloud),
         "files": {"scored": scored.name, "reconstruction": None if rebuilt is None else rebuilt.name},
         "color_range": {"low": low, "high": high, "source": source},
+        "color_bands": None if bands is None else bands.record(),
+        "comparison": None if comparison is None else dict(comparison),
         "versions": _versions(),
         "timings": dict(scores.timings),
         "warnings": [*cloud.notes, *scores.warnings, *warnings, *remark],
@@ -160,7 +170,10 @@ def write_result(
     }
     clean: dict[str, Any] = _plain(record)
     target = out_dir / f"{name}.json"
-    _write_clouds(cloud, scores, scored, rebuilt, out_dir / f"{name}{RECONSTRUCTION}", (low, high))
+    colors = _colors(scores, (low, high), bands)
+    _write_clouds(
+        replace(cloud, colors=colors, labels=None), scores, scored, rebuilt, out_dir / f"{name}{RECONSTRUCTION}"
+    )
     write_json(target, clean)
     return Result(
         stem=name,
@@ -183,21 +196,26 @@ def _write_clouds(
     scored: Path,
     rebuilt: Path | None,
     possible: Path,
-    span: tuple[float, float],
 ) -> None:
-    from dusnet.visualization.color_maps import heat_colors
-
     values = np.asarray(scores.point_scores, dtype=np.float32)
     scalars: dict[str, NDArray[Any]] = {"anomaly_score": values}
     if scores.distances is not None:
         scalars["distance"] = np.asarray(scores.distances, dtype=np.float32)
     if scores.deviation is not None:
         scalars["deviation"] = np.asarray(scores.deviation, dtype=np.float32)
-    write_cloud(scored, replace(cloud, colors=heat_colors(values, *span), labels=None), scalars=scalars)
+    write_cloud(scored, cloud, scalars=scalars)
     if rebuilt is not None and scores.reconstruction is not None:
         write_cloud(rebuilt, PointCloud(np.asarray(scores.reconstruction, dtype=np.float64)))
     else:
         possible.unlink(missing_ok=True)
+
+
+def _colors(scores: Scores, span: tuple[float, float], bands: DeviationBands | None) -> NDArray[np.uint8]:
+    from dusnet.visualization.color_maps import heat_colors
+
+    if bands is not None and scores.deviation is not None:
+        return bands.colors(scores.deviation)
+    return heat_colors(np.asarray(scores.point_scores, dtype=np.float32), *span)
 
 
 def _regions(cloud: PointCloud, scores: Scores) -> tuple[list[Region], list[str]]:

@@ -68,19 +68,22 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Expectations:
-    """What the training scans of a model looked like. None leaves a check out.
+    """What a scan is expected to look like. None leaves a check out.
 
     Attributes:
-        residual: largest alignment residual among good scans, fraction of the frame's scale.
+        residual: largest alignment residual among good scans, fraction of the frame's scale; 0 where only the limits'
+            floors count.
         points: least number of points of a training scan.
         scale: bounding radius of the training scans in the model's unit.
         unseen: largest share of the part that a training scan leaves out in one piece.
+        source: what the expectations come from, for the reader of a reason.
     """
 
     residual: float | None = None
     points: int | None = None
     scale: float | None = None
     unseen: float | None = None
+    source: str = "training scans"
 
 
 @dataclass(frozen=True)
@@ -204,11 +207,11 @@ def _alignment_doubt(scores: Scores, expected: Expectations, limits: Limits) -> 
         most = max(limits.unfit_factor * expected.residual, limits.unfit_floor)
     if residual <= most:  # NaN is not, and must not pass
         return None
+    usual = f" (good scans reach {expected.residual:.4g})" if expected.residual > 0.0 else ""
     return Reason(
         "alignment_residual_high",
-        f"The scan does not fit the model: its alignment residual {residual:.4g} exceeds {most:.4g} (good scans reach "
-        f"{expected.residual:.4g}) and {fitness:.0%} of it lie near the model; check that it is the right part and "
-        "scanned whole.",
+        f"The scan does not fit the model: its alignment residual {residual:.4g} exceeds {most:.4g}{usual} "
+        f"and {fitness:.0%} of it lie near the model; check that it is the right part and scanned whole.",
     )
 
 
@@ -249,7 +252,7 @@ def _unit_doubt(points: Points, expected: Expectations, limits: Limits) -> Reaso
         return None
     return Reason(
         "unit_doubtful",
-        f"The scan is {ratio:.3g} times as large as the training scans; check the unit of the file.",
+        f"The scan is {ratio:.3g} times as large as the {expected.source}; check the unit of the file.",
     )
 
 

@@ -16,6 +16,7 @@ from dusnet.errors import BadInput
 from dusnet.inspection.regions import Region
 from dusnet.inspection.results import RECONSTRUCTION, SCORED
 from dusnet.io import find_clouds, read_cloud, read_scalars
+from dusnet.visualization.deviation_bands import DeviationBands
 
 Array = NDArray[np.float64]
 
@@ -56,6 +57,8 @@ class Exhibit:
         name: what to call it.
         cloud: the scan, N points; its colours are the input's own, None where the file holds heat colours instead.
         scores: (N,) float64, None for a scan that was not scored.
+        deviation: signed, (N,) float64 in the scan's unit, or None.
+        bands: what paints the deviations of a comparison with a CAD model in place of the heat; None elsewhere.
         reconstruction: the surface without defects, or None.
         verdict: "OK", "NG" or "RECHECK", None when nobody decided.
         reasons: sentences that say why.
@@ -72,6 +75,8 @@ class Exhibit:
     name: str
     cloud: PointCloud
     scores: Array | None = None
+    deviation: Array | None = None
+    bands: DeviationBands | None = None
     reconstruction: PointCloud | None = None
     verdict: str | None = None
     reasons: tuple[str, ...] = ()
@@ -140,6 +145,8 @@ def read_exhibit(path: Path, *, reconstruction: bool = True) -> Exhibit:
         name=stem,
         cloud=_usable(_labelled(cloud, scalars), heat=True),
         scores=scalars["anomaly_score"],
+        deviation=scalars.get("deviation"),
+        bands=_bands(record) if "deviation" in scalars else None,
         reconstruction=surface,
         verdict=str(decision["status"]) if decision.get("status") else None,
         reasons=tuple(_texts(decision.get("reasons"))),
@@ -190,6 +197,16 @@ def _record(path: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or "object_score" not in record:
         raise BadInput(f"{path} is no result of `dusnet score`; move it away from the scan of the same name.")
     return record
+
+
+def _bands(record: dict[str, Any]) -> DeviationBands | None:
+    """The bands of a comparison with a CAD model, None for every other result."""
+    comparison = record.get("comparison")
+    tolerance = comparison.get("tolerance") if isinstance(comparison, dict) else None
+    if not isinstance(tolerance, dict):
+        return None
+    plus, minus = _positive(tolerance.get("plus")), _positive(tolerance.get("minus"))
+    return None if plus is None or minus is None else DeviationBands(plus, minus)
 
 
 def _texts(value: object) -> list[str]:

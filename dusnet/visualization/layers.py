@@ -88,6 +88,8 @@ def layer_colors(exhibit: Exhibit, layer: Layer, threshold: float | None) -> Col
         if exhibit.scores is None:
             raise ValueError(f"{exhibit.name} has no scores")
         if layer is Layer.HEAT:
+            if exhibit.bands is not None and exhibit.deviation is not None:
+                return exhibit.bands.colors(exhibit.deviation)
             return heat_colors(exhibit.scores, *heat_span(exhibit))
         marked = np.zeros(len(cloud), dtype=np.bool_) if threshold is None else above(exhibit, threshold)
         return np.where(marked[:, None], np.array(DEFECT), np.array(PALE)).astype(np.uint8)

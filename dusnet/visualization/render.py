@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from dusnet.io import atomic_path
 from dusnet.visualization.camera import Camera, Window, look_at
 from dusnet.visualization.color_maps import NEUTRAL, heat_colors, heat_table
+from dusnet.visualization.deviation_bands import COLORS, DeviationBands
 from dusnet.visualization.splat import BACKGROUND, splat
 
 _INK = (38, 44, 52)
@@ -34,6 +35,7 @@ class Panel:
         normals: (N, 3) float64 for the shading; estimated when None.
         caption: a line under it; cut at the width of the panel.
         scene: panels of one row and scene are seen from one camera.
+        bands: paints `values`, then signed deviations, instead of the heat; the same for all panels of a picture.
     """
 
     title: str
@@ -43,9 +45,12 @@ class Panel:
     normals: NDArray[np.float64] | None = None
     caption: str = ""
     scene: int = 0
+    bands: DeviationBands | None = None
 
     def painted(self, low: float, high: float) -> NDArray[np.uint8]:
         """The colour of each point, (N, 3) uint8, with heat from `low` to `high`."""
+        if self.values is not None and self.bands is not None:
+            return self.bands.colors(self.values)
         if self.values is not None:
             return heat_colors(self.values, low, high)
         if self.colors is not None:
@@ -79,6 +84,7 @@ def camera_of(panels: Sequence[Panel], *, toward: bool = True) -> Camera:
     weight = None
     if toward and first.values is not None:
         value = np.nan_to_num(np.asarray(first.values, dtype=np.float64), nan=0.0)
+        value = value if first.bands is None else np.abs(value)
         weight = np.clip(value - np.quantile(value, 0.98), 0.0, None)
     return look_at(first.points, toward=weight)
 
@@ -141,7 +147,10 @@ def render_rows(
     for row in drawn:
         row.draw(picture, top, limits)
         top += row.height
-    if has_heat:
+    bands = next((panel.bands for panel in panels if panel.bands is not None), None)
+    if bands is not None:
+        _band_bar(picture, bands, label, text)
+    elif has_heat:
         _color_bar(picture, limits, threshold, label, text)
     with atomic_path(path) as temporary:
         picture.save(temporary, format="PNG")
@@ -231,3 +240,22 @@ def _color_bar(picture: Any, limits: tuple[float, float], threshold: float | Non
         else:
             words = f"point threshold {_number(threshold)} is outside"
             draw.text((left + span, top - text // 3), words, fill=_INK, font=font, anchor="rb")
+
+
+def _band_bar(picture: Any, bands: DeviationBands, label: str, text: int) -> None:
+    """The bands over the middle of the picture's foot, all as wide as one another, with the deviations between them."""
+    from PIL import ImageDraw, ImageFont
+
+    step, thick = picture.width * 2 // (3 * len(COLORS)), int(1.1 * text)
+    left, top = (picture.width - step * len(COLORS)) // 2, picture.height - int(3.1 * text)
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(text)
+    for number, color in enumerate(COLORS):
+        draw.rectangle((left + number * step, top, left + (number + 1) * step, top + thick), fill=color)
+    draw.rectangle((left, top, left + len(COLORS) * step, top + thick), outline=_FAINT)
+    for number, edge in enumerate(bands.edges, start=1):
+        at = left + number * step
+        draw.line((at, top + thick, at, top + thick + text // 3), fill=_FAINT)
+        draw.text((at, top + thick + text // 2), f"{edge:+.3g}", fill=_INK, font=font, anchor="mt")
+    draw.text((left, top - text // 3), label, fill=_INK, font=font, anchor="lb")
+    words = f"tolerance {-bands.minus:+.3g} to {bands.plus:+.3g}"
+    draw.text((left + len(COLORS) * step, top - text // 3), words, fill=_INK, font=font, anchor="rb")

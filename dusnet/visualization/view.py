@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from dusnet.errors import BadInput
 from dusnet.progress import Progress, Silent
 from dusnet.visualization.color_maps import label_colors
 from dusnet.visualization.exhibit import Exhibit, read_exhibit, viewable_files
@@ -50,6 +51,8 @@ def view(
 ) -> None:
     """Show scans and results: in a window, or in a picture when `png` is given. All heat is on one scale.
 
+    Results of `dusnet compare` show their deviations in bands.
+
     Args:
         paths: at least one of: scans, meshes, results (`STEM.scored.ply` or `STEM.json`), or folders of either.
         png: the picture to write; None opens a window and returns when it is closed.
@@ -65,6 +68,7 @@ def view(
     progress = progress or Silent()
     scenes = [read_scene(file, reconstruction=reconstruction) for file in viewable_files(paths)]
     rows = [[replace(panel, scene=number) for panel in scene.panels] for number, scene in enumerate(scenes)]
+    label = _label(scenes)
     threshold, limits = _agreed(scenes)
     low, high = limits or (None, None)
     if png is None:
@@ -83,7 +87,7 @@ def view(
     if all(len(row) == 1 for row in rows):
         single = [row[0] for row in rows]
         rows = [single[start : start + _COLUMNS] for start in range(0, len(single), _COLUMNS)]
-    render_rows(png, rows, width=width, title=title, low=low, high=high, threshold=threshold)
+    render_rows(png, rows, width=width, title=title, low=low, high=high, threshold=threshold, label=label)
     progress.log(f"wrote {png}.")
 
 
@@ -110,7 +114,8 @@ def _panels(exhibit: Exhibit) -> list[Panel]:
         Panel(
             exhibit.name,
             cloud.points,
-            values=exhibit.scores,
+            values=exhibit.scores if exhibit.bands is None else exhibit.deviation,
+            bands=exhibit.bands,
             colors=None if exhibit.scores is not None else cloud.colors,
             normals=cloud.normals,
             caption=caption,
@@ -125,6 +130,22 @@ def _panels(exhibit: Exhibit) -> list[Panel]:
         colors = label_colors(cloud.labels)
         panels.append(Panel("ground truth", cloud.points, colors=colors, normals=cloud.normals, caption=caption))
     return panels
+
+
+def _label(scenes: Sequence[Scene]) -> str:
+    """What the colours of a picture show.
+
+    Raises:
+        BadInput: they show different things.
+    """
+    colored = [scene for scene in scenes if scene.panels[0].values is not None]
+    scales = {(scene.exhibit.bands, scene.exhibit.unit if scene.exhibit.bands else None) for scene in colored}
+    if not any(bands for bands, _ in scales):
+        return "anomaly score"
+    if len(scales) > 1:
+        raise BadInput("These results have different colour scales; show those of one tolerance and unit together.")
+    ((_, unit),) = scales
+    return f"deviation in {unit}" if unit else "deviation"
 
 
 def _agreed(scenes: Sequence[Scene]) -> tuple[float | None, tuple[float, float] | None]:

@@ -14,7 +14,7 @@ from dusnet.cli._common import if_interrupted, mendable
 from dusnet.config import load_settings
 from dusnet.errors import BadInput
 
-VERBS = ["demo", "synth", "check", "train", "score", "evaluate", "view", "bench", "doctor"]
+VERBS = ["demo", "synth", "check", "train", "score", "compare", "evaluate", "view", "bench", "doctor"]
 
 
 def test_version(run):

@@ -31,7 +31,7 @@ def write_result(folder: Path, stem: str = "part", *, count: int = 1500, **chang
     scores = scores_of(points)
     write_cloud(folder / f"{stem}.scored.ply", PointCloud(points), scalars={"anomaly_score": scores})
     write_cloud(folder / f"{stem}.reconstruction.ply", PointCloud(points[::3]))
-    regions = [region.record() for region in find_regions(points, scores, THRESHOLD)]
+    regions = [region.record(number) for number, region in enumerate(find_regions(points, scores, THRESHOLD), start=1)]
     record = {
         "object_score": 2.5,
         "threshold": 1.0,

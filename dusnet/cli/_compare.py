@@ -1,0 +1,46 @@
+"""What `dusnet compare` does: a batch of scans beside a CAD model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dusnet.cad.comparison import CadModel, Tolerance
+from dusnet.cli._score import Batch, Choices
+from dusnet.inspection.results import Result
+from dusnet.io import read_cloud
+
+if TYPE_CHECKING:
+    from dusnet.progress import Progress
+
+
+class Comparer(Batch):
+    """Compares scans with one CAD model.
+
+    Args:
+        cad: the model.
+        tolerance: what scans may deviate, in the unit of the scans.
+        choices: what the user decided.
+        progress: where to report.
+    """
+
+    _doing = "comparing"
+
+    def __init__(self, cad: CadModel, tolerance: Tolerance, choices: Choices, *, progress: Progress) -> None:
+        super().__init__(choices, progress)
+        self._cad, self._tolerance = cad, tolerance
+        source = "" if tolerance.chosen else " (by default 0.1 mm)"
+        progress.log(f"tolerance +{tolerance.plus:g} / -{tolerance.minus:g} {cad.unit}{source}, positive is excess.")
+
+    def _one(self, scan: Path, stem: str) -> Result:
+        result, _ = self._cad.compare(read_cloud(scan), self._choices.out, self._tolerance, stem=stem)
+        return result
+
+    def _words(self, result: Result) -> str:
+        deviation, unit = result.record["deviation"], self._cad.unit
+        share = result.record["comparison"]["out_of_tolerance"]["share"]
+        regions = f", {len(result.regions)} regions" if result.regions else ""
+        return (
+            f"{result.object_score:.0%} of the tolerance used, 98 % of the points within "
+            f"{deviation['p1']:+.3g} to {deviation['p99']:+.3g} {unit}, {share:.2%} out of tolerance{regions}"
+        )

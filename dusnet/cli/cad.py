@@ -1,0 +1,72 @@
+"""`dusnet compare`: scans beside a CAD model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from dusnet.cli._common import Quiet, if_interrupted
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this module."""
+    app.command("compare", epilog="Example: dusnet compare scan.ply --cad part.stl --tol-plus 0.2 --tol-minus 0.1")(
+        compare
+    )
+
+
+def compare(
+    scans: Annotated[
+        list[Path], typer.Argument(metavar="SCAN...", show_default=False, help="Scan files, or folders of them.")
+    ],
+    cad: Annotated[
+        Path,
+        typer.Option("--cad", metavar="PART", show_default=False, help="The CAD model: an STL, OBJ, OFF or PLY mesh."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", help="Where results go.")] = Path("compared"),
+    tol_plus: Annotated[
+        float | None,
+        typer.Option("--tol-plus", show_default="0.1 mm", help="Allowed excess of material, in the unit of the scans."),
+    ] = None,
+    tol_minus: Annotated[
+        float | None,
+        typer.Option("--tol-minus", show_default="0.1 mm", help="Allowed lack of material, a positive number too."),
+    ] = None,
+    unit: Annotated[
+        str, typer.Option("--unit", help="The unit of the scans and of all results: um, mm, cm, m, in or ft.")
+    ] = "mm",
+    cad_unit: Annotated[
+        str | None, typer.Option("--cad-unit", show_default="--unit", help="The unit of the CAD model.")
+    ] = None,
+    align: Annotated[
+        Literal["fit", "none"],
+        typer.Option("--align", help="fit: find where the scan lies. none: it is in the model's coordinates already."),
+    ] = "fit",
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Answer by exit code: 0 all in tolerance, 1 some are not, 2 not decided."),
+    ] = False,
+    png: Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Compare scans with a CAD model: the signed deviation of every point, and whether it is within tolerance.
+
+    Positive is excess material, negative is missing material. Writes STEM.json and STEM.scored.ply per scan and
+    summary.csv for all into DIR, as `dusnet score` does. A scan may show one side of the part only.
+    """
+    from dusnet.cad.comparison import CadModel, Tolerance
+    from dusnet.cli._compare import Comparer
+    from dusnet.cli._score import Choices, exit_code
+    from dusnet.progress import for_terminal
+
+    progress = for_terminal(quiet=quiet)
+    tolerance = Tolerance.of(tol_plus, tol_minus, unit)
+    model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
+    comparer = Comparer(model, tolerance, Choices(out, pictures=png), progress=progress)
+    with if_interrupted(comparer.saved):
+        outcome = comparer.run(scans)
+    for failure in outcome.failures:
+        typer.echo(f"dusnet: {failure}", err=True)
+    raise typer.Exit(exit_code(outcome, gate=gate))
