@@ -13,7 +13,8 @@ from dusnet.report.markup import number, text
 from dusnet.report.scales import Field, round_numbers
 
 _WIDTH, _HEIGHT = 480, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 30, 38
+_LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 30, 38
+_CRISP = 'shape-rendering="crispEdges"'
 _BINS = 40
 _BEYOND = 2.5  # times the greater of the threshold and the highest good score: where the axis of object scores ends
 _GOOD = "#8fa3b5"
@@ -38,14 +39,15 @@ def counts_in(values: ArrayLike, edges: NDArray[np.float64]) -> NDArray[np.intp]
 
 def color_bar(field: Field) -> str:
     """The scale of a field with its numbers and marks, as wide as the page allows."""
-    scale, width, top, thick = field.scale, 640, 24, 16
+    scale, width, top, thick = field.scale, 460, 24, 16
     span = scale.high - scale.low
 
     def x(value: float) -> float:
         return 20 + (width - 40) * (min(max(value, scale.low), scale.high) - scale.low) / span
 
     parts = [
-        f'<rect x="{x(low):.2f}" y="{top}" width="{x(high) - x(low) + 0.4:.2f}" height="{thick}" fill="{_css(color)}"/>'
+        f'<rect x="{x(low):.2f}" y="{top}" width="{x(high) - x(low) + 0.4:.2f}" height="{thick}" '
+        f'fill="{_css(color)}" {_CRISP}/>'
         for low, high, color in zip(scale.edges[:-1].tolist(), scale.edges[1:].tolist(), scale.colors, strict=True)
     ]
     parts.append(
@@ -56,7 +58,7 @@ def color_bar(field: Field) -> str:
         parts.append(_words(x(tick), top + thick + 18, number(tick, 3), anchor="middle"))
     for mark in scale.marks:
         parts.append(_line(x(mark.value), top - 6, x(mark.value), top + thick + 2, _INK, 2.5))
-        anchor = "start" if x(mark.value) < 130 else "end" if x(mark.value) > width - 130 else "middle"
+        anchor = "start" if x(mark.value) < 110 else "end" if x(mark.value) > width - 110 else "middle"
         parts.append(_words(x(mark.value), top - 10, f"{mark.text} {number(mark.value, 3)}", anchor=anchor, bold=True))
     unit = f" in {field.unit}" if field.unit else ""
     label = f"Colour scale of {field.name}{unit}, from {number(scale.low, 3)} to {number(scale.high, 3)}"

@@ -127,7 +127,7 @@ def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]
     )
     return (
         '<section class="keep" aria-labelledby="h-trend"><h2 id="h-trend">Object score over the batch</h2>'
-        f'<div class="scroll">{chart}</div><p class="legend">{legend}</p></section>'
+        f'<div class="scroll wide">{chart}</div><p class="legend">{legend}</p></section>'
     )
 
 
@@ -184,7 +184,7 @@ def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, Report])
     cells.append(cell(number(residual, 3), residual))
     remarks = len(record["warnings"])
     cells.append(cell(str(remarks) if remarks else MISSING, remarks))
-    cells.append(cell(text(when(record["timestamp"])), record["timestamp"], kind="l"))
+    cells.append(cell(text(when(record["timestamp"])), record["timestamp"], kind="l when"))
     return f"<tr>{''.join(cells)}</tr>"
 
 

@@ -29,7 +29,8 @@ def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
     """A number with so many decimals, such as a length in a table; a dash for None and what is not finite."""
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
+    rounded = round(value, decimals) + 0.0  # no minus before a zero
+    return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
 
 
 def percent(share: float) -> str:

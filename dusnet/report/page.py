@@ -178,8 +178,10 @@ def _stills(
     # What makes a side worth a thumbnail is what lies beyond the outermost marks of the scale.
     beyond = max((abs(mark.value) for mark in scale.marks), default=math.inf)
     weight = np.clip(np.nan_to_num(np.abs(values), nan=0.0, posinf=0.0) - beyond, 0.0, None)
-    places = [region.get("peak_point") or region["center"] for region in regions]
-    labels = {number: np.asarray(place, dtype=np.float64) for number, place in enumerate(places, 1)}
+    labels = {
+        int(region.get("id", place)): np.asarray(region.get("peak_point") or region["center"], dtype=np.float64)
+        for place, region in enumerate(regions, 1)
+    }
     return draw_stills(points, scale.paint(values), weight, labels, unit)
 
 

@@ -23,7 +23,7 @@ _DARKEST = 0.66  # of the colour, where the surface is seen edge-on by the light
 _LIGHT = np.array([0.36, -0.48, 0.8])
 _REBUILT = (120, 168, 158)
 _MARGIN = 0.04  # of the extent around the points, each side
-_DISTANCE = 2.6  # of the eye, in radii of the scene, at which all of it is seen
+_DISTANCE = 2.25  # of the eye, in radii of the scene, at which all of it is seen
 _NEAREST, _FARTHEST = 0.5, 2.2  # radii from a defect
 _BOX_MARGIN = 0.012  # radii around a defect: the box must not lie in the surface
 _OPEN_SAMPLE = 4000
@@ -114,6 +114,7 @@ def scene_data(
         "truth": None if truth is None else _truth(truth, index),
         "defects": boxes,
         "sides": {side.name: space.camera(*np.array(side.axes, dtype=np.float64)[[2, 1]]) for side in SIDES},
+        "distance": _DISTANCE,
         "camera": _first_camera(shown, first, regions, space),
     }
 
@@ -178,7 +179,7 @@ def _marker_size(points: Points, space: Space) -> float:
 
     sample = points[:: max(1, len(points) // 2000)]
     spacing = float(np.median(cKDTree(points).query(sample, k=[min(4, len(points))])[0]))
-    return float(np.clip(spacing / space.radius * 420.0, 2.0, 7.0))
+    return float(np.clip(spacing / space.radius * 480.0, 2.0, 7.0))
 
 
 def _box(
@@ -204,12 +205,16 @@ def _box(
     reach = float(np.linalg.norm(half)) / space.radius
     center = space.local(middle) / space.radius
     eye = center + direction * float(np.clip(3.2 * reach, _NEAREST, _FARTHEST))
-    label = middle + direction * (float(half.min()) + 0.03 * space.radius)
+    up = _up(direction)
+    above = up - (up @ direction) * direction  # the label stands over the box, not on the colours of the defect
+    above /= np.linalg.norm(above)
+    gap = 0.03 * space.radius
+    label = middle + direction * (np.abs(axes @ direction) @ half) + above * (np.abs(axes @ above) @ half + gap)
     return {
         "name": str(region.get("id", place + 1)),
         "lines": space.local(_edges(middle, half, axes)).tolist(),
         "label": space.local(label).tolist(),
-        "camera": _camera(center, eye, _up(direction)),
+        "camera": _camera(center, eye, up),
     }
 
 

@@ -41,7 +41,7 @@ KINDS = {
 
 @dataclass(frozen=True)
 class Lengths:
-    """How lengths of one part are written: to about a ten-thousandth of its size.
+    """How lengths of one part are written: to a hundred-thousandth of its size or finer.
 
     Attributes:
         unit: of the scan, "" when nobody said.
@@ -55,15 +55,15 @@ class Lengths:
     def of(cls, points: Points, unit: str) -> Lengths:
         """For a part of this size."""
         size = float(np.ptp(points, axis=0).max())
-        return cls(unit, int(np.clip(3 - math.floor(math.log10(size)), 0, 6)) if size > 0.0 else 3)
+        return cls(unit, int(np.clip(4 - math.floor(math.log10(size)), 0, 6)) if size > 0.0 else 3)
 
-    def write(self, value: float | None, *, extra: int = 0, signed: bool = False) -> str:
+    def write(self, value: float | None, *, signed: bool = False) -> str:
         """A length without its unit."""
-        return fixed(value, self.decimals + extra, signed=signed)
+        return fixed(value, self.decimals, signed=signed)
 
-    def with_unit(self, value: float | None, *, extra: int = 0, signed: bool = False) -> str:
+    def with_unit(self, value: float | None, *, signed: bool = False) -> str:
         """A length with its unit."""
-        return f"{self.write(value, extra=extra, signed=signed)} {self.unit}".strip()
+        return f"{self.write(value, signed=signed)} {self.unit}".strip()
 
 
 def when(timestamp: str) -> str:
@@ -129,7 +129,9 @@ def shown_note(shown: int, total: int, reconstruction: Mapping[str, Any] | None)
         "thinned. Figures, charts and the table are computed from all points."
     )
     if reconstruction is not None:
-        words += f" Reconstruction: {_count(reconstruction['shown'])} of {_count(reconstruction['total'])} points."
+        few, many = reconstruction["shown"], reconstruction["total"]
+        part = f", {_count(few)} are shown" if few < many else ""
+        words += f" The reconstruction has {_count(many)} points{part}."
     return text(f"{words} Point at the scan to read a point's own values; drag to turn, scroll to zoom.")
 
 
@@ -161,10 +163,10 @@ def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> s
     deviation = getattr(scores, "deviation", None)
     if deviation is not None and np.isfinite(deviation).any():
         for name, value in (("Largest excess", np.nanmax(deviation)), ("Largest lack", np.nanmin(deviation))):
-            rows.append((name, text(length.with_unit(float(value), extra=1, signed=True))))
+            rows.append((name, text(length.with_unit(float(value), signed=True))))
     elif record["distances"]:
         for name, key in (("Largest distance", "max"), ("99 % of distances below", "p99")):
-            rows.append((name, text(length.with_unit(record["distances"][key], extra=1))))
+            rows.append((name, text(length.with_unit(record["distances"][key]))))
     if record["alignment"] is not None:
         rows.append(("Registration residual", number(record["alignment"]["residual"], 3)))
     return facts(rows)
@@ -219,7 +221,7 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
         if has_moved:
             for key in ("peak_displacement", "mean_displacement"):
                 value = region.get(key)
-                cells.append(cell(length.write(value, extra=1, signed=signed), value))
+                cells.append(cell(length.write(value, signed=signed), value))
         cells.append(cell(number(region.get("peak_score")), region.get("peak_score")))
         cells.append(cell(_count(region.get("point_count", 0)), region.get("point_count")))
         cells.append(cell(number(region.get("severity"), 3), region.get("severity")))

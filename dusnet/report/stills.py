@@ -16,12 +16,12 @@ from dusnet.registration.normals import estimate_normals
 from dusnet.registration.surface import thin_to
 from dusnet.report.scales import round_numbers
 from dusnet.visualization.camera import Camera, Window
-from dusnet.visualization.splat import splat
+from dusnet.visualization.splat import BACKGROUND, splat
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SIZE = (520, 380)
+SIZE = (440, 322)
 """Width and height of a still in pixels."""
 THUMBNAIL = (160, 117)
 _POINTS = 30_000
@@ -104,16 +104,17 @@ def draw_stills(
     window = Window((0.0, 0.0), _pixels_per_radius(cameras, low, high))
     stills, images, seen = [], [], []
     for side, camera in zip(SIDES, cameras, strict=True):
-        image = _image(splat(few, paint, camera, window, SIZE, normals))
+        bare = splat(few, paint, camera, window, SIZE, normals)
+        image = _image(bare)
         surface = _Nearest(few, camera)
         shown = [number for number, place in labels.items() if surface.shows(place[None])[0]]
         _write_labels(image, {number: labels[number] for number in shown[:_LABELS]}, camera, window)
         _scale_bar(image, window.unit / radius, unit)
         stills.append(Still(side, _jpeg(image), tuple(shown)))
-        images.append(image)
+        images.append(bare)
         seen.append(float(heavy[surface.shows(few)].sum()) if heavy.any() else float(surface.filled))
     best = images[int(np.argmax(seen))]
-    return Stills(tuple(stills), _jpeg(best.resize(THUMBNAIL, 1)))
+    return Stills(tuple(stills), _jpeg(_thumbnail(best)))
 
 
 def data_uri(jpeg: bytes) -> str:
@@ -160,6 +161,17 @@ def _jpeg(image: Image) -> bytes:
     data = BytesIO()
     image.save(data, format="JPEG", quality=_QUALITY, optimize=True)
     return data.getvalue()
+
+
+def _thumbnail(pixels: NDArray[np.uint8]) -> Image:
+    """The part alone, as large as the thumbnail allows."""
+    from PIL import Image, ImageOps
+
+    drawn = (pixels != np.array(BACKGROUND)).any(axis=2)
+    rows, columns = np.flatnonzero(drawn.any(axis=1)), np.flatnonzero(drawn.any(axis=0))
+    if len(rows):
+        pixels = pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    return ImageOps.pad(Image.fromarray(pixels), THUMBNAIL, color=BACKGROUND)
 
 
 def _write_labels(image: Image, labels: Mapping[int, Points], camera: Camera, window: Window) -> None:

@@ -71,12 +71,34 @@
     return { margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "#ffffff", showlegend: false, uirevision: "kept",
       font: { family: "system-ui, sans-serif", color: "#1b2027" },
       scene: { xaxis: axis("X", x), yaxis: axis("Y", y), zaxis: axis("Z", z), dragmode: "orbit", hovermode: "closest",
-        aspectmode: "manual", aspectratio: { x: x.ratio, y: y.ratio, z: z.ratio }, camera: data.camera } };
+        aspectmode: "manual", aspectratio: { x: x.ratio, y: y.ratio, z: z.ratio }, camera: fitted(data.camera) } };
   }
   function copy(camera) { return JSON.parse(JSON.stringify(camera)); }
+  // Cameras are meant for a view that is at least as wide as high; in a narrower one they step back.
+  function fitted(camera) {
+    const moved = copy(camera), factor = Math.max(1, view.clientHeight / Math.max(view.clientWidth, 1));
+    for (const name of "xyz") moved.eye[name] = moved.center[name] + (moved.eye[name] - moved.center[name]) * factor;
+    return moved;
+  }
   function move(camera, words) {
     status.textContent = words;
-    return Plotly.relayout(view, { "scene.camera": copy(camera) });
+    drawnSize = sizeFor(camera);
+    return Plotly.update(view, { "marker.size": drawnSize }, { "scene.camera": copy(camera) }, [INPUT]);
+  }
+  // Points keep their size in pixels when the camera comes nearer, so gaps would open between them.
+  let drawnSize = data.size, waiting = 0;
+  function sizeFor(camera) {
+    const away = Math.hypot(camera.eye.x - camera.center.x, camera.eye.y - camera.center.y, camera.eye.z - camera.center.z);
+    return Math.round(data.size * Math.min(Math.max(data.distance / away, 1), 5) * 4) / 4;
+  }
+  function follow() {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      const size = sizeFor(view._fullLayout.scene._scene.getCamera());
+      if (Math.abs(size - drawnSize) < 0.2 * drawnSize) return;
+      drawnSize = size;
+      Plotly.restyle(view, { "marker.size": size }, [INPUT]);
+    }, 250);
   }
 
   function chooseDefect(row) {
@@ -85,7 +107,7 @@
     row.setAttribute("aria-current", "true");
     const box = lines([defect], 7, "#0b5394");
     Plotly.restyle(view, { x: [box.x], y: [box.y], z: [box.z] }, [CHOSEN])
-      .then(() => move(defect.camera, "The camera is at defect " + defect.name + "."));
+      .then(() => move(fitted(defect.camera), "The camera is at defect " + defect.name + "."));
     const stage = view.getBoundingClientRect();
     if (stage.bottom < 80 || stage.top > window.innerHeight - 80)
       view.scrollIntoView({ block: "center", behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
@@ -111,7 +133,7 @@
     });
     for (const button of document.querySelectorAll("button[data-view]"))
       button.addEventListener("click", () => {
-        move(data.sides[button.dataset.view] || data.camera, "The camera shows: " + button.textContent + ".");
+        move(fitted(data.sides[button.dataset.view] || data.camera), "The camera shows: " + button.textContent + ".");
       });
     for (const button of document.querySelectorAll("button[data-zoom]"))
       button.addEventListener("click", () => {
@@ -147,6 +169,7 @@
       tip.style.left = Math.max(0, Math.min(pointer[0] + 14, view.clientWidth - tip.offsetWidth)) + "px";
       tip.style.top = Math.max(0, Math.min(pointer[1] + 14, view.clientHeight - tip.offsetHeight)) + "px";
     });
+    view.on("plotly_relayout", follow);
     view.on("plotly_unhover", () => { tip.hidden = true; });
     view.addEventListener("pointerleave", () => { tip.hidden = true; });
   }
