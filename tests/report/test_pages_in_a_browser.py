@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_parts import CALIBRATION, scored
-
 from browser import chromium, console_errors, screenshot
+from report_parts import CALIBRATION, scored
 
 from dusnet.inspection.verdict import Status, Verdict
 from dusnet.report import write_index, write_report
