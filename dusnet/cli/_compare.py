@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from dusnet.cad.comparison import CadModel, Tolerance
 from dusnet.cli._score import Batch, Choices
 from dusnet.inspection.results import Result
-from dusnet.io import read_cloud
+from dusnet.report import Field, Report, banded_scale, write_report
+from dusnet.visualization.deviation_bands import DeviationBands
 
 if TYPE_CHECKING:
+    from dusnet.cloud import PointCloud
+    from dusnet.detectors import Scores
     from dusnet.progress import Progress
 
 
@@ -32,9 +35,20 @@ class Comparer(Batch):
         source = "" if tolerance.chosen else " (by default 0.1 mm)"
         progress.log(f"tolerance +{tolerance.plus:g} / -{tolerance.minus:g} {cad.unit}{source}, positive is excess.")
 
-    def _one(self, scan: Path, stem: str) -> Result:
-        result, _ = self._cad.compare(read_cloud(scan), self._choices.out, self._tolerance, stem=stem)
-        return result
+    def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:
+        return self._cad.compare(cloud, self._choices.out, self._tolerance, stem=stem)
+
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+        assert scores.deviation is not None
+        bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)
+        deviation = Field(
+            "Deviation from the CAD model",
+            scores.deviation,
+            banded_scale(bands),
+            unit=self._cad.unit,
+            explanation="Positive is excess material, negative is missing material.",
+        )
+        return write_report(page, result, cloud, scores, fields=[deviation], title="CAD comparison")
 
     def _words(self, result: Result) -> str:
         deviation, unit = result.record["deviation"], self._cad.unit

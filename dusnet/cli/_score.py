@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
 
 from dusnet.cli._common import one_line, scans_in, seconds
+from dusnet.data.sample import read_with_labels
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.inspection import verdict as verdicts
 from dusnet.inspection.results import Result, write_summary
 from dusnet.inspection.stems import result_stems
 from dusnet.io import read_cloud
+from dusnet.report import REPORT, Report, remove_index, write_index, write_report
 from dusnet.workflow import LoadedModel, require_threshold
 
 if TYPE_CHECKING:
+    from dusnet.cloud import PointCloud
+    from dusnet.detectors import Scores
     from dusnet.progress import Progress
 
 
@@ -52,6 +56,7 @@ class Choices:
         false_alarm: rate to take the threshold for; with neither the model's own threshold is taken.
         pictures: whether to draw every scan.
         unit: unit of the scans, None for that of the model.
+        report: whether to write a page per scan and an index of the batch.
     """
 
     out: Path
@@ -59,6 +64,7 @@ class Choices:
     false_alarm: float | None = None
     pictures: bool = False
     unit: str | None = None
+    report: bool = False
 
 
 class Batch(ABC):
@@ -74,10 +80,16 @@ class Batch(ABC):
     def __init__(self, choices: Choices, progress: Progress) -> None:
         self._choices, self._progress = choices, progress
         self._results: list[Result] = []
+        self._failures: list[str] = []
+        self._reports: dict[str, Report] = {}
 
     @abstractmethod
-    def _one(self, scan: Path, stem: str) -> Result:
+    def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:
         """Judge one scan and write its files."""
+
+    @abstractmethod
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+        """Write the page of one scan."""
 
     def _words(self, result: Result) -> str:
         """What the line about a scan says after its verdict and name."""
@@ -92,7 +104,6 @@ class Batch(ABC):
             BadInput: a path does not exist or a folder holds no scan.
         """
         scans = scans_in(paths)
-        failures: list[str] = []
         with self._progress.task(self._doing, len(scans)) as task:
             for scan, stem in zip(scans, result_stems(scans), strict=True):
                 task.describe(f"{self._doing} {scan.name}")
@@ -102,19 +113,40 @@ class Batch(ABC):
                     self._tell(result)
                     self._draw(result)
                 except DusnetError as error:
-                    failures.append(one_line(str(error)))
+                    self._failures.append(one_line(str(error)))
                 task.advance()
         if self._results:
-            write_summary(self._choices.out, self._results)
+            self._write_overview()
             self._progress.log(f"wrote the results of {len(self._results)} scans to {self._choices.out}.")
-        return Outcome(tuple(self._results), tuple(failures))
+        return Outcome(tuple(self._results), tuple(self._failures))
 
     def saved(self) -> str:
         """What an interruption leaves behind."""
         if not self._results:
             return "no scan was scored yet."
-        write_summary(self._choices.out, self._results)
+        self._write_overview()
         return f"{len(self._results)} scans are scored, their results and summary.csv are in {self._choices.out}."
+
+    def _one(self, scan: Path, stem: str) -> Result:
+        cloud = read_cloud(scan)
+        page = self._choices.out / f"{stem}{REPORT}"
+        page.unlink(missing_ok=True)  # a page of an earlier result must not lie beside this one
+        result, scores = self._judge(cloud, stem)
+        if self._choices.report:
+            labelled = read_with_labels(scan) if cloud.labels is None else None
+            if labelled is not None and len(labelled) == len(cloud):
+                cloud = replace(cloud, labels=labelled.labels)
+            self._reports[stem] = self._page(page, result, cloud, scores)
+        return result
+
+    def _write_overview(self) -> None:
+        """What there is about the batch as a whole."""
+        out = self._choices.out
+        write_summary(out, self._results)
+        if self._choices.report:
+            write_index(out, self._results, reports=self._reports, failures=self._failures)
+        else:
+            remove_index(out)
 
     def _draw(self, result: Result) -> None:
         if self._choices.pictures:
@@ -157,10 +189,10 @@ class Scorer(Batch):
         if choices.false_alarm is not None:
             self._model.threshold_for(choices.false_alarm)
 
-    def _one(self, scan: Path, stem: str) -> Result:
+    def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:
         choices = self._choices
-        result, _ = self._model.score(
-            read_cloud(scan),
+        return self._model.score(
+            cloud,
             choices.out,
             stem=stem,
             threshold=choices.threshold,
@@ -168,4 +200,8 @@ class Scorer(Batch):
             unit=choices.unit,
             progress=self._progress,
         )
-        return result
+
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+        detector = self._model.detector
+        settings = detector.settings.model_dump(mode="json")
+        return write_report(page, result, cloud, scores, calibration=detector.calibration, settings=settings)

@@ -49,6 +49,9 @@ def compare(
         typer.Option("--gate", help="Answer by exit code: 0 all in tolerance, 1 some are not, 2 not decided."),
     ] = False,
     png: Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")] = False,
+    report: Annotated[
+        bool, typer.Option("--report", help="Also write a page STEM.report.html of every scan, and index.html for all.")
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare scans with a CAD model: the signed deviation of every point, and whether it is within tolerance.
@@ -64,7 +67,7 @@ def compare(
     progress = for_terminal(quiet=quiet)
     tolerance = Tolerance.of(tol_plus, tol_minus, unit)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
-    comparer = Comparer(model, tolerance, Choices(out, pictures=png), progress=progress)
+    comparer = Comparer(model, tolerance, Choices(out, pictures=png, report=report), progress=progress)
     with if_interrupted(comparer.saved):
         outcome = comparer.run(scans)
     for failure in outcome.failures:

@@ -208,6 +208,10 @@ def score(
         bool,
         typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided."),
     ] = False,
+    report: Annotated[
+        bool,
+        typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all."),
+    ] = False,
     png: Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")] = False,
     unit: Annotated[
         str | None,
@@ -224,7 +228,7 @@ def score(
     from dusnet.cli._score import Choices, Scorer, exit_code
     from dusnet.progress import for_terminal
 
-    choices = Choices(out, threshold, false_alarm, pictures=png, unit=unit)
+    choices = Choices(out, threshold, false_alarm, pictures=png, unit=unit, report=report)
     scorer = Scorer(model, choices, device=device, progress=for_terminal(quiet=quiet))
     with if_interrupted(scorer.saved):
         outcome = scorer.run(scans)

@@ -52,7 +52,7 @@ def test_compare_writes_what_score_writes(run, cad, scans, tmp_path):
     names = {"summary.csv"} | {f"{stem}.{end}" for stem in scans for end in ("json", "scored.ply", "png")}
     assert everything_in(tmp_path / "o") == names
     record = json.loads((tmp_path / "o" / "dent.json").read_text())
-    assert record["comparison"]["deviation"]["min"] == pytest.approx(-2.0, abs=0.2)
+    assert record["deviation"]["min"] == pytest.approx(-2.0, abs=0.2)
     assert record["regions"][0]["peak_deviation"] == pytest.approx(-2.0, abs=0.2)
     assert record["comparison"]["tolerance"] == {"plus": 0.2, "minus": 0.1, "default": True}
     before, after = read_cloud(scans["dent"]), read_cloud(tmp_path / "o" / "dent.scored.ply")
@@ -92,6 +92,15 @@ def test_quiet_says_nothing_and_a_bad_scan_does_not_lose_the_others(run, cad, sc
     assert {"good.json", "summary.csv"} <= everything_in(tmp_path / "o")
 
 
+def test_a_report_shows_the_bands_of_the_tolerance(run, cad, scans, tmp_path):
+    words = ["--cad", cad, "--out", tmp_path, "--tol-plus", 0.5, "--tol-minus", 0.25, "--report", "--quiet"]
+    assert run("compare", scans["dent"], *words).code == 0
+    page = (tmp_path / "dent.report.html").read_text(encoding="utf-8")
+    assert "Deviation from the CAD model" in page
+    assert "excess allowed" in page
+    assert "dent.report.html" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
 def test_align_none_takes_the_scan_where_it_lies(run, cad, tmp_path):
     points = block(np.random.default_rng(1), 8000)
     scan = write_ascii_ply(tmp_path / "s.ply", points[points[:, 2] == TOP] + np.array([0.0, 0.0, 0.5]))
@@ -99,7 +108,7 @@ def test_align_none_takes_the_scan_where_it_lies(run, cad, tmp_path):
     assert run("compare", scan, *words, "--align", "none").code == 0
     record = json.loads((tmp_path / "o" / "s.json").read_text())
     assert record["alignment"]["matrix"] == np.eye(4).tolist()
-    assert record["comparison"]["deviation"]["median"] == pytest.approx(0.5, abs=1e-5)
+    assert record["deviation"]["median"] == pytest.approx(0.5, abs=1e-5)
 
 
 def _no_faces(path):

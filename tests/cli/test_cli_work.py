@@ -67,6 +67,28 @@ def test_one_bad_scan_does_not_lose_the_others(run, model, parts, tmp_path):
     assert gated.code == 2
 
 
+def test_report_writes_a_page_per_scan_and_an_index(run, model, parts, tmp_path):
+    scan = parts / "test" / "dent" / "dent0.ply"
+    labelled = tmp_path / "labelled.ply"
+    lines = scan.read_text().replace("end_header", "property float label\nend_header").splitlines()
+    start = lines.index("end_header") + 1
+    labelled.write_text("\n".join([*lines[:start], *(f"{line} {int(i < 9)}" for i, line in enumerate(lines[start:]))]))
+    bad = tmp_path / "bad.ply"
+    bad.write_text("no cloud at all")
+    out = tmp_path / "out"
+    assert run("score", model, scan, labelled, bad, "--out", out, "--report", "--quiet").code == 2
+    pages = {name for name in everything_in(out) if name.endswith(".html")}
+    assert pages == {"dent0.report.html", "labelled.report.html", "index.html"}
+    index = (out / "index.html").read_text()
+    assert './labelled.report.html"' in index
+    assert "bad.ply" in index
+    assert 'data-show="truth"' in (out / "labelled.report.html").read_text()
+    assert 'data-show="truth"' not in (out / "dent0.report.html").read_text()
+    assert run("score", model, scan, "--out", out, "--quiet").code == 0
+    left = {name for name in everything_in(out) if name.endswith(".html")}
+    assert left == {"labelled.report.html"}, "a page must not outlive the result that it belongs to"
+
+
 @pytest.mark.parametrize(("threshold", "code"), [(1e6, 0), (0.0, 1)])
 def test_gate_answers_by_exit_code(run, model, parts, tmp_path, threshold, code):
     words = ["score", model, parts / "test" / "good", "--out", tmp_path, "--threshold", threshold, "--quiet"]

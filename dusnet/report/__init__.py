@@ -1,0 +1,19 @@
+"""Reports for people: one self-contained HTML file per scan, and an index of a batch."""
+
+from __future__ import annotations
+
+from dusnet.report.index import remove_index, write_index
+from dusnet.report.page import REPORT, Report, write_report
+from dusnet.report.scales import ColorScale, Field, Mark, banded_scale
+
+__all__ = [
+    "REPORT",
+    "ColorScale",
+    "Field",
+    "Mark",
+    "Report",
+    "banded_scale",
+    "remove_index",
+    "write_index",
+    "write_report",
+]

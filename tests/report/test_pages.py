@@ -1,0 +1,272 @@
+"""Pages as files: complete, escaped, self-contained, small enough, atomic, and whole without their optional parts."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from report_parts import CALIBRATION, answer, ellipsoid, scored
+
+import dusnet.report.page as page_module
+from dusnet.cloud import PointCloud
+from dusnet.errors import BadInput
+from dusnet.inspection.results import Result, write_result
+from dusnet.inspection.verdict import Reason, Status, Verdict
+from dusnet.report import REPORT, ColorScale, Field, Mark, remove_index, write_index, write_report
+from dusnet.report.sections import Lengths, when
+
+HOSTILE = "<script>alert(1)</script> & \"quoted\" 'x' $name.ply"
+
+
+class Elements(HTMLParser):
+    """Start tags with their attributes, and the text outside of scripts and styles."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self._open: list[str] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+        if tag in ("script", "style"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        if self._open and self._open[-1] == tag:
+            self._open.pop()
+
+    def handle_data(self, data):
+        if not self._open:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture
+def no_plotly(monkeypatch):
+    """Pages without the five megabytes of the plotting library, where it is not what is tested."""
+    monkeypatch.setattr(page_module, "_plotly", lambda: "/* plotly */")
+
+
+def written(out: Path, result: Result, cloud: PointCloud, scores, **options) -> str:
+    return write_report(out / f"part{REPORT}", result, cloud, scores, **options).path.read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_a_page_says_what_was_found_and_where_it_comes_from(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    page = Elements(written(tmp_path, result, cloud, scores, calibration=CALIBRATION, settings={"a": {"b": [1, 2]}}))
+    for words in ("NG", "part.ply", "is above the threshold", "ab" * 32, "m.safetensors", "unit mm", "5 scans", "a.b"):
+        assert words in page.text
+    assert when(result.record["timestamp"]) in page.text
+    rows = [attributes for tag, attributes in page.tags if tag == "tr" and "data-defect" in attributes]
+    assert [row["data-defect"] for row in rows] == ["0", "1", "2"]
+    assert all(row["tabindex"] == "0" for row in rows)
+    assert len([tag for tag, _ in page.tags if tag == "img"]) == 6
+    heads = [attributes for tag, attributes in page.tags if tag == "th"]
+    assert all(attributes["aria-sort"] == "none" for attributes in heads)
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_nothing_is_fetched(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    report = write_report(tmp_path / "p.report.html", result, cloud, scores)
+    index = write_index(tmp_path, [result], reports={"part": report})
+    for file in (report.path, index):
+        page = Elements(file.read_text(encoding="utf-8"))
+        for tag, attributes in page.tags:
+            for name in ("src", "href", "srcset", "action", "data"):
+                value = attributes.get(name)
+                assert value is None or value.startswith(("data:", "./")), (tag, value)
+        policy = next(a["content"] for _, a in page.tags if a.get("http-equiv") == "Content-Security-Policy")
+        assert policy is not None
+        assert policy.startswith("default-src 'none'")
+        assert "http" not in policy
+        style = re.findall(r"<style>(.*?)</style>", file.read_text(encoding="utf-8"), re.DOTALL)
+        assert "url(" not in style[0]
+        assert "@import" not in style[0]
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_hostile_names_stay_text(tmp_path):
+    result, cloud, scores = scored(tmp_path, name=HOSTILE.replace("/", "∕"))
+    record = result.record | {"warnings": [HOSTILE], "metadata": {HOSTILE: HOSTILE}, "unit": "<i>"}
+    record["model"] = {"id": HOSTILE, "sha256": HOSTILE}
+    record["regions"] = [region | {"kind": HOSTILE, "id": "</script><img>"} for region in record["regions"]]
+    verdict = Verdict(Status.RECHECK, (Reason(HOSTILE, HOSTILE),))
+    hostile = replace(result, record=record, verdict=verdict, scan=HOSTILE, stem=HOSTILE)
+    record["regions"][0].pop("id")
+    for region in record["regions"][1:]:
+        region["id"] = 5
+    cloud = replace(cloud, path=None)
+    report = write_report(
+        tmp_path / "p.report.html", hostile, cloud, scores, calibration=replace(CALIBRATION, source=HOSTILE),
+        settings={HOSTILE: HOSTILE}, title=HOSTILE,
+    )  # fmt: skip
+    index = write_index(tmp_path, [hostile], reports={HOSTILE: report}, failures=[HOSTILE], title=HOSTILE)
+    for file, scripts in ((report.path, 3), (index, 1)):
+        text = file.read_text(encoding="utf-8")
+        assert "<script>alert" not in text
+        page = Elements(text)
+        assert len([tag for tag, _ in page.tags if tag == "script"]) == scripts
+        assert not [tag for tag, _ in page.tags if tag == "i"]
+        assert HOSTILE in page.text
+
+
+@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {"reconstruction": None},
+        {"distances": None},
+        {"alignment": None},
+        {"threshold": None, "is_anomalous": None},
+        {"point_threshold": None},
+        {"timings": {}},
+        {"object_score": float("nan")},
+        {"object_score": float("inf"), "threshold": None},
+    ],
+)
+def test_a_page_is_whole_without_what_is_missing(tmp_path, missing):
+    result, cloud, scores = scored(tmp_path, **missing)
+    page = written(tmp_path, result, cloud, scores)
+    write_index(tmp_path, [result])
+    shown = {attributes.get("data-show") for _, attributes in Elements(page).tags} - {None}
+    assert ("reconstruction" in shown) is (scores.reconstruction is not None)
+    assert "truth" not in shown
+    assert ("defects" in shown) is bool(result.regions)
+    scene = json.loads(re.findall(r'id="scene">(.*?)</script>', page)[0])
+    assert len(scene["defects"]) == len(result.regions)
+    assert not re.search(r'(?:x|y|width|height)\d?="-?(?:nan|inf)', page)
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_a_good_part_without_unit_has_a_page(tmp_path):
+    result, cloud, scores = scored(tmp_path, defects=0, unit=None)
+    page = Elements(written(tmp_path, result, replace(cloud, labels=np.zeros(len(cloud), bool)), scores))
+    assert "No region of the scan is above the point threshold." in page.text
+    assert "unit not stated" in page.text
+    assert "is not above the threshold" in page.text
+    assert "truth" in {attributes.get("data-show") for _, attributes in page.tags}
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_scores_that_are_not_finite_have_a_page(tmp_path):
+    points = ellipsoid(800)
+    scores = answer(points)
+    values = scores.point_scores.copy()
+    values[:5], values[5] = np.nan, np.inf
+    cloud = PointCloud(points)
+    scores = replace(scores, point_scores=values, object_score=float("nan"))
+    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part")
+    page = Elements(written(tmp_path, result, cloud, scores))
+    assert "RECHECK" in page.text
+    assert "6 points have no value" in page.text
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_signed_bands_can_take_the_place_of_scores(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    deviation = np.linspace(-1.0, 1.0, len(cloud)).astype(np.float32)
+    bands = ColorScale(
+        np.array([-1.0, -0.2, 0.2, 1.0]),
+        np.array([[5, 48, 97], [120, 170, 120], [103, 0, 31]], np.uint8),
+        (Mark(-0.2, "lower"), Mark(0.2, "upper tolerance")),
+        banded=True,
+    )
+    field = Field("Deviation", deviation, bands, "mm")
+    page = Elements(written(tmp_path, result, cloud, scores, fields=[field], title="CAD comparison"))
+    for words in ("CAD comparison", "Scan coloured by deviation", "upper tolerance 0.2", "Deviation of all points"):
+        assert words in page.text
+    with pytest.raises(ValueError, match="needs 3000 values"):
+        written(tmp_path, result, cloud, scores, fields=[replace(field, values=deviation[:-1])])
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_what_regions_may_bring_is_shown(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    regions = [dict(region) for region in result.record["regions"]]
+    regions[0] |= {"id": 1, "kind": "depression", "peak_displacement": -2.5, "axes": np.eye(3).tolist()}
+    regions[1] |= {"id": 2, "kind": "missing_material", "peak_displacement": None, "point_count": 0}
+    page = Elements(written(tmp_path, replace(result, record=result.record | {"regions": regions}), cloud, scores))
+    for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev."):
+        assert words in page.text
+
+
+def test_half_a_million_points_stay_below_ten_megabytes(tmp_path):
+    points = ellipsoid(500_000)
+    scores = answer(points)
+    cloud = PointCloud(points)
+    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    report = write_report(tmp_path / "part.report.html", result, cloud, scores, calibration=CALIBRATION)
+    assert report.path.stat().st_size < 10_000_000
+    text = report.path.read_text(encoding="utf-8")
+    assert "plotly.js v" in text
+    assert "of 500\u202f000 points are shown" in text
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
+    result, cloud, scores = scored(tmp_path)
+    target = tmp_path / "part.report.html"
+    target.write_text("before")
+
+    def broken(*_: object) -> str:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(page_module, "data_script", broken)
+    with pytest.raises(RuntimeError):
+        write_report(target, result, cloud, scores)
+    assert target.read_text() == "before"
+    monkeypatch.undo()
+    folder = tmp_path / "folder.report.html"
+    folder.mkdir()
+    with pytest.raises(BadInput, match="is a folder"):
+        write_report(folder, result, cloud, scores)
+    assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
+    first, cloud, scores = scored(tmp_path)
+    report = write_report(tmp_path / "a b#1.report.html", first, cloud, scores)
+    second = replace(first, stem="other", scan="other.ply", verdict=Verdict(Status.OK))
+    third = replace(first, stem="third", scan="third.ply", verdict=Verdict(Status.RECHECK))
+    index = write_index(tmp_path, [first, second, third], reports={"part": report}, failures=["x.ply is empty."])
+    page = Elements(index.read_text(encoding="utf-8"))
+    links = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
+    assert links == {"./a%20b%231.report.html"}
+    pictures = [attributes["src"] for tag, attributes in page.tags if tag == "img"]
+    assert len(pictures) == 1
+    assert page.text.index("part.ply") < page.text.index("other.ply") < page.text.index("third.ply")
+    assert "1 OK 1 NG 1 to check again 1 not scored 50.0 %" in page.text
+    assert "x.ply is empty." in page.text
+
+
+def test_only_our_own_index_is_removed(tmp_path):
+    remove_index(tmp_path)
+    other = tmp_path / "index.html"
+    other.write_text("<html>mine</html>")
+    remove_index(tmp_path)
+    assert other.exists()
+    write_index(tmp_path, [])
+    remove_index(tmp_path)
+    assert not other.exists()
+
+
+def test_lengths_and_times_are_written_for_people():
+    length = Lengths.of(np.array([[0.0, 0, 0], [80.0, 0, 0]]), "mm")
+    assert length.with_unit(1.23456) == "1.235 mm"
+    assert length.write(-0.0001) == "0.000"
+    assert length.write(-2.0, signed=True) == "−2.000"
+    assert length.write(None) == "–"
+    assert when("2026-03-04T05:06:07+02:00") == "2026-03-04 05:06:07 UTC+02:00"
