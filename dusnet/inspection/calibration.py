@@ -74,13 +74,24 @@ def calibrate(
     source = f"{len(scored)} simulated scans of {len(clouds)} training scans, shape variation {variation:.4g}"
     if left_out:
         source += f"; {len(left_out)} training scans, each scored by a model of the others"
-    every = [*scored, *left_out]
+    objects, real_objects = ([one.object_score for one in scores] for scores in (scored, left_out))
+    points, real_points = ([one.high_point for one in scores] for scores in (scored, left_out))
+    level = _level(objects, real_objects)
+    if level != 1.0:
+        source += f"; simulated scores times {level:.2g}, to the level of these"
     return Calibration(
-        tuple(sorted(one.object_score for one in every)),
-        tuple(sorted(one.high_point for one in every)),
+        tuple(sorted([*(level * score for score in objects), *real_objects])),
+        tuple(sorted([*(_level(points, real_points) * score for score in points), *real_points])),
         source,
-        tuple(sorted(one.object_score for one in left_out)),
+        tuple(sorted(real_objects)),
     )
+
+
+def _level(simulated: Sequence[float], real: Sequence[float]) -> float:
+    """What simulated scores are multiplied with: simulation tells how scores spread, real scans tell how high they are."""
+    if not real or not min(*simulated, *real) > 0.0:
+        return 1.0
+    return float(np.median(real) / np.median(simulated))
 
 
 def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> Scores:
