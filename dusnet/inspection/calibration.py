@@ -88,7 +88,7 @@ def calibrate(
 
 
 def _level(simulated: Sequence[float], real: Sequence[float]) -> float:
-    """What simulated scores are multiplied with: simulation tells how scores spread, real scans tell how high they are."""
+    """What simulated scores are multiplied with: they tell how scores spread, and real scans how high they are."""
     if not real or not min(*simulated, *real) > 0.0:
         return 1.0
     return float(np.median(real) / np.median(simulated))
