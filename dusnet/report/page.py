@@ -155,7 +155,7 @@ def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[Field]:
         "model's settings say.",
     )
     unit = record["unit"] or ""
-    deviation = getattr(scores, "deviation", None)
+    deviation = scores.deviation
     if deviation is not None:
         values = np.asarray(deviation, dtype=np.float32)
         ends = "The ends are the round number that 99.8 % of this scan's deviations stay within."

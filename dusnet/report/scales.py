@@ -135,6 +135,17 @@ def round_limit(values: NDArray[np.float32], share: float = 0.998) -> float:
     return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= most * (1.0 - 1e-9))
 
 
+def round_below(value: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is at most a positive `value`.
+
+    Example:
+        >>> [round_below(value) for value in (45.0, 0.1999, 1.0)]
+        [20.0, 0.1, 1.0]
+    """
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= value * (1.0 + 1e-9))
+
+
 def round_numbers(low: float, high: float, count: int) -> list[float]:
     """About `count` multiples of 1, 2 or 5 times a power of ten from `low` to `high`.
 

@@ -160,7 +160,7 @@ def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> s
         rows.append(("Points above threshold", f"{_count(above)} ({percent(above / max(record['points'], 1))})"))
         rows.append(("Point threshold", number(point_limit)))
     rows.append(("Highest point score", number(record["point_scores"].get("max"))))
-    deviation = getattr(scores, "deviation", None)
+    deviation = scores.deviation
     if deviation is not None and np.isfinite(deviation).any():
         for name, value in (("Largest excess", np.nanmax(deviation)), ("Largest lack", np.nanmin(deviation))):
             rows.append((name, text(length.with_unit(float(value), signed=True))))
@@ -188,8 +188,8 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
             return "<p>The model has no threshold for points, so no defects are listed.</p>"
         return "<p>No region of the scan is above the point threshold.</p>"
     has_kind = any(region.get("kind") for region in regions)
-    has_moved = any(region.get("peak_displacement") is not None for region in regions)
-    signed = any((region.get("peak_displacement") or 0.0) < 0.0 for region in regions) or has_kind
+    has_moved = any(region.get("peak_deviation") is not None for region in regions)
+    has_gap = any(region.get("gap") is not None for region in regions)
     unit = length.unit
     head = [header_cell("No.")]
     if has_kind:
@@ -204,8 +204,10 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
         header_cell("Area", unit=f"{unit}²" if unit else ""),
     ]
     if has_moved:
-        head.append(header_cell("Peak dev." if signed else "Peak dist.", unit=unit))
-        head.append(header_cell("Mean dev." if signed else "Mean dist.", unit=unit))
+        head.append(header_cell("Peak dev.", unit=unit, hint="Largest deviation; positive is excess material"))
+        head.append(header_cell("Mean dev.", unit=unit, hint="Mean deviation; positive is excess material"))
+    if has_gap:
+        head.append(header_cell("Gap", unit=unit, hint="Of missing material: largest distance to the scan"))
     head += [header_cell("Peak score"), header_cell("Points")]
     head.append(header_cell("Severity", hint="Sum over its points of (score − point threshold) × area"))
     rows = []
@@ -219,9 +221,11 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
         cells += [cell(length.write(value), value) for value in (*region["center"], *region["size"])]
         cells.append(cell(number(region.get("area")), region.get("area")))
         if has_moved:
-            for key in ("peak_displacement", "mean_displacement"):
+            for key in ("peak_deviation", "mean_deviation"):
                 value = region.get(key)
-                cells.append(cell(length.write(value, signed=signed), value))
+                cells.append(cell(length.write(value, signed=True), value))
+        if has_gap:
+            cells.append(cell(length.write(region.get("gap")), region.get("gap")))
         cells.append(cell(number(region.get("peak_score")), region.get("peak_score")))
         cells.append(cell(_count(region.get("point_count", 0)), region.get("point_count")))
         cells.append(cell(number(region.get("severity"), 3), region.get("severity")))

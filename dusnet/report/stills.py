@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
 from dusnet.registration.surface import thin_to
-from dusnet.report.scales import round_numbers
+from dusnet.report.scales import round_below
 from dusnet.visualization.camera import Camera, Window
 from dusnet.visualization.splat import BACKGROUND, splat
 
@@ -201,7 +201,7 @@ def _scale_bar(image: Image, pixels: float, unit: str) -> None:
     """
     from PIL import ImageDraw, ImageFont
 
-    length = round_numbers(0.0, SIZE[0] / 3.2 / pixels, 1)[-1]
+    length = round_below(SIZE[0] / 3.2 / pixels)
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     left, bottom = 12, SIZE[1] - 12
     right = left + length * pixels

@@ -195,10 +195,10 @@ def test_signed_bands_can_take_the_place_of_scores(tmp_path):
 def test_what_regions_may_bring_is_shown(tmp_path):
     result, cloud, scores = scored(tmp_path)
     regions = [dict(region) for region in result.record["regions"]]
-    regions[0] |= {"id": 1, "kind": "depression", "peak_displacement": -2.5, "axes": np.eye(3).tolist()}
-    regions[1] |= {"id": 2, "kind": "missing_material", "peak_displacement": None, "point_count": 0}
+    regions[0] |= {"id": 1, "kind": "depression", "peak_deviation": -2.5, "axes": np.eye(3).tolist()}
+    regions[1] |= {"id": 2, "kind": "missing_material", "peak_deviation": None, "gap": 6.25, "point_count": 0}
     page = Elements(written(tmp_path, replace(result, record=result.record | {"regions": regions}), cloud, scores))
-    for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev."):
+    for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
         assert words in page.text
 
 

@@ -17,6 +17,7 @@ from dusnet.report.scales import (
     Field,
     Mark,
     heat_scale,
+    round_below,
     round_limit,
     round_numbers,
     signed_scale,
@@ -92,6 +93,11 @@ def test_heat_grows_darker_and_signed_colors_are_told_apart_by_blue():
     low, high = signed.paint([-0.5, 0.5])
     assert int(low[2]) - int(low[0]) > 60
     assert int(high[0]) - int(high[2]) > 60
+
+
+def test_a_scale_bar_is_the_longest_round_length_that_fits():
+    values = (45.0, 20.0, 19.99, 0.00731, 1.0, 9999.0)
+    assert [round_below(value) for value in values] == pytest.approx([20.0, 20.0, 10.0, 0.005, 1.0, 5000.0])
 
 
 def test_round_numbers_lie_inside_and_are_round():
