@@ -121,7 +121,7 @@ class TestCalibrate:
         assert len(made.object_scores) == 8 + 4
         assert "4 training scans" in made.source
         simulated = sorted(set(made.object_scores) - set(made.left_out))
-        assert np.median(simulated) == pytest.approx(np.median(made.left_out)), "real scans tell how high scores are"
+        assert np.median(simulated) == pytest.approx(max(made.left_out)), "real scans tell how high scores are"
         assert min(made.left_out) > 0, "a detector of all of them finds every point of theirs"
 
     def test_slow_detectors_and_few_scans_are_only_simulated(self):
