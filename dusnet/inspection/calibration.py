@@ -90,8 +90,8 @@ def calibrate(
 def _level(simulated: Sequence[float], real: Sequence[float]) -> float:
     """What simulated scores are multiplied with: they tell how scores spread, and real scans how high they are.
 
-    The highest real score becomes the middle simulated one. The middle of so few real ones would let one bowl in five
-    be a false alarm where one in twenty was asked for.
+    The highest real score becomes the middle simulated one: the middle of so few real ones is too uncertain for a
+    promise.
     """
     if not real or not min(*simulated, *real) > 0.0:
         return 1.0
