@@ -42,11 +42,11 @@ class Comparer(Batch):
         assert scores.deviation is not None
         bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)
         deviation = Field(
-            "Deviation from the CAD model",
+            "Deviation",
             scores.deviation,
             banded_scale(bands),
             unit=self._cad.unit,
-            explanation="Positive is excess material, negative is missing material.",
+            explanation="From the CAD model; positive is excess material, negative is missing.",
         )
         return write_report(page, result, cloud, scores, fields=[deviation], title="CAD comparison")
 

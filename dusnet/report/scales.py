@@ -17,6 +17,7 @@ SIGNED_ANCHORS = ((5, 48, 97), (67, 147, 195), (222, 226, 230), (214, 96, 77), (
 """Missing material is blue, excess is red; both ends are dark, so the sign is also told by the bar, never by red and
 green."""
 _SIGNED_STEPS = 48
+_TICK_ROOM = 0.09  # of the bar: what a number of five digits needs
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,14 @@ class ColorScale:
         return np.vstack([self.colors, np.array(NEUTRAL, dtype=np.uint8)])[self.band(values)]
 
     def ticks(self) -> list[float]:
-        """Values to write under the bar: the edges of a few bands that mean something, else round numbers."""
+        """Values to write under the bar: the edges of a few bands that mean something, else round numbers.
+
+        Edges that would be written over a mark are left out.
+        """
         if self.banded and len(self.edges) <= 12:
-            return [float(edge) for edge in self.edges]
+            room = _TICK_ROOM * (self.high - self.low)
+            marks = [mark.value for mark in self.marks]
+            return [float(edge) for edge in self.edges if not any(0 < abs(edge - mark) < room for mark in marks)]
         return round_numbers(self.low, self.high, 5)
 
 
@@ -169,7 +175,7 @@ def banded_scale(bands: DeviationBands) -> ColorScale:
     return ColorScale(
         np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
         np.array(COLORS, dtype=np.uint8),
-        (Mark(-bands.minus, "lack allowed"), Mark(bands.plus, "excess allowed")),
+        (Mark(-bands.minus, "lack"), Mark(bands.plus, "excess")),
         banded=True,
-        remark="Bands at half, one, two and three tolerances.",
+        remark="Bands at half, one (marked), two and three tolerances.",
     )

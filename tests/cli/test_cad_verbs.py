@@ -96,8 +96,8 @@ def test_a_report_shows_the_bands_of_the_tolerance(run, cad, scans, tmp_path):
     words = ["--cad", cad, "--out", tmp_path, "--tol-plus", 0.5, "--tol-minus", 0.25, "--report", "--quiet"]
     assert run("compare", scans["dent"], *words).code == 0
     page = (tmp_path / "dent.report.html").read_text(encoding="utf-8")
-    assert "Deviation from the CAD model" in page
-    assert "excess allowed" in page
+    assert "From the CAD model; positive is excess material" in page
+    assert "one (marked), two and three tolerances" in page
     assert "dent.report.html" in (tmp_path / "index.html").read_text(encoding="utf-8")
 
 

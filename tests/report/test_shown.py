@@ -16,6 +16,7 @@ from dusnet.report.scales import (
     ColorScale,
     Field,
     Mark,
+    banded_scale,
     heat_scale,
     round_below,
     round_limit,
@@ -25,6 +26,7 @@ from dusnet.report.scales import (
 from dusnet.report.scene import scene_data
 from dusnet.report.stills import SIDES, draw_stills
 from dusnet.visualization.color_maps import NEUTRAL, srgb_to_lab
+from dusnet.visualization.deviation_bands import COLORS, DeviationBands
 
 
 def unpacked(text: str, kind: str) -> np.ndarray:
@@ -93,6 +95,12 @@ def test_heat_grows_darker_and_signed_colors_are_told_apart_by_blue():
     low, high = signed.paint([-0.5, 0.5])
     assert int(low[2]) - int(low[0]) > 60
     assert int(high[0]) - int(high[2]) > 60
+
+
+def test_edges_of_bands_are_written_where_no_mark_stands():
+    scale = banded_scale(DeviationBands(0.2, 0.2))
+    assert scale.ticks() == pytest.approx([-0.8, -0.6, -0.4, -0.2, 0.2, 0.4, 0.6, 0.8])
+    assert scale.paint([-1.0, 0.0, 1.0]).tolist() == [list(COLORS[0]), list(COLORS[4]), list(COLORS[8])]
 
 
 def test_a_scale_bar_is_the_longest_round_length_that_fits():
