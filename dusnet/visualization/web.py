@@ -51,11 +51,12 @@ def serve(
     try:
         page = Page(server, files, first, reconstruction=reconstruction)
         url = f"http://{f'[{address}]' if ':' in address else address}:{free}"
-        announce(url)
-        if ipaddress.ip_address(address).is_loopback:
-            say(f"from another machine: ssh -L {free}:{url.removeprefix('http://')} {socket.gethostname()}")
-        else:
+        local = ipaddress.ip_address(address).is_loopback
+        if not local:
             warnings.warn(f"Anybody who can reach {address}:{free} can see these scans.", stacklevel=2)
+        announce(url)
+        if local:
+            say(f"from another machine: ssh -L {free}:{url.removeprefix('http://')} {socket.gethostname()}")
         say("Ctrl-C ends.")
         page.run()
     except KeyboardInterrupt:  # how a server is meant to end

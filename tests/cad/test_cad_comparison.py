@@ -63,6 +63,7 @@ def test_the_two_tolerances_are_for_the_two_signs(model, points):
     assert not model.deviations(dent, wide_down).is_anomalous
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("factor", "sign"), [(1.01, 1), (0.99, -1)])
 def test_a_sphere_of_another_size_is_off_everywhere(tmp_path, rng, factor, sign):
     part = sphere(50.0)

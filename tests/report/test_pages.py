@@ -202,6 +202,7 @@ def test_what_regions_may_bring_is_shown(tmp_path):
         assert words in page.text
 
 
+@pytest.mark.slow
 def test_half_a_million_points_stay_below_ten_megabytes(tmp_path):
     points = ellipsoid(500_000)
     scores = answer(points)

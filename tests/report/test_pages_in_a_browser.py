@@ -13,7 +13,7 @@ from report_parts import CALIBRATION, scored
 from dusnet.inspection.verdict import Status, Verdict
 from dusnet.report import write_index, write_report
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
 
 @pytest.fixture(scope="module")

@@ -121,6 +121,7 @@ def buttons(driver: Any) -> list[str]:
 
 
 @needs_viser
+@pytest.mark.slow
 class TestPage:
     """One browser; the tests follow each other."""
 

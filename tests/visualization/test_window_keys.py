@@ -17,6 +17,8 @@ from view_results import write_result
 
 from dusnet.visualization.window_keys import HELP
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("press_keys.py")
 REPOSITORY = SCRIPT.parent.parent.parent
 SHOWN = ["start", "heat", "defects", "input", "reconstruction", "truth", "help", "next", "previous", "everything"]
