@@ -151,7 +151,7 @@ class _Work:
 
     def _measured(self, loaded: LoadedModel) -> Metrics:
         from dusnet.evaluation.metrics import measure
-        from dusnet.inspection.results import write_summary
+        from dusnet.inspection.summary import write_summary
 
         tests = self.dataset.test(self.part)
         results, points, labels = [], [], []

@@ -31,6 +31,18 @@ Overrides = Annotated[
     ),
 ]
 Layout = Annotated[str, typer.Option("--layout", help="auto, anomaly_shapenet, real3d_ad or folder.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")]
+Scans = Annotated[
+    list[Path], typer.Argument(metavar="SCAN...", show_default=False, help="Scan files, or folders of them.")
+]
+OtherUnit = Annotated[
+    str | None,
+    typer.Option("--unit", help="The unit of the scans when it is not that of training: um, mm, cm, m, in or ft."),
+]
+Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
+Pages = Annotated[
+    bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")
+]
 
 # What the surroundings refuse, as opposed to what our code does wrong.
 _REFUSALS = {

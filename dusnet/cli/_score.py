@@ -6,16 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from dusnet.cli._common import one_line, scans_in, seconds
+from dusnet.cli._common import if_interrupted, one_line, scans_in, seconds
 from dusnet.data.sample import read_with_labels
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.inspection import verdict as verdicts
-from dusnet.inspection.results import Result, write_summary
+from dusnet.inspection.results import Result
 from dusnet.inspection.stems import result_stems
+from dusnet.inspection.summary import write_summary
 from dusnet.io import read_cloud
 from dusnet.report import REPORT, Report, remove_index, write_index, write_report
 from dusnet.workflow import LoadedModel, require_threshold
@@ -37,6 +38,15 @@ class Outcome:
 
     results: tuple[Result, ...]
     failures: tuple[str, ...]
+
+
+def judge(batch: Batch, scans: Sequence[Path], *, gate: bool) -> NoReturn:
+    """Run a batch, say what failed, and end the command with its exit code."""
+    with if_interrupted(batch.saved):
+        outcome = batch.run(scans)
+    for failure in outcome.failures:
+        typer.echo(f"dusnet: {failure}", err=True)
+    raise typer.Exit(exit_code(outcome, gate=gate))
 
 
 def exit_code(outcome: Outcome, *, gate: bool) -> int:

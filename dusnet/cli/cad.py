@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dusnet.cli._common import Quiet, if_interrupted
+from dusnet.cli._common import Pages, Png, Quiet, Scans
 
 
 def register(app: typer.Typer) -> None:
@@ -18,9 +18,7 @@ def register(app: typer.Typer) -> None:
 
 
 def compare(
-    scans: Annotated[
-        list[Path], typer.Argument(metavar="SCAN...", show_default=False, help="Scan files, or folders of them.")
-    ],
+    scans: Scans,
     cad: Annotated[
         Path,
         typer.Option("--cad", metavar="PART", show_default=False, help="The CAD model: an STL, OBJ, OFF or PLY mesh."),
@@ -48,10 +46,8 @@ def compare(
         bool,
         typer.Option("--gate", help="Answer by exit code: 0 all in tolerance, 1 some are not, 2 not decided."),
     ] = False,
-    png: Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")] = False,
-    report: Annotated[
-        bool, typer.Option("--report", help="Also write a page STEM.report.html of every scan, and index.html for all.")
-    ] = False,
+    png: Png = False,
+    report: Pages = False,
     quiet: Quiet = False,
 ) -> None:
     """Compare scans with a CAD model: the signed deviation of every point, and whether it is within tolerance.
@@ -61,15 +57,11 @@ def compare(
     """
     from dusnet.cad.comparison import CadModel, Tolerance
     from dusnet.cli._compare import Comparer
-    from dusnet.cli._score import Choices, exit_code
+    from dusnet.cli._score import Choices, judge
     from dusnet.progress import for_terminal
 
     progress = for_terminal(quiet=quiet)
     tolerance = Tolerance.of(tol_plus, tol_minus, unit)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
     comparer = Comparer(model, tolerance, Choices(out, pictures=png, report=report), progress=progress)
-    with if_interrupted(comparer.saved):
-        outcome = comparer.run(scans)
-    for failure in outcome.failures:
-        typer.echo(f"dusnet: {failure}", err=True)
-    raise typer.Exit(exit_code(outcome, gate=gate))
+    judge(comparer, scans, gate=gate)

@@ -12,8 +12,13 @@ import typer
 from dusnet.cli._common import (
     Config,
     Device,
+    Model,
+    OtherUnit,
     Overrides,
+    Pages,
+    Png,
     Quiet,
+    Scans,
     Seed,
     if_interrupted,
     settings_from,
@@ -128,7 +133,7 @@ def train(
 
 
 def calibrate(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")],
+    model: Model,
     scans: Annotated[
         list[Path],
         typer.Argument(
@@ -141,10 +146,7 @@ def calibrate(
         Path | None,
         typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL."),
     ] = None,
-    unit: Annotated[
-        str | None,
-        typer.Option("--unit", help="The unit of the scans when it is not that of training: um, mm, cm, m, in or ft."),
-    ] = None,
+    unit: OtherUnit = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -189,10 +191,8 @@ def _simulated(
 
 
 def score(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")],
-    scans: Annotated[
-        list[Path], typer.Argument(metavar="SCAN...", show_default=False, help="Scan files, or folders of them.")
-    ],
+    model: Model,
+    scans: Scans,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Where results go.")],
     threshold: Annotated[
         float | None, typer.Option("--threshold", help="Call a scan anomalous above this object score.")
@@ -208,15 +208,9 @@ def score(
         bool,
         typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided."),
     ] = False,
-    report: Annotated[
-        bool,
-        typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all."),
-    ] = False,
-    png: Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")] = False,
-    unit: Annotated[
-        str | None,
-        typer.Option("--unit", help="The unit of the scans when it is not that of training: um, mm, cm, m, in or ft."),
-    ] = None,
+    report: Pages = False,
+    png: Png = False,
+    unit: OtherUnit = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -225,13 +219,9 @@ def score(
     Writes STEM.json and STEM.scored.ply per scan and summary.csv for all into DIR, and one line per scan to standard
     output. A scan that cannot be used is reported and the others are still scored; the exit code is then 2.
     """
-    from dusnet.cli._score import Choices, Scorer, exit_code
+    from dusnet.cli._score import Choices, Scorer, judge
     from dusnet.progress import for_terminal
 
     choices = Choices(out, threshold, false_alarm, pictures=png, unit=unit, report=report)
     scorer = Scorer(model, choices, device=device, progress=for_terminal(quiet=quiet))
-    with if_interrupted(scorer.saved):
-        outcome = scorer.run(scans)
-    for failure in outcome.failures:
-        typer.echo(f"dusnet: {failure}", err=True)
-    raise typer.Exit(exit_code(outcome, gate=gate))
+    judge(scorer, scans, gate=gate)

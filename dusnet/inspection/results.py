@@ -1,13 +1,11 @@
-"""Result files: `STEM.scored.ply`, `STEM.reconstruction.ply` and `STEM.json` per scan, `summary.csv` per batch."""
+"""Result files of a scan: `STEM.scored.ply`, `STEM.reconstruction.ply` and `STEM.json`."""
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 import platform
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -21,7 +19,7 @@ from dusnet.errors import BadInput
 from dusnet.inspection.defects import find_defects
 from dusnet.inspection.regions import Region, minimum_region
 from dusnet.inspection.verdict import Verdict, decide
-from dusnet.io import write_cloud, write_json, write_text
+from dusnet.io import write_cloud, write_json
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -30,6 +28,9 @@ if TYPE_CHECKING:
 SCHEMA_VERSION = 2
 SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
 MAX_REGIONS = 50
+HIGH = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
+BOTH_SIDES = {"min": 0.0, "p1": 0.01, "median": 0.5, "p99": 0.99, "max": 1.0}
+"""Quantiles that a record gives of values whose high ones count, and of values of either sign."""
 
 
 @dataclass(frozen=True)
@@ -151,9 +152,9 @@ def write_result(
         "points": len(cloud),
         "region_count": len(regions),
         "regions": [region.record(number) for number, region in enumerate(regions[:MAX_REGIONS], start=1)],
-        "point_scores": _statistics(scores.point_scores),
-        "distances": None if scores.distances is None else _statistics(scores.distances),
-        "deviation": None if scores.deviation is None else _spread(scores.deviation),
+        "point_scores": _statistics(scores.point_scores, HIGH),
+        "distances": None if scores.distances is None else _statistics(scores.distances, HIGH),
+        "deviation": None if scores.deviation is None else _statistics(scores.deviation, BOTH_SIDES),
         "alignment": _alignment_record(scores, training_residual),
         "unseen_share": scores.unseen,
         "model": {"id": model_id, "sha256": model_sha256},
@@ -276,34 +277,13 @@ def _scan_record(cloud: PointCloud) -> dict[str, Any]:
     return {"file": cloud.path.name, "sha256": file_sha256(cloud.path) if cloud.path.is_file() else None}
 
 
-def _statistics(values: NDArray[Any]) -> dict[str, float]:
+def _statistics(values: NDArray[Any], shares: Mapping[str, float]) -> dict[str, float]:
+    """The mean and some quantiles by name; nothing of no values."""
     exact = np.asarray(values, dtype=np.float64)
     if not len(exact):
         return {}
-    p50, p95, p99 = np.quantile(exact, (0.5, 0.95, 0.99))
-    return {
-        "mean": float(exact.mean()),
-        "median": float(p50),
-        "p95": float(p95),
-        "p99": float(p99),
-        "max": float(exact.max()),
-    }
-
-
-def _spread(values: NDArray[Any]) -> dict[str, float]:
-    """Statistics of values of either sign."""
-    exact = np.asarray(values, dtype=np.float64)
-    if not len(exact):
-        return {}
-    p1, p50, p99 = np.quantile(exact, (0.01, 0.5, 0.99))
-    return {
-        "mean": float(exact.mean()),
-        "min": float(exact.min()),
-        "p1": float(p1),
-        "median": float(p50),
-        "p99": float(p99),
-        "max": float(exact.max()),
-    }
+    found = np.quantile(exact, list(shares.values())).tolist()
+    return {"mean": float(exact.mean()), **dict(zip(shares, found, strict=True))}
 
 
 def _versions() -> dict[str, str]:
@@ -332,90 +312,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-SUMMARY_FIELDS: tuple[str, ...] = (
-    "stem",
-    "scan",
-    "verdict",
-    "reasons",
-    "object_score",
-    "threshold",
-    "is_anomalous",
-    "regions",
-    "worst_kind",
-    "worst_x",
-    "worst_y",
-    "worst_z",
-    "worst_length",
-    "worst_width",
-    "worst_depth",
-    "worst_peak_score",
-    "worst_peak_deviation",
-    "unit",
-    "points",
-    "alignment_residual",
-    "seconds",
-    "warnings",
-    "model",
-    "model_sha256",
-    "scan_sha256",
-    "timestamp",
-)
-
-
-def write_summary(out_dir: Path, results: Iterable[Result]) -> Path:
-    """Write `summary.csv`, one line per scan in the order given, atomically; an empty field means "not known".
-
-    Args:
-        out_dir: where to write; made when absent.
-        results: what `write_result` returned.
-
-    Returns:
-        The file.
-    """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, SUMMARY_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_summary_line(result) for result in results)
-    target = out_dir / "summary.csv"
-    write_text(target, text.getvalue())
-    return target
-
-
-def _seconds(timings: Mapping[str, float]) -> float | None:
-    """What a detector calls the total, else the sum of its steps."""
-    return timings.get("total", sum(timings.values())) if timings else None
-
-
-def _summary_line(result: Result) -> dict[str, Any]:
-    record = result.record
-    line = {
-        "stem": result.stem,
-        "scan": result.scan,
-        "verdict": result.verdict.status.value,
-        "reasons": " ".join(result.verdict.codes),
-        "object_score": record["object_score"],
-        "threshold": record["threshold"],
-        "is_anomalous": None if result.is_anomalous is None else str(bool(result.is_anomalous)).lower(),
-        "regions": record["region_count"],
-        "unit": record["unit"],
-        "points": record["points"],
-        "alignment_residual": None if record["alignment"] is None else record["alignment"]["residual"],
-        "seconds": _seconds(record["timings"]),
-        "warnings": len(record["warnings"]),
-        "model": record["model"]["id"],
-        "model_sha256": record["model"]["sha256"],
-        "scan_sha256": record["scan"]["sha256"],
-        "timestamp": record["timestamp"],
-    }
-    if result.regions:
-        worst = result.regions[0]
-        line |= dict(zip(("worst_x", "worst_y", "worst_z"), worst.center.tolist(), strict=True))
-        line |= dict(zip(("worst_length", "worst_width", "worst_depth"), worst.size.tolist(), strict=True))
-        line |= {
-            "worst_kind": None if worst.kind is None else worst.kind.value,
-            "worst_peak_score": worst.peak_score,
-            "worst_peak_deviation": worst.peak_deviation,
-        }
-    return line

@@ -18,13 +18,12 @@ from dusnet.inspection.results import (
     RECONSTRUCTION,
     SCHEMA_VERSION,
     SCORED,
-    SUMMARY_FIELDS,
     file_sha256,
     write_result,
-    write_summary,
 )
 from dusnet.inspection.schema import result_schema
 from dusnet.inspection.stems import result_stems
+from dusnet.inspection.summary import SUMMARY_FIELDS, write_summary
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import read_cloud, write_cloud
 from dusnet.registration import Alignment
