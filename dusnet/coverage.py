@@ -14,9 +14,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dusnet import geometry, ops
@@ -175,7 +172,4 @@ def _pieces(places: Tensor, empty: Tensor) -> np.ndarray:
     """Number of the connected piece that each empty place belongs to, (E,)."""
     chosen = places[empty].numpy()
     reach = UNSEEN_REACH * geometry.neighbor_spacing(places)
-    pairs = cKDTree(chosen).query_pairs(reach, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(chosen),) * 2)
-    piece: np.ndarray = connected_components(graph, directed=False)[1]
-    return piece
+    return geometry.connected(chosen, reach)

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dusnet import ops
@@ -191,3 +196,11 @@ def wall_thickness(points: Tensor, directions: Tensor, *, quantile: float = 0.1,
         opposite = (parallel > 0.8) & (aside < 1.5 * spacing) & (along > 0.75 * spacing) & (along > aside)
         found.append(torch.where(opposite, along, diagonal).amin(dim=1))
     return float(torch.quantile(torch.cat(found), quantile, interpolation="lower"))
+
+
+def connected(points: NDArray[Any], reach: float) -> NDArray[np.intp]:
+    """Number of the group that each point belongs to: two are joined within `reach`, (N, 3) -> (N,)."""
+    pairs = cKDTree(points).query_pairs(reach, output_type="ndarray")
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(points),) * 2)
+    number: NDArray[np.intp] = connected_components(graph, directed=False)[1]
+    return number

@@ -13,9 +13,9 @@ from dusnet.cad.symmetry import near_symmetries
 from dusnet.config import RegistrationSettings
 from dusnet.io import sample_mesh
 from dusnet.registration import Aligner, Alignment
+from dusnet.registration.aligner import EQUAL, cost_of
 from dusnet.registration.icp import rotations
 from dusnet.registration.surface import thin_to
-from dusnet.registration.sweep import trimmed
 
 Floats = NDArray[np.float64]
 
@@ -33,7 +33,6 @@ _FEW = 1000  # points that turned poses are ranked with
 _TRIED = 4  # turned poses that are fitted
 _WORTH = 1.5  # ratio of costs, and
 _NOT_FITTED = 0.01  # what it may be worse than that, up to which they are
-_KEPT, _NEAR, _EQUAL = 0.9, 0.05, 1.05  # as `dusnet.registration.aligner` has them
 
 
 class CadAligner:
@@ -71,7 +70,7 @@ class CadAligner:
         for turned in self._turned(sample, matrix):
             pose = fit(sample[:: max(1, len(sample) // _COARSE)], self._surface, turned)
             cost = self._cost(sample, pose)
-            symmetric |= max(cost, first) <= _EQUAL * min(cost, first)
+            symmetric |= max(cost, first) <= EQUAL * min(cost, first)
             if cost < least:
                 best = fit(sample, self._surface, pose, reaches=_REACHES[-2:])
                 least = self._cost(sample, best)
@@ -110,17 +109,11 @@ class CadAligner:
         return self._surface.nearest(sample @ matrix[:3, :3].T + matrix[:3, 3]).distances / self._surface.radius
 
     def _cost(self, sample: Floats, matrix: Floats) -> float:
-        return float(np.minimum(self._distances(sample, matrix), _NEAR).mean())
+        return float(cost_of(self._distances(sample, matrix)))
 
     def _measured(self, found: Alignment, sample: Floats, matrix: Floats) -> Alignment:
-        distances = self._distances(sample, matrix)
-        return replace(
-            found,
-            matrix=matrix,
-            residual=trimmed(distances, _KEPT).item(),
-            fitness=float((distances <= _NEAR).mean()),
-            cost=float(np.minimum(distances, _NEAR).mean()),
-        )
+        measured = Alignment.measured(matrix, self._distances(sample, matrix), found.method)
+        return replace(measured, symmetric=found.symmetric, margin=found.margin)
 
 
 def _carried(motion: Floats, factor: float, offset: Floats) -> Floats:

@@ -52,7 +52,6 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
     assert scores.point_threshold is not None
     threshold = scores.point_threshold
     regions = find_regions(points, scores.point_scores, threshold, deviation=scores.deviation)
-    values = np.asarray(scores.point_scores, dtype=np.float64)
     found = []
     tree = None
     for places in pieces(scores.missing):
@@ -60,7 +59,7 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
         bare = tree.query(places)[0]
         around = [region for region in regions if _on_rim(points[region.indices], places, bare)]
         if around and _is_lost(places, around, scores):
-            found.append(_missing(points, values, threshold, places, bare, around))
+            found.append(_missing(threshold, places, bare, around))
             regions = [region for region in regions if all(region is not other for other in around)]
     diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
     found += [replace(region, kind=guess_kind(region, scores, diagonal)) for region in regions]
@@ -69,17 +68,14 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
 
 def pieces(missing: NDArray[Any] | None) -> list[Points]:
     """Connected pieces of missing material, (K, 3) each, of at least `LEAST_PLACES` places."""
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
+
+    from dusnet import geometry
 
     if missing is None or len(missing) < LEAST_PLACES:
         return []
-    tree = cKDTree(missing)
-    spacing = float(np.median(tree.query(missing, k=2)[0][:, 1]))
-    pairs = tree.query_pairs(PIECE_REACH * spacing, output_type="ndarray")
-    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(len(missing),) * 2)
-    _, number = connected_components(graph, directed=False)
+    spacing = float(np.median(cKDTree(missing).query(missing, k=2)[0][:, 1]))
+    number = geometry.connected(missing, PIECE_REACH * spacing)
     grouped = [missing[number == one] for one in range(int(number.max()) + 1)]
     return [piece for piece in grouped if len(piece) >= LEAST_PLACES]
 
@@ -114,9 +110,7 @@ def _unmoved(regions: list[Region], typical: float, scores: Scores) -> bool:
     """Whether the points lie where they should, so that their scores come from what is not there."""
     if scores.score_length is None:
         return False
-    points = sum(region.point_count for region in regions)
-    mean_score = sum(region.mean_score * region.point_count for region in regions) / points
-    return typical < UNMOVED * mean_score * scores.score_length
+    return typical < UNMOVED * _mean_score(regions) * scores.score_length
 
 
 def _is_lost(places: Points, around: list[Region], scores: Scores) -> bool:
@@ -138,38 +132,33 @@ def _on_rim(region: Points, places: Points, bare: NDArray[np.float64]) -> bool:
     return bool((distance <= RIM_REACH * bare[nearest]).mean() >= RIM_SHARE)
 
 
-def _missing(
-    points: Points,
-    scores: NDArray[np.float64],
-    threshold: float,
-    places: Points,
-    bare: NDArray[np.float64],
-    around: list[Region],
-) -> Region:
-    """Missing material and the regions around it as one."""
-    indices = np.unique(np.concatenate([region.indices for region in around]))
+def _missing(threshold: float, places: Points, bare: NDArray[np.float64], around: list[Region]) -> Region:
+    """Missing material and the regions around it as one; `bare`, (K,), is how far its places are from the scan."""
     # Places count from this distance to the scan on, so the hole is that much wider all around.
     margin = float(bare.min())
     size, axes = extents(places)
     size = size + np.array([2 * margin, 2 * margin, 0.0])
-    own = scores[indices]
-    peak = int(np.argmax(own))
     area = math.pi / 4 * float(size[0] * size[1])
-    return Region(
+    mean_score = _mean_score(around)
+    return replace(
+        max(around, key=lambda region: region.peak_score),
         center=places.mean(axis=0),
         size=size,
         axes=axes,
         low=places.min(axis=0),
         high=places.max(axis=0),
-        point_count=len(indices),
-        peak_score=float(own[peak]),
-        peak_point=points[indices[peak]].copy(),
-        mean_score=float(own.mean()),
+        point_count=sum(region.point_count for region in around),
+        mean_score=mean_score,
         area=area,
-        severity=sum(region.severity for region in around) + float(own.mean() - threshold) * area,
+        severity=sum(region.severity for region in around) + (mean_score - threshold) * area,
         peak_deviation=None,
         mean_deviation=None,
-        indices=indices,
+        indices=np.sort(np.concatenate([region.indices for region in around])),
         gap=float(bare.max()),
         kind=Kind.MISSING_MATERIAL,
     )
+
+
+def _mean_score(regions: list[Region]) -> float:
+    points = sum(region.point_count for region in regions)
+    return sum(region.mean_score * region.point_count for region in regions) / points

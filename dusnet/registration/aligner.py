@@ -27,7 +27,7 @@ _SEARCH_SCALES = ((128, 0.3, 8), (48, 0.15, 10))  # poses that coarse ICP follow
 _FEATURE_POSES = 100  # starting poses per set of feature matches
 _FINE_SCALES = ((8, 0.1, 400), (3, 0.04, 1000))  # poses that fine ICP follows, its reach and points
 _FINE_ITERATIONS = 15
-_EQUAL = 1.05  # ratio of costs up to which two poses are taken to fit equally well
+EQUAL = 1.05  # ratio of costs up to which two poses are taken to fit equally well
 _SYMMETRIC = 0.03  # a motion that leaves 90 % of the reference this near to it is a symmetry of the part
 _HOPELESS = 0.02  # cost above which a pose is not polished; right poses of damaged parts are below half of it
 _POLISH_REACH = 0.02
@@ -58,6 +58,20 @@ class Alignment:
     cost: float = float("nan")
     symmetric: bool = False
     margin: float = float("inf")
+
+    @classmethod
+    def measured(cls, matrix: Array, distances: Array, method: str) -> Alignment:
+        """The alignment whose points are these distances, (N,) fractions of the scale, from the reference."""
+        residual = float(trimmed(distances, _KEEP))
+        return cls(matrix, residual, float((distances <= _FIT).mean()), method, float(cost_of(distances)))
+
+
+def cost_of(distances: Array) -> Array:
+    """What poses are compared by, (..., N) -> (...): every point counts, but none for more than `_FIT`.
+
+    So no defect decides.
+    """
+    return np.asarray(np.minimum(distances, _FIT).mean(axis=-1))
 
 
 class Aligner:
@@ -133,7 +147,7 @@ class Aligner:
         ends = np.concatenate([self._follow(few, sweep(scan, eye, self._views)) for eye in eyes])
         found = self._best(scan, ends, center, "global")
         known = [found] if local is None else [found, local]
-        agreed = max(each.cost for each in known) <= _EQUAL * min(each.cost for each in known)
+        agreed = max(each.cost for each in known) <= EQUAL * min(each.cost for each in known)
         if not (self._believable(found) or (local is not None and agreed)):
             matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
             ends = np.concatenate([self._follow(few, poses) for poses in matched])
@@ -171,15 +185,15 @@ class Aligner:
         ratios = ratios[other]
         return replace(
             found,
-            symmetric=bool((equal & (ratios <= _EQUAL)).any()),
+            symmetric=bool((equal & (ratios <= EQUAL)).any()),
             margin=float(ratios[~equal].min(initial=np.inf)),
         )
 
     def _costs(self, points: Array, poses: Array) -> Array:
-        """What poses are compared by: every point counts, but none for more than `_FIT`, so no defect decides."""
+        """The cost of each pose, (P,); see `cost_of`."""
         moved = transform(poses, points)
         distances = self._surface.distance(moved.reshape(-1, 3), _FIT)
-        return np.minimum(distances, _FIT).reshape(moved.shape[:2]).mean(axis=1)
+        return cost_of(distances.reshape(moved.shape[:2]))
 
     def _result(self, scan: Array, pose: Array, center: Array, method: str) -> Alignment:
         distances = self._surface.distance(transform(pose[None], scan)[0])
@@ -188,9 +202,7 @@ class Aligner:
             left, _, right = np.linalg.svd(pose[:3, :3])  # removes the rounding that many small turns have piled up
             matrix[:3, :3] = left @ right
             matrix[:3, 3] = pose[:3, 3] * self._scale + self._center - matrix[:3, :3] @ center
-        residual = float(trimmed(distances, _KEEP))
-        cost = float(np.minimum(distances, _FIT).mean())
-        return Alignment(matrix, residual, float((distances <= _FIT).mean()), method, cost)
+        return Alignment.measured(matrix, distances, method)
 
 
 def _draw(points: Array, count: int, generator: np.random.Generator) -> Array:
