@@ -90,8 +90,8 @@ def main() -> None:
             begun = time.process_time()
             page = write_report(out / "part.report.html", result, cloud, scores, calibration=CALIBRATION)
             added = time.process_time() - begun
-            weight = page.stat().st_size / 1e6
-            drawn = median(report_seconds(driver, page) for _ in range(chosen.runs))
+            weight = page.path.stat().st_size / 1e6
+            drawn = median(report_seconds(driver, page.path) for _ in range(chosen.runs))
             runs = [viewer_seconds(driver, out / "part.scored.ply") for _ in range(chosen.runs)]
             served, seen, peak = (median(values) for values in zip(*runs, strict=True))
         print(
