@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import os
 import re
-import signal
 import subprocess
 import sys
 import tempfile
@@ -72,7 +71,7 @@ def viewer_seconds(driver: Any, scan: Path) -> tuple[float, float, float]:
         assert peak is not None
         return served, seen, int(peak[1]) / 1000
     finally:
-        server.send_signal(signal.SIGINT)
+        server.terminate()
         server.wait(30)
 
 
