@@ -67,11 +67,11 @@ def dataset(chosen: argparse.Namespace, seed: int) -> Dataset:
 
 
 def judged(data: Dataset, name: str, replicas: int, seed: int) -> Judged:
-    settings = load_settings(None, [f"calibration.replicas={replicas}", f"general.seed={seed}"])
+    settings = load_settings(None, [f"calibration.replicas={replicas}"])
     training = [sample.load() for sample in data.train(name)]
-    detector = create(settings.detector, settings)
+    detector = create(settings.detector, settings, seed=seed)
     detector.fit(training)
-    detector.calibration = calibrate(detector, training)
+    detector.calibration = calibrate(detector, training, seed=seed)
     limits = np.array([detector.calibration.threshold(rate) for rate in RATES])
     found = Judged()
     for sample in data.test(name):

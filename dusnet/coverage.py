@@ -27,6 +27,8 @@ UNSEEN_REACH = 5.0
 VISIBLE_SHARE = 0.9
 # Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
 MEDIAN_TO_TENTH = 2.56
+QUANTILE_LIMIT = 2**24
+"""Most values that torch takes a quantile of."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ class Coverage:
         squared, nearest = scan.nearest(places.unsqueeze(0))
         distance = squared[0].sqrt()
         # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
-        usual = max(MEDIAN_TO_TENTH * float(distance.quantile(0.1)), geometry.neighbor_spacing(places))
+        some = distance[:: 1 + len(distance) // QUANTILE_LIMIT]
+        usual = max(MEDIAN_TO_TENTH * float(some.quantile(0.1)), geometry.neighbor_spacing(places))
         return cls(places, distance, nearest[0], usual, scan)
 
     @property

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dusnet.cloud import PointCloud
-from dusnet.errors import BadConfig, BadInput
+from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.progress import Progress, Silent
 from dusnet.training.processes import is_first, wait_for_all
 
@@ -104,11 +104,13 @@ class Calibrated:
         calibration: with the scans that could be believed.
         scores: object score of every scan in order, None where it could not.
         refused: a sentence per scan that could not.
+        failures: a sentence per file that could not be used.
     """
 
     calibration: Calibration
     scores: tuple[float | None, ...]
     refused: tuple[str, ...]
+    failures: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,7 +136,7 @@ class LoadedModel:
             BadConfig: the device is absent.
         """
         from dusnet.detectors import load_model
-        from dusnet.inspection.results import file_sha256
+        from dusnet.io import file_sha256
 
         return cls(path, load_model(path, device=device), file_sha256(path))
 
@@ -260,22 +262,24 @@ class LoadedModel:
         return {"kind": "calibration", **calibration.provenance(rate)}
 
     def calibrate(
-        self, clouds: Sequence[PointCloud], *, unit: str | None = None, progress: Progress | None = None
+        self, scans: Sequence[PointCloud | Path], *, unit: str | None = None, progress: Progress | None = None
     ) -> Calibrated:
         """Add good scans that the model did not learn from to its calibration; the file is not written.
 
-        A scan whose score cannot be believed (see `Verdict`) tells nothing about good parts and is left out.
+        A scan whose score cannot be believed (see `Verdict`) tells nothing about good parts and is left out, and so is
+        a file that cannot be used.
 
         Args:
-            clouds: defect-free scans.
+            scans: defect-free scans, or their files, which are read one at a time.
             unit: of the scans, None for that of the model.
             progress: where to report.
 
         Raises:
             BadConfig: the model has no calibration to add to, or the unit does not exist.
-            BadInput: a scan cannot be used, or none can be believed.
+            BadInput: none of the scans can be used and believed.
         """
         from dusnet.inspection.verdict import decide
+        from dusnet.io import read_cloud
 
         if self.detector.calibration is None:
             raise BadConfig(f"{self.path} was not calibrated in training, so nothing can be added; train again.")
@@ -283,11 +287,18 @@ class LoadedModel:
         ratio, expected = self.ratio_from(unit), self._expectations()
         used: list[Scores] = []
         each: list[float | None] = []
-        refused = []
-        with progress.task("Scoring good scans", len(clouds)) as task:
-            for cloud in clouds:
-                inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
-                scores = self.detector.score(inside, explain=False)
+        refused, failures = [], []
+        with progress.task("Scoring good scans", len(scans)) as task:
+            for scan in scans:
+                try:
+                    cloud = read_cloud(scan) if isinstance(scan, Path) else scan
+                    inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
+                    scores = self.detector.score(inside, explain=False)
+                except DusnetError as error:
+                    failures.append(str(error))
+                    each.append(None)
+                    task.advance()
+                    continue
                 doubts = [one for one in decide(scores, inside.points, expected=expected).reasons if one.is_doubt]
                 if doubts:
                     refused.append(f"{cloud.name} is left out. {doubts[0].text}")
@@ -296,9 +307,9 @@ class LoadedModel:
                 each.append(None if doubts else scores.object_score)
                 task.advance()
         if not used:
-            raise BadInput(f"None of the {len(clouds)} scans can be believed: {refused[0]}")
+            raise BadInput(f"None of the {len(scans)} scans can be used: {(failures + refused)[0]}")
         calibration = self.detector.calibration.with_scans(used, f"{len(used)} good scans added later")
-        return Calibrated(calibration, tuple(each), tuple(refused))
+        return Calibrated(calibration, tuple(each), tuple(refused), tuple(failures))
 
     def _expectations(self) -> Expectations:
         from dusnet.detectors.registered import RegisteredDetector

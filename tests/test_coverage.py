@@ -110,6 +110,14 @@ class TestCoverage:
         assert made.usual == pytest.approx(between.min(axis=1).mean(), rel=1e-3)
         assert not made.empty.any()
 
+    def test_of_more_places_than_torch_takes_a_quantile_of_some_decide(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        scan, places = sheet(3000, 0), sheet(3000, 1)
+        usual = Coverage.of(scan, places).usual
+        monkeypatch.setattr(coverage, "QUANTILE_LIMIT", 1000)
+        assert Coverage.of(scan, places).usual == pytest.approx(usual, rel=0.1)
+        with pytest.raises(RuntimeError, match="too large"):
+            torch.zeros(2**24 + 1).quantile(0.1)
+
 
 class TestGap:
     """A scan of the unit square with about 2,500 evenly thinned places of a good part."""

@@ -20,9 +20,9 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.regions import components, minimum_region
-from dusnet.inspection.results import Result, file_sha256, write_result
+from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Expectations, decide
-from dusnet.io import Mesh, read_mesh, sample_mesh
+from dusnet.io import Mesh, file_sha256, read_mesh, sample_mesh
 from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.workflow import METRES, require_unit
 

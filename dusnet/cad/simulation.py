@@ -15,7 +15,7 @@ from dusnet.cloud import PointCloud
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.specimens import GOOD, Part, entropy, load_parts, make_scan
 from dusnet.errors import BadConfig
-from dusnet.inspection.results import file_sha256
+from dusnet.io import file_sha256
 
 
 @dataclass(frozen=True)

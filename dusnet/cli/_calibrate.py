@@ -10,8 +10,7 @@ import typer
 
 from dusnet.cli._common import scans_in
 from dusnet.errors import BadConfig
-from dusnet.inspection.results import file_sha256
-from dusnet.io import read_cloud
+from dusnet.io import file_sha256
 from dusnet.workflow import LoadedModel
 
 if TYPE_CHECKING:
@@ -22,29 +21,37 @@ RATES = (0.1, 0.05, 0.02, 0.01)
 KEPT = "calibrated_with"
 
 
-def run(model: Path, paths: Sequence[Path], out: Path, *, unit: str | None, device: str, progress: Progress) -> None:
+def run(
+    model: Path, paths: Sequence[Path], out: Path, *, unit: str | None, device: str, progress: Progress
+) -> tuple[str, ...]:
     """Add good scans to the calibration of a model and write it.
 
-    A file that was added before is not added again. The model is written once, at the end.
+    A file that was added before, or that the model learned from, is not added. The model is written once, at the end.
+
+    Returns:
+        A sentence per file that could not be used.
 
     Raises:
         BadModel: the model cannot be used.
         BadConfig: there is nothing new among the scans, or the unit does not exist.
-        BadInput: a scan cannot be used.
+        BadInput: none of the scans can be used.
     """
     loaded = LoadedModel.open(model, device=device)
     known = loaded.detector.provenance.get(KEPT, [])
     marks = {entry["sha256"] for entry in known}
+    learned = set(loaded.detector.provenance.get("training_sha256", [])) - {None}
     fresh = {}
     for path in scans_in(paths):
         mark = file_sha256(path)
-        if mark in marks or mark in fresh:
+        if mark in learned:
+            progress.log(f"{path} is left out: the model learned from it, so its score tells nothing about others.")
+        elif mark in marks or mark in fresh:
             progress.log(f"{path} is among the scans of the calibration already.")
         else:
             fresh[mark] = path
     if not fresh:
-        raise BadConfig(f"All scans are in the calibration of {model} already; give others.")
-    done = loaded.calibrate([read_cloud(path) for path in fresh.values()], unit=unit, progress=progress)
+        raise BadConfig(f"{model} has learned from all scans or has them in its calibration already; give others.")
+    done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress)
     for sentence in done.refused:
         progress.log(sentence)
     added = [
@@ -59,6 +66,7 @@ def run(model: Path, paths: Sequence[Path], out: Path, *, unit: str | None, devi
     for rate in RATES:
         typer.echo(_line(done.calibration, rate))
     progress.log(f"wrote {out}.")
+    return done.failures
 
 
 def _line(calibration: Calibration, rate: float) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dusnet.errors import BadInput, DusnetError, out_of_memory
+from dusnet.io.files import printable
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
@@ -96,8 +97,8 @@ def mendable(error: Exception) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """`text` without line breaks and runs of blanks."""
-    return " ".join(text.split())
+    """`text` without line breaks, runs of blanks and what cannot be printed."""
+    return " ".join(printable(text).split())
 
 
 def settings_from(config: str | None, overrides: Sequence[str] | None, detector: str | None = None) -> Settings:

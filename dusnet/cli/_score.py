@@ -14,10 +14,10 @@ from dusnet.cli._common import if_interrupted, one_line, scans_in, seconds
 from dusnet.data.sample import read_with_labels
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.inspection import verdict as verdicts
-from dusnet.inspection.results import Result
+from dusnet.inspection.results import Result, remove_result
 from dusnet.inspection.stems import result_stems
-from dusnet.inspection.summary import write_summary
-from dusnet.io import read_cloud
+from dusnet.inspection.summary import SUMMARY, write_summary
+from dusnet.io import read_cloud, remove_file
 from dusnet.report import REPORT, Report, remove_index, write_index, write_report
 from dusnet.workflow import LoadedModel, require_threshold
 
@@ -125,8 +125,9 @@ class Batch(ABC):
                 except DusnetError as error:
                     self._failures.append(one_line(str(error)))
                 task.advance()
-        if self._results:
+        if self._results or (self._choices.out / SUMMARY).is_file():
             self._write_overview()
+        if self._results:
             self._progress.log(f"wrote the results of {len(self._results)} scans to {self._choices.out}.")
         return Outcome(tuple(self._results), tuple(self._failures))
 
@@ -138,9 +139,11 @@ class Batch(ABC):
         return f"{len(self._results)} scans are scored, their results and summary.csv are in {self._choices.out}."
 
     def _one(self, scan: Path, stem: str) -> Result:
-        cloud = read_cloud(scan)
+        # What an earlier run said of this scan must not be taken for what this one says.
         page = self._choices.out / f"{stem}{REPORT}"
-        page.unlink(missing_ok=True)  # a page of an earlier result must not lie beside this one
+        remove_file(page)
+        remove_result(self._choices.out, stem)
+        cloud = read_cloud(scan)
         result, scores = self._judge(cloud, stem)
         if self._choices.report:
             labelled = read_with_labels(scan) if cloud.labels is None else None

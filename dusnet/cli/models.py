@@ -21,6 +21,7 @@ from dusnet.cli._common import (
     Scans,
     Seed,
     if_interrupted,
+    one_line,
     settings_from,
 )
 from dusnet.errors import BadConfig
@@ -158,7 +159,12 @@ def calibrate(
     from dusnet.cli._calibrate import run
     from dusnet.progress import for_terminal
 
-    run(model, scans, model if out is None else out, unit=unit, device=device, progress=for_terminal(quiet=quiet))
+    target = model if out is None else out
+    failures = run(model, scans, target, unit=unit, device=device, progress=for_terminal(quiet=quiet))
+    for failure in failures:
+        typer.echo(f"dusnet: {one_line(failure)}", err=True)
+    if failures:
+        raise typer.Exit(2)
 
 
 def _simulated(

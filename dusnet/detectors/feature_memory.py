@@ -59,6 +59,7 @@ class FeatureMemory(RegisteredDetector):
     """
 
     reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
+    scores_are_lengths: ClassVar[bool] = False
     registered: ClassVar[bool] = True
     coreset: ClassVar[float]
 

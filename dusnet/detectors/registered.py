@@ -22,7 +22,9 @@ from dusnet.detectors.class_frame import ClassFrame
 from dusnet.detectors.frame_cache import FrameCache
 from dusnet.detectors.model_file import StoredModel, write_model
 from dusnet.errors import BadModel
+from dusnet.io import file_sha256, printable
 from dusnet.progress import Progress, Silent
+from dusnet.registration import Alignment
 from dusnet.training.loop import require_device
 
 
@@ -48,6 +50,23 @@ class FrameScores:
     timings: dict[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Brought:
+    """A scan in the frame of a class.
+
+    Attributes:
+        points: in the frame, (N, 3) float64.
+        alignment: how it got there.
+        warnings: what the user should know about it.
+        seconds: what bringing it took, or what it took when it was computed.
+    """
+
+    points: NDArray[np.float64]
+    alignment: Alignment
+    warnings: tuple[str, ...]
+    seconds: float
+
+
 class RegisteredDetector(ABC):
     """A detector that brings every scan into the frame of its class and judges it there.
 
@@ -58,6 +77,7 @@ class RegisteredDetector(ABC):
 
     Attributes:
         reads: the sections of the settings that decide what it computes.
+        scores_are_lengths: whether a point score is a length in the frame.
         frames: where several detectors of one class share their registration, or None; set it before `fit`.
 
     Raises:
@@ -66,6 +86,7 @@ class RegisteredDetector(ABC):
 
     name: ClassVar[str]
     reads: ClassVar[frozenset[str]]
+    scores_are_lengths: ClassVar[bool] = True
     FOR_ALL: ClassVar[frozenset[str]] = frozenset({"registration", "calibration"})
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
@@ -108,17 +129,32 @@ class RegisteredDetector(ABC):
         learn = ClassFrame.learn if self.frames is None else self.frames.learn
         self._class_frame, in_frame = learn(clouds, self.settings.registration, seed=self.seed, progress=progress)
         self.calibration = None
-        self.provenance = {"training_scans": [cloud.path.name if cloud.path else None for cloud in clouds]}
+        files = [cloud.path for cloud in clouds]
+        self.provenance = {
+            "training_scans": [None if file is None else printable(file.name) for file in files],
+            "training_sha256": [None if file is None or not file.is_file() else file_sha256(file) for file in files],
+        }
         self._learn(in_frame, progress=progress, workdir=workdir, resume=resume)
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan; see `Detector.score`."""
         del progress
-        borrowed = self._borrowed()
-        start = time.perf_counter()
+        return self.answer(self.bring(cloud), explain=explain)
+
+    def bring(self, cloud: PointCloud) -> Brought:
+        """A scan in the frame.
+
+        Raises:
+            BadInput: the scan cannot be used.
+        """
+        start, borrowed = time.perf_counter(), self._borrowed()
         points, alignment, warnings = self.class_frame.bring(cloud)
-        registered = time.perf_counter()
-        borrowed = self._borrowed() - borrowed
+        return Brought(points, alignment, warnings, time.perf_counter() - start + self._borrowed() - borrowed)
+
+    def answer(self, brought: Brought, *, explain: bool) -> Scores:
+        """Score a scan that lies in the frame already; see `Detector.score`."""
+        start = time.perf_counter()
+        points, alignment = brought.points, brought.alignment
         judged = self._judge(points)
         judging = time.perf_counter()
         beside = self.class_frame.coverage(points)
@@ -136,7 +172,7 @@ class RegisteredDetector(ABC):
             distances=(judged.distances * scale).astype(np.float32),
             deviation=None if deviation is None else (deviation * scale).astype(np.float32),
             missing=missing,
-            score_length=scale,
+            score_length=scale if self.scores_are_lengths else None,
             reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
             threshold=threshold,
             point_threshold=self.calibration.point_threshold if self.calibration else None,
@@ -144,13 +180,18 @@ class RegisteredDetector(ABC):
             alignment=alignment,
             unseen=beside.unseen_share,
             timings={
-                "registration": registered - start + borrowed,
+                "registration": brought.seconds,
                 **judged.timings,
                 "deviation": compared - judging,
-                "total": time.perf_counter() - start + borrowed,
+                "total": time.perf_counter() - start + brought.seconds,
             },
-            warnings=warnings + self._unkept_promise(),
+            warnings=brought.warnings + self._unkept_promise(),
         )
+
+    def judging(self, scores: Scores) -> RegisteredDetector:
+        """Itself: it knows one class."""
+        del scores
+        return self
 
     def _deviation(self, points: NDArray[np.float64], offsets: NDArray[np.float32] | None) -> NDArray[np.float32]:
         cloud = torch.from_numpy(points).float()

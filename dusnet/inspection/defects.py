@@ -7,14 +7,14 @@ which detectors give the gap beside them.
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
-from dusnet.inspection.regions import Kind, Region, extents, find_regions, surface_area
+from dusnet.inspection.regions import Kind, Region, extents, find_regions, region_at, surface_area
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -26,7 +26,9 @@ RIM_REACH = 2.0
 """A point is on the rim of missing material when its nearest place is at most this many times farther from it than
 from the nearest point of the scan."""
 RIM_SHARE = 0.3
-"""A region with this share of its points on the rim is that of the missing material."""
+"""A region with this share of its points on rims is that of missing material."""
+LEAST_RIM = 5
+"""Points of a region on the rim of a hole from which on some of it is that hole's."""
 LOST_SHARE = 0.4
 """Area of bare places over that of the inward displaced region around them from which on they are missing material."""
 UNMOVED = 0.25
@@ -35,6 +37,21 @@ ONE_SIDED = 0.6
 """Mean deviation over mean absolute deviation from which on a region lies on one side of the surface."""
 WIDE = 0.5
 """Share of the scan's diagonal from which on a displaced region is a deformation of the part."""
+
+
+@dataclass(frozen=True)
+class _Hole:
+    """Places of a good part, (K, 3), that are `bare`, (K,), away from the nearest point of the scan."""
+
+    places: Points
+    bare: NDArray[np.float64]
+
+    def beside(self, region: Points) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+        """Distance of points to the hole and whether they are on its rim, (n,) each."""
+        from scipy.spatial import cKDTree
+
+        distance, nearest = cKDTree(self.places).query(region)
+        return distance, distance <= RIM_REACH * self.bare[nearest]
 
 
 def find_defects(points: Points, scores: Scores) -> list[Region]:
@@ -47,22 +64,29 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
     Returns:
         Regions sorted by `severity`.
     """
-    from scipy.spatial import cKDTree
-
     assert scores.point_threshold is not None
     threshold = scores.point_threshold
     regions = find_regions(points, scores.point_scores, threshold, deviation=scores.deviation)
+    holes = _holes(points, scores.missing) if regions else []
+    whole: list[Region] = []
+    rims: list[list[Region]] = [[] for _ in holes]
+    for region in regions:
+        shares = _dealt_out(points[region.indices], holes)
+        if not shares:
+            whole.append(region)
+        elif len(shares) == 1:
+            rims[next(iter(shares))].append(region)
+        for number, mine in shares.items() if len(shares) > 1 else ():
+            part = region_at(points, scores.point_scores, threshold, region.indices[mine], deviation=scores.deviation)
+            rims[number].append(part)
     found = []
-    tree = None
-    for places in pieces(scores.missing):
-        tree = cKDTree(points) if tree is None else tree
-        bare = tree.query(places)[0]
-        around = [region for region in regions if _on_rim(points[region.indices], places, bare)]
-        if around and _is_lost(places, around, scores):
-            found.append(_missing(threshold, places, bare, around))
-            regions = [region for region in regions if all(region is not other for other in around)]
+    for hole, around in zip(holes, rims, strict=True):
+        if around and _is_lost(hole.places, around, scores):
+            found.append(_missing(threshold, hole, around))
+        else:
+            whole += around
     diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
-    found += [replace(region, kind=guess_kind(region, scores, diagonal)) for region in regions]
+    found += [replace(region, kind=guess_kind(region, scores, diagonal)) for region in whole]
     return sorted(found, key=lambda region: (-region.severity, -region.peak_score))
 
 
@@ -124,16 +148,32 @@ def _is_lost(places: Points, around: list[Region], scores: Scores) -> bool:
     return one_way < 0 and surface_area(places) >= LOST_SHARE * sum(region.area for region in around)
 
 
-def _on_rim(region: Points, places: Points, bare: NDArray[np.float64]) -> bool:
-    """Whether a region surrounds places that are `bare`, (K,), away from the nearest point of the scan."""
+def _holes(points: Points, missing: NDArray[Any] | None) -> list[_Hole]:
     from scipy.spatial import cKDTree
 
-    distance, nearest = cKDTree(places).query(region)
-    return bool((distance <= RIM_REACH * bare[nearest]).mean() >= RIM_SHARE)
+    found = pieces(missing)
+    tree = cKDTree(points) if found else None
+    return [_Hole(places, tree.query(places)[0]) for places in found] if tree is not None else []
 
 
-def _missing(threshold: float, places: Points, bare: NDArray[np.float64], around: list[Region]) -> Region:
-    """Missing material and the regions around it as one; `bare`, (K,), is how far its places are from the scan."""
+def _dealt_out(region: Points, holes: list[_Hole]) -> dict[int, NDArray[np.bool_]]:
+    """Which points of a region belong to which hole, by its number; empty where the region is no rim.
+
+    Holes beside each other have one connected rim, and each point of it belongs to the nearer one.
+    """
+    if not holes:
+        return {}
+    distance, on_rim = (np.stack(values) for values in zip(*(hole.beside(region) for hole in holes), strict=True))
+    claimed = on_rim.sum(axis=1) >= min(LEAST_RIM, len(region))
+    if not claimed.any() or on_rim.any(axis=0).mean() < RIM_SHARE:
+        return {}
+    owner = np.where(claimed[:, None], distance, np.inf).argmin(axis=0)
+    return {int(number): owner == number for number in np.unique(owner)}
+
+
+def _missing(threshold: float, hole: _Hole, around: list[Region]) -> Region:
+    """Missing material and the regions around it as one."""
+    places, bare = hole.places, hole.bare
     # Places count from this distance to the scan on, so the hole is that much wider all around.
     margin = float(bare.min())
     size, axes = extents(places)

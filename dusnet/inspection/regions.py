@@ -47,7 +47,8 @@ class Region:
         peak_point: where it is, (3,).
         mean_score: mean point score.
         area: estimated surface, unit squared: each point stands for the area that its neighbours leave it.
-        severity: sum over the points of (score - threshold) * area; what regions are sorted by.
+        severity: sum over the points of (score - threshold) * area, of missing material plus the mean excess of the
+            points around it times its area; what regions are sorted by.
         peak_deviation: the deviation that is largest in absolute value, with its sign, or None.
         mean_deviation: mean deviation, or None.
         gap: of missing material the largest distance from where it should be to the scan, else None.
@@ -243,6 +244,21 @@ def find_regions(
     ]
     regions.sort(key=lambda region: (-region.severity, -region.peak_score))
     return regions[:limit]
+
+
+def region_at(
+    points: Points,
+    point_scores: NDArray[Any],
+    threshold: float,
+    indices: NDArray[np.intp],
+    *,
+    deviation: NDArray[Any] | None = None,
+) -> Region:
+    """The region that some points make, connected or not; arguments as in `find_regions`, `indices` (n,) ascending."""
+    _, area, _ = _spacing(points, indices)
+    scores = np.asarray(point_scores, dtype=np.float64)
+    moved = None if deviation is None else np.asarray(deviation, dtype=np.float64)
+    return _region(points, scores, threshold, moved, indices, area)
 
 
 def _region(

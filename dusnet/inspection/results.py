@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import platform
 from collections.abc import Mapping, Sequence
@@ -15,11 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
-from dusnet.errors import BadInput
 from dusnet.inspection.defects import find_defects
 from dusnet.inspection.regions import Region, minimum_region
 from dusnet.inspection.verdict import Verdict, decide
-from dusnet.io import write_cloud, write_json
+from dusnet.io import file_sha256, printable, remove_file, write_cloud, write_json
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -31,6 +29,12 @@ MAX_REGIONS = 50
 HIGH = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 BOTH_SIDES = {"min": 0.0, "p1": 0.01, "median": 0.5, "p99": 0.99, "max": 1.0}
 """Quantiles that a record gives of values whose high ones count, and of values of either sign."""
+
+
+def remove_result(out_dir: Path, stem: str) -> None:
+    """Remove what `write_result` wrote for a scan, where it did; the JSON first, which the clouds belong to."""
+    for name in (f"{stem}.json", f"{stem}{SCORED}", f"{stem}{RECONSTRUCTION}"):
+        remove_file(out_dir / name)
 
 
 @dataclass(frozen=True)
@@ -62,22 +66,6 @@ class Result:
     scored_path: Path
     reconstruction_path: Path | None
     record: dict[str, Any]
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, as hexadecimal digits.
-
-    Raises:
-        BadInput: the file cannot be read.
-    """
-    digest = hashlib.sha256()
-    try:
-        with path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); check the path and its permissions.") from error
-    return digest.hexdigest()
 
 
 def write_result(
@@ -172,13 +160,14 @@ def write_result(
     clean: dict[str, Any] = _plain(record)
     target = out_dir / f"{name}.json"
     colors = _colors(scores, (low, high), bands)
+    remove_file(target)  # where it is, the clouds beside it belong to it
     _write_clouds(
         replace(cloud, colors=colors, labels=None), scores, scored, rebuilt, out_dir / f"{name}{RECONSTRUCTION}"
     )
     write_json(target, clean)
     return Result(
         stem=name,
-        scan=None if cloud.path is None else cloud.path.name,
+        scan=None if cloud.path is None else printable(cloud.path.name),
         verdict=decision,
         object_score=scores.object_score,
         threshold=scores.threshold,
@@ -208,7 +197,7 @@ def _write_clouds(
     if rebuilt is not None and scores.reconstruction is not None:
         write_cloud(rebuilt, PointCloud(np.asarray(scores.reconstruction, dtype=np.float64)))
     else:
-        possible.unlink(missing_ok=True)
+        remove_file(possible)
 
 
 def _colors(scores: Scores, span: tuple[float, float], bands: DeviationBands | None) -> NDArray[np.uint8]:
@@ -274,7 +263,7 @@ def _alignment_record(scores: Scores, training_residual: float | None) -> dict[s
 def _scan_record(cloud: PointCloud) -> dict[str, Any]:
     if cloud.path is None:
         return {"file": None, "sha256": None}
-    return {"file": cloud.path.name, "sha256": file_sha256(cloud.path) if cloud.path.is_file() else None}
+    return {"file": printable(cloud.path.name), "sha256": file_sha256(cloud.path) if cloud.path.is_file() else None}
 
 
 def _statistics(values: NDArray[Any], shares: Mapping[str, float]) -> dict[str, float]:

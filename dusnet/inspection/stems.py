@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from dusnet.io import printable
+
 
 def result_stems(paths: Sequence[Path]) -> list[str]:
     """Names for the results of a batch, different for every scan and independent of the order of the others.
@@ -24,7 +26,7 @@ def result_stems(paths: Sequence[Path]) -> list[str]:
         >>> result_stems([Path("a/part.ply"), Path("b/part.ply"), Path("a/lid.ply")])
         ['a__part', 'b__part', 'lid']
     """
-    files = [path.resolve().with_name(path.name) for path in paths]
+    files = [Path(printable(str(path.resolve().with_name(path.name)))) for path in paths]
     groups: dict[str, list[Path]] = {}
     for file in dict.fromkeys(files):
         groups.setdefault(file.stem.casefold(), []).append(file)

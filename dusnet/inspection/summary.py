@@ -11,6 +11,7 @@ from typing import Any
 from dusnet.inspection.results import Result
 from dusnet.io import write_text
 
+SUMMARY = "summary.csv"
 SUMMARY_FIELDS: tuple[str, ...] = (
     "stem",
     "scan",
@@ -55,7 +56,7 @@ def write_summary(out_dir: Path, results: Iterable[Result]) -> Path:
     writer = csv.DictWriter(text, SUMMARY_FIELDS, lineterminator="\n")
     writer.writeheader()
     writer.writerows(_summary_line(result) for result in results)
-    target = out_dir / "summary.csv"
+    target = out_dir / SUMMARY
     write_text(target, text.getvalue())
     return target
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import tempfile
@@ -54,7 +55,8 @@ def atomic_path(target: Path) -> Iterator[Path]:
 def write_text(path: Path, text: str) -> None:
     """Write `text` as UTF-8 in place of whatever `path` held."""
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        # A file name in a message need not be UTF-8.
+        temporary.write_text(text, encoding="utf-8", errors="replace")
 
 
 def write_json(path: Path, data: Any) -> None:
@@ -84,6 +86,41 @@ def read_bytes(path: Path) -> bytes:
     if not data:
         raise BadInput(f"{path} is empty; export the scan again.")
     return data
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits.
+
+    Raises:
+        BadInput: the file cannot be read.
+    """
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({_reason(error)}); check the path and its permissions.") from error
+    return digest.hexdigest()
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file where there is one.
+
+    Raises:
+        BadInput: it cannot be removed.
+    """
+    try:
+        path.unlink()
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise BadInput(f"{path} cannot be replaced ({_reason(error)}); choose another place.") from error
+
+
+def printable(name: str) -> str:
+    """A file name as text that can be printed and written: what is not UTF-8 in it becomes a replacement character."""
+    return os.fsencode(name).decode("utf-8", "replace")
 
 
 def _reason(error: OSError) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sys
 
@@ -275,6 +276,48 @@ def test_more_good_scans_are_added_to_the_calibration_once(run, model, parts, tm
     again = run("calibrate", target, good, "--quiet")
     assert again.code == 2
     assert "already" in again.sentence
+
+
+def test_training_scans_are_not_added_and_a_bad_file_does_not_lose_the_others(run, model, parts, tmp_path):
+    from dusnet.detectors import load_model
+
+    target = tmp_path / "more.safetensors"
+    known = run("calibrate", model, parts / "normal", "--out", target, "--quiet")
+    assert known.code == 2
+    assert "learned from all scans" in known.sentence
+    assert not target.exists()
+    bad = tmp_path / "bad.ply"
+    bad.write_text("no cloud at all")
+    scans = [bad, *sorted((parts / "normal").iterdir()), parts / "test" / "good" / "good0.ply"]
+    done = run("calibrate", model, *scans, "--out", target)
+    assert done.code == 2
+    assert "bad.ply" in done.err.splitlines()[-1]
+    assert done.err.count("the model learned from it") == len(scans) - 2
+    assert done.out.startswith("1 good scans added")
+    assert [entry["file"] for entry in load_model(target).provenance["calibrated_with"]] == ["good0.ply"]
+
+
+def test_a_scan_that_cannot_be_scored_keeps_no_result_of_an_earlier_run(run, model, parts, tmp_path):
+    scan, out = tmp_path / "scan.ply", tmp_path / "out"
+    scan.write_bytes((parts / "test" / "good" / "good0.ply").read_bytes())
+    assert run("score", model, scan, "--out", out, "--report", "--quiet").code == 0
+    assert {"scan.json", "scan.scored.ply", "scan.report.html", "index.html", "summary.csv"} <= everything_in(out)
+    scan.write_text("no cloud at all")
+    assert run("score", model, scan, "--out", out, "--report", "--quiet").code == 2
+    assert everything_in(out) == {"index.html", "summary.csv"}
+    assert len((out / "summary.csv").read_text().splitlines()) == 1
+    assert "scan.ply" in (out / "index.html").read_text()
+    assert "scan.report.html" not in (out / "index.html").read_text()
+
+
+def test_a_file_name_that_is_not_text_is_scored_like_any_other(run, model, parts, tmp_path):
+    scan = tmp_path / os.fsdecode(b"part \xff.ply")
+    scan.write_bytes((parts / "test" / "good" / "good0.ply").read_bytes())
+    done = run("score", model, scan, "--out", tmp_path / "out", "--report", "--quiet")
+    assert done.code == 0, done.err
+    record = json.loads((tmp_path / "out" / "part \ufffd.json").read_text())
+    assert record["scan"]["file"] == "part \ufffd.ply"
+    assert "part \ufffd" in (tmp_path / "out" / "index.html").read_text()
 
 
 def test_a_scan_that_cannot_be_believed_is_not_added_to_the_calibration(run, model, parts, tmp_path):

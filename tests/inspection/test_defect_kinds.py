@@ -79,6 +79,23 @@ def test_a_hole_is_reported_where_the_material_is_missing() -> None:
     assert defect.point_count == rim.sum()
 
 
+@pytest.mark.parametrize(("one", "other"), [(8, 8), (6, 12)])
+def test_holes_with_one_rim_between_them_are_two(one: float, other: float) -> None:
+    whole = plate()
+    holes = [((17, 20), one), ((17 + one + other + 4, 20), other)]
+    gone = np.any([near(whole, center, radius) for center, radius in holes], axis=0)
+    missing = whole[np.any([near(whole, center, radius - 1) for center, radius in holes], axis=0)]
+    points = whole[~gone]
+    rim = np.any([near(points, center, radius + 3) for center, radius in holes], axis=0)
+    found = find_defects(points, answer(np.zeros(len(points)), np.where(rim, 0.05, 0.0), missing=missing))
+    assert [defect.kind for defect in found] == [Kind.MISSING_MATERIAL] * 2
+    by_place = sorted(found, key=lambda defect: defect.center[0])
+    for defect, (center, radius) in zip(by_place, holes, strict=True):
+        np.testing.assert_allclose(defect.center, (*center, 0), atol=0.1)
+        np.testing.assert_allclose(defect.size[:2], 2 * radius, atol=0.8)
+    assert sum(defect.point_count for defect in found) == rim.sum()
+
+
 def test_bare_places_under_a_bump_or_at_the_bottom_of_a_dent_are_not_missing() -> None:
     points = plate()
     inside, bare = near(points, (20, 20), 6), points[near(points, (20, 20), 2)]

@@ -14,18 +14,18 @@ import pytest
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.errors import BadInput
+from dusnet.inspection import results
 from dusnet.inspection.results import (
     RECONSTRUCTION,
     SCHEMA_VERSION,
     SCORED,
-    file_sha256,
     write_result,
 )
 from dusnet.inspection.schema import result_schema
 from dusnet.inspection.stems import result_stems
 from dusnet.inspection.summary import SUMMARY_FIELDS, write_summary
 from dusnet.inspection.verdict import Reason, Status, Verdict
-from dusnet.io import read_cloud, write_cloud
+from dusnet.io import file_sha256, read_cloud, write_cloud
 from dusnet.registration import Alignment
 from dusnet.visualization.color_maps import heat_colors
 
@@ -279,6 +279,29 @@ def test_results_keep_to_the_published_schema(tmp_path, known):
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(result.json_path.read_text()), schema, jsonschema.Draft202012Validator)
     assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
+
+
+def test_scores_that_are_no_numbers_keep_to_the_schema_too(tmp_path):
+    cloud = part(tmp_path)
+    nowhere = np.full(len(cloud), np.nan, np.float32)
+    scores = answer(cloud, point_scores=nowhere, distances=nowhere, deviation=nowhere)
+    record = json.loads(write_result(tmp_path, cloud, scores, model_id="m").json_path.read_text())
+    assert record["point_scores"]["max"] is None
+    jsonschema.validate(record, result_schema(), jsonschema.Draft202012Validator)
+
+
+def test_an_old_record_does_not_stay_beside_new_clouds(tmp_path, monkeypatch):
+    cloud = part(tmp_path)
+    old = write_result(tmp_path / "out", cloud, answer(cloud), model_id="old")
+
+    def no_room(path: Path, _: object) -> None:
+        raise BadInput(f"{path} cannot be written")
+
+    monkeypatch.setattr(results, "write_json", no_room)
+    with pytest.raises(BadInput):
+        write_result(tmp_path / "out", cloud, answer(cloud), model_id="new")
+    assert old.scored_path.exists()
+    assert not old.json_path.exists()
 
 
 def test_the_schema_refuses_what_is_not_documented(tmp_path):
