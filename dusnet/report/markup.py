@@ -10,6 +10,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from dusnet.visualization.figures import plain
+
 MISSING = "–"
 
 
@@ -19,10 +21,13 @@ def text(value: object) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, and a real minus sign; a dash for None and what is not finite."""
+    """A number with so many significant digits, and a real minus sign; a dash for None and what is not finite.
+
+    Up to a million it is written without an exponent, whole numbers with all of their digits.
+    """
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:.{digits}g}".replace("-", "−")
+    return plain(value, digits).replace("-", "−")
 
 
 def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:

@@ -18,6 +18,7 @@ from dusnet.errors import BadInput
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.report import REPORT, ColorScale, Field, Mark, remove_index, write_index, write_report
+from dusnet.report.markup import number
 from dusnet.report.sections import Lengths, when
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'x' $name.ply"
@@ -262,6 +263,35 @@ def test_only_our_own_index_is_removed(tmp_path):
     write_index(tmp_path, [])
     remove_index(tmp_path)
     assert not other.exists()
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "words"),
+    [
+        (1500.0, 3, "1500"),
+        (-41_234.6, 3, "−41235"),
+        (9999.6, 4, "10000"),
+        (999_999.0, 3, "999999"),
+        (2.5e6, 3, "2.5e+06"),
+        (12.3456, 4, "12.35"),
+        (0.00123456, 4, "0.001235"),
+        (2.5e-7, 3, "2.5e−07"),
+        (0.0, 4, "0"),
+        (float("inf"), 4, "–"),
+        (None, 4, "–"),
+    ],
+)
+def test_ordinary_numbers_are_written_without_exponent(value, digits, words):
+    assert number(value, digits) == words
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_a_large_area_is_written_in_figures(tmp_path):
+    result, cloud, scores = scored(tmp_path, defects=1)
+    regions = [result.record["regions"][0] | {"area": 41_234.6, "size": [1500.0, 2.0, 1.0]}]
+    large = replace(result, record=result.record | {"regions": regions})
+    assert "41235" in Elements(written(tmp_path, large, cloud, scores)).text
+    assert "1500 mm" in Elements(write_index(tmp_path, [large]).read_text(encoding="utf-8")).text
 
 
 def test_lengths_and_times_are_written_for_people():
