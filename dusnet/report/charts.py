@@ -114,10 +114,12 @@ def point_chart(field: Field, good: Sequence[float] = ()) -> str | None:
         good: value that one point in a thousand exceeds, for every good scan.
     """
     scale = field.scale
-    edges = np.linspace(scale.low, scale.high, _BINS + 1)
     if scale.banded and len(scale.colors) <= _BINS:
-        edges = scale.edges
-    counts = counts_in(field.values, edges)
+        edges, bars = scale.edges, len(scale.colors)
+        counts = np.bincount(scale.band(field.values[np.isfinite(field.values)]), minlength=bars)
+    else:
+        edges = np.linspace(scale.low, scale.high, _BINS + 1)
+        counts = counts_in(field.values, edges)
     if not counts.sum():
         return None
     axis = _Axis(float(edges[0]), float(edges[-1]))

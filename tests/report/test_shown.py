@@ -103,6 +103,36 @@ def test_edges_of_bands_are_written_where_no_mark_stands():
     assert scale.paint([-1.0, 0.0, 1.0]).tolist() == [list(COLORS[0]), list(COLORS[4]), list(COLORS[8])]
 
 
+def on_every_edge() -> tuple[DeviationBands, np.ndarray]:
+    """Bands whose edges single precision holds exactly, and deviations on, just inside and just outside of each."""
+    bands = DeviationBands(0.5, 0.25)
+    on = np.array([*bands.edges, 0.0], np.float32)
+    beside = [np.nextafter(on, np.float32(end)) for end in (-np.inf, np.inf)]
+    return bands, np.concatenate([on, *beside, [np.nan, np.inf, -np.inf]]).astype(np.float32)
+
+
+def test_bands_on_a_page_are_painted_as_in_the_scored_cloud():
+    bands, deviation = on_every_edge()
+    scale = banded_scale(bands)
+    np.testing.assert_array_equal(scale.paint(deviation), bands.colors(deviation))
+    within = [(np.array(color) == scale.paint([0.5, -0.25])).all(axis=1).any() for color in COLORS]
+    assert within == [False] * 3 + [True, False, True] + [False] * 3
+
+
+def test_bars_of_bands_count_what_is_painted_so():
+    bands, deviation = on_every_edge()
+    finite = deviation[np.isfinite(deviation)]
+    chart = point_chart(Field("Deviation", deviation, banded_scale(bands), "mm"))
+    assert chart is not None
+    decades, tall = 1, 220 - 38 - 30 - 8  # no bar holds more than ten points
+    for place, color in enumerate(COLORS):
+        count = int((bands.colors(finite) == np.array(color)).all(axis=1).sum())
+        red, green, blue = color
+        bar = next(part for part in chart.split("<rect ") if f"#{red:02x}{green:02x}{blue:02x}" in part)
+        height = float(bar.split('height="')[1].split('"')[0])
+        assert height == pytest.approx(tall * (0.25 + np.log10(count)) / (decades + 0.25), abs=0.01), place
+
+
 def test_a_scale_bar_is_the_longest_round_length_that_fits():
     values = (45.0, 20.0, 19.99, 0.00731, 1.0, 9999.0)
     assert [round_below(value) for value in values] == pytest.approx([20.0, 20.0, 10.0, 0.005, 1.0, 5000.0])
