@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dusnet.cloud import PointCloud, Points
+from dusnet.cloud import PointCloud
 from dusnet.inspection.results import Result
 from dusnet.report.charts import color_bar, object_chart, point_chart
+from dusnet.report.lengths import Lengths
 from dusnet.report.markup import (
     MISSING,
     badge,
@@ -37,33 +36,6 @@ KINDS = {
     "missing_material": "missing material",
     "deformation": "deformation",
 }
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How lengths of one part are written: to a hundred-thousandth of its size or finer.
-
-    Attributes:
-        unit: of the scan, "" when nobody said.
-        decimals: digits after the point.
-    """
-
-    unit: str
-    decimals: int
-
-    @classmethod
-    def of(cls, points: Points, unit: str) -> Lengths:
-        """For a part of this size."""
-        size = float(np.ptp(points, axis=0).max())
-        return cls(unit, int(np.clip(4 - math.floor(math.log10(size)), 0, 6)) if size > 0.0 else 3)
-
-    def write(self, value: float | None, *, signed: bool = False) -> str:
-        """A length without its unit."""
-        return fixed(value, self.decimals, signed=signed)
-
-    def with_unit(self, value: float | None, *, signed: bool = False) -> str:
-        """A length with its unit."""
-        return f"{self.write(value, signed=signed)} {self.unit}".strip()
 
 
 def when(timestamp: str) -> str:
@@ -120,14 +92,19 @@ def color_bars(fields: Sequence[Field]) -> str:
     )
 
 
-def shown_note(shown: int, total: int, reconstruction: Mapping[str, Any] | None) -> str:
-    """How much of the data the page carries."""
+def shown_note(shown: int, total: int, scene: Mapping[str, Any]) -> str:
+    """How much of the data the page carries, and how much of that the view shows."""
     words = (
         f"All {_count(total)} points are shown."
         if shown == total
         else f"{_count(shown)} of {_count(total)} points are shown: those of the defects, and the others evenly "
         "thinned. Figures, charts and the table are computed from all points."
     )
+    outside = scene["outside"]
+    if outside:
+        verb = "lies" if outside == 1 else "lie"
+        words += f" {_count(outside)} of them {verb} far from the others, outside of the view."
+    reconstruction = scene["reconstruction"]
     if reconstruction is not None:
         few, many = reconstruction["shown"], reconstruction["total"]
         part = f", {_count(few)} are shown" if few < many else ""
@@ -163,10 +140,10 @@ def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> s
     deviation = scores.deviation
     if deviation is not None and np.isfinite(deviation).any():
         for name, value in (("Largest excess", np.nanmax(deviation)), ("Largest lack", np.nanmin(deviation))):
-            rows.append((name, text(length.with_unit(float(value), signed=True))))
+            rows.append((name, text(length.with_unit(length.deviation(float(value))))))
     elif record["distances"]:
         for name, key in (("Largest distance", "max"), ("99 % of distances below", "p99")):
-            rows.append((name, text(length.with_unit(record["distances"][key]))))
+            rows.append((name, text(length.with_unit(length.deviation(record["distances"][key], signed=False)))))
     if record["alignment"] is not None:
         rows.append(("Registration residual", number(record["alignment"]["residual"], 3)))
     return facts(rows)
@@ -223,7 +200,7 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
         if has_moved:
             for key in ("peak_deviation", "mean_deviation"):
                 value = region.get(key)
-                cells.append(cell(length.write(value, signed=True), value))
+                cells.append(cell(length.deviation(value), value))
         if has_gap:
             cells.append(cell(length.write(region.get("gap")), region.get("gap")))
         cells.append(cell(number(region.get("peak_score")), region.get("peak_score")))

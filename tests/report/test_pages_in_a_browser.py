@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import chromium, console_errors, screenshot
-from report_parts import CALIBRATION, scored
+from report_parts import CALIBRATION, answer, ellipsoid, scored
 
+from dusnet.inspection.results import write_result
 from dusnet.inspection.verdict import Status, Verdict
+from dusnet.io import read_cloud, read_scalars
 from dusnet.report import write_index, write_report
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -144,16 +147,31 @@ def test_the_keyboard_moves_the_camera(page):
     np.testing.assert_allclose(camera(page), before, atol=1e-3)
 
 
-def test_a_point_tells_its_own_values(page, batch):
-    del batch
-    told = page.execute_script(
+def test_a_point_tells_what_the_scored_cloud_holds(browser, tmp_path):
+    points = ellipsoid(300)
+    scan = tmp_path / "part.xyz"
+    offset = np.array([250_000.0, -4_000.0, 12.0])
+    rows = points + offset
+    rows[3] = np.nan  # a row that is dropped: the number in the scan is not the number in the scored cloud
+    np.savetxt(scan, rows, fmt="%.6f")
+    cloud = read_cloud(scan)
+    scores = answer(cloud.points - offset)
+    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    browser.get(write_report(tmp_path / "part.report.html", result, cloud, scores).path.as_uri())
+    wait_until(browser, "document.getElementById('view').dataset.state === 'drawn'")
+    told = browser.execute_script(
         "const view = document.getElementById('view');"
         "view.emit('plotly_hover', { points: [{ curveNumber: 0, pointNumber: 5 }] });"
         "return document.getElementById('tip').textContent;"
     )
-    assert told.startswith("point 6\nX ")
-    assert "Anomaly score: " in told
-    assert " mm" in told
+    number, name = re.fullmatch(r"point (\d+) of (.*)", told.splitlines()[0]).groups()
+    kept, values = read_scalars(tmp_path / name)
+    place = [float(word) for word in re.findall(r"-?[\d.]+", told.splitlines()[1])]
+    np.testing.assert_allclose(place, kept.points[int(number) - 1], atol=0.5e-3 + 1e-5)  # of a part 120 mm long
+    assert told.splitlines()[1].endswith(" mm")
+    shown = [float(re.search(r": (\S+)", line).group(1)) for line in told.splitlines()[2:]]
+    expected = [values[column][int(number) - 1] for column in ("anomaly_score", "distance")]
+    np.testing.assert_allclose(shown, expected, rtol=5e-5)
 
 
 def test_a_phone_shows_one_column_and_no_horizontal_scroll(page, batch):

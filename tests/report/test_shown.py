@@ -12,6 +12,7 @@ from report_parts import CENTERS, ellipsoid, scored
 
 from dusnet.report import thinning
 from dusnet.report.charts import TrendPoint, color_bar, counts_in, object_chart, point_chart, trend_chart
+from dusnet.report.extent import extent
 from dusnet.report.scales import (
     ColorScale,
     Field,
@@ -165,6 +166,56 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
     brightest = [scene["fields"][0]["palette"][at // 8 * 8 + 7] for at in colors[:20]]
     expected = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in field.scale.paint(scores.point_scores[index][:20]).tolist()]
     assert brightest == expected
+
+
+def test_a_stray_point_shrinks_nothing(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    members = [region.indices for region in result.regions]
+    strayed = np.vstack([cloud.points, [[3e4, -2e4, 1e4]]])
+    values = np.append(scores.point_scores, np.float32(0.0))
+    scenes = [
+        scene_data(
+            points,
+            np.arange(len(points)),
+            [Field("Anomaly score", values[: len(points)], heat_scale(0.0, 0.016))],
+            result.record["regions"],
+            members,
+            reconstruction=scores.reconstruction,
+        )
+        for points in (cloud.points, strayed)
+    ]
+    assert [scene["outside"] for scene in scenes] == [0, 1]
+    for name in ("origin", "axes", "sides", "size", "defects"):
+        assert scenes[0][name] == scenes[1][name], name
+    eyes = [np.array([scene["camera"]["eye"][axis] for axis in "xyz"]) for scene in scenes]
+    np.testing.assert_allclose(eyes[0], eyes[1], atol=0.02)
+    reach = np.array([axis["range"] for axis in scenes[0]["axes"]])
+    extremes = np.abs(cloud.points - scenes[0]["origin"]).max(axis=0)  # no point of a part without strays is cut off
+    assert (reach[:, 1] > extremes).all()
+    assert (reach[:, 1] < 1.15 * extremes).all()
+
+
+def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
+    _, cloud, _ = scored(tmp_path, defects=0)
+    region = {"bounds": {"low": [200.0, 0, 0], "high": [202.0, 1, 1]}, "center": [201.0, 0, 0], "size": [2, 1, 1]}
+    scene = scene_data(cloud.points, np.arange(len(cloud)), [], [region], [])
+    low, high = (scene["axes"][0]["range"][end] + scene["origin"][0] for end in (0, 1))
+    assert low < -60.0
+    assert high > 202.0
+
+
+@pytest.mark.parametrize("count", [1, 2, 98, 99, 100, 5000])
+@pytest.mark.parametrize("strays", [0, 1, 2])
+def test_the_extent_of_a_part_leaves_out_what_strays(count, strays):
+    points = ellipsoid(count)
+    scan = np.vstack([points, np.array([[-900.0, 0.0, 0.0], [900.0, 800.0, 0.0]])[:strays]])
+    part = points if len(scan) >= 100 else scan  # among a few points none can be told to stray
+    np.testing.assert_array_equal(extent(scan), (part.min(axis=0), part.max(axis=0)))
+
+
+def test_a_thin_tip_belongs_to_the_part():
+    tip = np.column_stack([np.linspace(60.0, 100.0, 30), np.zeros(30), np.zeros(30)])
+    assert extent(np.vstack([ellipsoid(10_000), tip]))[1][0] == 100.0
 
 
 def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path):
