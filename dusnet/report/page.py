@@ -119,7 +119,7 @@ def write_report(
                 "Along the axes of the scan, all at one scale, in the colours of the bar above; "
                 "numbers are those of the table."
             ),
-            "charts": sections.charts(painted, record, scores, calibration),
+            "charts": sections.charts(painted, record, scores, calibration, length),
             "registration": sections.registration(record),
             "provenance": sections.provenance(record, calibration),
             "settings": sections.settings(settings),

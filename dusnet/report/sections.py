@@ -10,6 +10,7 @@ import numpy as np
 
 from dusnet.cloud import PointCloud
 from dusnet.inspection.results import Result
+from dusnet.report import comparison
 from dusnet.report.charts import color_bar, object_chart, point_chart
 from dusnet.report.lengths import Lengths
 from dusnet.report.markup import (
@@ -128,14 +129,18 @@ def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> s
     """The few numbers that decide."""
     score, limit = record["object_score"], record["threshold"]
     rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Threshold", number(limit))]
-    if score is not None and limit:
+    compared = record["comparison"] is not None
+    if score is not None and limit and not compared:
         rows.append(("Score / threshold", number(score / limit, 3)))
     rows.append(("Defects", _count(record["region_count"])))
     point_limit = record["point_threshold"]
     if point_limit is not None:
         above = int((np.asarray(scores.point_scores) > point_limit).sum())
-        rows.append(("Points above threshold", f"{_count(above)} ({percent(above / max(record['points'], 1))})"))
-        rows.append(("Point threshold", number(point_limit)))
+        share = f"{_count(above)} ({percent(above / max(record['points'], 1))})"
+        if compared:
+            rows += [("Points out of tolerance", share), ("Tolerance", comparison.tolerance(record, length))]
+        else:
+            rows += [("Points above threshold", share), ("Point threshold", number(point_limit))]
     rows.append(("Highest point score", number(record["point_scores"].get("max"))))
     deviation = scores.deviation
     if deviation is not None and np.isfinite(deviation).any():
@@ -231,12 +236,21 @@ def still_figures(stills: Stills) -> str:
     return "".join(found)
 
 
-def charts(fields: Sequence[Field], record: Mapping[str, Any], scores: Scores, calibration: Calibration | None) -> str:
-    """The scan among good scans, and its points; a chart without data is left out."""
+def charts(
+    fields: Sequence[Field],
+    record: Mapping[str, Any],
+    scores: Scores,
+    calibration: Calibration | None,
+    length: Lengths,
+) -> str:
+    """The scan among good scans or beside its CAD model, and its points; a chart without data is left out."""
     good = calibration.object_scores if calibration is not None else ()
     found = []
     objects = object_chart(good, float(scores.object_score), record["threshold"])
-    if objects is not None:
+    if record["comparison"] is not None:
+        shown = comparison.panel(record, length)
+        found.append(_panel("comparison", "Comparison with the CAD model", shown, comparison.NOTE))
+    elif objects is not None:
         words = (
             f"{len(good)} good scans ({calibration.source}) give the grey bars."
             if calibration is not None
@@ -300,17 +314,20 @@ def registration(record: Mapping[str, Any]) -> str:
 def provenance(record: Mapping[str, Any], calibration: Calibration | None) -> str:
     """Everything that is needed to repeat or to audit the inspection."""
     scan, model = record["scan"], record["model"]
+    compared = record["comparison"] is not None
+    kind = "CAD model" if compared else "model"
     rows = [
         ("Scan", text(scan["file"] or "not from a file")),
         ("SHA-256 of the scan", _hash(scan["sha256"])),
         ("Points", _count(record["points"])),
         ("Unit", text(record["unit"] or "not stated")),
-        ("Model", text(model["id"])),
-        ("SHA-256 of the model", _hash(model["sha256"])),
+        (kind[0].upper() + kind[1:], text(model["id"])),
+        (f"SHA-256 of the {kind}", _hash(model["sha256"])),
         ("Inspected", text(when(record["timestamp"]))),
         ("Versions", text(", ".join(f"{name} {version}" for name, version in record["versions"].items()))),
-        ("Calibrated on", text(calibration.source if calibration is not None else "nothing")),
     ]
+    if not compared:  # with a CAD model the tolerance decides: there is nothing to calibrate
+        rows.append(("Calibrated on", text(calibration.source if calibration is not None else "nothing")))
     if record["timings"]:
         total = record["timings"].get("total", sum(record["timings"].values()))
         rows.append(("Computing time", f"{number(total, 3)} s"))
