@@ -11,11 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
-from dusnet.registration.surface import thin_to
 from dusnet.report.extent import extent
 from dusnet.report.scales import Field, round_numbers
 from dusnet.report.stills import SIDES
-from dusnet.report.thinning import MOST_RECONSTRUCTION_POINTS
+from dusnet.report.thinning import MOST_RECONSTRUCTION_POINTS, evenly
 from dusnet.visualization.camera import look_at
 from dusnet.visualization.color_maps import NEUTRAL
 
@@ -101,7 +100,7 @@ def scene_data(
     """
     shown = points[index]
     rebuilt = None if reconstruction is None or not len(reconstruction) else np.asarray(reconstruction, np.float64)
-    few = None if rebuilt is None else rebuilt[thin_to(rebuilt, MOST_RECONSTRUCTION_POINTS)]
+    few = None if rebuilt is None else rebuilt[evenly(rebuilt, MOST_RECONSTRUCTION_POINTS)]
     corners = [region["bounds"][name] for region in regions for name in ("low", "high")]
     space = Space([shown] if few is None else [shown, few], np.array(corners, dtype=np.float64).reshape(-1, 3))
     inside = space.holds(shown)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
-from dusnet.registration.surface import thin_to
 from dusnet.report.extent import extent
 from dusnet.report.scales import round_below
+from dusnet.report.thinning import evenly
 from dusnet.visualization.camera import Camera, Window
 from dusnet.visualization.splat import BACKGROUND, splat
 
@@ -94,7 +94,7 @@ def draw_stills(
         labels: place, (3,), of each defect by its number.
         unit: of the points, for the scale bar; "" when nobody said.
     """
-    kept = thin_to(points, _POINTS)
+    kept = evenly(points, _POINTS)
     few, paint, heavy = points[kept], colors[kept], np.asarray(weight, dtype=np.float64)[kept]
     normals = estimate_normals(few, 12) if len(few) >= 3 else None
     low, high = extent(few)

@@ -52,6 +52,14 @@ def test_thinning_keeps_every_point_of_the_defects(monkeypatch, rng):
     assert far < 8.0
 
 
+def test_a_stray_point_does_not_make_the_thinning_coarse():
+    points = np.vstack([ellipsoid(20_000), [[1e5, 0.0, 0.0]]])
+    with_stray, without = thinning.evenly(points, 2000), thinning.evenly(points[:-1], 2000)
+    np.testing.assert_array_equal(with_stray, without)
+    assert len(without) > 1900
+    np.testing.assert_array_equal(thinning.evenly(points, 30_000), np.arange(20_001))
+
+
 def test_regions_above_their_share_are_thinned_too(monkeypatch):
     monkeypatch.setattr(thinning, "MOST_POINTS", 2000)
     monkeypatch.setattr(thinning, "MOST_DEFECT_POINTS", 500)
