@@ -208,7 +208,8 @@ def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
     under = "scan, in the order of the batch"
     parts.append(_words((_LEFT + right) / 2, height - 4, under, anchor="middle", faint=True))
     kind = "logarithmic" if logarithmic else "linear"
-    return _svg(parts, f"Object scores of {len(drawn)} scans in the order of the batch, {kind} scale", width, height)
+    label = f"Object scores of {len(drawn)} scans in the order of the batch, {kind} scale"
+    return _svg(parts, label, width, height, role="group")  # an image would hide the links in it
 
 
 def _trend_mark(scan: TrendPoint, x: float, y: float) -> str:
@@ -313,9 +314,9 @@ def _words(x: float, y: float, words: str, *, anchor: str, bold: bool = False, f
     )
 
 
-def _svg(parts: Sequence[str], label: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
+def _svg(parts: Sequence[str], label: str, width: int = _WIDTH, height: int = _HEIGHT, *, role: str = "img") -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{text(label)}" class="chart">'
+        f'<svg viewBox="0 0 {width} {height}" role="{role}" aria-label="{text(label)}" class="chart">'
         f"{''.join(parts)}</svg>"
     )
 

@@ -292,6 +292,16 @@ def test_a_handful_of_points_is_drawn(count):
     assert len(draw_stills(points, np.zeros((count, 3), np.uint8), np.zeros(count), {}, "").sides) == 6
 
 
+def test_the_trend_does_not_hide_its_links_in_an_image():
+    chart = trend_chart([TrendPoint("a", 0.3, 0.5, "OK", "./a.report.html")])
+    assert chart is not None
+    assert '<a href="./a.report.html"' in chart
+    start = chart.split(">")[0]
+    assert 'role="group"' in start
+    assert 'aria-label="Object scores of 1 scans' in start
+    assert 'role="img"' in (object_chart([0.1], 0.3, 0.5) or "")
+
+
 def test_the_trend_keeps_the_order_of_the_batch():
     scans = [TrendPoint(f"s{place}", score, 0.5, "OK") for place, score in enumerate([0.3, 0.1, 0.2])]
     chart = trend_chart(scans)
