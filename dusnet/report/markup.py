@@ -100,6 +100,19 @@ def fill(template: str, parts: Mapping[str, str]) -> str:
     return Template(asset(template)).substitute(parts)
 
 
+def page_head(title: str, version: str, *, images: str = "data:") -> str:
+    """What every page begins with, down to its body.
+
+    Args:
+        title: of the page, as text.
+        version: of dusnet, "" where nobody knows.
+        images: where the content security policy lets pictures come from.
+    """
+    words = f" {version}" if version else ""
+    given = {"title": text(title), "version": text(words), "style": asset("style.css"), "images": images}
+    return fill("head.html", given).rstrip()
+
+
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Nested settings as `section.key` and value, in their order."""
     rows: list[tuple[str, str]] = []

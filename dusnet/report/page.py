@@ -15,7 +15,7 @@ from dusnet.inspection.results import Result
 from dusnet.io import write_text
 from dusnet.report import sections
 from dusnet.report.lengths import Lengths
-from dusnet.report.markup import asset, badge, data_script, fill, text
+from dusnet.report.markup import asset, badge, data_script, fill, page_head, text
 from dusnet.report.scales import Field, Mark, heat_scale, round_limit, signed_scale
 from dusnet.report.scene import scene_data
 from dusnet.report.stills import Stills, draw_stills
@@ -98,11 +98,9 @@ def write_report(
     page = fill(
         "page.html",
         {
+            "head": page_head(f"{title}: {name}, {status}", record["versions"]["dusnet"], images="data: blob:"),
             "title": text(title),
             "name": text(name),
-            "status": text(status),
-            "generator": text(f"dusnet {record['versions']['dusnet']}"),
-            "style": asset("style.css"),
             "under": sections.under_title(record),
             "badge": badge(status).replace('class="badge', 'class="badge large', 1),
             "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),

@@ -255,6 +255,20 @@ def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
     assert "x.ply is empty." in page.text
 
 
+@pytest.mark.usefixtures("no_plotly")
+def test_both_kinds_of_page_begin_the_same_way(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    report = write_report(tmp_path / "part.report.html", result, cloud, scores)
+    index = write_index(tmp_path, [result], reports={"part": report}, title="A <batch>")
+    heads = [file.read_text(encoding="utf-8").split("</head>")[0] for file in (report.path, index)]
+    titles = [re.findall("<title>(.*?)</title>", head)[0] for head in heads]
+    assert titles == ["Inspection report: part.ply, NG", "A &lt;batch&gt;"]
+    one, other = (head.replace(title, "").replace(" blob:", "") for head, title in zip(heads, titles, strict=True))
+    assert one == other
+    assert one.startswith('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
+    assert f'content="dusnet {result.record["versions"]["dusnet"]}"' in one
+
+
 def test_only_our_own_index_is_removed(tmp_path):
     remove_index(tmp_path)
     other = tmp_path / "index.html"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +13,10 @@ from browser import chromium, console_errors, screenshot
 from report_parts import CALIBRATION, answer, ellipsoid, scored
 
 from dusnet.inspection.results import write_result
-from dusnet.inspection.verdict import Status, Verdict
+from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import read_cloud, read_scalars
 from dusnet.report import write_index, write_report
+from dusnet.report.sections import when
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -226,6 +228,31 @@ def test_all_text_has_enough_contrast(page, batch):
         found = contrasts(page)
         assert len(found) > 20
         assert [entry for entry in found if entry[1] < 4.5] == []
+
+
+def test_the_table_of_the_index_fits_a_small_desktop(browser, tmp_path):
+    result, cloud, scores = scored(tmp_path, name="bracket_left_2026-03-04_station_12_scan_0001.ply")
+    report = write_report(tmp_path / "part.report.html", result, cloud, scores)
+    regions = [result.record["regions"][0] | {"kind": "missing_material", "size": [118.345, 2.0, 1.0]}]
+    record = result.record | {"regions": regions, "points": 2_345_678, "warnings": ["a"] * 12}
+    unsure = Verdict(Status.RECHECK, (Reason("alignment_residual_high", "a"), Reason("score_above_threshold", "b")))
+    results = [replace(result, record=record), replace(result, record=record, verdict=unsure)]
+    index = write_index(tmp_path, results, reports={"part": report})
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1300, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    )
+    try:
+        browser.get(index.as_uri())
+        wide, room = browser.execute_script(
+            "const box = document.getElementById('scans').parentElement; return [box.scrollWidth, box.clientWidth]"
+        )
+        assert wide <= room
+        moment = datetime.fromisoformat(record["timestamp"])
+        shown = browser.find_element("css selector", "#scans td.when")
+        assert shown.text.split() == [moment.strftime("%Y-%m-%d"), moment.strftime("%H:%M:%S")]
+        assert shown.find_element("tag name", "time").get_attribute("title") == when(record["timestamp"])
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_index_sorts_both_ways_with_unknown_values_last(browser, batch):
