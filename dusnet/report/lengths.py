@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dusnet.cloud import Points
-from dusnet.report.extent import extent
 from dusnet.report.markup import fixed
+from dusnet.visualization.extent import extent
 
 _MOST_DECIMALS = 9
 

@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
-from dusnet.report.extent import extent
 from dusnet.report.scales import Field, round_numbers
 from dusnet.report.stills import SIDES
 from dusnet.report.thinning import MOST_RECONSTRUCTION_POINTS, evenly
 from dusnet.visualization.camera import look_at
 from dusnet.visualization.color_maps import NEUTRAL
+from dusnet.visualization.extent import extent
 
 _SHADES = 8
 _DARKEST = 0.66  # of the colour, where the surface is seen edge-on by the light

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
-from dusnet.report.extent import extent
 from dusnet.report.scales import round_below
 from dusnet.report.thinning import evenly
 from dusnet.visualization.camera import Camera, Window
+from dusnet.visualization.extent import extent
 from dusnet.visualization.splat import BACKGROUND, splat
 
 if TYPE_CHECKING:

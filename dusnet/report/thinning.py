@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.surface import thin_to
-from dusnet.report.extent import extent
+from dusnet.visualization.extent import within_extent
 
 MOST_POINTS = 80_000
 """Points of the scan on a page: two and a half megabytes, and a browser without a graphics card still turns them."""
@@ -48,6 +48,5 @@ def evenly(points: Points, count: int) -> NDArray[np.intp]:
     """
     if len(points) <= count:
         return np.arange(len(points))
-    low, high = extent(points)
-    near = np.flatnonzero(((points >= low) & (points <= high)).all(axis=1))
+    near = np.flatnonzero(within_extent(points))
     return near[thin_to(points[near], count)]

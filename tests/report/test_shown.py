@@ -12,7 +12,6 @@ from report_parts import CENTERS, ellipsoid, scored
 
 from dusnet.report import thinning
 from dusnet.report.charts import TrendPoint, color_bar, counts_in, object_chart, point_chart, trend_chart
-from dusnet.report.extent import extent
 from dusnet.report.scales import (
     ColorScale,
     Field,
@@ -210,20 +209,6 @@ def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
     low, high = (scene["axes"][0]["range"][end] + scene["origin"][0] for end in (0, 1))
     assert low < -60.0
     assert high > 202.0
-
-
-@pytest.mark.parametrize("count", [1, 2, 98, 99, 100, 5000])
-@pytest.mark.parametrize("strays", [0, 1, 2])
-def test_the_extent_of_a_part_leaves_out_what_strays(count, strays):
-    points = ellipsoid(count)
-    scan = np.vstack([points, np.array([[-900.0, 0.0, 0.0], [900.0, 800.0, 0.0]])[:strays]])
-    part = points if len(scan) >= 100 else scan  # among a few points none can be told to stray
-    np.testing.assert_array_equal(extent(scan), (part.min(axis=0), part.max(axis=0)))
-
-
-def test_a_thin_tip_belongs_to_the_part():
-    tip = np.column_stack([np.linspace(60.0, 100.0, 30), np.zeros(30), np.zeros(30)])
-    assert extent(np.vstack([ellipsoid(10_000), tip]))[1][0] == 100.0
 
 
 def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path):

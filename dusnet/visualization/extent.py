@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 
@@ -28,3 +29,9 @@ def extent(points: Points) -> tuple[Points, Points]:
     lowest = np.where(points >= low - near, points, np.inf).min(axis=0)
     highest = np.where(points <= high + near, points, -np.inf).max(axis=0)
     return lowest, highest
+
+
+def within_extent(points: Points) -> NDArray[np.bool_]:
+    """Which points, (N, 3), lie in the box around the part, (N,); the others stray."""
+    low, high = extent(points)
+    return np.asarray(((points >= low) & (points <= high)).all(axis=1))
