@@ -114,10 +114,12 @@ def point_chart(field: Field, good: Sequence[float] = ()) -> str | None:
         good: value that one point in a thousand exceeds, for every good scan.
     """
     scale = field.scale
-    edges = np.linspace(scale.low, scale.high, _BINS + 1)
     if scale.banded and len(scale.colors) <= _BINS:
-        edges = scale.edges
-    counts = counts_in(field.values, edges)
+        edges, bars = scale.edges, len(scale.colors)
+        counts = np.bincount(scale.band(field.values[np.isfinite(field.values)]), minlength=bars)
+    else:
+        edges = np.linspace(scale.low, scale.high, _BINS + 1)
+        counts = counts_in(field.values, edges)
     if not counts.sum():
         return None
     axis = _Axis(float(edges[0]), float(edges[-1]))
@@ -206,7 +208,8 @@ def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
     under = "scan, in the order of the batch"
     parts.append(_words((_LEFT + right) / 2, height - 4, under, anchor="middle", faint=True))
     kind = "logarithmic" if logarithmic else "linear"
-    return _svg(parts, f"Object scores of {len(drawn)} scans in the order of the batch, {kind} scale", width, height)
+    label = f"Object scores of {len(drawn)} scans in the order of the batch, {kind} scale"
+    return _svg(parts, label, width, height, role="group")  # an image would hide the links in it
 
 
 def _trend_mark(scan: TrendPoint, x: float, y: float) -> str:
@@ -311,9 +314,9 @@ def _words(x: float, y: float, words: str, *, anchor: str, bold: bool = False, f
     )
 
 
-def _svg(parts: Sequence[str], label: str, width: int = _WIDTH, height: int = _HEIGHT) -> str:
+def _svg(parts: Sequence[str], label: str, width: int = _WIDTH, height: int = _HEIGHT, *, role: str = "img") -> str:
     return (
-        f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{text(label)}" class="chart">'
+        f'<svg viewBox="0 0 {width} {height}" role="{role}" aria-label="{text(label)}" class="chart">'
         f"{''.join(parts)}</svg>"
     )
 

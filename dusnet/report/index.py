@@ -11,7 +11,7 @@ from urllib.parse import quote
 from dusnet.inspection.results import Result
 from dusnet.io import write_text
 from dusnet.report.charts import VERDICT_COLORS, TrendPoint, trend_chart
-from dusnet.report.markup import MISSING, asset, badge, cell, fill, header_cell, number, text
+from dusnet.report.markup import MISSING, asset, badge, cell, fill, header_cell, number, page_head, text
 from dusnet.report.page import Report
 from dusnet.report.sections import KINDS, when
 from dusnet.report.stills import THUMBNAIL, data_uri
@@ -49,8 +49,7 @@ def write_index(
         "index.html",
         {
             "title": text(title),
-            "generator": text(f"dusnet {results[0].record['versions']['dusnet']}" if results else "dusnet"),
-            "style": asset("style.css"),
+            "head": page_head(title, results[0].record["versions"]["dusnet"] if results else ""),
             "under": text(_under(results)),
             "tiles": _tiles(results, len(failures)),
             "failures": _failures(failures),
@@ -184,8 +183,15 @@ def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, Report])
     cells.append(cell(number(residual, 3), residual))
     remarks = len(record["warnings"])
     cells.append(cell(str(remarks) if remarks else MISSING, remarks))
-    cells.append(cell(text(when(record["timestamp"])), record["timestamp"], kind="l when"))
+    cells.append(cell(_time(record["timestamp"]), record["timestamp"], kind="l when"))
     return f"<tr>{''.join(cells)}</tr>"
+
+
+def _time(timestamp: str) -> str:
+    """Date over time; the offset from UTC is in the tooltip and at the head of the page."""
+    full = when(timestamp)
+    date, clock = full.split()[:2]
+    return f'<time datetime="{text(timestamp)}" title="{text(full)}">{date}<br>{clock}</time>'
 
 
 def _worst(record: Mapping[str, Any]) -> str:

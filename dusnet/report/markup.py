@@ -10,6 +10,8 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
+from dusnet.visualization.figures import plain
+
 MISSING = "–"
 
 
@@ -19,10 +21,13 @@ def text(value: object) -> str:
 
 
 def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, and a real minus sign; a dash for None and what is not finite."""
+    """A number with so many significant digits, and a real minus sign; a dash for None and what is not finite.
+
+    Up to a million it is written without an exponent, whole numbers with all of their digits.
+    """
     if value is None or not math.isfinite(value):
         return MISSING
-    return f"{value:.{digits}g}".replace("-", "−")
+    return plain(value, digits).replace("-", "−")
 
 
 def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
@@ -93,6 +98,19 @@ def asset(name: str) -> str:
 def fill(template: str, parts: Mapping[str, str]) -> str:
     """A template with its `$names` replaced; every one must be given."""
     return Template(asset(template)).substitute(parts)
+
+
+def page_head(title: str, version: str, *, images: str = "data:") -> str:
+    """What every page begins with, down to its body.
+
+    Args:
+        title: of the page, as text.
+        version: of dusnet, "" where nobody knows.
+        images: where the content security policy lets pictures come from.
+    """
+    words = f" {version}" if version else ""
+    given = {"title": text(title), "version": text(words), "style": asset("style.css"), "images": images}
+    return fill("head.html", given).rstrip()
 
 
 def flattened(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:

@@ -14,7 +14,8 @@ from dusnet.cloud import PointCloud
 from dusnet.inspection.results import Result
 from dusnet.io import write_text
 from dusnet.report import sections
-from dusnet.report.markup import asset, badge, data_script, fill, text
+from dusnet.report.lengths import Lengths
+from dusnet.report.markup import asset, badge, data_script, fill, page_head, text
 from dusnet.report.scales import Field, Mark, heat_scale, round_limit, signed_scale
 from dusnet.report.scene import scene_data
 from dusnet.report.stills import Stills, draw_stills
@@ -81,6 +82,7 @@ def write_report(
     members = [np.asarray(region.indices, dtype=np.intp) for region in result.regions[: len(regions)]]
     index = shown_points(cloud.points, members)
     stills = _stills(cloud, index, painted, regions, unit)
+    length = Lengths.of(cloud.points, unit, record)
     scene = scene_data(
         cloud.points,
         index,
@@ -90,25 +92,22 @@ def write_report(
         reconstruction=scores.reconstruction,
         truth=cloud.labels,
         unit=unit,
-    )
+    ) | {"decimals": length.decimals, "scored": record["files"]["scored"]}
     name = result.scan or result.stem
     status = result.verdict.status.value
-    length = sections.Lengths.of(cloud.points, unit)
     page = fill(
         "page.html",
         {
+            "head": page_head(f"{title}: {name}, {status}", record["versions"]["dusnet"], images="data: blob:"),
             "title": text(title),
             "name": text(name),
-            "status": text(status),
-            "generator": text(f"dusnet {record['versions']['dusnet']}"),
-            "style": asset("style.css"),
             "under": sections.under_title(record),
             "badge": badge(status).replace('class="badge', 'class="badge large', 1),
             "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),
             "toolbar": sections.toolbar(painted, scores, cloud, bool(regions)),
             "view_label": text(f"Interactive view of {name}. The same colours are in the pictures of the six sides."),
             "bars": sections.color_bars(painted),
-            "shown": sections.shown_note(len(index), len(cloud), scene["reconstruction"]),
+            "shown": sections.shown_note(len(index), len(cloud), scene),
             "verdict": sections.verdict(result),
             "figures": sections.key_figures(record, scores, length),
             "defects_title": text(sections.defects_title(record)),
@@ -118,7 +117,7 @@ def write_report(
                 "Along the axes of the scan, all at one scale, in the colours of the bar above; "
                 "numbers are those of the table."
             ),
-            "charts": sections.charts(painted, record, scores, calibration),
+            "charts": sections.charts(painted, record, scores, calibration, length),
             "registration": sections.registration(record),
             "provenance": sections.provenance(record, calibration),
             "settings": sections.settings(settings),

@@ -41,7 +41,8 @@ class ColorScale:
         edges: limits of the bands, (K + 1,) float64 ascending; what lies outside takes the colour of the end.
         colors: one per band, (K, 3) uint8 sRGB.
         marks: values to point out, such as a threshold or tolerances.
-        banded: whether the bands have a meaning of their own, so that the bar writes their edges.
+        banded: whether the bands have a meaning of their own, so that the bar writes their edges. A value on an edge
+            is in the band above it.
         remark: where the ends of the scale come from.
     """
 
@@ -169,13 +170,25 @@ def round_numbers(low: float, high: float, count: int) -> list[float]:
     return [round(number * step, digits) + 0.0 for number in range(first, last + 1)]
 
 
+@dataclass(frozen=True)
+class DeviationScale(ColorScale):
+    """The bands of a comparison with a CAD model, which say themselves what is in which: as in the scored cloud."""
+
+    bands: DeviationBands = field(kw_only=True)
+
+    def band(self, values: ArrayLike) -> NDArray[np.intp]:
+        """The band of each value, (N,): 0 to K - 1, and K for NaN."""
+        return self.bands.number(values)
+
+
 def banded_scale(bands: DeviationBands) -> ColorScale:
     """The bands of a comparison with a CAD model; the outermost ones, which have no end, are drawn a tolerance wide."""
     edges = bands.edges
-    return ColorScale(
+    return DeviationScale(
         np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
         np.array(COLORS, dtype=np.uint8),
         (Mark(-bands.minus, "lack"), Mark(bands.plus, "excess")),
         banded=True,
         remark="Bands at half, one (marked), two and three tolerances.",
+        bands=bands,
     )

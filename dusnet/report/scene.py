@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
-from dusnet.registration.surface import thin_to
 from dusnet.report.scales import Field, round_numbers
 from dusnet.report.stills import SIDES
-from dusnet.report.thinning import MOST_RECONSTRUCTION_POINTS
+from dusnet.report.thinning import MOST_RECONSTRUCTION_POINTS, evenly
 from dusnet.visualization.camera import look_at
 from dusnet.visualization.color_maps import NEUTRAL
+from dusnet.visualization.extent import extent
 
 _SHADES = 8
 _DARKEST = 0.66  # of the colour, where the surface is seen edge-on by the light
@@ -33,11 +33,13 @@ class Space:
     """The cube-free space of a scene: data in the scan's unit, cameras in radii around the middle.
 
     Args:
-        points: everything that must be seen, (N, 3) float64.
+        clouds: what is to be seen but for points that stray from it, (N, 3) float64 each.
+        corners: what must be seen wherever it is, (M, 3) float64, M >= 0.
     """
 
-    def __init__(self, points: Points) -> None:
-        low, high = points.min(axis=0), points.max(axis=0)
+    def __init__(self, clouds: Sequence[Points], corners: Points) -> None:
+        seen = np.concatenate([*(extent(points) for points in clouds), corners])
+        low, high = seen.min(axis=0), seen.max(axis=0)
         longest = float((high - low).max()) or 1.0
         pad = np.maximum((high - low) * _MARGIN, longest * 0.02)
         self.origin = (low + high) / 2.0
@@ -47,6 +49,10 @@ class Space:
     def local(self, points: ArrayLike) -> NDArray[np.float64]:
         """Relative to the middle: small numbers that single precision holds exactly enough wherever the part lies."""
         return np.asarray(points, dtype=np.float64) - self.origin
+
+    def holds(self, points: Points) -> NDArray[np.bool_]:
+        """Which points, (N, 3), lie inside of the axes, (N,)."""
+        return np.asarray((np.abs(self.local(points)) <= self.half).all(axis=1))
 
     def axes(self) -> list[dict[str, Any]]:
         """Per axis its range and extent, and where ticks with which text go."""
@@ -94,8 +100,10 @@ def scene_data(
     """
     shown = points[index]
     rebuilt = None if reconstruction is None or not len(reconstruction) else np.asarray(reconstruction, np.float64)
-    few = None if rebuilt is None else rebuilt[thin_to(rebuilt, MOST_RECONSTRUCTION_POINTS)]
-    space = Space(shown if few is None else np.concatenate([shown, few]))
+    few = None if rebuilt is None else rebuilt[evenly(rebuilt, MOST_RECONSTRUCTION_POINTS)]
+    corners = [region["bounds"][name] for region in regions for name in ("low", "high")]
+    space = Space([shown] if few is None else [shown, few], np.array(corners, dtype=np.float64).reshape(-1, 3))
+    inside = space.holds(shown)
     shade = _shade(shown)
     boxes = [_box(points, region, members, place, space) for place, region in enumerate(regions)]
     first = np.asarray(fields[0].values, dtype=np.float64)[index] if fields else np.zeros(len(shown))
@@ -103,7 +111,7 @@ def scene_data(
         "unit": unit,
         "origin": space.origin.tolist(),
         "axes": space.axes(),
-        "total": len(points),
+        "outside": int((~inside).sum()),
         "size": _marker_size(shown, space),
         "points": {**_places(space.local(shown)), "index": _packed(index, "u4")},
         "grey": _palette(np.array([NEUTRAL], dtype=np.uint8)),
@@ -115,7 +123,7 @@ def scene_data(
         "defects": boxes,
         "sides": {side.name: space.camera(*np.array(side.axes, dtype=np.float64)[[2, 1]]) for side in SIDES},
         "distance": _DISTANCE,
-        "camera": _first_camera(shown, first, regions, space),
+        "camera": _first_camera(shown[inside], first[inside], regions, space),
     }
 
 

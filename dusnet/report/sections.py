@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dusnet.cloud import PointCloud, Points
+from dusnet.cloud import PointCloud
 from dusnet.inspection.results import Result
+from dusnet.report import comparison
 from dusnet.report.charts import color_bar, object_chart, point_chart
+from dusnet.report.lengths import Lengths
 from dusnet.report.markup import (
     MISSING,
     badge,
@@ -37,33 +37,6 @@ KINDS = {
     "missing_material": "missing material",
     "deformation": "deformation",
 }
-
-
-@dataclass(frozen=True)
-class Lengths:
-    """How lengths of one part are written: to a hundred-thousandth of its size or finer.
-
-    Attributes:
-        unit: of the scan, "" when nobody said.
-        decimals: digits after the point.
-    """
-
-    unit: str
-    decimals: int
-
-    @classmethod
-    def of(cls, points: Points, unit: str) -> Lengths:
-        """For a part of this size."""
-        size = float(np.ptp(points, axis=0).max())
-        return cls(unit, int(np.clip(4 - math.floor(math.log10(size)), 0, 6)) if size > 0.0 else 3)
-
-    def write(self, value: float | None, *, signed: bool = False) -> str:
-        """A length without its unit."""
-        return fixed(value, self.decimals, signed=signed)
-
-    def with_unit(self, value: float | None, *, signed: bool = False) -> str:
-        """A length with its unit."""
-        return f"{self.write(value, signed=signed)} {self.unit}".strip()
 
 
 def when(timestamp: str) -> str:
@@ -120,14 +93,19 @@ def color_bars(fields: Sequence[Field]) -> str:
     )
 
 
-def shown_note(shown: int, total: int, reconstruction: Mapping[str, Any] | None) -> str:
-    """How much of the data the page carries."""
+def shown_note(shown: int, total: int, scene: Mapping[str, Any]) -> str:
+    """How much of the data the page carries, and how much of that the view shows."""
     words = (
         f"All {_count(total)} points are shown."
         if shown == total
         else f"{_count(shown)} of {_count(total)} points are shown: those of the defects, and the others evenly "
         "thinned. Figures, charts and the table are computed from all points."
     )
+    outside = scene["outside"]
+    if outside:
+        verb = "lies" if outside == 1 else "lie"
+        words += f" {_count(outside)} of them {verb} far from the others, outside of the view."
+    reconstruction = scene["reconstruction"]
     if reconstruction is not None:
         few, many = reconstruction["shown"], reconstruction["total"]
         part = f", {_count(few)} are shown" if few < many else ""
@@ -151,22 +129,26 @@ def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> s
     """The few numbers that decide."""
     score, limit = record["object_score"], record["threshold"]
     rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Threshold", number(limit))]
-    if score is not None and limit:
+    compared = record["comparison"] is not None
+    if score is not None and limit and not compared:
         rows.append(("Score / threshold", number(score / limit, 3)))
     rows.append(("Defects", _count(record["region_count"])))
     point_limit = record["point_threshold"]
     if point_limit is not None:
         above = int((np.asarray(scores.point_scores) > point_limit).sum())
-        rows.append(("Points above threshold", f"{_count(above)} ({percent(above / max(record['points'], 1))})"))
-        rows.append(("Point threshold", number(point_limit)))
+        share = f"{_count(above)} ({percent(above / max(record['points'], 1))})"
+        if compared:
+            rows += [("Points out of tolerance", share), ("Tolerance", comparison.tolerance(record, length))]
+        else:
+            rows += [("Points above threshold", share), ("Point threshold", number(point_limit))]
     rows.append(("Highest point score", number(record["point_scores"].get("max"))))
     deviation = scores.deviation
     if deviation is not None and np.isfinite(deviation).any():
         for name, value in (("Largest excess", np.nanmax(deviation)), ("Largest lack", np.nanmin(deviation))):
-            rows.append((name, text(length.with_unit(float(value), signed=True))))
+            rows.append((name, text(length.with_unit(length.deviation(float(value))))))
     elif record["distances"]:
         for name, key in (("Largest distance", "max"), ("99 % of distances below", "p99")):
-            rows.append((name, text(length.with_unit(record["distances"][key]))))
+            rows.append((name, text(length.with_unit(length.deviation(record["distances"][key], signed=False)))))
     if record["alignment"] is not None:
         rows.append(("Registration residual", number(record["alignment"]["residual"], 3)))
     return facts(rows)
@@ -223,7 +205,7 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
         if has_moved:
             for key in ("peak_deviation", "mean_deviation"):
                 value = region.get(key)
-                cells.append(cell(length.write(value, signed=True), value))
+                cells.append(cell(length.deviation(value), value))
         if has_gap:
             cells.append(cell(length.write(region.get("gap")), region.get("gap")))
         cells.append(cell(number(region.get("peak_score")), region.get("peak_score")))
@@ -254,12 +236,21 @@ def still_figures(stills: Stills) -> str:
     return "".join(found)
 
 
-def charts(fields: Sequence[Field], record: Mapping[str, Any], scores: Scores, calibration: Calibration | None) -> str:
-    """The scan among good scans, and its points; a chart without data is left out."""
+def charts(
+    fields: Sequence[Field],
+    record: Mapping[str, Any],
+    scores: Scores,
+    calibration: Calibration | None,
+    length: Lengths,
+) -> str:
+    """The scan among good scans or beside its CAD model, and its points; a chart without data is left out."""
     good = calibration.object_scores if calibration is not None else ()
     found = []
     objects = object_chart(good, float(scores.object_score), record["threshold"])
-    if objects is not None:
+    if record["comparison"] is not None:
+        shown = comparison.panel(record, length)
+        found.append(_panel("comparison", "Comparison with the CAD model", shown, comparison.NOTE))
+    elif objects is not None:
         words = (
             f"{len(good)} good scans ({calibration.source}) give the grey bars."
             if calibration is not None
@@ -323,17 +314,20 @@ def registration(record: Mapping[str, Any]) -> str:
 def provenance(record: Mapping[str, Any], calibration: Calibration | None) -> str:
     """Everything that is needed to repeat or to audit the inspection."""
     scan, model = record["scan"], record["model"]
+    compared = record["comparison"] is not None
+    kind = "CAD model" if compared else "model"
     rows = [
         ("Scan", text(scan["file"] or "not from a file")),
         ("SHA-256 of the scan", _hash(scan["sha256"])),
         ("Points", _count(record["points"])),
         ("Unit", text(record["unit"] or "not stated")),
-        ("Model", text(model["id"])),
-        ("SHA-256 of the model", _hash(model["sha256"])),
+        (kind[0].upper() + kind[1:], text(model["id"])),
+        (f"SHA-256 of the {kind}", _hash(model["sha256"])),
         ("Inspected", text(when(record["timestamp"]))),
         ("Versions", text(", ".join(f"{name} {version}" for name, version in record["versions"].items()))),
-        ("Calibrated on", text(calibration.source if calibration is not None else "nothing")),
     ]
+    if not compared:  # with a CAD model the tolerance decides: there is nothing to calibrate
+        rows.append(("Calibrated on", text(calibration.source if calibration is not None else "nothing")))
     if record["timings"]:
         total = record["timings"].get("total", sum(record["timings"].values()))
         rows.append(("Computing time", f"{number(total, 3)} s"))

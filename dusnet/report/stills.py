@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.normals import estimate_normals
-from dusnet.registration.surface import thin_to
 from dusnet.report.scales import round_below
+from dusnet.report.thinning import evenly
 from dusnet.visualization.camera import Camera, Window
+from dusnet.visualization.extent import extent
 from dusnet.visualization.splat import BACKGROUND, splat
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ SIZE = (440, 322)
 THUMBNAIL = (160, 117)
 _POINTS = 30_000
 _MARGIN = 1.12  # of the window over the part
-_STRAY = 0.0005  # share of points at either end that may lie outside the picture
 _GRID = 64  # cells across the part in which the nearest point hides the others
 _HIDDEN = 0.06  # radii behind the nearest point of its cell
 _QUALITY = 84
@@ -94,10 +94,10 @@ def draw_stills(
         labels: place, (3,), of each defect by its number.
         unit: of the points, for the scale bar; "" when nobody said.
     """
-    kept = thin_to(points, _POINTS)
+    kept = evenly(points, _POINTS)
     few, paint, heavy = points[kept], colors[kept], np.asarray(weight, dtype=np.float64)[kept]
     normals = estimate_normals(few, 12) if len(few) >= 3 else None
-    low, high = np.quantile(few, (_STRAY, 1.0 - _STRAY), axis=0)
+    low, high = extent(few)
     center = (low + high) / 2.0
     radius = float(np.linalg.norm(high - low) / 2.0) or 1.0
     cameras = [Camera(center, radius, np.array(side.axes, dtype=np.float64)) for side in SIDES]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.registration.surface import thin_to
+from dusnet.visualization.extent import within_extent
 
 MOST_POINTS = 80_000
 """Points of the scan on a page: two and a half megabytes, and a browser without a graphics card still turns them."""
@@ -36,5 +37,16 @@ def shown_points(points: Points, regions: Sequence[NDArray[np.intp]]) -> NDArray
     inside, outside = np.flatnonzero(flagged), np.flatnonzero(~flagged)
     if len(inside) > MOST_DEFECT_POINTS:
         inside = inside[thin_to(points[inside], MOST_DEFECT_POINTS)]
-    others = outside[thin_to(points[outside], MOST_POINTS - len(inside))]
+    others = outside[evenly(points[outside], MOST_POINTS - len(inside))]
     return np.sort(np.concatenate([inside, others]))
+
+
+def evenly(points: Points, count: int) -> NDArray[np.intp]:
+    """Index of about `count` points that are spread evenly over a part, never more; all if there are fewer.
+
+    Points that stray are not among the few: the thinning would be as coarse as they are far away.
+    """
+    if len(points) <= count:
+        return np.arange(len(points))
+    near = np.flatnonzero(within_extent(points))
+    return near[thin_to(points[near], count)]

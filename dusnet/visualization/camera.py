@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from dusnet.registration.surface import thin_to
 from dusnet.registration.visibility import Eye, directions, visible
+from dusnet.visualization.extent import within_extent
 
 Array = NDArray[np.float64]
 
@@ -59,12 +60,15 @@ def look_at(points: Array, *, toward: Array | None = None) -> Camera:
     """A camera that shows `points` well.
 
     A scan of one side is seen from that side; anything else in a three-quarter view of its principal axes, the longest
-    across the picture. With `toward` the direction is the one from which most of that weight is visible.
+    across the picture. With `toward` the direction is the one from which most of that weight is visible. Points that
+    stray from the others count for nothing.
 
     Args:
         points: (N, 3) float64.
         toward: weight of each point, (N,) >= 0, such as its anomaly score above the normal range; None for no wish.
     """
+    near = within_extent(points)
+    points, toward = points[near], None if toward is None else toward[near]
     low, high = points.min(axis=0), points.max(axis=0)
     center = (low + high) / 2.0
     radius = float(np.linalg.norm(points - center, axis=1).max())

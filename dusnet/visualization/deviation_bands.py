@@ -47,17 +47,20 @@ class DeviationBands:
         """The deviations between one band and the next, ascending, (8,)."""
         return (*(-step * self.minus for step in reversed(STEPS)), *(step * self.plus for step in STEPS))
 
-    def colors(self, deviations: ArrayLike) -> NDArray[np.uint8]:
-        """The colour of each signed deviation, (N,) -> (N, 3) uint8 sRGB; NaN is grey.
+    def number(self, deviations: ArrayLike) -> NDArray[np.intp]:
+        """The band of each signed deviation, (N,): from 0, the most missing material, to 8; 9 for NaN.
 
         A deviation on an edge belongs to the band nearer to zero: exactly the tolerance is within it.
         """
         value = np.asarray(deviations, dtype=np.float64)
         lack = np.searchsorted([step * self.minus for step in STEPS], -value, side="left")
         excess = np.searchsorted([step * self.plus for step in STEPS], value, side="left")
-        colors = np.array(COLORS, dtype=np.uint8)[np.where(value < 0.0, len(STEPS) - lack, len(STEPS) + excess)]
-        colors[np.isnan(value)] = NEUTRAL
-        return colors
+        found = np.where(value < 0.0, len(STEPS) - lack, len(STEPS) + excess)
+        return np.where(np.isnan(value), len(COLORS), found)
+
+    def colors(self, deviations: ArrayLike) -> NDArray[np.uint8]:
+        """The colour of each signed deviation, (N,) -> (N, 3) uint8 sRGB; NaN is grey."""
+        return np.array((*COLORS, NEUTRAL), dtype=np.uint8)[self.number(deviations)]
 
     def record(self) -> list[dict[str, Any]]:
         """The bands as JSON writes them: each from `above` (null: no limit) to `up_to`, in the unit of the scan."""

@@ -192,7 +192,9 @@ def _record(path: Path) -> dict[str, Any]:
         return {}
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
+    except (ValueError, RecursionError) as error:  # the latter from thousands of brackets
         raise BadInput(f"{path} is no valid JSON; score the scan again or remove the file.") from error
     if not isinstance(record, dict) or "object_score" not in record:
         raise BadInput(f"{path} is no result of `dusnet score`; move it away from the scan of the same name.")

@@ -13,6 +13,7 @@ from dusnet.cloud import PointCloud
 from dusnet.inspection.regions import find_regions
 from dusnet.visualization.color_maps import ANCHORS, NEUTRAL, heat_colors, label_colors
 from dusnet.visualization.exhibit import Defect, Exhibit
+from dusnet.visualization.figures import plain
 from dusnet.visualization.render import Panel, heat_range
 
 Array = NDArray[np.float64]
@@ -225,7 +226,7 @@ def count_line(exhibit: Exhibit, threshold: float | None) -> str:
 
 def defect_line(number: int, defect: Defect, unit: str | None) -> str:
     """One defect of a list, counted from 1: `1 bulge: 30.9 x 30.8 x 13 mm, peak 0.0917`."""
-    size = " x ".join(f"{extent:.3g}" for extent in defect.size)
+    size = " x ".join(plain(extent, 3) for extent in defect.size)
     kind = f" {defect.kind}" if defect.kind else ""
     peak = "" if defect.peak_score is None else f", peak {defect.peak_score:.3g}"
     return f"{number}{kind}: {size}{f' {unit}' if unit else ''}{peak}"

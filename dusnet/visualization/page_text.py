@@ -5,10 +5,13 @@ from __future__ import annotations
 import html
 
 from dusnet.visualization.color_maps import heat_table
+from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.visualization.exhibit import Exhibit
+from dusnet.visualization.figures import plain
 from dusnet.visualization.layers import heat_span
 
 _STATUS_COLORS = {"OK": "#1b7837", "NG": "#be3032", "RECHECK": "#9a5b00"}
+_FAINT = "#5a6470"
 
 
 def block(text: str, name: str) -> str:
@@ -18,7 +21,7 @@ def block(text: str, name: str) -> str:
 
 def aside(text: str, name: str) -> str:
     """A paragraph in a paler colour; the text is plain."""
-    return block(f'<span style="color:#5a6470">{html.escape(text)}</span>', name)
+    return block(f'<span style="color:{_FAINT}">{html.escape(text)}</span>', name)
 
 
 def verdict(exhibit: Exhibit) -> str:
@@ -36,7 +39,35 @@ def verdict(exhibit: Exhibit) -> str:
 
 
 def legend(exhibit: Exhibit) -> str:
-    """The colour bar of the heat map with the result's point threshold."""
+    """What the colours of the heat map mean: bands of deviations, or a bar with the result's point threshold."""
+    shown = _heat_bar(exhibit) if exhibit.bands is None else _band_list(exhibit.bands, exhibit.unit)
+    return block(shown, "dusnet-legend")
+
+
+def _band_list(bands: DeviationBands, unit: str | None) -> str:
+    """The bands from most excess to most missing material, each with its limits."""
+    rows = []
+    for band in reversed(bands.record()):
+        low, high = (None if edge is None else _edge(edge) for edge in (band["above"], band["up_to"]))
+        words = f"below {high}" if low is None else f"above {low}" if high is None else f"{low} to {high}"
+        swatch = (
+            "display:inline-block;width:28px;height:12px;margin-right:8px;vertical-align:-1px;"
+            f"border:1px solid {_FAINT};background:rgb({','.join(map(str, band['color']))})"
+        )
+        rows.append(f'<li><span aria-hidden="true" style="{swatch}"></span>{words}</li>')
+    what = f"deviation in {html.escape(unit)}" if unit else "deviation"
+    head = f"{what}, tolerance {_edge(-bands.minus)} to {_edge(bands.plus)}; + is excess material"
+    return (
+        f'<div style="color:{_FAINT}">{head}</div>'
+        f'<ul style="list-style:none;margin:4px 0 0;padding:0;line-height:1.3">{"".join(rows)}</ul>'
+    )
+
+
+def _edge(deviation: float) -> str:
+    return plain(deviation, 4, signed=True).replace("-", "−")
+
+
+def _heat_bar(exhibit: Exhibit) -> str:
     low, high = heat_span(exhibit)
     table = heat_table()[:: 255 // 15]
     stops = ",".join(f"rgb({red},{green},{blue})" for red, green, blue in table)
@@ -48,10 +79,9 @@ def legend(exhibit: Exhibit) -> str:
             f'<div style="position:absolute;left:{left:.1f}%;top:-2px;width:2px;height:16px;background:#26303a"></div>'
         )
         ticks = f"<span>{low:.3g}</span><span>threshold {own:.3g}</span><span>{high:.3g}</span>"
-    return block(
+    return (
         f'<div style="position:relative;height:12px;background:linear-gradient(90deg,{stops})">{mark}</div>'
-        f'<div style="display:flex;justify-content:space-between;color:#5a6470">{ticks}</div>',
-        "dusnet-legend",
+        f'<div style="display:flex;justify-content:space-between;color:{_FAINT}">{ticks}</div>'
     )
 
 

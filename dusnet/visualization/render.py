@@ -15,6 +15,7 @@ from dusnet.io import atomic_path
 from dusnet.visualization.camera import Camera, Window, look_at
 from dusnet.visualization.color_maps import NEUTRAL, heat_colors, heat_table
 from dusnet.visualization.deviation_bands import COLORS, DeviationBands
+from dusnet.visualization.figures import plain
 from dusnet.visualization.splat import BACKGROUND, splat
 
 _INK = (38, 44, 52)
@@ -255,7 +256,7 @@ def _band_bar(picture: Any, bands: DeviationBands, label: str, text: int) -> Non
     for number, edge in enumerate(bands.edges, start=1):
         at = left + number * step
         draw.line((at, top + thick, at, top + thick + text // 3), fill=_FAINT)
-        draw.text((at, top + thick + text // 2), f"{edge:+.3g}", fill=_INK, font=font, anchor="mt")
+        draw.text((at, top + thick + text // 2), plain(edge, 3, signed=True), fill=_INK, font=font, anchor="mt")
     draw.text((left, top - text // 3), label, fill=_INK, font=font, anchor="lb")
-    words = f"tolerance {-bands.minus:+.3g} to {bands.plus:+.3g}"
+    words = f"tolerance {plain(-bands.minus, 3, signed=True)} to {plain(bands.plus, 3, signed=True)}"
     draw.text((left + len(COLORS) * step, top - text // 3), words, fill=_INK, font=font, anchor="rb")

@@ -80,7 +80,8 @@ class _Drawn:
 class Page:
     """One page, the same for everybody who has it open.
 
-    Controls only leave a note; `run` does the work, one note at a time, and skips what was overtaken meanwhile.
+    Controls only leave a note; `run` does the work, one note at a time, and skips what was overtaken meanwhile. What
+    controls hold comes from browsers, which can send anything; what was not offered is put back.
 
     Args:
         server: a started `viser.ViserServer`.
@@ -163,8 +164,7 @@ class Page:
         self._notes.put(None)
 
     def _step(self, by: int) -> None:
-        number = self._names.index(self._scans.value) + by
-        self._scans.value = self._names[number % len(self._names)]
+        self._scans.value = self._names[(self._asked() + by) % len(self._names)]
 
     def _back_to_first(self) -> None:
         if self._slider is not None:
@@ -172,8 +172,27 @@ class Page:
 
     # --- following them ---------------------------------------------------------------------------------------------
 
+    def _asked(self) -> int:
+        """The number of the scan that is asked for; the one shown where there is none of the name."""
+        name = self._scans.value
+        return self._names.index(name) if name in self._names else self._scan
+
+    def _layer(self, exhibit: Exhibit) -> Layer:
+        """The layer that is asked for; the one shown, or the first, where the scan has none of the name."""
+        offered = layers_of(exhibit)
+        asked = next((layer for layer in offered if layer.value == self._layers.value), None)
+        return asked or (self._shown[0] if self._shown else offered[0])
+
+    def _put_back(self) -> None:
+        """Show the names that hold in the lists where a browser sent others: everybody sees the same lists."""
+        if self._scans.value not in self._names:
+            self._scans.value = self._names[self._scan]
+        if self._layers.value not in self._layers.options:
+            self._layers.value = self._shown[0].value if self._shown else self._layers.options[0]
+
     def _follow(self) -> None:
-        scan = self._names.index(self._scans.value)
+        self._put_back()
+        scan = self._asked()
         if scan != self._scan:
             self._scan = scan
             self._change(self._files[scan])
@@ -242,16 +261,15 @@ class Page:
         """What the slider says; untouched, exactly the result's threshold, of which it shows the first digits."""
         if self._slider is None:
             return None
-        return self._first if self._slider.value == self._slider_first else float(self._slider.value)
+        value = _held(self._slider)
+        return self._first if value == self._slider_first else value
 
     def _paint(self, exhibit: Exhibit) -> None:
-        layer, threshold = Layer(self._layers.value), self._threshold()
-        if layer not in layers_of(exhibit):
-            return
+        layer, threshold = self._layer(exhibit), self._threshold()
         drawn = self._draw(exhibit, layer)
         if self._shown is None or self._shown[0] is not layer or layer is Layer.DEFECTS:
             self._put(drawn, layer_colors(exhibit, layer, threshold)[drawn.index])
-        self._node.point_size = drawn.spacing * self._size.value
+        self._node.point_size = drawn.spacing * _held(self._size)
         self._shown = (layer, threshold)
         self._notice.content = notice(len(drawn.index), len(layer_cloud(exhibit, layer)))
         if threshold is None or threshold != self._counted:
@@ -320,7 +338,7 @@ class Page:
             "/scan",
             drawn.points,
             lit,
-            point_size=drawn.spacing * self._size.value,
+            point_size=drawn.spacing * _held(self._size),
             point_shape="circle",
             point_shading="flat",
             precision="float32",
@@ -367,6 +385,11 @@ class Page:
                 one.camera.position = look.position
                 one.camera.look_at = look.target
                 one.camera.fov = _FIELD
+
+
+def _held(slider: Any) -> float:
+    """What a slider says, inside of its range; its lowest value where a browser sent what is no number."""
+    return float(min(max(slider.min, slider.value), slider.max))  # `max` keeps its first argument beside NaN
 
 
 def _facing(exhibit: Exhibit, defect: Defect, camera: Camera) -> _Look:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from cli_parts import TINY_WORDS, block, everything_in, write_ascii_ply
 
 from dusnet.cad.surface import CadSurface
-from dusnet.io import read_cloud
+from dusnet.io import read_cloud, read_scalars
 from dusnet.workflow import LoadedModel
 
 TOP = 20.0
@@ -98,7 +99,33 @@ def test_a_report_shows_the_bands_of_the_tolerance(run, cad, scans, tmp_path):
     page = (tmp_path / "dent.report.html").read_text(encoding="utf-8")
     assert "From the CAD model; positive is excess material" in page
     assert "one (marked), two and three tolerances" in page
+    assert "calibrat" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL).lower()
+    facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", page))
+    cloud, scalars = read_scalars(tmp_path / "dent.scored.ply")
+    deviation = scalars["deviation"]
+    excess, missing = (deviation > 0.5).mean(), (deviation < -0.25).mean()
+    assert missing > 0.001
+    assert facts["Tolerance"] == "+0.5 / −0.25 mm, chosen"
+    assert facts["Out of tolerance"] == f"{100 * (excess + missing):.2f} %"
+    assert facts["Missing material"] == f"{100 * missing:.2f} %"
+    assert facts["Points out of tolerance"].startswith(str(round((excess + missing) * len(cloud))))
+    assert facts["RMS deviation"] == f"{np.sqrt((deviation**2).mean()):.4f} mm"
+    assert facts["Noise of the scan"] == "below 0.0001 mm"
+    assert facts["Unit of the CAD model"] == "mm"
+    assert facts["Triangles of the CAD model"] == "20"
+    assert facts["Watertight"] == "yes"
+    assert facts["CAD model"] == "block.obj"
     assert "dent.report.html" in (tmp_path / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_report_says_what_nobody_chose_and_what_is_not_closed(run, cad, scans, tmp_path):
+    opened = tmp_path / "open.obj"
+    opened.write_text(cad.read_text().replace("f 4 3 2\n", ""))
+    words = ["--cad", opened, "--out", tmp_path, "--tol-plus", 0.5, "--report", "--quiet"]
+    assert run("compare", scans["good"], *words).code == 0
+    facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", (tmp_path / "good.report.html").read_text("utf-8")))
+    assert facts["Tolerance"] == "+0.5 / −0.1 mm, 0.1 mm by default where not chosen"
+    assert facts["Watertight"].startswith("no: ")
 
 
 def test_align_none_takes_the_scan_where_it_lies(run, cad, tmp_path):

@@ -18,7 +18,9 @@ from dusnet.errors import BadInput
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.report import REPORT, ColorScale, Field, Mark, remove_index, write_index, write_report
-from dusnet.report.sections import Lengths, when
+from dusnet.report.lengths import Lengths
+from dusnet.report.markup import number
+from dusnet.report.sections import when
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'x' $name.ply"
 
@@ -253,6 +255,20 @@ def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
     assert "x.ply is empty." in page.text
 
 
+@pytest.mark.usefixtures("no_plotly")
+def test_both_kinds_of_page_begin_the_same_way(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    report = write_report(tmp_path / "part.report.html", result, cloud, scores)
+    index = write_index(tmp_path, [result], reports={"part": report}, title="A <batch>")
+    heads = [file.read_text(encoding="utf-8").split("</head>")[0] for file in (report.path, index)]
+    titles = [re.findall("<title>(.*?)</title>", head)[0] for head in heads]
+    assert titles == ["Inspection report: part.ply, NG", "A &lt;batch&gt;"]
+    one, other = (head.replace(title, "").replace(" blob:", "") for head, title in zip(heads, titles, strict=True))
+    assert one == other
+    assert one.startswith('<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">')
+    assert f'content="dusnet {result.record["versions"]["dusnet"]}"' in one
+
+
 def test_only_our_own_index_is_removed(tmp_path):
     remove_index(tmp_path)
     other = tmp_path / "index.html"
@@ -264,10 +280,98 @@ def test_only_our_own_index_is_removed(tmp_path):
     assert not other.exists()
 
 
+@pytest.mark.parametrize(
+    ("value", "digits", "words"),
+    [
+        (1500.0, 3, "1500"),
+        (-41_234.6, 3, "−41235"),
+        (9999.6, 4, "10000"),
+        (999_999.0, 3, "999999"),
+        (2.5e6, 3, "2.5e+06"),
+        (12.3456, 4, "12.35"),
+        (0.00123456, 4, "0.001235"),
+        (2.5e-7, 3, "2.5e−07"),
+        (0.0, 4, "0"),
+        (float("inf"), 4, "–"),
+        (None, 4, "–"),
+    ],
+)
+def test_ordinary_numbers_are_written_without_exponent(value, digits, words):
+    assert number(value, digits) == words
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_a_large_area_is_written_in_figures(tmp_path):
+    result, cloud, scores = scored(tmp_path, defects=1)
+    regions = [result.record["regions"][0] | {"area": 41_234.6, "size": [1500.0, 2.0, 1.0]}]
+    large = replace(result, record=result.record | {"regions": regions})
+    assert "41235" in Elements(written(tmp_path, large, cloud, scores)).text
+    assert "1500 mm" in Elements(write_index(tmp_path, [large]).read_text(encoding="utf-8")).text
+
+
+UNKNOWN = {"comparison": None, "deviation": None, "distances": None}
+
+
+@pytest.mark.parametrize("size", [1e-9, 0.0123, 0.1, 1.0, 80.0, 100.0, 119.0, 1200.0, 5e4, 1e7])
+def test_lengths_are_exact_to_a_hundred_thousandth_of_the_part(size):
+    length = Lengths.of(np.array([[0.0, 0, 0], [size, 0, 0]]), "mm", UNKNOWN)
+    step = max(10.0**-length.decimals, 1e-9)
+    assert step <= max(size * 1e-5, 1e-9) * (1 + 1e-9)
+    assert length.decimals == 0 or step > size * 1e-6
+    value = size / 7.0
+    assert abs(float(length.write(value)) - value) <= 0.5 * size * 1e-5 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({}, ["+0.14", "+0.05", "−0.05"]),
+        ({"deviation": {"min": -0.051, "max": 0.14}}, ["+0.140", "+0.051", "−0.051"]),
+        ({"deviation": {"min": -80.0, "max": 0.14}}, ["+0.14", "+0.05", "−0.05"]),
+        ({"deviation": {"min": None, "max": None}}, ["+0.14", "+0.05", "−0.05"]),
+        ({"deviation": {}, "distances": {"max": 0.14}}, ["+0.140", "+0.051", "−0.051"]),
+        ({"comparison": {"tolerance": {"plus": 0.1, "minus": 0.2}}}, ["+0.140", "+0.051", "−0.051"]),
+        ({"comparison": {"tolerance": {"plus": 0.1, "minus": 0.02}}}, ["+0.1400", "+0.0510", "−0.0510"]),
+    ],
+)
+def test_deviations_of_a_large_part_are_told_as_finely_as_they_matter(known, words):
+    length = Lengths.of(np.array([[0.0, 0, 0], [1200.0, 0, 0]]), "mm", UNKNOWN | known)
+    assert [length.deviation(value) for value in (0.14, 0.051, -0.051)] == words
+    assert length.write(1.23456) == "1.23"
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
+    points = ellipsoid(3000) * 10.0
+    scores = answer(points / 10.0, 2)
+    deviation = (scores.point_scores / scores.point_scores.max() * 0.14).astype(np.float32)
+    cloud = PointCloud(points)
+    scores = replace(scores, deviation=deviation)
+    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    page = Elements(written(tmp_path, result, cloud, scores)).text
+    assert "Largest excess +0.140 mm" in page
+    peaks = [region.peak_deviation for region in result.regions]
+    assert len(peaks) == 2
+    for peak in peaks:
+        assert f"+{peak:.3f}" in page
+
+
+@pytest.mark.usefixtures("no_plotly")
+def test_a_stray_point_is_counted_and_does_not_make_lengths_coarse(tmp_path):
+    points = np.vstack([ellipsoid(3000), [[9e4, 0.0, 0.0]]])
+    scores = answer(points, 0, reconstruction=None)
+    cloud = PointCloud(points)
+    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    page = written(tmp_path, result, cloud, scores)
+    assert "1 of them lies far from the others, outside of the view." in Elements(page).text
+    assert '"decimals":3' in page
+
+
 def test_lengths_and_times_are_written_for_people():
-    length = Lengths.of(np.array([[0.0, 0, 0], [80.0, 0, 0]]), "mm")
-    assert length.with_unit(1.23456) == "1.235 mm"
-    assert length.write(-0.0001) == "0.000"
-    assert length.write(-2.0, signed=True) == "−2.000"
+    length = Lengths.of(np.array([[0.0, 0, 0], [80.0, 0, 0]]), "mm", UNKNOWN)
+    assert length.with_unit(length.write(1.23456)) == "1.2346 mm"
+    assert length.write(-0.00001) == "0.0000"
+    assert length.deviation(-2.0) == "−2.0000"
+    assert length.deviation(2.0, signed=False) == "2.0000"
     assert length.write(None) == "–"
     assert when("2026-03-04T05:06:07+02:00") == "2026-03-04 05:06:07 UTC+02:00"

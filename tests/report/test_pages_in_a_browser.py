@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 from browser import chromium, console_errors, screenshot
-from report_parts import CALIBRATION, scored
+from report_parts import CALIBRATION, answer, ellipsoid, scored
 
-from dusnet.inspection.verdict import Status, Verdict
+from dusnet.inspection.results import write_result
+from dusnet.inspection.verdict import Reason, Status, Verdict
+from dusnet.io import read_cloud, read_scalars
 from dusnet.report import write_index, write_report
+from dusnet.report.sections import when
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
@@ -144,16 +149,31 @@ def test_the_keyboard_moves_the_camera(page):
     np.testing.assert_allclose(camera(page), before, atol=1e-3)
 
 
-def test_a_point_tells_its_own_values(page, batch):
-    del batch
-    told = page.execute_script(
+def test_a_point_tells_what_the_scored_cloud_holds(browser, tmp_path):
+    points = ellipsoid(300)
+    scan = tmp_path / "part.xyz"
+    offset = np.array([250_000.0, -4_000.0, 12.0])
+    rows = points + offset
+    rows[3] = np.nan  # a row that is dropped: the number in the scan is not the number in the scored cloud
+    np.savetxt(scan, rows, fmt="%.6f")
+    cloud = read_cloud(scan)
+    scores = answer(cloud.points - offset)
+    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    browser.get(write_report(tmp_path / "part.report.html", result, cloud, scores).path.as_uri())
+    wait_until(browser, "document.getElementById('view').dataset.state === 'drawn'")
+    told = browser.execute_script(
         "const view = document.getElementById('view');"
         "view.emit('plotly_hover', { points: [{ curveNumber: 0, pointNumber: 5 }] });"
         "return document.getElementById('tip').textContent;"
     )
-    assert told.startswith("point 6\nX ")
-    assert "Anomaly score: " in told
-    assert " mm" in told
+    number, name = re.fullmatch(r"point (\d+) of (.*)", told.splitlines()[0]).groups()
+    kept, values = read_scalars(tmp_path / name)
+    place = [float(word) for word in re.findall(r"-?[\d.]+", told.splitlines()[1])]
+    np.testing.assert_allclose(place, kept.points[int(number) - 1], atol=0.5e-3 + 1e-5)  # of a part 120 mm long
+    assert told.splitlines()[1].endswith(" mm")
+    shown = [float(re.search(r": (\S+)", line).group(1)) for line in told.splitlines()[2:]]
+    expected = [values[column][int(number) - 1] for column in ("anomaly_score", "distance")]
+    np.testing.assert_allclose(shown, expected, rtol=5e-5)
 
 
 def test_a_phone_shows_one_column_and_no_horizontal_scroll(page, batch):
@@ -208,6 +228,31 @@ def test_all_text_has_enough_contrast(page, batch):
         found = contrasts(page)
         assert len(found) > 20
         assert [entry for entry in found if entry[1] < 4.5] == []
+
+
+def test_the_table_of_the_index_fits_a_small_desktop(browser, tmp_path):
+    result, cloud, scores = scored(tmp_path, name="bracket_left_2026-03-04_station_12_scan_0001.ply")
+    report = write_report(tmp_path / "part.report.html", result, cloud, scores)
+    regions = [result.record["regions"][0] | {"kind": "missing_material", "size": [118.345, 2.0, 1.0]}]
+    record = result.record | {"regions": regions, "points": 2_345_678, "warnings": ["a"] * 12}
+    unsure = Verdict(Status.RECHECK, (Reason("alignment_residual_high", "a"), Reason("score_above_threshold", "b")))
+    results = [replace(result, record=record), replace(result, record=record, verdict=unsure)]
+    index = write_index(tmp_path, results, reports={"part": report})
+    browser.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride", {"width": 1300, "height": 800, "deviceScaleFactor": 1, "mobile": False}
+    )
+    try:
+        browser.get(index.as_uri())
+        wide, room = browser.execute_script(
+            "const box = document.getElementById('scans').parentElement; return [box.scrollWidth, box.clientWidth]"
+        )
+        assert wide <= room
+        moment = datetime.fromisoformat(record["timestamp"])
+        shown = browser.find_element("css selector", "#scans td.when")
+        assert shown.text.split() == [moment.strftime("%Y-%m-%d"), moment.strftime("%H:%M:%S")]
+        assert shown.find_element("tag name", "time").get_attribute("title") == when(record["timestamp"])
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_index_sorts_both_ways_with_unknown_values_last(browser, batch):

@@ -51,6 +51,14 @@ def test_thinning_keeps_every_point_of_the_defects(monkeypatch, rng):
     assert far < 8.0
 
 
+def test_a_stray_point_does_not_make_the_thinning_coarse():
+    points = np.vstack([ellipsoid(20_000), [[1e5, 0.0, 0.0]]])
+    with_stray, without = thinning.evenly(points, 2000), thinning.evenly(points[:-1], 2000)
+    np.testing.assert_array_equal(with_stray, without)
+    assert len(without) > 1900
+    np.testing.assert_array_equal(thinning.evenly(points, 30_000), np.arange(20_001))
+
+
 def test_regions_above_their_share_are_thinned_too(monkeypatch):
     monkeypatch.setattr(thinning, "MOST_POINTS", 2000)
     monkeypatch.setattr(thinning, "MOST_DEFECT_POINTS", 500)
@@ -103,6 +111,36 @@ def test_edges_of_bands_are_written_where_no_mark_stands():
     assert scale.paint([-1.0, 0.0, 1.0]).tolist() == [list(COLORS[0]), list(COLORS[4]), list(COLORS[8])]
 
 
+def on_every_edge() -> tuple[DeviationBands, np.ndarray]:
+    """Bands whose edges single precision holds exactly, and deviations on, just inside and just outside of each."""
+    bands = DeviationBands(0.5, 0.25)
+    on = np.array([*bands.edges, 0.0], np.float32)
+    beside = [np.nextafter(on, np.float32(end)) for end in (-np.inf, np.inf)]
+    return bands, np.concatenate([on, *beside, [np.nan, np.inf, -np.inf]]).astype(np.float32)
+
+
+def test_bands_on_a_page_are_painted_as_in_the_scored_cloud():
+    bands, deviation = on_every_edge()
+    scale = banded_scale(bands)
+    np.testing.assert_array_equal(scale.paint(deviation), bands.colors(deviation))
+    within = [(np.array(color) == scale.paint([0.5, -0.25])).all(axis=1).any() for color in COLORS]
+    assert within == [False] * 3 + [True, False, True] + [False] * 3
+
+
+def test_bars_of_bands_count_what_is_painted_so():
+    bands, deviation = on_every_edge()
+    finite = deviation[np.isfinite(deviation)]
+    chart = point_chart(Field("Deviation", deviation, banded_scale(bands), "mm"))
+    assert chart is not None
+    decades, tall = 1, 220 - 38 - 30 - 8  # no bar holds more than ten points
+    for place, color in enumerate(COLORS):
+        count = int((bands.colors(finite) == np.array(color)).all(axis=1).sum())
+        red, green, blue = color
+        bar = next(part for part in chart.split("<rect ") if f"#{red:02x}{green:02x}{blue:02x}" in part)
+        height = float(bar.split('height="')[1].split('"')[0])
+        assert height == pytest.approx(tall * (0.25 + np.log10(count)) / (decades + 0.25), abs=0.01), place
+
+
 def test_a_scale_bar_is_the_longest_round_length_that_fits():
     values = (45.0, 20.0, 19.99, 0.00731, 1.0, 9999.0)
     assert [round_below(value) for value in values] == pytest.approx([20.0, 20.0, 10.0, 0.005, 1.0, 5000.0])
@@ -135,6 +173,42 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
     brightest = [scene["fields"][0]["palette"][at // 8 * 8 + 7] for at in colors[:20]]
     expected = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in field.scale.paint(scores.point_scores[index][:20]).tolist()]
     assert brightest == expected
+
+
+def test_a_stray_point_shrinks_nothing(tmp_path):
+    result, cloud, scores = scored(tmp_path)
+    members = [region.indices for region in result.regions]
+    strayed = np.vstack([cloud.points, [[3e4, -2e4, 1e4]]])
+    values = np.append(scores.point_scores, np.float32(0.0))
+    scenes = [
+        scene_data(
+            points,
+            np.arange(len(points)),
+            [Field("Anomaly score", values[: len(points)], heat_scale(0.0, 0.016))],
+            result.record["regions"],
+            members,
+            reconstruction=scores.reconstruction,
+        )
+        for points in (cloud.points, strayed)
+    ]
+    assert [scene["outside"] for scene in scenes] == [0, 1]
+    for name in ("origin", "axes", "sides", "size", "defects"):
+        assert scenes[0][name] == scenes[1][name], name
+    eyes = [np.array([scene["camera"]["eye"][axis] for axis in "xyz"]) for scene in scenes]
+    np.testing.assert_allclose(eyes[0], eyes[1], atol=0.02)
+    reach = np.array([axis["range"] for axis in scenes[0]["axes"]])
+    extremes = np.abs(cloud.points - scenes[0]["origin"]).max(axis=0)  # no point of a part without strays is cut off
+    assert (reach[:, 1] > extremes).all()
+    assert (reach[:, 1] < 1.15 * extremes).all()
+
+
+def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
+    _, cloud, _ = scored(tmp_path, defects=0)
+    region = {"bounds": {"low": [200.0, 0, 0], "high": [202.0, 1, 1]}, "center": [201.0, 0, 0], "size": [2, 1, 1]}
+    scene = scene_data(cloud.points, np.arange(len(cloud)), [], [region], [])
+    low, high = (scene["axes"][0]["range"][end] + scene["origin"][0] for end in (0, 1))
+    assert low < -60.0
+    assert high > 202.0
 
 
 def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path):
@@ -201,6 +275,16 @@ def test_six_sides_show_what_faces_them():
 def test_a_handful_of_points_is_drawn(count):
     points = ellipsoid(count)
     assert len(draw_stills(points, np.zeros((count, 3), np.uint8), np.zeros(count), {}, "").sides) == 6
+
+
+def test_the_trend_does_not_hide_its_links_in_an_image():
+    chart = trend_chart([TrendPoint("a", 0.3, 0.5, "OK", "./a.report.html")])
+    assert chart is not None
+    assert '<a href="./a.report.html"' in chart
+    start = chart.split(">")[0]
+    assert 'role="group"' in start
+    assert 'aria-label="Object scores of 1 scans' in start
+    assert 'role="img"' in (object_chart([0.1], 0.3, 0.5) or "")
 
 
 def test_the_trend_keeps_the_order_of_the_batch():

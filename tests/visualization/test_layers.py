@@ -53,6 +53,25 @@ def test_a_result_is_read_whole(exhibit):
     assert verdict_line(exhibit) == "NG, score 2.5, threshold 1, 1,500 points"
 
 
+def test_a_record_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
+    path = write_result(tmp_path)
+
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(path), "read_text", refused)  # whoever runs the tests may be allowed to read everything
+    with pytest.raises(BadInput, match=r"part\.json cannot be read \(Permission denied\); check its permissions\.$"):
+        read_exhibit(path)
+
+
+@pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"\xff\xfe"])
+def test_a_record_that_is_no_json_is_one_sentence(tmp_path, data):
+    path = write_result(tmp_path)
+    (tmp_path / "part.json").write_bytes(data)
+    with pytest.raises(BadInput, match=r"part\.json is no valid JSON"):
+        read_exhibit(path)
+
+
 def test_fields_that_are_new_or_missing_do_no_harm(tmp_path):
     path = write_result(tmp_path, regions=[{"id": 7, "kind": "bulge", "center": [0, 0, 1], "size": [3, 2, 1]}], more={})
     (defect,) = read_exhibit(path).defects or ()

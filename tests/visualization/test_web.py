@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import json
 import os
@@ -24,7 +25,10 @@ from dusnet.cli import main
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.io import write_cloud
+from dusnet.visualization.exhibit import read_exhibit
+from dusnet.visualization.layers import Layer
 from dusnet.visualization.web import _start, listening_place
+from dusnet.visualization.web_page import Page
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 needs_viser = pytest.mark.skipif(
@@ -243,6 +247,71 @@ def test_a_busy_port_and_a_bad_scan_are_one_sentence(folder, capsys):
     assert "c.json is no valid JSON" in capsys.readouterr().err
     assert main(["view", "--web", str(folder / "nothing.ply")]) == 2
     assert "does not exist" in capsys.readouterr().err
+
+
+@pytest.fixture
+def quiet_page(folder) -> Iterator[Page]:
+    """A page of two scans that nobody has open and nothing follows, with the first of them shown."""
+    viser = pytest.importorskip("viser", reason='viser is not installed (pip install "dusnet[web]")')
+    server = _start(viser, *listening_place("127.0.0.1", 0))
+    files = [folder / "a.scored.ply", folder / "b.scored.ply"]
+    page = Page(server, files, read_exhibit(files[0]), reconstruction=True)
+    page._open(page._first_scan)
+    try:
+        yield page
+    finally:
+        server.stop()
+
+
+def send(control: Any, value: object) -> None:
+    """What a browser does that holds `value` in a control, whether it was offered or not."""
+    from viser._messages import GuiUpdateMessage
+
+    message = GuiUpdateMessage(control._impl.uuid, {"value": value})
+    asyncio.run(control._impl.gui_api._handle_gui_updates(0, message))
+    assert repr(control.value) == repr(value)
+
+
+def test_names_that_are_not_offered_are_put_back(quiet_page):
+    page = quiet_page
+    send(page._layers, Layer.DEFECTS.value)
+    page._follow()
+    for control, shown in ((page._scans, "1. a.scored.ply"), (page._layers, "defects")):
+        for name in ("no such name", "", Layer.TRUTH.value):
+            send(control, name)
+            page._follow()
+            assert control.value == shown
+    send(page._scans, "no such name")
+    page._step(1)
+    page._follow()
+    assert (page._scans.value, page._exhibit.name) == ("2. b.scored.ply", "b")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30, -1e30])
+def test_a_slider_counts_inside_of_its_range(quiet_page, value):
+    page = quiet_page
+    for slider in (page._slider, page._size):
+        send(slider, value)
+    page._follow()
+    page._find_defects()
+    assert page._counted == page._threshold()
+    assert page._slider.min <= page._threshold() <= page._slider.max
+    spacing = page._painted.spacing
+    assert 0.2 * spacing <= page._node.point_size <= 5.0 * spacing
+
+
+def test_a_record_that_cannot_be_read_does_not_end_the_page(quiet_page, monkeypatch):
+    def refused(*_: object, **__: object) -> str:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_text", refused)
+    quiet_page._step(1)
+    quiet_page._follow()
+    assert "b.json cannot be read (Permission denied)" in quiet_page._verdict.content
+    monkeypatch.undo()
+    quiet_page._step(1)
+    quiet_page._follow()
+    assert "1,500 points" in quiet_page._verdict.content
 
 
 @needs_viser

@@ -143,12 +143,12 @@
       });
   }
 
-  // What a point holds is told in full: its place and values as scored, not as drawn.
+  // The point's own numbers, not what is drawn: its place as exactly as the table has lengths, values to five digits.
   function told(number) {
     const unit = data.unit ? " " + data.unit : "";
     const at = [points.x[number], points.y[number], points.z[number]]
-      .map((value, axis) => (value + data.origin[axis]).toPrecision(7)).map(Number);
-    const rows = ["point " + (index[number] + 1), "X " + at[0] + "  Y " + at[1] + "  Z " + at[2] + unit];
+      .map((value, axis) => Number((value + data.origin[axis]).toFixed(data.decimals)));
+    const rows = ["point " + (index[number] + 1) + " of " + data.scored, "X " + at[0] + "  Y " + at[1] + "  Z " + at[2] + unit];
     for (const field of fields) {
       const value = field.values[number];
       rows.push(field.name + ": " + (Number.isNaN(value) ? "unknown" : Number(value.toPrecision(5)) + (field.unit ? " " + field.unit : "")));
