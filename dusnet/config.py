@@ -161,6 +161,9 @@ class StageSettings(Section):
     warmup: float = Field(default=0.05, ge=0, lt=1, description="share of the steps with rising learning rate")
     clip: float = Field(default=1.0, gt=0, description="gradient norm that is never exceeded")
     ema: float = Field(default=0.0, ge=0, lt=1, description="decay of the averaged weights, 0 = none")
+    schedule: Literal["cosine", "constant"] = Field(
+        default="cosine", description="learning rate after the warm-up: half a cosine down to zero, or as it is"
+    )
 
 
 class TrainingSettings(Section):
@@ -272,6 +275,74 @@ class OffsetSettings(Section):
         return self
 
 
+class FeatureSettings(Section):
+    """Local features that methods in feature space learn from (docs/methods/features.md)."""
+
+    points: int = Field(default=6000, ge=100, description="points that a scan is thinned to for features")
+    extractor: Literal["heights", "fpfh"] = Field(
+        default="heights", description="heights over the good surface, or FPFH at several scales"
+    )
+    heights: tuple[int, ...] = Field(
+        default=(4, 16, 64), min_length=1, description="heights: nearest points that each of them is the mean of"
+    )
+    normal_neighbors: int = Field(default=10, ge=3, description="fpfh: neighbours that a normal is estimated from")
+    neighbors: tuple[int, ...] = Field(
+        default=(10, 20, 30, 40, 80, 120), min_length=1, description="fpfh: neighbours of each of its scales"
+    )
+    aggregate: int = Field(
+        default=16, ge=1, description="fpfh: points that the feature of a place is the mean of (patch aggregation)"
+    )
+    places: int = Field(default=2048, ge=16, le=8192, description="places of a part that carry a feature each")
+    replicas: int = Field(default=4, ge=0, description="simulated good scans per training scan to learn from as well")
+    scale: float = Field(
+        default=0.03, gt=0, description="spread of normal features about their centre that all channels are brought to"
+    )
+    smoothing: int = Field(default=24, ge=1, description="nearest points that a point score is averaged over, 1 = none")
+
+
+class CRASSettings(Section):
+    """Center-aware residual anomaly synthesis (docs/methods/cras.md)."""
+
+    epochs: int = Field(default=100, ge=1, description="times that every feature is seen")
+    batch: int = Field(default=32, ge=1, description="feature maps per step")
+    places: int = Field(default=128, ge=1, description="places that a step draws from each map")
+    adapter_rate: float = Field(default=1e-4, gt=0, description="learning rate of the adapter")
+    discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
+    adapter_layers: int = Field(default=1, ge=0)
+    width: int = Field(default=64, ge=4, description="channels after the adapter")
+    discriminator_layers: int = Field(default=3, ge=1)
+    noise: float = Field(default=0.015, gt=0, description="sigma of the Gaussian noise")
+    beta: float = Field(default=0.3, ge=0, le=1, description="how strongly the distance guides the noise (Eq. 5)")
+    ratio: Literal["noise", "residual", "fixed"] = Field(default="noise", description="what guides it")
+    center: Literal["mean", "single"] = Field(default="mean", description="over all training scans, or the first one")
+    search: Literal["class", "all"] = Field(
+        default="class", description="nearest centre vector within the identified class, or among those of all classes"
+    )
+    inputs: Literal["both", "residual", "raw"] = Field(default="both", description="what the discriminator sees")
+
+
+class PBASSettings(Section):
+    """Progressive boundary guided anomaly synthesis (docs/methods/pbas.md)."""
+
+    epochs: int = Field(default=100, ge=1, description="times that every feature is seen")
+    batch: int = Field(default=32, ge=1, description="feature maps per step")
+    places: int = Field(default=128, ge=1, description="places that a step draws from each map")
+    projector_rate: float = Field(default=1e-4, gt=0, description="learning rate of the projector")
+    discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
+    projector_decay: float = Field(default=1e-5, ge=0, description="weight decay of the projector")
+    discriminator_decay: float = Field(default=1e-2, ge=0, description="weight decay of the discriminator")
+    projector_layers: int = Field(default=1, ge=1)
+    width: int = Field(default=64, ge=4, description="channels after the projector")
+    discriminator_layers: int = Field(default=3, ge=1)
+    alpha: float = Field(default=0.3, gt=0, description="how far beyond a feature its anomaly lies, in radii (Eq. 7)")
+    center: Literal["alignment", "average", "iterative", "clustering"] = Field(
+        default="alignment", description="how the centre map is made (Algorithm 1, or what it is compared with)"
+    )
+    direction: Literal["center", "random", "gaussian"] = Field(
+        default="center", description="where anomalies lie: on the ray from the centre, or anywhere"
+    )
+
+
 class Settings(Section):
     """Everything that decides what a detector computes."""
 
@@ -288,6 +359,9 @@ class Settings(Section):
     scoring: ScoringSettings = ScoringSettings()
     memory: MemorySettings = MemorySettings()
     offset: OffsetSettings = OffsetSettings()
+    features: FeatureSettings = FeatureSettings()
+    cras: CRASSettings = CRASSettings()
+    pbas: PBASSettings = PBASSettings()
     calibration: CalibrationSettings = CalibrationSettings()
 
 

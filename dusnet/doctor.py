@@ -191,11 +191,11 @@ def _self_test() -> Finding:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sphere.safetensors"
         detector.save(path)
-        detector = load_model(path)
+        loaded = load_model(path)
     bumped = _sphere(generator)
     bump = bumped[:, 2] > 0.97
     bumped[bump] *= 1.2
-    scores = detector.score(PointCloud(bumped)).point_scores
+    scores = loaded.score(PointCloud(bumped)).point_scores
     if not scores[bump].mean() > 2 * scores[~bump].mean():
         return Finding("self-test", "bad", "a bump on a sphere was not found; please report this page as a bug")
     return Finding("self-test", "ok", f"trained, saved, loaded and found a bump in {time.monotonic() - start:.1f} s")

@@ -18,7 +18,7 @@ from dusnet.training.processes import is_first, wait_for_all
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
-    from dusnet.detectors import Detector, Scores
+    from dusnet.detectors import Detector, Scorer, Scores, SeveralParts
     from dusnet.detectors.base import Calibration
     from dusnet.inspection.results import Result
     from dusnet.inspection.verdict import Expectations
@@ -85,6 +85,54 @@ def train_model(
     return detector
 
 
+def train_for_parts(
+    parts: Mapping[str, Sequence[PointCloud]],
+    settings: Settings,
+    model: Path,
+    *,
+    unit: str = "mm",
+    seed: int = 0,
+    device: str = "cpu",
+    resume: bool = False,
+    progress: Progress | None = None,
+) -> SeveralParts:
+    """Fit one model to many parts, calibrate the threshold of each, and write the model file.
+
+    Args:
+        parts: defect-free scans of every part by its name, all in one unit.
+        settings: as for `train_model`, and so are the other arguments.
+        model: the file to write.
+        unit: a key of `METRES`; kept in the model.
+        seed: fixes everything that is random.
+        device: `cpu`, `cuda` or `cuda:N`.
+        resume: continue from the checkpoints of an interrupted training.
+        progress: where to report.
+
+    Raises:
+        BadInput: a scan cannot be used.
+        BadConfig: the detector learns one part at a time, or as for `train_model`.
+        BadModel: the checkpoints to resume from belong to another training.
+    """
+    from dusnet.detectors import create_for_parts
+    from dusnet.inspection.calibration import calibrate
+
+    progress = progress if progress is not None and is_first() else Silent()
+    require_unit(unit)
+    shared = create_for_parts(settings.detector, settings, seed=seed, device=device)
+    workdir = training_folder(model)
+    shared.fit(parts, progress=progress, workdir=workdir, resume=resume)
+    wait_for_all()
+    if not is_first():
+        return shared
+    for name, part in shared.parts.items():
+        part.calibration = calibrate(part, parts[name], seed=seed, progress=progress)
+        part.provenance |= {"class": name}
+    shared.provenance |= {"unit": unit}
+    shared.save(model)
+    finish_training(model)
+    return shared
+
+
 def finish_training(model: Path) -> None:
     """Drop the checkpoints of a finished training; its loss curves go to `MODEL.curves`, which nothing resumes from."""
     workdir, curves = training_folder(model), model.with_name(f"{model.name}.curves")
@@ -101,13 +149,13 @@ class Calibrated:
     """What adding good scans gave.
 
     Attributes:
-        calibration: with the scans that could be believed.
+        calibrations: with the scans that could be believed, and the detectors that they are for.
         scores: object score of every scan in order, None where it could not.
         refused: a sentence per scan that could not.
         failures: a sentence per file that could not be used.
     """
 
-    calibration: Calibration
+    calibrations: tuple[tuple[Detector, Calibration], ...]
     scores: tuple[float | None, ...]
     refused: tuple[str, ...]
     failures: tuple[str, ...] = ()
@@ -124,7 +172,7 @@ class LoadedModel:
     """
 
     path: Path
-    detector: Detector
+    detector: Scorer
     sha256: str
 
     @classmethod
@@ -158,14 +206,17 @@ class LoadedModel:
         )
 
     def threshold_for(self, false_alarm: float) -> float:
-        """The object score that a new good part exceeds with this probability at most.
+        """The object score that a new good part, whichever the model knows, exceeds with this probability at most.
 
         Raises:
             BadConfig: the rate is no probability, or the calibration cannot promise it.
         """
         if not 0 < false_alarm < 1:
             raise BadConfig(f"the false-alarm rate {false_alarm} is not between 0 and 1; give one such as 0.05.")
-        calibration = self.detector.calibration
+        return max(self._threshold(one, false_alarm) for one in self.detector.each)
+
+    def _threshold(self, detector: Detector, false_alarm: float) -> float:
+        calibration = detector.calibration
         if calibration is None:
             raise BadConfig(f"{self.path} is not calibrated, so no false-alarm rate can be kept; give a threshold.")
         if not calibration.supports(false_alarm):
@@ -224,15 +275,20 @@ class LoadedModel:
 
         if threshold is not None:
             require_threshold(threshold)
-        source = self._threshold_source(threshold, false_alarm)
+        if threshold is not None and false_alarm is not None:
+            raise BadConfig("a threshold and a false-alarm rate both choose the threshold; give one of them.")
         if false_alarm is not None:
-            threshold = self.threshold_for(false_alarm)
+            self.threshold_for(false_alarm)
         ratio = self.ratio_from(unit)
         inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
         scores = self.detector.score(inside, progress=progress)
+        judge = self.detector.judging(scores)
+        source = _threshold_source(judge, threshold, false_alarm)
+        if false_alarm is not None:
+            threshold = self._threshold(judge, false_alarm)
         if threshold is not None:
             scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
-        expected = self._expectations()
+        expected = _expectations(judge)
         verdict = decide(scores, inside.points, expected=expected)
         if ratio != 1.0:
             scores = _in_unit_of_scan(scores, ratio)
@@ -250,16 +306,6 @@ class LoadedModel:
             warnings=self.notes,
         )
         return result, scores
-
-    def _threshold_source(self, threshold: float | None, false_alarm: float | None) -> dict[str, Any]:
-        """Where the threshold comes from, as JSON."""
-        if threshold is not None and false_alarm is not None:
-            raise BadConfig("a threshold and a false-alarm rate both choose the threshold; give one of them.")
-        calibration = self.detector.calibration
-        if threshold is not None or calibration is None:
-            return {"kind": "none" if threshold is None else "given"}
-        rate = self.detector.settings.calibration.false_alarm if false_alarm is None else false_alarm
-        return {"kind": "calibration", **calibration.provenance(rate)}
 
     def calibrate(
         self, scans: Sequence[PointCloud | Path], *, unit: str | None = None, progress: Progress | None = None
@@ -281,44 +327,59 @@ class LoadedModel:
         from dusnet.inspection.verdict import decide
         from dusnet.io import read_cloud
 
-        if self.detector.calibration is None:
+        if any(one.calibration is None for one in self.detector.each):
             raise BadConfig(f"{self.path} was not calibrated in training, so nothing can be added; train again.")
         progress = progress or Silent()
-        ratio, expected = self.ratio_from(unit), self._expectations()
-        used: list[Scores] = []
+        ratio = self.ratio_from(unit)
+        used: dict[str | None, list[Scores]] = {}
         each: list[float | None] = []
         refused, failures = [], []
         with progress.task("Scoring good scans", len(scans)) as task:
             for scan in scans:
+                each.append(None)
                 try:
                     cloud = read_cloud(scan) if isinstance(scan, Path) else scan
                     inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
                     scores = self.detector.score(inside, explain=False)
                 except DusnetError as error:
                     failures.append(str(error))
-                    each.append(None)
-                    task.advance()
-                    continue
-                doubts = [one for one in decide(scores, inside.points, expected=expected).reasons if one.is_doubt]
-                if doubts:
-                    refused.append(f"{cloud.name} is left out. {doubts[0].text}")
                 else:
-                    used.append(scores)
-                each.append(None if doubts else scores.object_score)
+                    expected = _expectations(self.detector.judging(scores))
+                    doubts = [one for one in decide(scores, inside.points, expected=expected).reasons if one.is_doubt]
+                    if doubts:
+                        refused.append(f"{cloud.name} is left out. {doubts[0].text}")
+                    else:
+                        used.setdefault(scores.part, []).append(scores)
+                        each[-1] = scores.object_score
                 task.advance()
         if not used:
             raise BadInput(f"None of the {len(scans)} scans can be used: {(failures + refused)[0]}")
-        calibration = self.detector.calibration.with_scans(used, f"{len(used)} good scans added later")
-        return Calibrated(calibration, tuple(each), tuple(refused), tuple(failures))
+        made = []
+        for found in used.values():
+            judge = self.detector.judging(found[0])
+            assert judge.calibration is not None
+            made.append((judge, judge.calibration.with_scans(found, f"{len(found)} good scans added later")))
+        return Calibrated(tuple(made), tuple(each), tuple(refused), tuple(failures))
 
-    def _expectations(self) -> Expectations:
-        from dusnet.detectors.registered import RegisteredDetector
-        from dusnet.inspection.verdict import Expectations
 
-        if not isinstance(self.detector, RegisteredDetector):
-            return Expectations()
-        frame = self.detector.class_frame
-        return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
+def _threshold_source(detector: Detector, threshold: float | None, false_alarm: float | None) -> dict[str, Any]:
+    """Where a threshold comes from, as JSON."""
+    if threshold is not None and false_alarm is None:
+        return {"kind": "given"}
+    if detector.calibration is None:
+        return {"kind": "none"}
+    rate = detector.settings.calibration.false_alarm if false_alarm is None else false_alarm
+    return {"kind": "calibration", **detector.calibration.provenance(rate)}
+
+
+def _expectations(detector: Detector) -> Expectations:
+    from dusnet.detectors.registered import RegisteredDetector
+    from dusnet.inspection.verdict import Expectations
+
+    if not isinstance(detector, RegisteredDetector):
+        return Expectations()
+    frame = detector.class_frame
+    return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
 
 
 def require_unit(name: str) -> str:

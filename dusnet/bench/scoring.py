@@ -30,7 +30,8 @@ def time_scoring(model: Path, sizes: Sequence[int], device: str, progress: Progr
     from dusnet.detectors.registered import RegisteredDetector
     from dusnet.errors import BadModel
 
-    detector = load_model(model, device=device)
+    scorer = load_model(model, device=device)
+    detector = scorer.each[0]
     if not isinstance(detector, RegisteredDetector):
         raise BadModel(f"{model} keeps no reference part to draw scans from; time a model of another detector.")
     reference = detector.class_frame.reference
@@ -41,7 +42,7 @@ def time_scoring(model: Path, sizes: Sequence[int], device: str, progress: Progr
         for size in sizes:
             chosen = reference[generator.choice(len(reference), size, replace=size > len(reference))]
             cloud = PointCloud(chosen + generator.normal(scale=jitter, size=chosen.shape))
-            what, run = f"score with {detector.name}", partial(detector.score, cloud)
+            what, run = f"score with {scorer.name}", partial(scorer.score, cloud)
             (timing,) = race(what, f"{size} points", {device: run}, device=device, repeats=REPEATS)
             found.append(replace(timing, ratio=None))
             task.advance()

@@ -39,7 +39,7 @@ def run(
     loaded = LoadedModel.open(model, device=device)
     known = loaded.detector.provenance.get(KEPT, [])
     marks = {entry["sha256"] for entry in known}
-    learned = set(loaded.detector.provenance.get("training_sha256", [])) - {None}
+    learned = {one for part in loaded.detector.each for one in part.provenance.get("training_sha256", []) if one}
     fresh = {}
     for path in scans_in(paths):
         mark = file_sha256(path)
@@ -51,6 +51,7 @@ def run(
             fresh[mark] = path
     if not fresh:
         raise BadConfig(f"{model} has learned from all scans or has them in its calibration already; give others.")
+    before = {id(one): 0 if one.calibration is None else len(one.calibration.added) for one in loaded.detector.each}
     done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress)
     for sentence in done.refused:
         progress.log(sentence)
@@ -59,12 +60,16 @@ def run(
         for (mark, path), score in zip(fresh.items(), done.scores, strict=True)
         if score is not None
     ]
-    loaded.detector.calibration = done.calibration
+    for detector, calibration in done.calibrations:
+        detector.calibration = calibration
     loaded.detector.provenance[KEPT] = [*known, *added]
     loaded.detector.save(out)
-    typer.echo(f"{len(added)} good scans added, {len(done.calibration.object_scores)} in all.")
-    for rate in RATES:
-        typer.echo(_line(done.calibration, rate))
+    for detector, calibration in done.calibrations:
+        part = f"{detector.provenance.get('class')}: " if len(loaded.detector.each) > 1 else ""
+        count = len(calibration.added) - before[id(detector)]
+        typer.echo(f"{part}{count} good scans added, {len(calibration.object_scores)} in all.")
+        for rate in RATES:
+            typer.echo(_line(calibration, rate))
     progress.log(f"wrote {out}.")
     return done.failures
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 from dusnet.cli._common import comma_list, scans_in, seconds
 from dusnet.data import open_dataset
 from dusnet.data.pretraining import iterate_shapes
-from dusnet.detectors import create
+from dusnet.detectors import create, create_for_parts
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import read_cloud
 from dusnet.training.pretraining import pretrain
 from dusnet.training.processes import is_first, wait_for_all
-from dusnet.workflow import finish_training, require_unit, train_model, training_folder
+from dusnet.workflow import finish_training, require_unit, train_for_parts, train_model, training_folder
 
 if TYPE_CHECKING:
     from dusnet.cad.simulation import CadScans, SimulatedScan
@@ -45,7 +45,9 @@ class Work:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def read_classes(sources: Sequence[Path], out: Path, layout: str, wanted: str | None) -> list[Work]:
+def read_classes(
+    sources: Sequence[Path], out: Path, layout: str, wanted: str | None, *, one_model: bool = False
+) -> list[Work]:
     """What to train from the arguments of `dusnet train`; looks at names only, reads no scan.
 
     Args:
@@ -53,25 +55,30 @@ def read_classes(sources: Sequence[Path], out: Path, layout: str, wanted: str | 
         out: a model file, or a folder for one model file per class.
         layout: how a folder is laid out.
         wanted: names of classes, comma-separated, or None for all.
+        one_model: all classes share the model file `out`.
 
     Raises:
         BadInput: a source cannot be used.
         BadConfig: the arguments contradict each other, or `out` cannot be written.
     """
     single = out.suffix == SUFFIX
+    if one_model and not single:
+        raise BadConfig(f"--one-model writes one file but --out {out} is a folder; name a {SUFFIX} file.")
     if len(sources) == 1 and sources[0].is_dir():
         dataset = open_dataset(sources[0], layout)
         names = comma_list(wanted) or list(dataset.classes)
-        if single and len(names) > 1:
+        if single and len(names) > 1 and not one_model:
             shown = ", ".join(names[:6]) + (", ..." if len(names) > 6 else "")
             raise BadConfig(
                 f"{sources[0]} has {len(names)} classes ({shown}) but --out {out} is one model file; "
-                "choose one with --class or name a folder."
+                "choose one with --class, name a folder, or let them share it with --one-model."
             )
         scans: list[tuple[str, Sequence[Path | Sample]]] = [(name, dataset.train(name)) for name in names]
     else:
-        if wanted is not None:
-            raise BadConfig("--class belongs to a dataset; leave it out when the scans are named one by one.")
+        if wanted is not None or one_model:
+            raise BadConfig(
+                "--class and --one-model belong to a dataset; leave them out when the scans are named one by one."
+            )
         scans = [(out.stem, scans_in(sources))]
     work = [Work(name, found, out if single else out / f"{name}{SUFFIX}") for name, found in scans]
     for entry in work:
@@ -154,23 +161,25 @@ class Trainer:
     """
 
     def __init__(
-        self, settings: Settings, *, seed: int, device: str, unit: str, resume: bool, progress: Progress
+        self,
+        settings: Settings,
+        *,
+        seed: int,
+        device: str,
+        unit: str,
+        resume: bool,
+        progress: Progress,
+        one_model: bool = False,
     ) -> None:
         self._settings, self._seed, self._device = settings, seed, device
         self._unit, self._resume, self._progress = require_unit(unit), resume, progress
         # What cannot be made must not wait for the scans to be read.
-        create(settings.detector, settings, seed=seed, device=device)
+        (create_for_parts if one_model else create)(settings.detector, settings, seed=seed, device=device)
 
     def run(self, work: Work) -> None:
         """Train one model and write it."""
-        interrupted = training_folder(work.model).exists()
-        if self._resume and work.model.exists() and not interrupted:
-            self._progress.log(f"{work.name}: {work.model} is already there and is kept.")
+        if self._is_there(work):
             return
-        if self._resume and not interrupted:
-            self._progress.log(f"{work.name}: there is no interrupted training to resume; starting afresh.")
-        elif interrupted and not self._resume:
-            self._progress.log(f"{work.name}: starting afresh in place of an interrupted training.")
         start = time.monotonic()
         clouds = self._read(work)
         train_model(
@@ -189,6 +198,39 @@ class Trainer:
             f"{work.name}: learned from {len(clouds)} scans with {self._settings.detector} "
             f"in {seconds(time.monotonic() - start)}, wrote {work.model}."
         )
+
+    def run_together(self, work: Sequence[Work]) -> None:
+        """Train one model of several classes and write it."""
+        model = work[0].model
+        if self._is_there(work[0]):
+            return
+        start = time.monotonic()
+        train_for_parts(
+            {one.name: self._read(one) for one in work},
+            self._settings,
+            model,
+            unit=self._unit,
+            seed=self._seed,
+            device=self._device,
+            resume=self._resume,
+            progress=self._progress,
+        )
+        self._progress.log(
+            f"learned {len(work)} classes with {self._settings.detector} in {seconds(time.monotonic() - start)}, "
+            f"wrote {model}."
+        )
+
+    def _is_there(self, work: Work) -> bool:
+        """Whether the model is to be kept; says how the training begins."""
+        interrupted = training_folder(work.model).exists()
+        if self._resume and work.model.exists() and not interrupted:
+            self._progress.log(f"{work.name}: {work.model} is already there and is kept.")
+            return True
+        if self._resume and not interrupted:
+            self._progress.log(f"{work.name}: there is no interrupted training to resume; starting afresh.")
+        elif interrupted and not self._resume:
+            self._progress.log(f"{work.name}: starting afresh in place of an interrupted training.")
+        return False
 
     def saved(self, work: Work) -> str:
         """What an interruption of `work` leaves behind, and how to go on."""

@@ -76,6 +76,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
     ] = False,
+    one_model: Annotated[
+        bool, typer.Option("--one-model", help="One model for all classes, with a detector that can share it (cras).")
+    ] = False,
     cad: Annotated[
         Path | None,
         typer.Option("--cad", metavar="PART", help="Learn from simulated scans of this mesh instead of from scans."),
@@ -107,7 +110,7 @@ def train(
     With --layout shapes the source is a pre-training archive (ShapeNetPart, PU-Net) and the result are weights for
     training.init. With --cad the good scans are simulated, for parts that nobody has made yet; train again when there
     are real ones. Checkpoints are kept beside the model in MODEL.training until it is finished. A dataset with several
-    classes is trained class by class into a folder.
+    classes is trained class by class into a folder, or with --one-model into one file that tells them apart.
     """
     from dusnet.cli._train import Trainer, read_classes, simulated_class
     from dusnet.progress import for_terminal
@@ -126,7 +129,16 @@ def train(
             sources[0], out, settings, wanted=classes, seed=seed, device=device, resume=resume, progress=progress
         )
         return
-    trainer = Trainer(settings, seed=seed, device=device, unit=unit, resume=resume, progress=progress)
+    trainer = Trainer(
+        settings, seed=seed, device=device, unit=unit, resume=resume, progress=progress, one_model=one_model
+    )
+    if one_model:
+        if simulated is not None:
+            raise BadConfig("--one-model learns classes of a dataset; leave it out with --cad.")
+        together = read_classes(sources or [], out, layout, classes, one_model=True)
+        with if_interrupted(partial(trainer.saved, together[0])):
+            trainer.run_together(together)
+        return
     work = [simulated_class(simulated, out)] if simulated else read_classes(sources or [], out, layout, classes)
     for entry in work:
         with if_interrupted(partial(trainer.saved, entry)):

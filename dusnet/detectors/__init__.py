@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import difflib
+from functools import partial
 from pathlib import Path
 
 from dusnet.config import Settings
-from dusnet.detectors.base import Detector, Scores
+from dusnet.detectors.base import Detector, Scorer, Scores
 from dusnet.detectors.btf import BTFFPFH, BTFRaw
+from dusnet.detectors.cras import CRAS
 from dusnet.detectors.dusnet import DUSNet
+from dusnet.detectors.feature_space import FeatureSpace
+from dusnet.detectors.features import Extractor
 from dusnet.detectors.located_memory import LocatedMemory
 from dusnet.detectors.model_file import read_model
 from dusnet.detectors.nearest import Nearest
 from dusnet.detectors.offset import Offset
 from dusnet.detectors.patchcore import PatchCore, UnalignedPatchCore
+from dusnet.detectors.pbas import PBAS
 from dusnet.detectors.registered import RegisteredDetector
+from dusnet.detectors.several_parts import SeveralParts
 from dusnet.detectors.simple3d import Simple3D
 from dusnet.detectors.template import Template
 from dusnet.detectors.warp import WarpDistance
@@ -34,10 +40,23 @@ DETECTORS: dict[str, type[RegisteredDetector]] = {
         Simple3D,
         LocatedMemory,
         Offset,
+        CRAS,
+        PBAS,
     )
 }
 
-__all__ = ["DETECTORS", "DUSNet", "Detector", "Nearest", "Scores", "create", "load_model"]
+__all__ = [
+    "DETECTORS",
+    "DUSNet",
+    "Detector",
+    "Nearest",
+    "Scorer",
+    "Scores",
+    "SeveralParts",
+    "create",
+    "create_for_parts",
+    "load_model",
+]
 
 
 def create(name: str, settings: Settings, *, seed: int = 0, device: str = "cpu") -> Detector:
@@ -58,18 +77,37 @@ def create(name: str, settings: Settings, *, seed: int = 0, device: str = "cpu")
     return DETECTORS[name](settings, seed=seed, device=device)
 
 
-def load_model(path: Path, *, device: str = "cpu") -> Detector:
-    """The detector stored in a model file.
-
-    Args:
-        path: a file that `Detector.save` wrote.
-        device: where it computes.
+def create_for_parts(name: str, settings: Settings, *, seed: int = 0, device: str = "cpu") -> SeveralParts:
+    """A model of several parts that has learned nothing yet; arguments as for `create`.
 
     Raises:
-        BadModel: the file is missing, damaged, foreign, or of a version that this package cannot read.
+        BadConfig: there is no detector of that name or it learns one part at a time, or the device is absent.
+    """
+    kind = type(create(name, settings, seed=seed, device=device))
+    if not issubclass(kind, FeatureSpace) or not kind.for_many:
+        known = [one.name for one in DETECTORS.values() if issubclass(one, FeatureSpace) and one.for_many]
+        raise BadConfig(f"{name} learns one part at a time; choose one of {', '.join(known)}, or a model per part.")
+    return SeveralParts(kind, settings, seed=seed, device=device)
+
+
+def load_model(path: Path, *, device: str = "cpu", extractor: Extractor | None = None) -> Scorer:
+    """What is stored in a model file: a detector, or one model of several parts.
+
+    Args:
+        path: a file that `save` wrote.
+        device: where it computes.
+        extractor: the one that the model was trained with, where that was none of this package's.
+
+    Raises:
+        BadModel: the file is missing, damaged, foreign, of a version that this package cannot read, or lacks its
+            extractor.
     """
     stored = read_model(path)
     name = stored.metadata["detector"]
     if name not in DETECTORS:
         raise BadModel(f"{path} holds a model of the unknown detector {name!r}; update dusnet or train again.")
-    return DETECTORS[name].from_stored(stored, device=device)
+    kind = DETECTORS[name]
+    if not issubclass(kind, FeatureSpace):
+        return kind.from_stored(stored, device=device)
+    load = partial(SeveralParts.from_stored, kind) if "parts" in stored.metadata else kind.from_stored
+    return load(stored, device=device, extractor=extractor)

@@ -42,6 +42,8 @@ class Scores:
         is_anomalous: `object_score > threshold`, or None without a threshold.
         alignment: how the scan was brought into the frame of the class, or None.
         unseen: share of the part that the scan leaves out in one piece too big for a defect, 0 to 1, or None.
+        part: which part a model of several took the scan for, None where it knows one only.
+        likeness: similarity of the scan to every part that the model knows, -1 to 1, by name; empty where it knows one.
         timings: seconds per step.
         warnings: sentences for the user.
     """
@@ -58,6 +60,8 @@ class Scores:
     is_anomalous: bool | None = None
     alignment: Alignment | None = None
     unseen: float | None = None
+    part: str | None = None
+    likeness: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
@@ -168,7 +172,43 @@ def _conformal(scores: tuple[float, ...], rate: float) -> float:
     return scores[min(rank, len(scores)) - 1]
 
 
-class Detector(Protocol):
+class Scorer(Protocol):
+    """Whatever a model file holds: a detector, or several that share their networks."""
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+
+    @property
+    def settings(self) -> Settings:
+        """What it computes."""
+
+    provenance: dict[str, Any]
+
+    def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
+        """Score one scan, in any pose that the registration can undo.
+
+        Args:
+            cloud: the scan.
+            explain: also say what describes defects: `deviation` and `missing`.
+            progress: where to report, None for nowhere.
+
+        Raises:
+            BadInput: the scan cannot be used.
+        """
+
+    @property
+    def each(self) -> tuple[Detector, ...]:
+        """The detector of every part that it knows."""
+
+    def judging(self, scores: Scores) -> Detector:
+        """The detector of the part that a scan was taken for: its calibration and its frame are behind the scores."""
+
+    def save(self, path: Path) -> None:
+        """Write one `.safetensors` file, atomically."""
+
+
+class Detector(Scorer, Protocol):
     """A method that learns from defect-free clouds and scores others."""
 
     name: ClassVar[str]
@@ -177,7 +217,6 @@ class Detector(Protocol):
     device: torch.device
     frames: FrameCache | None
     calibration: Calibration | None
-    provenance: dict[str, Any]
 
     @property
     def fits_in_seconds(self) -> bool:
@@ -202,18 +241,3 @@ class Detector(Protocol):
         Raises:
             BadInput: a cloud cannot be used.
         """
-
-    def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
-        """Score one scan, in any pose that the registration can undo.
-
-        Args:
-            cloud: the scan.
-            explain: also say what describes defects: `deviation` and `missing`.
-            progress: where to report, None for nowhere.
-
-        Raises:
-            BadInput: the scan cannot be used.
-        """
-
-    def save(self, path: Path) -> None:
-        """Write one `.safetensors` file, atomically."""

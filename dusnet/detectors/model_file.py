@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
@@ -35,9 +36,10 @@ class StoredModel:
     metadata: dict[str, Any]
     tensors: dict[str, Tensor]
 
-    def under(self, prefix: str) -> dict[str, Tensor]:
-        """The tensors whose names begin with `prefix.`, without it."""
-        return {name[len(prefix) + 1 :]: value for name, value in self.tensors.items() if name.startswith(f"{prefix}.")}
+
+def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors whose names begin with `prefix.`, without it."""
+    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
 
 
 def frame_to_json(frame: Frame) -> dict[str, Any]:
@@ -48,6 +50,21 @@ def frame_to_json(frame: Frame) -> dict[str, Any]:
 def frame_from_json(data: Mapping[str, Any]) -> Frame:
     """The inverse of `frame_to_json`."""
     return Frame(np.asarray(data["rotation"], float), np.asarray(data["translation"], float), float(data["scale"]))
+
+
+@contextmanager
+def restoring(stored: StoredModel, what: str) -> Iterator[None]:
+    """Turns what goes wrong when `what` is built from the contents of a model file into a sentence.
+
+    Raises:
+        BadModel: something is not in the file, or has another shape.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BadModel(
+            f"{stored.path} lacks a part of the {what}, or holds one of another shape; train again."
+        ) from error
 
 
 def write_model(path: Path, detector: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -20,8 +20,7 @@ from dusnet.config import Settings, settings_from
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
 from dusnet.detectors.frame_cache import FrameCache
-from dusnet.detectors.model_file import StoredModel, write_model
-from dusnet.errors import BadModel
+from dusnet.detectors.model_file import StoredModel, restoring, under, write_model
 from dusnet.io import file_sha256, printable
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
@@ -58,13 +57,18 @@ class Brought:
         points: in the frame, (N, 3) float64.
         alignment: how it got there.
         warnings: what the user should know about it.
-        seconds: what bringing it took, or what it took when it was computed.
+        seconds: what the registration took, or what it took when it was computed.
     """
 
     points: NDArray[np.float64]
     alignment: Alignment
     warnings: tuple[str, ...]
     seconds: float
+
+    @property
+    def preparing(self) -> float:
+        """Seconds from the scan to all of this."""
+        return self.seconds
 
 
 class RegisteredDetector(ABC):
@@ -126,6 +130,14 @@ class RegisteredDetector(ABC):
     ) -> None:
         """Learn from defect-free clouds of one class; see `Detector.fit`."""
         progress = progress or Silent()
+        self._learn(self.locate(clouds, progress=progress), progress=progress, workdir=workdir, resume=resume)
+
+    def locate(self, clouds: Sequence[PointCloud], *, progress: Progress) -> list[NDArray[np.float64]]:
+        """Learn where the parts of the class lie; the clouds in that frame, (N, 3) each.
+
+        Raises:
+            BadInput: there is no cloud, or one of them cannot be used.
+        """
         learn = ClassFrame.learn if self.frames is None else self.frames.learn
         self._class_frame, in_frame = learn(clouds, self.settings.registration, seed=self.seed, progress=progress)
         self.calibration = None
@@ -134,7 +146,7 @@ class RegisteredDetector(ABC):
             "training_scans": [None if file is None else printable(file.name) for file in files],
             "training_sha256": [None if file is None or not file.is_file() else file_sha256(file) for file in files],
         }
-        self._learn(in_frame, progress=progress, workdir=workdir, resume=resume)
+        return in_frame
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan; see `Detector.score`."""
@@ -155,7 +167,7 @@ class RegisteredDetector(ABC):
         """Score a scan that lies in the frame already; see `Detector.score`."""
         start = time.perf_counter()
         points, alignment = brought.points, brought.alignment
-        judged = self._judge(points)
+        judged = self._judge_brought(brought)
         judging = time.perf_counter()
         beside = self.class_frame.coverage(points)
         deviation = missing = None
@@ -183,10 +195,15 @@ class RegisteredDetector(ABC):
                 "registration": brought.seconds,
                 **judged.timings,
                 "deviation": compared - judging,
-                "total": time.perf_counter() - start + brought.seconds,
+                "total": time.perf_counter() - start + brought.preparing,
             },
             warnings=brought.warnings + self._unkept_promise(),
         )
+
+    @property
+    def each(self) -> tuple[RegisteredDetector, ...]:
+        """Itself: it knows one class."""
+        return (self,)
 
     def judging(self, scores: Scores) -> RegisteredDetector:
         """Itself: it knows one class."""
@@ -214,14 +231,8 @@ class RegisteredDetector(ABC):
 
     def save(self, path: Path) -> None:
         """Write one `.safetensors` file, atomically."""
-        metadata = {
-            "settings": self.settings.model_dump(mode="json"),
-            "seed": self.seed,
-            "class_frame": self.class_frame.metadata(),
-            "calibration": self.calibration.to_json() if self.calibration else None,
-            "provenance": self.provenance,
-            "learned": self._metadata(),
-        }
+        settings = self.settings.model_dump(mode="json")
+        metadata = {"settings": settings, "seed": self.seed, **self.metadata()}
         tensors = {f"class_frame.{name}": value for name, value in self.class_frame.tensors().items()}
         tensors |= {f"learned.{name}": value for name, value in self._tensors().items()}
         write_model(path, self.name, tensors, metadata)
@@ -234,23 +245,32 @@ class RegisteredDetector(ABC):
             BadModel: something that the detector needs is not in the file.
         """
         metadata = stored.metadata
-        try:
+        with restoring(stored, f"{cls.name} model"):
             detector = cls(settings_from(metadata["settings"], str(stored.path)), seed=metadata["seed"], device=device)
-            detector._class_frame = ClassFrame.restore(
-                metadata["class_frame"],
-                stored.under("class_frame"),
-                detector.settings.registration,
-                seed=detector.seed,
-            )
-            if metadata["calibration"] is not None:
-                detector.calibration = Calibration.from_json(metadata["calibration"])
-            detector.provenance = metadata["provenance"]
-            detector._restore(metadata["learned"], stored.under("learned"))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise BadModel(
-                f"{stored.path} lacks a part of the {cls.name} model, or holds one of another shape; train again."
-            ) from error
+            detector.restore(metadata, stored.tensors)
         return detector
+
+    def metadata(self) -> dict[str, Any]:
+        """What it knows of its class, as JSON."""
+        return {
+            "class_frame": self.class_frame.metadata(),
+            "calibration": self.calibration.to_json() if self.calibration else None,
+            "provenance": self.provenance,
+            "learned": self._metadata(),
+        }
+
+    def restore(self, metadata: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take in what `metadata` and the tensors of a model file say, `class_frame.*` and `learned.*`."""
+        self._class_frame = ClassFrame.restore(
+            metadata["class_frame"], under("class_frame", tensors), self.settings.registration, seed=self.seed
+        )
+        if metadata["calibration"] is not None:
+            self.calibration = Calibration.from_json(metadata["calibration"])
+        self.provenance = metadata["provenance"]
+        self._restore(metadata["learned"], under("learned", tensors))
+
+    def _judge_brought(self, brought: Brought) -> FrameScores:
+        return self._judge(brought.points)
 
     @abstractmethod
     def _learn(

@@ -145,6 +145,7 @@ def write_result(
         "deviation": None if scores.deviation is None else _statistics(scores.deviation, BOTH_SIDES),
         "alignment": _alignment_record(scores, training_residual),
         "unseen_share": scores.unseen,
+        "part": None if scores.part is None else {"name": scores.part, "likeness": dict(scores.likeness)},
         "model": {"id": model_id, "sha256": model_sha256},
         "scan": _scan_record(cloud),
         "files": {"scored": scored.name, "reconstruction": None if rebuilt is None else rebuilt.name},

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,14 @@ class Stage(Protocol):
 
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
         """Draw one batch with `generator` and evaluate `model` (this stage's model, possibly wrapped) on it."""
+
+
+@runtime_checkable
+class PacedStage(Stage, Protocol):
+    """A stage whose networks learn at different rates."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """For the optimizer: `params`, `rate`, a factor of the learning rate, and `weight_decay` where it differs."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,12 @@ def require_device(device: str) -> torch.device:
 
 
 def learning_rate(settings: StageSettings, step: int) -> float:
-    """Linear warm-up, then half a cosine down to zero."""
+    """Linear warm-up, then half a cosine down to zero or the same rate to the end."""
     warmup = round(settings.warmup * settings.steps)
     if step < warmup:
         return settings.learning_rate * (step + 1) / warmup
+    if settings.schedule == "constant":
+        return settings.learning_rate
     done = (step - warmup) / max(1, settings.steps - warmup)
     return settings.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
 
@@ -106,7 +116,7 @@ def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
     fabric = _fabric(run)
     model, optimizer = fabric.setup(
         stage.model,
-        torch.optim.AdamW(stage.model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay),
+        torch.optim.AdamW(_groups(stage), lr=settings.learning_rate, weight_decay=settings.weight_decay),
     )
     generator = torch.Generator().manual_seed(run.seed * 1000 + fabric.global_rank)
     average = {name: value.detach().clone() for name, value in stage.model.named_parameters()} if settings.ema else {}
@@ -126,7 +136,7 @@ def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
         task.advance(state.step)
         while state.step < settings.steps:
             for group in optimizer.param_groups:
-                group["lr"] = learning_rate(settings, state.step)
+                group["lr"] = group["rate"] * learning_rate(settings, state.step)
             loss = stage.loss(model, generator)
             optimizer.zero_grad()
             fabric.backward(loss.total)
@@ -141,6 +151,12 @@ def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
     if state.average:
         stage.model.load_state_dict(state.average, strict=False)
     stage.model.eval()
+
+
+def _groups(stage: Stage) -> list[dict[str, Any]]:
+    if isinstance(stage, PacedStage):
+        return stage.parameter_groups()
+    return [{"params": list(stage.model.parameters()), "rate": 1.0}]
 
 
 def _fabric(run: Run) -> Any:

@@ -13,6 +13,7 @@ import pytest
 from cli_parts import CAPABLE_WORDS, TINY_WORDS, block, everything_in, write_ascii_ply
 
 from dusnet.config import Settings
+from dusnet.data import open_dataset
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration
 from dusnet.errors import BadConfig
@@ -398,3 +399,32 @@ def test_a_picture_that_cannot_be_written_does_not_lose_the_scan(run, model, par
     assert [line.split()[1] for line in result.out.splitlines()] == ["dent0:", "dent1:"]
     assert {"dent0.json", "dent0.scored.ply", "dent1.png"} <= everything_in(tmp_path)
     assert not [name for name in everything_in(tmp_path) if name.startswith(".")]
+
+
+def test_one_model_learns_the_classes_of_a_dataset_and_names_them(run, tmp_path):
+    made = run("synth", tmp_path / "bench", "--parts", "bolt,bowl", "--set", "points=900", "--set", "train=2",
+               "--set", "good=1", "--set", "per_kind=1", "--quiet")  # fmt: skip
+    assert made.code == 0, made.err
+    words = ["--one-model", "--detector", "cras", "--set", "features.places=128", "--set", "features.replicas=0",
+             "--set", "cras.epochs=3", "--set", "calibration.replicas=1"]  # fmt: skip
+    folder = run("train", tmp_path / "bench", "--out", tmp_path / "models", *words)
+    assert folder.code == 2
+    assert ".safetensors" in folder.sentence
+    model = tmp_path / "parts.safetensors"
+    alone = run("train", tmp_path / "bench", "--out", model, "--one-model", "--detector", "nearest")
+    assert alone.code == 2
+    assert "one part at a time" in alone.sentence
+    trained = run("train", tmp_path / "bench", "--out", model, *words)
+    assert trained.code == 0, trained.err
+    assert "learned 2 classes with cras" in trained.err
+    dataset = open_dataset(tmp_path / "bench")
+    scans = [sample.path for name in dataset.classes for sample in dataset.test(name) if not sample.anomalous]
+    scored = run("score", model, *scans, "--out", tmp_path / "out", "--report")
+    assert scored.code == 0, scored.err
+    results = sorted((tmp_path / "out").glob("*.json"))
+    assert len(results) == 2
+    for path in results:
+        assert json.loads(path.read_text())["part"]["name"] in path.stem
+    kept = run("train", tmp_path / "bench", "--out", model, *words, "--resume")
+    assert kept.code == 0
+    assert "is kept" in kept.err

@@ -66,7 +66,8 @@ class TestRoundTrip:
             detector.calibration = None
         loaded = load_model(path)
         assert loaded.calibration == calibration
-        assert loaded.provenance == detector.provenance == {"training_scans": [None, None, None]}
+        unknown = [None, None, None]
+        assert loaded.provenance == detector.provenance == {"training_scans": unknown, "training_sha256": unknown}
         assert loaded.score(part(9)).threshold == calibration.threshold(loaded.settings.calibration.false_alarm)
 
     def test_the_file_describes_itself(self, detector: Detector, path: Path) -> None:

@@ -16,6 +16,11 @@ from dusnet.training.loop import fingerprint, learning_rate, require_device
 class TestLearningRate:
     SETTINGS = StageSettings(steps=110, warmup=10 / 110, learning_rate=2.0)
 
+    def test_a_constant_rate_stays_after_the_warm_up(self):
+        settings = self.SETTINGS.model_copy(update={"schedule": "constant"})
+        rates = [learning_rate(settings, step) for step in (0, 4, 9, 10, 109)]
+        assert rates == pytest.approx([0.2, 1.0, 2.0, 2.0, 2.0])
+
     @pytest.mark.parametrize(
         ("step", "expected"),
         [

@@ -1,0 +1,166 @@
+"""One model for many parts: it finds out which part a scan shows, and judges it as that part."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import Self
+
+from dusnet.cloud import PointCloud
+from dusnet.config import Settings, settings_from
+from dusnet.detectors.base import Scores
+from dusnet.detectors.feature_space import FeatureSpace
+from dusnet.detectors.features import Extractor
+from dusnet.detectors.model_file import StoredModel, restoring, under, write_model
+from dusnet.errors import BadConfig, BadInput
+from dusnet.progress import Progress, Silent
+from dusnet.training.loop import require_device
+
+
+class SeveralParts:
+    """Detectors of several parts that share their networks.
+
+    A scan is brought into the frame of every part, and goes to the part whose centre map is most like its features
+    (CRAS Eq. 2); the other steps cost as much as with one part.
+
+    Args:
+        kind: how parts are judged.
+        settings: what it computes.
+        seed: makes training and scoring repeatable.
+        device: `cpu`, `cuda` or `cuda:N`.
+        extractor: see `FeatureSpace`.
+
+    Attributes:
+        parts: the detector of every part by name, once fitted.
+
+    Raises:
+        BadConfig: this kind cannot learn many parts, or the device is absent.
+    """
+
+    def __init__(
+        self,
+        kind: type[FeatureSpace],
+        settings: Settings,
+        *,
+        seed: int = 0,
+        device: str = "cpu",
+        extractor: Extractor | None = None,
+    ) -> None:
+        if not kind.for_many:
+            raise BadConfig(
+                f"{kind.name} learns one part at a time; train a model per part, or choose another detector."
+            )
+        self._kind, self._extractor = kind, extractor
+        self.settings, self.seed, self.device = settings, seed, require_device(device)
+        self.parts: dict[str, FeatureSpace] = {}
+        self.provenance: dict[str, Any] = {}
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return self._kind.name
+
+    def fit(
+        self,
+        parts: Mapping[str, Sequence[PointCloud]],
+        *,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Learn from defect-free clouds of several parts.
+
+        Args:
+            parts: the clouds of every part by its name, all in one unit.
+            progress: where to report, None for nowhere.
+            workdir: folder for checkpoints and logs, or None to keep nothing.
+            resume: continue from the checkpoints in `workdir`.
+
+        Raises:
+            BadInput: there is no part, or a cloud cannot be used.
+        """
+        if not parts:
+            raise BadInput("There is no part to learn; give defect-free scans of at least one.")
+        progress = progress or Silent()
+        made = {name: self._new_part() for name in parts}
+        lessons = []
+        for name, clouds in parts.items():
+            progress.log(f"{name}: {len(clouds)} scans")
+            lessons.append(made[name].study(made[name].locate(clouds, progress=progress), progress=progress))
+        detectors = list(made.values())
+        detectors[0].train_together(detectors, lessons, progress=progress, workdir=workdir, resume=resume)
+        self.parts = made
+        self.provenance = {"parts": {name: part.provenance for name, part in made.items()}}
+
+    def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
+        """Score one scan of any of the parts; see `Scorer.score`. `Scores.part` says which it was taken for."""
+        del progress
+        start = time.perf_counter()
+        brought = {name: part.bring(cloud) for name, part in self.parts.items()}
+        likeness = {name: self.parts[name].likeness(one) for name, one in brought.items()}
+        best = max(likeness, key=likeness.__getitem__)
+        known = time.perf_counter()
+        scores = self.parts[best].answer(brought[best], explain=explain)
+        timings = scores.timings | {"part": known - start, "total": time.perf_counter() - start}
+        return replace(scores, part=best, likeness=likeness, timings=timings)
+
+    @property
+    def each(self) -> tuple[FeatureSpace, ...]:
+        """The detector of every part that it knows."""
+        return tuple(self.parts.values())
+
+    def judging(self, scores: Scores) -> FeatureSpace:
+        """The detector of the part that a scan was taken for."""
+        if scores.part is None:
+            raise ValueError("these scores do not say which part they are of")
+        return self.parts[scores.part]
+
+    def save(self, path: Path) -> None:
+        """Write one `.safetensors` file, atomically."""
+        shared = next(iter(self.parts.values())).shared_tensors()
+        tensors, parts = {f"shared.{name}": value for name, value in shared.items()}, []
+        for number, (name, part) in enumerate(self.parts.items()):
+            frame = {f"class_frame.{key}": value for key, value in part.class_frame.tensors().items()}
+            own = {f"learned.{key}": value for key, value in part.own_tensors().items()}
+            tensors |= {f"parts.{number}.{key}": value for key, value in (frame | own).items()}
+            parts.append({"name": name, **part.metadata()})
+        metadata = {
+            "settings": self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+            "parts": parts,
+            "provenance": self.provenance,
+        }
+        write_model(path, self.name, tensors, metadata)
+
+    @classmethod
+    def from_stored(
+        cls,
+        kind: type[FeatureSpace],
+        stored: StoredModel,
+        *,
+        device: str = "cpu",
+        extractor: Extractor | None = None,
+    ) -> Self:
+        """The model that `save` wrote.
+
+        Raises:
+            BadModel: something that it needs is not in the file.
+        """
+        metadata = stored.metadata
+        with restoring(stored, f"{kind.name} model"):
+            settings = settings_from(metadata["settings"], str(stored.path))
+            model = cls(kind, settings, seed=metadata["seed"], device=device, extractor=extractor)
+            shared = {f"learned.{name}": value for name, value in under("shared", stored.tensors).items()}
+            for number, entry in enumerate(metadata["parts"]):
+                part = model._new_part()
+                part.restore(entry, under(f"parts.{number}", stored.tensors) | shared)
+                model.parts[entry["name"]] = part
+            model.provenance = metadata["provenance"]
+        return model
+
+    def _new_part(self) -> FeatureSpace:
+        return self._kind(self.settings, seed=self.seed, device=str(self.device), extractor=self._extractor)

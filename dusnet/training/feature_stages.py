@@ -1,0 +1,153 @@
+"""What the methods in feature space learn from: feature maps of the training scans of one part or of many."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from dusnet.config import CRASSettings, PBASSettings, StageSettings
+from dusnet.nn.boundary import Boundary
+from dusnet.nn.losses import Loss
+from dusnet.nn.residual_discrimination import ResidualDiscrimination
+
+
+@dataclass(frozen=True)
+class MapsOfPart:
+    """The training maps of a part.
+
+    Attributes:
+        features: (B, G, C).
+        seen: which places each map shows, (B, G) bool.
+        center: the map that features are searched in, (K, C).
+    """
+
+    features: Tensor
+    seen: Tensor
+    center: Tensor
+
+
+class MapSource:
+    """Draws features of random maps, all maps being equally likely.
+
+    Args:
+        parts: the training maps of every part.
+        batch: maps per draw.
+        places: features per map, drawn with repetition among the places that it shows.
+    """
+
+    def __init__(self, parts: Sequence[MapsOfPart], *, batch: int, places: int) -> None:
+        self._parts, self._batch, self._places = parts, batch, places
+        self._maps = [(part, row) for part in parts for row in range(len(part.features)) if bool(part.seen[row].any())]
+        self._shown = [part.seen[row].nonzero()[:, 0] for part, row in self._maps]
+
+    @property
+    def steps(self) -> int:
+        """Draws in which as many features come as there are."""
+        return math.ceil(sum(len(shown) for shown in self._shown) / (self._batch * self._places))
+
+    def draw(self, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
+        """Features (batch, places, C), and the centre map of each row."""
+        features, centers = [], []
+        for number in torch.randint(len(self._maps), (self._batch,), generator=generator).tolist():
+            (part, row), shown = self._maps[number], self._shown[number]
+            picked = shown[torch.randint(len(shown), (self._places,), generator=generator)]
+            features.append(part.features[row, picked])
+            centers.append(part.center)
+        return torch.stack(features), centers
+
+
+def told_apart(normal: Tensor, anomalous: Tensor) -> Loss:
+    """Binary cross entropy of logits, the mean over normal and over anomalous features (CRAS Eq. 8, PBAS Eq. 9)."""
+    on_normal = functional.binary_cross_entropy_with_logits(normal, torch.zeros_like(normal))
+    on_anomalous = functional.binary_cross_entropy_with_logits(anomalous, torch.ones_like(anomalous))
+    return Loss(on_normal + on_anomalous, {"normal": on_normal.detach(), "anomalous": on_anomalous.detach()})
+
+
+class CRASStage:
+    """Adapter and discriminator learn together to tell normal features from distance-guided noise."""
+
+    name = "cras"
+
+    def __init__(self, model: ResidualDiscrimination, parts: Sequence[MapsOfPart], settings: CRASSettings) -> None:
+        self.model: nn.Module = model
+        self._networks, self._settings = model, settings
+        self._source = MapSource(parts, batch=settings.batch, places=settings.places)
+
+    @property
+    def stage(self) -> StageSettings:
+        """Steps and rates."""
+        chosen = self._settings
+        return StageSettings(
+            steps=chosen.epochs * self._source.steps,
+            batch=chosen.batch,
+            learning_rate=chosen.adapter_rate,
+            warmup=0.0,
+            schedule="constant",
+        )
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The adapter at the stage's rate, the discriminator at its own."""
+        ratio = self._settings.discriminator_rate / self._settings.adapter_rate
+        adapter, discriminator = self._networks.adapter, self._networks.discriminator
+        groups = [{"params": list(discriminator.parameters()), "rate": ratio}]
+        return groups + ([{"params": list(adapter.parameters()), "rate": 1.0}] if len(adapter) else [])
+
+    def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
+        """Loss of one random batch."""
+        features, centers = self._source.draw(generator)
+        shape = (*features.shape[:2], self._networks.width)
+        noise = self._settings.noise * torch.randn(shape, generator=generator)
+        device = next(model.parameters()).device
+        return told_apart(*model(features.to(device), [center.to(device) for center in centers], noise.to(device)))
+
+
+class PBASStage:
+    """Projector and discriminator learn together: a small radius, and what lies beyond it."""
+
+    name = "pbas"
+
+    def __init__(self, model: Boundary, part: MapsOfPart, settings: PBASSettings) -> None:
+        self.model: nn.Module = model
+        self._networks, self._settings = model, settings
+        self._source = MapSource([part], batch=settings.batch, places=settings.places)
+
+    @property
+    def stage(self) -> StageSettings:
+        """Steps and rates."""
+        chosen = self._settings
+        return StageSettings(
+            steps=chosen.epochs * self._source.steps,
+            batch=chosen.batch,
+            learning_rate=chosen.projector_rate,
+            warmup=0.0,
+            schedule="constant",
+        )
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Projector and discriminator at their own rates and regularisation (Eq. 10)."""
+        chosen = self._settings
+        projector, discriminator = self._networks.projector, self._networks.discriminator
+        return [
+            {"params": list(projector.parameters()), "rate": 1.0, "weight_decay": chosen.projector_decay},
+            {
+                "params": list(discriminator.parameters()),
+                "rate": chosen.discriminator_rate / chosen.projector_rate,
+                "weight_decay": chosen.discriminator_decay,
+            },
+        ]
+
+    def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
+        """L_c and the cross entropy of one random batch (Eq. 6, 9 and 10)."""
+        features, (center, *_) = self._source.draw(generator)
+        features = features.flatten(0, 1)
+        noise = torch.randn(len(features), self._settings.width, generator=generator)
+        device = next(model.parameters()).device
+        radius, normal, anomalous = model(features.to(device), center.to(device), noise.to(device))
+        apart = told_apart(normal, anomalous)
+        return Loss(radius + apart.total, {"radius": radius.detach(), **apart.terms})

@@ -1,0 +1,123 @@
+"""Features at corresponding places: against brute force, and what does not matter to them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from dusnet.config import FeatureSettings
+from dusnet.detectors.features import AROUND, LEAST_SPREAD, Descriptors, Heights, LocalFeatures, Places, Scaling
+
+SETTINGS = FeatureSettings(points=900, places=60, heights=(2, 9))
+
+
+def plate(seed: int, height: float = 0.0, count: int = 3000) -> NDArray[np.float64]:
+    """Points of the square from -0.7 to 0.7 at z = `height`."""
+    points = np.random.default_rng(seed).uniform(-0.7, 0.7, (count, 3))
+    points[:, 2] = height
+    return points
+
+
+@pytest.fixture(scope="module")
+def places() -> Places:
+    surface = torch.from_numpy(plate(9, count=4000)).float()
+    return Places.spread([plate(0), plate(1)], surface, SETTINGS, seed=0)
+
+
+def where(points: NDArray[np.float64], positions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
+    """How many points of a scan lie within 0.2 of each place."""
+    del normals
+    return torch.tensor([[len(one)] for one in cKDTree(points).query_ball_point(positions.double().numpy(), 0.2)])
+
+
+class TestPlaces:
+    def test_they_are_spread_over_the_surface(self, places: Places) -> None:
+        positions = places.positions.double().numpy()
+        assert len(positions) == 60
+        assert cKDTree(positions).query(places.surface.double().numpy())[0].max() < 0.2
+        assert cKDTree(positions).query(positions, 2)[0][:, 1].min() > 0.1
+        np.testing.assert_allclose(np.abs(places.normals[:, 2].numpy()), 1, atol=1e-5)
+
+    def test_the_order_of_the_points_does_not_matter(self, places: Places) -> None:
+        scan = plate(2, 0.01)
+        one, other = (places.describe(points, Heights(SETTINGS)) for points in (scan, scan[::-1]))
+        assert torch.equal(one.features, other.features)
+        assert one.features.shape == (1, 60, 2)
+
+    def test_what_lies_around_a_place_is_the_mean_of_its_nearest_points(self, places: Places) -> None:
+        found = places.describe(plate(2, 0.01), where)
+        assert found.around.shape == (1, 60, 3)
+        assert float((found.around[0] - places.positions).norm(dim=1).max()) < 0.1
+        np.testing.assert_allclose(found.around[0, :, 2].numpy(), 0.01, atol=1e-6)
+        assert AROUND == 4
+
+    def test_an_extractor_sees_the_scan_at_the_density_of_the_training_scans(self, places: Places) -> None:
+        dense, sparse = (places.describe(plate(3, count=count), where) for count in (20_000, 4000))
+        assert float(dense.features.float().mean()) == pytest.approx(float(sparse.features.float().mean()), rel=0.15)
+
+    def test_a_side_that_is_not_shown_is_not_seen_and_a_hole_is(self, places: Places) -> None:
+        scan = plate(4, count=8000)
+        half = places.describe(scan[scan[:, 0] > 0], where)
+        shown = places.positions[:, 0] > 0
+        assert half.seen[0][places.positions[:, 0] > 0.05].all()
+        assert not half.seen[0][places.positions[:, 0] < -0.2].any()
+        holed = places.describe(scan[np.linalg.norm(scan[:, :2] - 0.2, axis=1) > 0.15], where)
+        assert holed.seen.all()
+        assert shown.any()
+
+
+def test_heights_against_brute_force(places: Places) -> None:
+    points = np.column_stack([plate(5)[:, :2], np.random.default_rng(1).normal(scale=0.02, size=3000)])
+    found = Heights(SETTINGS)(points, places.positions, places.normals).double().numpy()
+    at, normals = places.positions.double().numpy(), places.normals.double().numpy()
+    index = np.argsort(np.linalg.norm(points[None] - at[:, None], axis=2), axis=1)
+    for column, count in enumerate((2, 9)):
+        near = points[index[:, :count]] - at[:, None]
+        np.testing.assert_allclose(found[:, column], (near * normals[:, None]).sum(axis=2).mean(axis=1), atol=1e-6)
+
+
+def test_fpfh_is_averaged_around_each_place(places: Places) -> None:
+    settings = FeatureSettings(points=900, neighbors=(10, 20), aggregate=5)
+    found = Descriptors(settings)(plate(6, count=800), places.positions, places.normals)
+    assert found.shape == (60, 66)
+    # Three histograms of a plane, each of 100 %, less where the feature of the point itself weighs in.
+    assert float(found.sum(dim=1).min()) > 590
+
+
+class TestLocalFeatures:
+    def test_the_mean_is_over_scans_that_show_the_place(self) -> None:
+        features = torch.tensor([[[1.0], [5.0], [7.0]], [[3.0], [9.0], [9.0]]])
+        seen = torch.tensor([[True, True, False], [True, False, False]])
+        maps = LocalFeatures(features, torch.zeros(2, 3, 3), torch.zeros(3, 3), seen)
+        assert maps.mean(features).tolist() == [[2.0], [5.0], [8.0]]
+
+    def test_joined(self) -> None:
+        one = LocalFeatures(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.zeros(2, 3), torch.ones(1, 2).bool())
+        both = LocalFeatures.joined([one, one])
+        assert (both.features.shape, both.around.shape, both.seen.shape) == ((2, 2, 3), (2, 2, 3), (2, 2))
+
+
+class TestScaling:
+    def test_residuals_have_the_wanted_spread_and_features_the_mean_zero(self) -> None:
+        rng = torch.Generator().manual_seed(0)
+        parts = []
+        for shift in (0.0, 50.0):
+            features = shift + torch.randn(1, 30, 2, generator=rng) * torch.tensor([10.0, 1.0])
+            features = features + torch.randn(6, 30, 2, generator=rng) * torch.tensor([2.0, 0.5])
+            parts.append(LocalFeatures(features, features[..., :1], torch.zeros(30, 3), torch.ones(6, 30).bool()))
+        scaling = Scaling.of(parts, 0.03)
+        scaled = [scaling(part.features) for part in parts]
+        residuals = torch.cat([(one - one.mean(dim=0)).flatten(0, 1) for one in scaled])
+        np.testing.assert_allclose(residuals.square().mean(dim=0).sqrt(), 0.03, rtol=1e-4)
+        np.testing.assert_allclose(torch.cat([one.flatten(0, 1) for one in scaled]).mean(dim=0), 0, atol=1e-4)
+
+    def test_channels_that_hardly_differ_from_the_centre_are_not_blown_up(self) -> None:
+        features = torch.stack([torch.arange(10.0), torch.ones(10)], dim=1).unsqueeze(0)
+        part = LocalFeatures(features, features[..., :1], torch.zeros(10, 3), torch.ones(1, 10).bool())
+        scaling = Scaling.of([part], 1.0)
+        assert float(scaling.spread[0]) == pytest.approx(LEAST_SPREAD * float(np.arange(10).std()))
+        assert float(scaling.spread[1]) == 1.0
+        assert scaling(features).isfinite().all()

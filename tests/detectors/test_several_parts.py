@@ -1,0 +1,112 @@
+"""One model of two parts: it tells them apart, judges each as its own, and is one file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_parts import part
+from test_feature_space import settings
+
+from dusnet.cloud import PointCloud
+from dusnet.detectors import SeveralParts, create, create_for_parts, load_model
+from dusnet.errors import BadConfig, BadInput
+from dusnet.inspection.schema import result_schema
+from dusnet.workflow import LoadedModel, train_for_parts
+
+
+def flat(seed: int, *, dent: float = 0.0) -> PointCloud:
+    """The egg, pressed to two thirds of its height."""
+    cloud = part(seed, dent=dent)
+    return PointCloud(cloud.points * [1.0, 1.0, 0.67], labels=cloud.labels)
+
+
+PARTS = {"egg": part, "flat": flat}
+
+
+@pytest.fixture(scope="module")
+def model() -> SeveralParts:
+    made = create_for_parts("cras", settings("cras", epochs=30), seed=1)
+    made.fit({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()})
+    return made
+
+
+def test_every_scan_goes_to_its_part(model: SeveralParts) -> None:
+    for name, make in PARTS.items():
+        for seed, dent in ((10, 0.0), (11, 0.0), (20, 5.0)):
+            scores = model.score(make(seed, dent=dent))
+            assert scores.part == name
+            assert set(scores.likeness) == set(PARTS)
+            assert scores.likeness[name] == max(scores.likeness.values()) <= 1
+            assert model.judging(scores) is model.parts[name]
+
+
+def test_it_scores_as_the_part_does_that_it_takes_the_scan_for(model: SeveralParts) -> None:
+    scan = flat(20, dent=5.0)
+    found, alone = model.score(scan), model.parts["flat"].score(scan)
+    np.testing.assert_array_equal(found.point_scores, alone.point_scores)
+    np.testing.assert_array_equal(found.deviation, alone.deviation)
+    assert found.timings["part"] > 0
+    assert found.object_score > max(model.score(flat(seed)).object_score for seed in (10, 11))
+
+
+def test_networks_are_shared_and_places_are_not(model: SeveralParts) -> None:
+    egg, pressed = model.parts["egg"], model.parts["flat"]
+    one, other = egg.shared_tensors(), pressed.shared_tensors()
+    assert all(one[name] is other[name] or one[name].equal(other[name]) for name in one)
+    assert not egg.own_tensors()["places.positions"].equal(pressed.own_tensors()["places.positions"])
+
+
+def test_the_file_holds_the_networks_once_and_scores_to_the_bit(model: SeveralParts, tmp_path: Path) -> None:
+    path = tmp_path / "parts.safetensors"
+    model.save(path)
+    loaded = load_model(path)
+    assert isinstance(loaded, SeveralParts)
+    for make in PARTS.values():
+        scan = make(20, dent=5.0)
+        np.testing.assert_array_equal(loaded.score(scan).point_scores, model.score(scan).point_scores)
+    single = create("cras", settings("cras", epochs=1))
+    single.fit([part(seed) for seed in range(3)])
+    single.save(tmp_path / "single.safetensors")
+    shared = sum(value.numel() * 4 for value in model.parts["egg"].shared_tensors().values())
+    assert path.stat().st_size < 2 * (tmp_path / "single.safetensors").stat().st_size - 0.9 * shared
+
+
+def test_the_nearest_centre_can_be_looked_for_among_all_parts(model: SeveralParts) -> None:
+    everywhere = create_for_parts("cras", settings("cras", epochs=2, search="all"))
+    everywhere.fit({name: [make(seed) for seed in range(2)] for name, make in PARTS.items()})
+    searched = everywhere.parts["egg"].own_tensors()["kept.searched"]
+    assert len(searched) == 2 * len(model.parts["egg"].own_tensors()["kept.searched"])
+
+
+def test_what_cannot_learn_many_parts_says_so() -> None:
+    for name in ("pbas", "nearest"):
+        with pytest.raises(BadConfig, match="cras"):
+            create_for_parts(name, settings("cras"))
+    with pytest.raises(BadInput, match="no part"):
+        create_for_parts("cras", settings("cras")).fit({})
+
+
+def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
+    path = tmp_path / "parts.safetensors"
+    chosen = settings("cras", epochs=30)
+    chosen = chosen.model_copy(update={"calibration": chosen.calibration.model_copy(update={"replicas": 2})})
+    train_for_parts({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}, chosen, path)
+    opened = LoadedModel.open(path)
+    thresholds = []
+    for name, make in PARTS.items():
+        result, scores = opened.score(make(20, dent=6.0), tmp_path, stem=name)
+        record = json.loads(result.json_path.read_text())
+        assert record["part"]["name"] == name
+        assert record["part"]["likeness"] == pytest.approx(scores.likeness)
+        assert set(result_schema()["properties"]) >= set(record)
+        assert record["threshold_source"]["good_scans"]["simulated"] == 6
+        thresholds.append(record["threshold"])
+    assert thresholds[0] != thresholds[1]
+    assert opened.threshold_for(0.3) == max(
+        one.calibration.threshold(0.3) for one in opened.detector.each if one.calibration is not None
+    )
+    done = opened.calibrate([part(30), flat(31), part(32)])
+    assert [len(calibration.added) for _, calibration in done.calibrations] == [2, 1]
