@@ -14,6 +14,7 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors import SeveralParts, create, create_for_parts, load_model
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.schema import result_schema
+from dusnet.inspection.verdict import Status
 from dusnet.workflow import LoadedModel, train_for_parts
 
 
@@ -110,3 +111,11 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
     )
     done = opened.calibrate([part(30), flat(31), part(32)])
     assert [len(calibration.added) for _, calibration in done.calibrations] == [2, 1]
+
+
+def test_a_part_that_the_model_does_not_know_is_to_be_checked_again(tmp_path: Path) -> None:
+    path = tmp_path / "parts.safetensors"
+    train_for_parts({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}, settings("cras"), path)
+    stranger = PointCloud(part(10).points[:, [2, 0, 1]] * [1.4, 0.5, 1.0])
+    result, _ = LoadedModel.open(path).score(stranger, tmp_path, stem="stranger")
+    assert result.verdict.status is Status.RECHECK
