@@ -279,8 +279,11 @@ class FeatureSettings(Section):
     """Local features that methods in feature space learn from (docs/methods/features.md)."""
 
     points: int = Field(default=6000, ge=100, description="points that a scan is thinned to for features")
-    extractor: Literal["heights", "fpfh"] = Field(
-        default="heights", description="heights over the good surface, or FPFH at several scales"
+    extractor: Literal["heights", "fpfh", "down_net"] = Field(
+        default="heights", description="heights over the good surface, FPFH at several scales, or patch embeddings"
+    )
+    down_net: Path | None = Field(
+        default=None, description="down_net: model or weights file that has the patch encoder"
     )
     heights: tuple[int, ...] = Field(
         default=(4, 16, 64), min_length=1, description="heights: nearest points that each of them is the mean of"
@@ -298,6 +301,12 @@ class FeatureSettings(Section):
         default=0.03, gt=0, description="spread of normal features about their centre that all channels are brought to"
     )
     smoothing: int = Field(default=24, ge=1, description="nearest points that a point score is averaged over, 1 = none")
+
+    @model_validator(mode="after")
+    def _named(self) -> FeatureSettings:
+        if self.extractor == "down_net" and self.down_net is None:
+            raise ValueError("extractor down_net needs the file that has the network, down_net")
+        return self
 
 
 class CRASSettings(Section):
@@ -343,6 +352,33 @@ class PBASSettings(Section):
     )
 
 
+class CRRSettings(Section):
+    """Collaborative reconstruction and repair (docs/methods/crr.md)."""
+
+    steps: int = Field(default=800, ge=1)
+    batch: int = Field(default=8, ge=1, description="feature maps per step")
+    places: int = Field(default=512, ge=8, description="places of a map that attend to each other")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    width: int = Field(default=64, ge=8, description="channels of a token")
+    layers: int = Field(default=2, ge=0, description="transformer blocks of the decoder")
+    heads: int = Field(default=4, ge=1)
+    fourier_octaves: int = Field(default=4, ge=0)
+    hidden: float = Field(default=0.3, ge=0, lt=1, description="share of the places whose features are masked")
+    damaged: int = Field(default=4, ge=1, description="damaged copies of every scan, real or simulated")
+    defects: int = Field(default=6, ge=1, description="pseudo-defects on each of them")
+    radius: tuple[float, float] = Field(default=(0.06, 0.30), description="their smallest and largest reach")
+    amplitude: tuple[float, float] = Field(default=(0.02, 0.10), description="their smallest and largest displacement")
+
+    @model_validator(mode="after")
+    def _possible(self) -> CRRSettings:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        for low, high in (self.radius, self.amplitude):
+            if not 0 < low <= high <= 1:
+                raise ValueError(f"{low:g} to {high:g} is not a range between 0 and 1")
+        return self
+
+
 class Settings(Section):
     """Everything that decides what a detector computes."""
 
@@ -362,6 +398,7 @@ class Settings(Section):
     features: FeatureSettings = FeatureSettings()
     cras: CRASSettings = CRASSettings()
     pbas: PBASSettings = PBASSettings()
+    crr: CRRSettings = CRRSettings()
     calibration: CalibrationSettings = CalibrationSettings()
 
 

@@ -77,7 +77,10 @@ def train(
         bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
     ] = False,
     one_model: Annotated[
-        bool, typer.Option("--one-model", help="One model for all classes, with a detector that can share it (cras).")
+        bool,
+        typer.Option(
+            "--one-model", help="One model for all classes; the detector must be able to share it (cras, crr)."
+        ),
     ] = False,
     cad: Annotated[
         Path | None,

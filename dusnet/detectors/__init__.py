@@ -10,6 +10,7 @@ from dusnet.config import Settings
 from dusnet.detectors.base import Detector, Scorer, Scores
 from dusnet.detectors.btf import BTFFPFH, BTFRaw
 from dusnet.detectors.cras import CRAS
+from dusnet.detectors.crr import CRR
 from dusnet.detectors.dusnet import DUSNet
 from dusnet.detectors.feature_space import FeatureSpace
 from dusnet.detectors.features import Extractor
@@ -42,6 +43,7 @@ DETECTORS: dict[str, type[RegisteredDetector]] = {
         Offset,
         CRAS,
         PBAS,
+        CRR,
     )
 }
 

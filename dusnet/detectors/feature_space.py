@@ -21,6 +21,7 @@ from dusnet.config import Settings, settings_from
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.features import Descriptors, Extractor, Heights, LocalFeatures, Places, Scaling
 from dusnet.detectors.model_file import StoredModel, restoring, under
+from dusnet.detectors.patch_embeddings import PatchEmbeddings, file_mark
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
 from dusnet.errors import BadModel
 from dusnet.nn.center_maps import map_similarity
@@ -77,10 +78,17 @@ class FeatureSpace(RegisteredDetector):
     ) -> None:
         super().__init__(settings, seed=seed, device=device)
         self._given = extractor
+        self._embeddings: PatchEmbeddings | None = None
         self._places: Places
         self._scaling: Scaling
         self._networks: nn.Module
         self._kept: dict[str, Tensor]
+
+    @classmethod
+    def brought(cls, settings: Settings) -> str | None:
+        """A hash of the file that features come from."""
+        chosen = settings.features
+        return file_mark(chosen.down_net) if chosen.extractor == "down_net" and chosen.down_net is not None else None
 
     @classmethod
     def from_stored(cls, stored: StoredModel, *, device: str = "cpu", extractor: Extractor | None = None) -> Self:
@@ -103,14 +111,22 @@ class FeatureSpace(RegisteredDetector):
         self._places = Places.spread(clouds, self.class_frame.surface(), chosen, seed=self.seed)
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)
-        described = []
+        described: list[LocalFeatures] = []
         with progress.task("Describing training scans", len(clouds) * (1 + chosen.replicas)) as task:
             for cloud in clouds:
                 like = [simulated_scan(PointCloud(cloud), variation, rng).points for _ in range(chosen.replicas)]
                 for points in (cloud, *like):
-                    described.append(self._places.describe(points, self._extractor))
+                    described += self._lessons(points, rng)
                     task.advance()
-        return LocalFeatures.joined(described)
+        return type(described[0]).joined(described)
+
+    def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:
+        """What is learned from a good scan in the frame, (N, 3)."""
+        del rng
+        return [self._describe(points)]
+
+    def _describe(self, points: NDArray[np.float64]) -> LocalFeatures:
+        return self._places.describe(points, self._extractor)
 
     def train_together(
         self,
@@ -141,11 +157,11 @@ class FeatureSpace(RegisteredDetector):
             checkpoint_every=self.settings.training.checkpoint_every,
             progress=progress,
         )
-        scaling = Scaling.of(lessons, self.settings.features.scale)
+        scaling = Scaling.of(lessons, self._spread_of_features)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             networks = self._build(lessons[0].features.shape[-1])
-        kept = self._train(networks, [replace(one, features=scaling(one.features)) for one in lessons], run)
+        kept = self._train(networks, [one.scaled(scaling) for one in lessons], run)
         networks.cpu().eval()
         for part, lesson, own in zip(parts, lessons, kept, strict=True):
             part._scaling, part._networks = scaling, networks
@@ -155,7 +171,7 @@ class FeatureSpace(RegisteredDetector):
         """A scan in the frame, with its features."""
         brought = super().bring(cloud)
         start = time.perf_counter()
-        features = self._places.describe(brought.points, self._extractor)
+        features = self._describe(brought.points)
         return Described(**vars(brought), features=features, describing=time.perf_counter() - start)
 
     def likeness(self, brought: Described) -> float:
@@ -168,9 +184,13 @@ class FeatureSpace(RegisteredDetector):
 
     @property
     def _extractor(self) -> Extractor:
-        chosen = self.settings.features
         if self._given is not None:
             return self._given
+        chosen = self.settings.features
+        if chosen.down_net is not None and chosen.extractor == "down_net":
+            if self._embeddings is None:
+                self._embeddings = PatchEmbeddings.of_file(chosen.down_net)
+            return self._embeddings
         return Heights(chosen) if chosen.extractor == "heights" else Descriptors(chosen)
 
     def _learn(
@@ -180,7 +200,7 @@ class FeatureSpace(RegisteredDetector):
         self.train_together([self], [lessons], progress=progress, workdir=workdir, resume=resume)
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
-        return self._judged(points, self._places.describe(points, self._extractor))
+        return self._judged(points, self._describe(points))
 
     def _judge_brought(self, brought: Brought) -> FrameScores:
         assert isinstance(brought, Described)
@@ -203,6 +223,11 @@ class FeatureSpace(RegisteredDetector):
             seen = torch.ones_like(seen)
         between = geometry.interpolate(values[seen], self._places.positions[seen], cloud)
         return scoring.smooth_over(cloud, between, self.settings.features.smoothing)
+
+    @property
+    def _spread_of_features(self) -> float:
+        """What the spread of normal features about their centre is brought to."""
+        return self.settings.features.scale
 
     @abstractmethod
     def _build(self, size: int) -> nn.Module:
@@ -228,19 +253,24 @@ class FeatureSpace(RegisteredDetector):
     def shared_tensors(self) -> dict[str, Tensor]:
         """What all parts share."""
         scaling = {"scaling.mean": self._scaling.mean, "scaling.spread": self._scaling.spread}
-        return scaling | {f"networks.{name}": value for name, value in self._networks.state_dict().items()}
+        made = {} if self._embeddings is None else self._embeddings.tensors()
+        embeddings = {f"embeddings.{name}": value for name, value in made.items()}
+        return scaling | embeddings | {f"networks.{name}": value for name, value in self._networks.state_dict().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
         return self.own_tensors() | self.shared_tensors()
 
     def _metadata(self) -> dict[str, Any]:
-        return {"cell": self._places.cell, "own_extractor": self._given is None}
+        embeddings = None if self._embeddings is None else self._embeddings.metadata()
+        return {"cell": self._places.cell, "own_extractor": self._given is None, "embeddings": embeddings}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         if not metadata["own_extractor"] and self._given is None:
             raise BadModel(
                 "The model was trained with an extractor that is not in its file; give it to load_model(extractor=...)."
             )
+        if metadata["embeddings"] is not None:
+            self._embeddings = PatchEmbeddings.restore(metadata["embeddings"], under("embeddings", tensors))
         self._places = Places.restore(
             under("places", tensors),
             self.class_frame.surface(),
@@ -249,7 +279,7 @@ class FeatureSpace(RegisteredDetector):
             seed=self.seed,
         )
         self._kept = under("kept", tensors)
-        self._scaling = Scaling(tensors["scaling.mean"], tensors["scaling.spread"], self.settings.features.scale)
+        self._scaling = Scaling(tensors["scaling.mean"], tensors["scaling.spread"], self._spread_of_features)
         self._networks = self._build(len(self._scaling.mean))
         self._networks.load_state_dict(under("networks", tensors))
         self._networks.eval()

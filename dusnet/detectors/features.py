@@ -8,13 +8,14 @@ images do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from typing_extensions import Self
 
 from dusnet import geometry, ops
 from dusnet.config import FeatureSettings
@@ -61,20 +62,48 @@ class LocalFeatures:
     seen: Tensor
 
     @classmethod
-    def joined(cls, parts: Sequence[LocalFeatures]) -> LocalFeatures:
-        """Those of several scans as one."""
-        return cls(
-            torch.cat([one.features for one in parts]),
-            torch.cat([one.around for one in parts]),
-            parts[0].positions,
-            torch.cat([one.seen for one in parts]),
-        )
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Those of several scans of one part as one."""
+        names = [field.name for field in fields(cls) if field.name != "positions"]
+        values = {name: torch.cat([getattr(one, name) for one in parts]) for name in names}
+        return cls(positions=parts[0].positions, **values)
+
+    @property
+    def normal(self) -> Tensor:
+        """The features as they would be without any defect, (B, G, C)."""
+        return self.features
+
+    def scaled(self, scaling: Scaling) -> Self:
+        """The same with all channels brought to one spread."""
+        return replace(self, features=scaling(self.features))
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of each place over the scans that show it, over all where none does, (B, G, C) -> (G, C)."""
         weight = self.seen.unsqueeze(-1).to(values.dtype)
         weight = torch.where(weight.sum(dim=0, keepdim=True) > 0, weight, torch.ones_like(weight))
         return (values * weight).sum(dim=0) / weight.sum(dim=0)
+
+
+@dataclass(frozen=True)
+class DamagedFeatures(LocalFeatures):
+    """Features of scans with defects, of which it is known what they would be without.
+
+    Attributes:
+        clean: the features without the defects, (B, G, C) float32.
+        wrong: which places a defect touches, (B, G) bool.
+    """
+
+    clean: Tensor
+    wrong: Tensor
+
+    @property
+    def normal(self) -> Tensor:
+        """The features as they would be without any defect, (B, G, C)."""
+        return self.clean
+
+    def scaled(self, scaling: Scaling) -> Self:
+        """The same with all channels brought to one spread."""
+        return replace(super().scaled(scaling), clean=scaling(self.clean))
 
 
 @dataclass(frozen=True)
@@ -208,8 +237,8 @@ class Scaling:
         A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread over the
         places.
         """
-        features = torch.cat([part.features[part.seen] for part in parts]).double()
-        residuals = torch.cat([(part.features - part.mean(part.features))[part.seen] for part in parts]).double()
+        features = torch.cat([part.normal[part.seen] for part in parts]).double()
+        residuals = torch.cat([(part.normal - part.mean(part.normal))[part.seen] for part in parts]).double()
         spread = torch.maximum(residuals.square().mean(dim=0).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return cls(features.mean(dim=0).float(), spread.float(), target)

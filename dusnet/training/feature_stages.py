@@ -5,15 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet.config import CRASSettings, PBASSettings, StageSettings
+from dusnet.config import CRASSettings, CRRSettings, PBASSettings, StageSettings
 from dusnet.nn.boundary import Boundary
 from dusnet.nn.losses import Loss
+from dusnet.nn.repair import Repair, repair_loss
 from dusnet.nn.residual_discrimination import ResidualDiscrimination
 
 
@@ -151,3 +152,63 @@ class PBASStage:
         radius, normal, anomalous = model(features.to(device), center.to(device), noise.to(device))
         apart = told_apart(normal, anomalous)
         return Loss(radius + apart.total, {"radius": radius.detach(), **apart.terms})
+
+
+class DamagedMaps(Protocol):
+    """The training maps of a part with defects: (B, G, ...) each, positions (G, 3)."""
+
+    @property
+    def features(self) -> Tensor:
+        """With the defects, (B, G, C)."""
+
+    @property
+    def clean(self) -> Tensor:
+        """Without them, (B, G, C)."""
+
+    @property
+    def wrong(self) -> Tensor:
+        """Which places a defect touches, (B, G) bool."""
+
+    @property
+    def seen(self) -> Tensor:
+        """Which places a scan shows, (B, G) bool."""
+
+    @property
+    def positions(self) -> Tensor:
+        """Of the places, (G, 3)."""
+
+
+class CRRStage:
+    """The decoder learns to repair, the head to find what was repaired."""
+
+    name = "crr"
+
+    def __init__(self, model: Repair, parts: Sequence[DamagedMaps], settings: CRRSettings) -> None:
+        self.model: nn.Module = model
+        self._settings = settings
+        shown = [(part, row) for part in parts for row in range(len(part.features)) if bool(part.seen[row].any())]
+        self._maps = [(part, row, part.seen[row].nonzero()[:, 0]) for part, row in shown]
+
+    @property
+    def stage(self) -> StageSettings:
+        """Steps and rate."""
+        chosen = self._settings
+        return StageSettings(steps=chosen.steps, batch=chosen.batch, learning_rate=chosen.learning_rate)
+
+    def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
+        """Loss of one random batch."""
+        chosen = self._settings
+        drawn = []
+        for number in torch.randint(len(self._maps), (chosen.batch,), generator=generator).tolist():
+            part, row, shown = self._maps[number]
+            order = torch.randperm(len(shown), generator=generator)
+            # A scan that shows few places shows some of them again.
+            picked = shown[order.repeat(-(-chosen.places // len(order)))[: chosen.places]]
+            drawn.append(
+                (part.features[row, picked], part.positions[picked], part.clean[row, picked], part.wrong[row, picked])
+            )
+        features, positions, clean, wrong = (torch.stack(values) for values in zip(*drawn, strict=True))
+        hidden = torch.rand(wrong.shape, generator=generator) < chosen.hidden
+        device = next(model.parameters()).device
+        repaired, logits = model(features.to(device), positions.to(device), hidden.to(device))
+        return repair_loss(repaired.float(), logits.float(), clean.to(device), wrong.to(device))

@@ -9,21 +9,42 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
-from dusnet.detectors import Detector, create, load_model
+from dusnet.detectors import Detector, create, create_for_parts, load_model
 from dusnet.detectors.cras import CRAS
+from dusnet.detectors.crr import CRR
+from dusnet.detectors.features import DamagedFeatures
+from dusnet.detectors.model_file import read_model
+from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.errors import BadModel
+from dusnet.nn.down_net import DownNet
+from dusnet.progress import Silent
 
-METHODS = ("cras", "pbas")
+METHODS = ("cras", "pbas", "crr")
 FEATURES = {"points": 1000, "places": 256, "replicas": 1, "smoothing": 8}
-LEARNING = {"epochs": 60, "batch": 6, "places": 64, "width": 32, "discriminator_rate": 2e-3}
+LEARNING = {
+    "cras": {"epochs": 60, "width": 32, "adapter_rate": 1e-3, "discriminator_rate": 2e-3},
+    "pbas": {"epochs": 60, "width": 32, "projector_rate": 1e-3, "discriminator_rate": 2e-3},
+    "crr": {
+        "steps": 400,
+        "learning_rate": 3e-3,
+        "width": 32,
+        "heads": 2,
+        "layers": 1,
+        "defects": 2,
+        "radius": (0.15, 0.4),
+        "amplitude": (0.05, 0.2),
+    },
+}
+BRIEF = {"cras": {"epochs": 4}, "pbas": {"epochs": 4}, "crr": {"steps": 24}}
 
 
 def settings(method: str, features: dict[str, object] | None = None, **changes: object) -> Settings:
-    learning = LEARNING | {"adapter_rate" if method == "cras" else "projector_rate": 1e-3} | changes
+    learning = {"batch": 6, "places": 64, **LEARNING[method], **changes}
     return tiny(method, features=FEATURES | (features or {}), **{method: learning})
 
 
@@ -66,7 +87,7 @@ def test_a_model_file_scores_to_the_bit_as_what_wrote_it(detector: Detector, tmp
 def test_equal_seeds_learn_equal_models_and_others_do_not(method: str, good: list[PointCloud]) -> None:
     found = []
     for seed in (1, 1, 2):
-        made = create(method, settings(method, epochs=2), seed=seed)
+        made = create(method, settings(method, **BRIEF[method]), seed=seed)
         made.fit(good)
         found.append(made.score(part(10)).point_scores)
     np.testing.assert_array_equal(found[0], found[1])
@@ -77,7 +98,7 @@ def test_equal_seeds_learn_equal_models_and_others_do_not(method: str, good: lis
 def test_a_training_that_was_interrupted_ends_like_one_that_was_not(
     method: str, good: list[PointCloud], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chosen = settings(method, epochs=4)
+    chosen = settings(method, **BRIEF[method])
     chosen = chosen.model_copy(update={"training": chosen.training.model_copy(update={"checkpoint_every": 3})})
     whole = create(method, chosen)
     whole.fit(good)
@@ -132,6 +153,46 @@ def test_fpfh_is_another_extractor(good: list[PointCloud]) -> None:
     assert {"features", "scoring", "registration", "total"} <= set(scores.timings)
 
 
+def test_patch_embeddings_of_a_down_net_come_with_the_model(
+    hasty: Detector, good: list[PointCloud], tmp_path: Path
+) -> None:
+    network, path = tmp_path / "network.safetensors", tmp_path / "model.safetensors"
+    hasty.save(network)
+    made = create_for_parts("cras", settings("cras", {"extractor": "down_net", "down_net": str(network)}, epochs=2))
+    made.fit({"egg": good})
+    assert made.parts["egg"].shared_tensors()["scaling.mean"].shape == (tiny().down_net.patch_widths[-1],)
+    made.save(path)
+    scores = made.score(part(10)).point_scores
+    network.unlink()
+    np.testing.assert_array_equal(load_model(path).score(part(10)).point_scores, scores)
+
+
+def test_an_embedding_is_that_of_the_down_net(hasty: Detector, tmp_path: Path) -> None:
+    """A group of the network: a centre with its neighbours, the centre left out of them."""
+    hasty.save(tmp_path / "network.safetensors")
+    extractor = PatchEmbeddings.of_file(tmp_path / "network.safetensors")
+    points = part(3).points / 50
+    cloud = torch.from_numpy(points).float()
+    places = cloud[:20]
+    network = DownNet(tiny().down_net, patch_radius=1.0)
+    tensors = read_model(tmp_path / "network.safetensors").tensors
+    network.load_state_dict({key.removeprefix("learned.down."): tensors[key] for key in tensors if ".down." in key})
+    index = np.argsort(np.linalg.norm(points[None] - points[:20, None], axis=2), axis=1)[:, 1:17:2]
+    patches = torch.cat([places.unsqueeze(1), cloud[torch.from_numpy(index.copy())]], dim=1) - places.unsqueeze(1)
+    with torch.no_grad():
+        expected = network.patch_encoder(patches / network.patch_radius)
+    torch.testing.assert_close(extractor(points, places, places), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_a_file_without_a_down_net_is_one_sentence(nearest: Detector, good: list[PointCloud], tmp_path: Path) -> None:
+    nearest.save(tmp_path / "other.safetensors")
+    made = create("cras", settings("cras", {"extractor": "down_net", "down_net": str(tmp_path / "other.safetensors")}))
+    with pytest.raises(BadModel, match="no Down-Net"):
+        made.fit(good)
+    with pytest.raises(ValidationError, match="down_net"):
+        settings("cras", {"extractor": "down_net"})
+
+
 def radius(points: NDArray[np.float64], places: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
     """How far from the origin the point nearest to each place lies."""
     del normals
@@ -166,3 +227,27 @@ def test_a_moved_scan_is_registered_first(good: list[PointCloud]) -> None:
     scan = part(16)
     moved = scan.transformed(motion(8.0, (3.0, -2.0, 1.0)))
     assert made.score(moved).object_score == pytest.approx(made.score(scan).object_score, rel=0.3)
+
+
+def test_what_repair_learns_from_is_the_scan_with_and_without_defects(good: list[PointCloud]) -> None:
+    made = CRR(settings("crr", damaged=3))
+    clouds = made.locate(good, progress=Silent())
+    lessons = made.study(clouds, progress=Silent())
+    assert isinstance(lessons, DamagedFeatures)
+    assert len(lessons.features) == 3 * (1 + 1) * (1 + 3)
+    whole = ~lessons.wrong.any(dim=1)
+    assert int(whole.sum()) >= 6
+    assert torch.equal(lessons.features[::4], lessons.clean[::4])
+    moved = (lessons.features - lessons.clean).abs().amax(dim=2)
+    assert float(moved[lessons.wrong].median()) > 10 * float(moved[~lessons.wrong].median())
+    assert 0.01 < float(lessons.wrong.float().mean()) < 0.4
+
+
+def test_one_repair_serves_several_parts(good: list[PointCloud], tmp_path: Path) -> None:
+    made = create_for_parts("crr", settings("crr", steps=30))
+    made.fit({"egg": good, "flat": [replace(one, points=one.points * [1.0, 1.0, 0.6]) for one in good]})
+    scan, path = part(10), tmp_path / "parts.safetensors"
+    scores = made.score(scan)
+    assert scores.part == "egg"
+    made.save(path)
+    np.testing.assert_array_equal(load_model(path).score(scan).point_scores, scores.point_scores)

@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from dusnet.config import CRASSettings, PBASSettings
+from dusnet.config import CRASSettings, CRRSettings, PBASSettings
+from dusnet.detectors.features import DamagedFeatures
 from dusnet.nn.boundary import Boundary
+from dusnet.nn.repair import Repair, repair_loss
 from dusnet.nn.residual_discrimination import ResidualDiscrimination
 from dusnet.progress import Silent
-from dusnet.training.feature_stages import CRASStage, MapsOfPart, MapSource, PBASStage, told_apart
+from dusnet.training.feature_stages import CRASStage, CRRStage, MapsOfPart, MapSource, PBASStage, told_apart
 from dusnet.training.loop import Run, learning_rate, train_stage
 
 
@@ -144,3 +146,47 @@ class TestPBASStage:
         loss = stage.loss(model, torch.Generator().manual_seed(1))
         assert set(loss.terms) == {"radius", "normal", "anomalous"}
         assert float(loss.total.detach()) == pytest.approx(float(sum(loss.terms.values())))
+
+
+class TestCRRStage:
+    def lesson(self) -> DamagedFeatures:
+        """Features that say which scan and place they are of; half of the places of the second scan are seen."""
+        scans, places = torch.meshgrid(torch.arange(2.0), torch.arange(12.0), indexing="ij")
+        features = torch.stack([scans, places], dim=-1)
+        seen = torch.ones(2, 12, dtype=torch.bool)
+        seen[1, 6:] = False
+        positions = torch.arange(12.0).unsqueeze(1).expand(12, 3)
+        return DamagedFeatures(features, features, positions, seen, features + 0.5, places % 2 == 1)
+
+    def test_what_belongs_together_is_drawn_together_and_some_of_it_is_hidden(self) -> None:
+        given: list[tuple[torch.Tensor, ...]] = []
+
+        class Watched(Repair):
+            def forward(
+                self, features: torch.Tensor, positions: torch.Tensor, hidden: torch.Tensor | None = None
+            ) -> tuple[torch.Tensor, torch.Tensor]:
+                assert hidden is not None
+                given.append((features, positions, hidden))
+                return super().forward(features, positions, hidden)
+
+        settings = CRRSettings(width=8, heads=2, layers=0, batch=40, places=20, hidden=0.25)
+        torch.manual_seed(0)
+        model = Watched(settings, 2)
+        stage = CRRStage(model, [self.lesson()], settings)
+        loss = stage.loss(model, torch.Generator().manual_seed(0))
+        ((features, positions, hidden),) = given
+        assert features.shape == (40, 20, 2)
+        assert (features[..., 1] == positions[..., 0]).all()
+        assert all(len(row.unique()) == 1 for row in features[..., 0])
+        assert float(features[features[:, 0, 0] == 1][..., 1].max()) == 5
+        assert float(hidden.float().mean()) == pytest.approx(0.25, abs=0.05)
+        # Every second place is wrong, and what it should be lies 0.5 higher.
+        repaired, logits = model(features, positions, hidden)
+        expected = repair_loss(repaired, logits, features + 0.5, features[..., 1] % 2 == 1)
+        assert float(loss.total.detach()) == pytest.approx(float(expected.total.detach()))
+
+    def test_steps_and_rate_fall_like_a_cosine(self) -> None:
+        settings = CRRSettings(steps=100, learning_rate=0.5)
+        stage = CRRStage(Repair(settings, 2), [self.lesson()], settings)
+        assert (stage.stage.steps, stage.stage.schedule) == (100, "cosine")
+        assert learning_rate(stage.stage, 99) < 0.01 < learning_rate(stage.stage, 5) <= 0.5

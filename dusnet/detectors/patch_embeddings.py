@@ -1,0 +1,93 @@
+"""Patch embeddings of a trained Down-Net as local features."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet.config import DownNetSettings, GroupingSettings
+from dusnet.errors import BadModel
+from dusnet.nn.blocks import MiniPointNet
+from dusnet.nn.grouping import neighbor_index
+from dusnet.tensor_file import read_tensors
+
+PREFIX = "learned.down."
+
+
+class PatchEmbeddings:
+    """What the patch encoder of a Down-Net (Eq. 2) makes of the points around each place; it learns nothing more.
+
+    The extractor of `features.extractor: down_net`.
+
+    Args:
+        widths: of the patch encoder.
+        grouping: K and stride of its patches.
+        tensors: its weights, and `patch_radius`.
+    """
+
+    def __init__(self, widths: tuple[int, int, int], grouping: GroupingSettings, tensors: dict[str, Tensor]) -> None:
+        self._widths, self._grouping, self._tensors = widths, grouping, tensors
+        self._encoder = MiniPointNet(widths)
+        self._encoder.load_state_dict(
+            {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
+        )
+        self._encoder.eval()
+
+    @classmethod
+    def of_file(cls, path: Path) -> PatchEmbeddings:
+        """Those of a model of `dusnet` with networks of its own, or of pre-trained weights.
+
+        Raises:
+            BadModel: the file is missing, damaged, or holds no Down-Net of the paper's kind.
+        """
+        tensors, metadata = read_tensors(path)
+        encoder = {
+            name.replace("patch_encoder.", "encoder."): value
+            for name, value in (
+                (key.removeprefix(PREFIX), one) for key, one in tensors.items() if key.startswith(PREFIX)
+            )
+            if name.startswith("patch_encoder.") or name == "patch_radius"
+        }
+        if "patch_radius" not in encoder or "settings" not in metadata:
+            raise BadModel(
+                f"{path} holds no Down-Net with patches; give a model that was trained with --config paper, or weights "
+                "of train --layout shapes."
+            )
+        settings = metadata["settings"]
+        widths = DownNetSettings.model_validate(settings["down_net"]).patch_widths
+        return cls(widths, GroupingSettings.model_validate(settings["grouping"]), encoder)
+
+    @torch.inference_mode()
+    def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
+        """See `dusnet.detectors.features.Extractor`."""
+        del normals
+        cloud = torch.from_numpy(points).float()
+        around = cloud[neighbor_index(places, cloud, self._grouping)]
+        patches = torch.cat([places.unsqueeze(1), around], dim=1) - places.unsqueeze(1)
+        embedded: Tensor = self._encoder(patches / self._tensors["patch_radius"])
+        return embedded
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a model file stores."""
+        return self._tensors
+
+    def metadata(self) -> dict[str, Any]:
+        """What it stores besides, as JSON."""
+        return {"widths": list(self._widths), "grouping": self._grouping.model_dump(mode="json")}
+
+    @classmethod
+    def restore(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> PatchEmbeddings:
+        """The inverse of `tensors` and `metadata`."""
+        first, second, third = metadata["widths"]
+        return cls((first, second, third), GroupingSettings.model_validate(metadata["grouping"]), tensors)
+
+
+def file_mark(path: Path) -> str:
+    """A hash of the file, whether or not it can be used."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
