@@ -20,10 +20,9 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings, settings_from
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.features import Descriptors, Extractor, Heights, LocalFeatures, Places, Scaling
-from dusnet.detectors.model_file import StoredModel, restoring, under
+from dusnet.detectors.model_file import MissingPart, StoredModel, restoring, under
 from dusnet.detectors.patch_embeddings import PatchEmbeddings, file_mark
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
-from dusnet.errors import BadModel
 from dusnet.nn.center_maps import map_similarity
 from dusnet.progress import Progress
 from dusnet.training.loop import Run, fingerprint
@@ -59,7 +58,7 @@ class FeatureSpace(RegisteredDetector):
     Args:
         settings: what it computes.
         seed: makes training and scoring repeatable.
-        device: `cpu`, `cuda` or `cuda:N`.
+        device: where the networks learn, `cpu`, `cuda` or `cuda:N`; scans are scored on the CPU.
         extractor: describes scans in place of what `features.extractor` says.
 
     Attributes:
@@ -266,9 +265,7 @@ class FeatureSpace(RegisteredDetector):
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         if not metadata["own_extractor"] and self._given is None:
-            raise BadModel(
-                "The model was trained with an extractor that is not in its file; give it to load_model(extractor=...)."
-            )
+            raise MissingPart("its extractor, which is no part of the file; give it to load_model(extractor=...)")
         if metadata["embeddings"] is not None:
             self._embeddings = PatchEmbeddings.restore(metadata["embeddings"], under("embeddings", tensors))
         self._places = Places.restore(

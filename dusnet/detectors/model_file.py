@@ -52,6 +52,10 @@ def frame_from_json(data: Mapping[str, Any]) -> Frame:
     return Frame(np.asarray(data["rotation"], float), np.asarray(data["translation"], float), float(data["scale"]))
 
 
+class MissingPart(Exception):
+    """Something that a model needs and that was never in its file; the text names it."""
+
+
 @contextmanager
 def restoring(stored: StoredModel, what: str) -> Iterator[None]:
     """Turns what goes wrong when `what` is built from the contents of a model file into a sentence.
@@ -65,6 +69,8 @@ def restoring(stored: StoredModel, what: str) -> Iterator[None]:
         raise BadModel(
             f"{stored.path} lacks a part of the {what}, or holds one of another shape; train again."
         ) from error
+    except MissingPart as error:
+        raise BadModel(f"{stored.path} lacks {error}.") from error
 
 
 def write_model(path: Path, detector: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:

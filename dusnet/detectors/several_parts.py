@@ -93,8 +93,7 @@ class SeveralParts:
             lessons.append(made[name].study(made[name].locate(clouds, progress=progress), progress=progress))
         detectors = list(made.values())
         detectors[0].train_together(detectors, lessons, progress=progress, workdir=workdir, resume=resume)
-        self.parts = made
-        self.provenance = {"parts": {name: part.provenance for name, part in made.items()}}
+        self.parts, self.provenance = made, {}
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan of any of the parts; see `Scorer.score`. `Scores.part` says which it was taken for."""
