@@ -40,7 +40,9 @@ def evaluate(
     classes: Annotated[str | None, typer.Option("--classes", metavar="a,b", help="Only these classes.")] = None,
     study: Annotated[
         str | None,
-        typer.Option("--study", metavar="NAME|FILE", help="Compare variants: table5 to table9, levers, or a file."),
+        typer.Option(
+            "--study", metavar="NAME|FILE", help="Compare variants: table5 to table9, levers, cras, pbas, or a file."
+        ),
     ] = None,
     layout: Layout = "auto",
     config: Config = None,
