@@ -318,7 +318,7 @@ class CRASSettings(Section):
     adapter_rate: float = Field(default=1e-4, gt=0, description="learning rate of the adapter")
     discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
     adapter_layers: int = Field(default=1, ge=0)
-    width: int = Field(default=64, ge=4, description="channels after the adapter")
+    hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
     discriminator_layers: int = Field(default=3, ge=1)
     noise: float = Field(default=0.015, gt=0, description="sigma of the Gaussian noise")
     beta: float = Field(default=0.3, ge=0, le=1, description="how strongly the distance guides the noise (Eq. 5)")
@@ -341,7 +341,7 @@ class PBASSettings(Section):
     projector_decay: float = Field(default=1e-5, ge=0, description="weight decay of the projector")
     discriminator_decay: float = Field(default=1e-2, ge=0, description="weight decay of the discriminator")
     projector_layers: int = Field(default=1, ge=1)
-    width: int = Field(default=64, ge=4, description="channels after the projector")
+    hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
     discriminator_layers: int = Field(default=3, ge=1)
     alpha: float = Field(default=0.3, gt=0, description="how far beyond a feature its anomaly lies, in radii (Eq. 7)")
     center: Literal["alignment", "average", "iterative", "clustering"] = Field(

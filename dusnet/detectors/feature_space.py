@@ -156,13 +156,14 @@ class FeatureSpace(RegisteredDetector):
             checkpoint_every=self.settings.training.checkpoint_every,
             progress=progress,
         )
-        scaling = Scaling.of(lessons, self._spread_of_features)
+        scalings = [Scaling.of(lesson, self._spread_of_features) for lesson in lessons]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             networks = self._build(lessons[0].features.shape[-1])
-        kept = self._train(networks, [one.scaled(scaling) for one in lessons], run)
+        scaled = [lesson.scaled(scaling) for lesson, scaling in zip(lessons, scalings, strict=True)]
+        kept = self._train(networks, scaled, run)
         networks.cpu().eval()
-        for part, lesson, own in zip(parts, lessons, kept, strict=True):
+        for part, lesson, scaling, own in zip(parts, lessons, scalings, kept, strict=True):
             part._scaling, part._networks = scaling, networks
             part._kept = {**own, "around": lesson.mean(lesson.around)}
 
@@ -247,14 +248,14 @@ class FeatureSpace(RegisteredDetector):
     def own_tensors(self) -> dict[str, Tensor]:
         """What is of this part alone."""
         places = {f"places.{name}": value for name, value in self._places.tensors().items()}
-        return places | {f"kept.{name}": value for name, value in self._kept.items()}
+        scaling = {"scaling.mean": self._scaling.mean, "scaling.spread": self._scaling.spread}
+        return places | scaling | {f"kept.{name}": value for name, value in self._kept.items()}
 
     def shared_tensors(self) -> dict[str, Tensor]:
         """What all parts share."""
-        scaling = {"scaling.mean": self._scaling.mean, "scaling.spread": self._scaling.spread}
         made = {} if self._embeddings is None else self._embeddings.tensors()
         embeddings = {f"embeddings.{name}": value for name, value in made.items()}
-        return scaling | embeddings | {f"networks.{name}": value for name, value in self._networks.state_dict().items()}
+        return embeddings | {f"networks.{name}": value for name, value in self._networks.state_dict().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
         return self.own_tensors() | self.shared_tensors()

@@ -218,11 +218,11 @@ class Descriptors:
 
 @dataclass(frozen=True)
 class Scaling:
-    """Brings every channel to one spread about the centre, so that noise of one sigma means the same in all of them.
+    """Brings every channel to one spread at every place, so that noise of one sigma means the same everywhere.
 
     Attributes:
-        mean: over all places of all parts, (C,).
-        spread: root mean square distance of training features from their centre, (C,).
+        mean: over all places, (C,).
+        spread: of training features about their centre, per place, (G, C).
         target: what the spread becomes.
     """
 
@@ -231,18 +231,22 @@ class Scaling:
     target: float
 
     @classmethod
-    def of(cls, parts: Sequence[LocalFeatures], target: float) -> Scaling:
-        """Measure the training features of all parts.
+    def of(cls, part: LocalFeatures, target: float) -> Scaling:
+        """Measure the training features of a part.
 
-        A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread over the
-        places.
+        Few scans tell little about a single place, so the variance of a place is the mean of its own and of that of all
+        places. A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread
+        over the places.
         """
-        features = torch.cat([part.normal[part.seen] for part in parts]).double()
-        residuals = torch.cat([(part.normal - part.mean(part.normal))[part.seen] for part in parts]).double()
-        spread = torch.maximum(residuals.square().mean(dim=0).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
+        weight = part.seen.unsqueeze(-1).double()
+        residuals = (part.normal - part.mean(part.normal)).double().square() * weight
+        local = residuals.sum(dim=0) / weight.sum(dim=0).clamp_min(1)
+        overall = residuals.sum(dim=(0, 1)) / weight.sum().clamp_min(1)
+        features = part.normal[part.seen].double()
+        spread = torch.maximum((0.5 * (local + overall)).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return cls(features.mean(dim=0).float(), spread.float(), target)
 
     def __call__(self, features: Tensor) -> Tensor:
-        """(..., C) -> (..., C)."""
+        """(..., G, C) -> (..., G, C)."""
         return (features - self.mean) / self.spread * self.target

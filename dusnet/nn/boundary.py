@@ -26,8 +26,8 @@ class Boundary(nn.Module):
     def __init__(self, settings: PBASSettings, size: int) -> None:
         super().__init__()
         self.settings = settings
-        self.projector = linear_layers(size, settings.width, settings.projector_layers)
-        self.discriminator = Discriminator(settings.width, layers=settings.discriminator_layers)
+        self.projector = linear_layers(size, settings.projector_layers)
+        self.discriminator = Discriminator(size, layers=settings.discriminator_layers, hidden=settings.hidden)
 
     def forward(self, features: Tensor, center: Tensor, noise: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Eq. 6-8.
@@ -35,7 +35,7 @@ class Boundary(nn.Module):
         Args:
             features: normal ones, (M, C), before the projector.
             center: the centre map, after the projector as it was at first, (K, C).
-            noise: standard normal, (M, width); read only where anomalies are not on the rays from the centre.
+            noise: standard normal, (M, C); read only where anomalies are not on the rays from the centre.
 
         Returns:
             L_c, the mean distance of features to their centre, and the logits of the features and of the anomalies that

@@ -8,19 +8,21 @@ from torch import Tensor, nn
 SLOPE = 0.2
 
 
-def linear_layers(size: int, width: int, count: int) -> nn.Sequential:
-    """An adapter or projector: linear layers with leaky ReLU between them, normally initialised.
+def linear_layers(size: int, count: int) -> nn.Sequential:
+    """An adapter or projector: linear layers of one width with leaky ReLU between them, normally initialised.
+
+    It must not be wider than the features: noise would then lie in directions that no feature ever takes, and a
+    discriminator of noise would say nothing about features.
 
     Args:
         size: channels of the features.
-        width: of every layer.
         count: layers; 0 leaves features as they are.
     """
     layers: list[nn.Module] = []
     for index in range(count):
         if index:
             layers.append(nn.LeakyReLU(SLOPE))
-        layers.append(_normally_initialised(nn.Linear(width if index else size, width)))
+        layers.append(_normally_initialised(nn.Linear(size, size)))
     return nn.Sequential(*layers)
 
 
@@ -30,21 +32,20 @@ class Discriminator(nn.Module):
     Args:
         size: width of its input.
         layers: linear layers, the last one gives one value.
-        hidden: width between them; None makes every layer two thirds as wide as the one before.
+        hidden: width between them.
     """
 
-    def __init__(self, size: int, *, layers: int = 3, hidden: int | None = None) -> None:
+    def __init__(self, size: int, *, layers: int = 3, hidden: int = 64) -> None:
         super().__init__()
         body: list[nn.Module] = []
         width = size
         for _ in range(layers - 1):
-            after = hidden or max(1, 2 * width // 3)
             body += [
-                _normally_initialised(nn.Linear(width, after)),
-                nn.BatchNorm1d(after),
+                _normally_initialised(nn.Linear(width, hidden)),
+                nn.BatchNorm1d(hidden),
                 nn.LeakyReLU(SLOPE),
             ]
-            width = after
+            width = hidden
         self.body = nn.Sequential(*body)
         self.tail = _normally_initialised(nn.Linear(width, 1, bias=False))
 

@@ -23,18 +23,14 @@ class ResidualDiscrimination(nn.Module):
     Args:
         settings: depths and what D sees.
         size: channels of a feature.
-
-    Attributes:
-        width: channels after the adapter.
     """
 
     def __init__(self, settings: CRASSettings, size: int) -> None:
         super().__init__()
         self.settings = settings
-        self.adapter = linear_layers(size, settings.width, settings.adapter_layers)
-        self.width = settings.width if settings.adapter_layers else size
-        seen = 2 * self.width if settings.inputs == "both" else self.width
-        self.discriminator = Discriminator(seen, layers=settings.discriminator_layers)
+        self.adapter = linear_layers(size, settings.adapter_layers)
+        seen = 2 * size if settings.inputs == "both" else size
+        self.discriminator = Discriminator(seen, layers=settings.discriminator_layers, hidden=settings.hidden)
 
     def forward(self, features: Tensor, centers: Sequence[Tensor], noise: Tensor) -> tuple[Tensor, Tensor]:
         """Logits of normal features and of the anomalies that are made of them (Eq. 3-7).
@@ -42,7 +38,7 @@ class ResidualDiscrimination(nn.Module):
         Args:
             features: normal ones of several maps, (B, P, C), before the adapter.
             centers: the centre map that each of them is searched in, before the adapter, B times (K, C).
-            noise: Gaussian, (B, P, width).
+            noise: Gaussian, (B, P, C).
 
         Returns:
             (B P,) and (B P,). No gradient goes through the centres.

@@ -102,8 +102,7 @@ class CRASStage:
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
         """Loss of one random batch."""
         features, centers = self._source.draw(generator)
-        shape = (*features.shape[:2], self._networks.width)
-        noise = self._settings.noise * torch.randn(shape, generator=generator)
+        noise = self._settings.noise * torch.randn(features.shape, generator=generator)
         device = next(model.parameters()).device
         return told_apart(*model(features.to(device), [center.to(device) for center in centers], noise.to(device)))
 
@@ -147,7 +146,7 @@ class PBASStage:
         """L_c and the cross entropy of one random batch (Eq. 6, 9 and 10)."""
         features, (center, *_) = self._source.draw(generator)
         features = features.flatten(0, 1)
-        noise = torch.randn(len(features), self._settings.width, generator=generator)
+        noise = torch.randn(features.shape, generator=generator)
         device = next(model.parameters()).device
         radius, normal, anomalous = model(features.to(device), center.to(device), noise.to(device))
         apart = told_apart(normal, anomalous)

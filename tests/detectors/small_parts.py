@@ -46,8 +46,8 @@ def tiny(detector: str = "dusnet", **changes: object) -> Settings:
         "scoring": {"smoothing": 8},
         "offset": {"patch_widths": (16, 16, 16), "width": 16, "heads": 2, "clouds": 2, "defects": 2, "batch": 2},
         "features": {"points": 1000, "places": 128, "replicas": 0, "smoothing": 8},
-        "cras": {"epochs": 3, "batch": 4, "places": 64, "width": 16},
-        "pbas": {"epochs": 3, "batch": 4, "places": 64, "width": 16},
+        "cras": {"epochs": 3, "batch": 4, "places": 64},
+        "pbas": {"epochs": 3, "batch": 4, "places": 64},
         "crr": {"steps": 10, "batch": 4, "places": 64, "width": 16, "heads": 2, "layers": 1, "defects": 2},
     }
     return Settings.model_validate(tree | changes)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -101,23 +103,35 @@ class TestLocalFeatures:
 
 
 class TestScaling:
-    def test_residuals_have_the_wanted_spread_and_features_the_mean_zero(self) -> None:
+    def part(self) -> LocalFeatures:
+        """Two channels of different spread, and a place that differs three times as much as the others."""
         rng = torch.Generator().manual_seed(0)
-        parts = []
-        for shift in (0.0, 50.0):
-            features = shift + torch.randn(1, 30, 2, generator=rng) * torch.tensor([10.0, 1.0])
-            features = features + torch.randn(6, 30, 2, generator=rng) * torch.tensor([2.0, 0.5])
-            parts.append(LocalFeatures(features, features[..., :1], torch.zeros(30, 3), torch.ones(6, 30).bool()))
-        scaling = Scaling.of(parts, 0.03)
-        scaled = [scaling(part.features) for part in parts]
-        residuals = torch.cat([(one - one.mean(dim=0)).flatten(0, 1) for one in scaled])
-        np.testing.assert_allclose(residuals.square().mean(dim=0).sqrt(), 0.03, rtol=1e-4)
-        np.testing.assert_allclose(torch.cat([one.flatten(0, 1) for one in scaled]).mean(dim=0), 0, atol=1e-4)
+        residuals = torch.randn(400, 30, 2, generator=rng) * torch.tensor([2.0, 0.5])
+        residuals[:, 7] *= 3
+        features = 50 + 10 * torch.randn(1, 30, 2, generator=rng) + residuals
+        return LocalFeatures(features, features[..., :1], torch.zeros(30, 3), torch.ones(400, 30).bool())
+
+    def test_the_variance_of_a_place_is_half_its_own_and_half_that_of_all(self) -> None:
+        part = self.part()
+        scaled = Scaling.of(part, 0.03)(part.features)
+        spread = (scaled - scaled.mean(dim=0)).square().mean(dim=0).sqrt() / 0.03
+        everywhere = (29 + 9) / 30
+        usual, varied = 1 / np.sqrt(0.5 * (1 + everywhere)), 3 / np.sqrt(0.5 * (9 + everywhere))
+        others = torch.arange(30) != 7
+        np.testing.assert_allclose(spread[others].numpy(), usual, rtol=0.12)
+        np.testing.assert_allclose(spread[7].numpy(), varied, rtol=0.12)
+
+    def test_only_places_that_are_seen_count(self) -> None:
+        part = self.part()
+        part.seen[0, :5] = False
+        blinded = replace(part, features=part.features.clone())
+        blinded.features[0, :5] = 1e6
+        assert torch.equal(Scaling.of(part, 1.0).spread, Scaling.of(blinded, 1.0).spread)
 
     def test_channels_that_hardly_differ_from_the_centre_are_not_blown_up(self) -> None:
         features = torch.stack([torch.arange(10.0), torch.ones(10)], dim=1).unsqueeze(0)
         part = LocalFeatures(features, features[..., :1], torch.zeros(10, 3), torch.ones(1, 10).bool())
-        scaling = Scaling.of([part], 1.0)
-        assert float(scaling.spread[0]) == pytest.approx(LEAST_SPREAD * float(np.arange(10).std()))
-        assert float(scaling.spread[1]) == 1.0
+        scaling = Scaling.of(part, 1.0)
+        np.testing.assert_allclose(scaling.spread[:, 0].numpy(), LEAST_SPREAD * np.arange(10).std(), rtol=1e-6)
+        assert (scaling.spread[:, 1] == 1.0).all()
         assert scaling(features).isfinite().all()

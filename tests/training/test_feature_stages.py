@@ -95,11 +95,11 @@ class TestCRASStage:
         assert rates == [1e-4] * 3
         found = {id(one): group["rate"] * 1e-4 for group in stage.parameter_groups() for one in group["params"]}
         assert {found[id(one)] for one in model.adapter.parameters()} == {1e-4}
-        assert [found[id(one)] for one in model.discriminator.parameters()] == pytest.approx([2e-4] * 8)
+        assert [found[id(one)] for one in model.discriminator.parameters()] == pytest.approx([2e-4] * 9)
         assert len(found) == len(list(model.parameters()))
 
     def test_equal_seeds_train_equal_networks_and_others_do_not(self) -> None:
-        settings = CRASSettings(epochs=2, batch=4, places=10, width=8)
+        settings = CRASSettings(epochs=2, batch=4, places=10)
 
         def trained(seed: int) -> torch.Tensor:
             torch.manual_seed(0)
@@ -113,9 +113,7 @@ class TestCRASStage:
         assert not torch.equal(trained(0), trained(1))
 
     def test_it_learns_to_tell_noise_from_normal_features(self) -> None:
-        settings = CRASSettings(
-            epochs=40, batch=4, places=30, width=8, noise=2.0, adapter_rate=1e-2, discriminator_rate=1e-2
-        )
+        settings = CRASSettings(epochs=40, batch=4, places=30, noise=2.0, adapter_rate=1e-2, discriminator_rate=1e-2)
         torch.manual_seed(0)
         model = ResidualDiscrimination(settings, 4)
         stage = CRASStage(model, [random_part()], settings)
@@ -137,11 +135,11 @@ class TestPBASStage:
         assert discriminator["params"] == list(model.discriminator.parameters())
 
     def test_the_loss_is_the_radius_and_the_cross_entropy(self) -> None:
-        settings = PBASSettings(width=6, batch=2, places=5)
+        settings = PBASSettings(batch=2, places=5)
         torch.manual_seed(0)
         model = Boundary(settings, 4)
         maps = random_part()
-        center = torch.randn(5, 6, generator=torch.Generator().manual_seed(3))
+        center = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
         stage = PBASStage(model, MapsOfPart(maps.features, maps.seen, center), settings)
         loss = stage.loss(model, torch.Generator().manual_seed(1))
         assert set(loss.terms) == {"radius", "normal", "anomalous"}
