@@ -7,7 +7,6 @@ arXiv 2505.17551 (Chen et al., IEEE TII 2025), those of PBAS of arXiv 2412.17458
 from __future__ import annotations
 
 import torch
-from sklearn.cluster import KMeans
 from torch import Tensor
 from torch.nn import functional
 
@@ -54,6 +53,8 @@ def aligned_center(maps: Tensor) -> Tensor:
 
 def clustered_center(maps: Tensor, count: int, *, seed: int) -> Tensor:
     """Means of k-means clusters of all features, wherever they lie, (B, G, C) -> (min(count, B G), C)."""
+    from sklearn.cluster import KMeans
+
     features = maps.flatten(0, 1)
     clusters = KMeans(min(count, len(features)), n_init=_CLUSTERINGS, random_state=seed).fit(features.double().numpy())
     return torch.from_numpy(clusters.cluster_centers_).to(maps.dtype)

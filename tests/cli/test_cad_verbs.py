@@ -64,6 +64,7 @@ def test_compare_writes_what_score_writes(run, cad, scans, tmp_path):
     assert float(rows[1]["worst_peak_deviation"]) < -1.5
 
 
+@pytest.mark.slow
 def test_view_shows_bands_and_refuses_two_scales_in_one_picture(run, cad, scans, tmp_path):
     for tolerance in (0.1, 0.3):
         words = ["--tol-plus", tolerance, "--tol-minus", tolerance, "--quiet"]

@@ -228,6 +228,7 @@ def test_bench_times_every_op_and_scoring(run, model):
     assert "score with nearest" in scored.out
 
 
+@pytest.mark.slow
 def test_score_and_view_draw_pictures(run, model, parts, tmp_path):
     scan = parts / "test" / "dent" / "dent0.ply"
     assert run("score", model, scan, "--out", tmp_path, "--png", "--quiet").code == 0
@@ -389,6 +390,7 @@ def test_the_rate_that_a_refusal_names_is_accepted(tmp_path, count):
     assert 1 / (count + 1) <= named < 1 / (count + 1) + 0.001
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_written_does_not_lose_the_scan(run, model, parts, tmp_path):
     (tmp_path / "dent0.png").mkdir()
     result = run("score", model, parts / "test" / "dent", "--out", tmp_path, "--png", "--quiet")

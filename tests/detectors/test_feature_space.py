@@ -40,7 +40,7 @@ LEARNING = {
         "amplitude": (0.05, 0.2),
     },
 }
-BRIEF = {"cras": {"epochs": 4}, "pbas": {"epochs": 4}, "crr": {"steps": 24}}
+BRIEF = {"cras": {"epochs": 4}, "pbas": {"epochs": 4}, "crr": {"steps": 12, "damaged": 1}}
 
 
 def settings(method: str, features: dict[str, object] | None = None, **changes: object) -> Settings:

@@ -44,6 +44,7 @@ def timeless(row):
     return replace(row, **TIMES, scans=tuple(replace(scan, seconds=0.0) for scan in row.scans))
 
 
+@pytest.mark.slow
 def test_two_jobs_give_the_rows_of_one(dataset, tmp_path, monkeypatch):
     options = {"settings": SETTINGS, "seeds": 2}
     alone = evaluate(dataset, ["nearest"], out=tmp_path / "one", **options)

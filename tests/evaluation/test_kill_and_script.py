@@ -66,6 +66,7 @@ def test_a_kill_loses_only_the_row_in_progress(dataset, tmp_path):
     assert [row.class_name for row in rows] == ["lid", "tray"]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("dataset")
 def test_the_script_writes_tables_and_exits_2_on_a_mistake(tmp_path, capsys):
     command = [sys.executable, str(REPOSITORY / "tools/evaluate.py"), str(tmp_path / "parts"), "--quiet"]

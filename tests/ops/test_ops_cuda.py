@@ -122,6 +122,7 @@ def _large(name: str) -> torch.Tensor:
     return points
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["surface", "outlier", "grid", "identical"])
 def test_searches_of_large_clouds_equal_the_cpu(run: Callable[..., Any], name: str) -> None:
     points = _large(name)
