@@ -81,17 +81,19 @@ def size_of(scorers: Sequence[Scorer]) -> float:
     return total / 1e6
 
 
-def measured(data: Dataset, name: str, seed: int, changes: Sequence[str], *, together: bool) -> str:
+def measured(
+    data: Dataset, classes: Sequence[str], name: str, seed: int, changes: Sequence[str], *, together: bool
+) -> str:
     settings = load_settings(None, changes)
-    training = {one: [sample.load() for sample in data.train(one)] for one in data.classes}
+    training = {one: [sample.load() for sample in data.train(one)] for one in classes}
     start = time.perf_counter()
     scorers: Mapping[str, Scorer]
     if together:
         shared = create_for_parts(name, settings, seed=seed)
         shared.fit(training)
-        scorers = dict.fromkeys(data.classes, shared)
+        scorers = dict.fromkeys(classes, shared)
     else:
-        alone = {one: create(name, settings, seed=seed) for one in data.classes}
+        alone = {one: create(name, settings, seed=seed) for one in classes}
         for one, detector in alone.items():
             detector.fit(training[one])
         scorers = alone
@@ -118,16 +120,18 @@ def main() -> None:
     parser.add_argument("dataset", type=Path)
     parser.add_argument("--alone", default="patchcore,cras,pbas,dusnet", help="detectors with a model per part")
     parser.add_argument("--together", default="cras", help="detectors with one model")
+    parser.add_argument("--classes", help="only these, comma-separated")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", dest="changes")
     chosen = parser.parse_args()
     data = open_dataset(chosen.dataset)
+    classes = chosen.classes.split(",") if chosen.classes else data.classes
     print("| detector | models | seed | O-AUROC | pooled | P-AUROC | P-AP | recognized | fit, s | MB | s per scan |")
     print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     for seed in map(int, chosen.seeds.split(",")):
         for names, together in ((chosen.alone, False), (chosen.together, True)):
             for name in filter(None, names.split(",")):
-                print(measured(data, name, seed, chosen.changes, together=together), flush=True)
+                print(measured(data, classes, name, seed, chosen.changes, together=together), flush=True)
 
 
 if __name__ == "__main__":
