@@ -39,6 +39,17 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
+def _require_multiple(width: int, heads: int) -> None:
+    if width % heads:
+        raise ValueError(f"width {width} is not a multiple of heads {heads}")
+
+
+def _require_ranges(*ranges: tuple[float, float]) -> None:
+    for low, high in ranges:
+        if not 0 < low <= high <= 1:
+            raise ValueError(f"{low:g} to {high:g} is not a range between 0 and 1")
+
+
 class RegistrationSettings(Section):
     """How a scan is brought into the frame of its class. Lengths are fractions of the class's bounding radius."""
 
@@ -97,8 +108,7 @@ class DownNetSettings(Section):
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> DownNetSettings:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        _require_multiple(self.width, self.heads)
         return self
 
 
@@ -120,8 +130,7 @@ class GuideSettings(Section):
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> GuideSettings:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        _require_multiple(self.width, self.heads)
         return self
 
 
@@ -267,11 +276,8 @@ class OffsetSettings(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> OffsetSettings:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        for low, high in (self.radius, self.amplitude):
-            if not 0 < low <= high <= 1:
-                raise ValueError(f"{low:g} to {high:g} is not a range between 0 and 1")
+        _require_multiple(self.width, self.heads)
+        _require_ranges(self.radius, self.amplitude)
         return self
 
 
@@ -371,11 +377,8 @@ class CRRSettings(Section):
 
     @model_validator(mode="after")
     def _possible(self) -> CRRSettings:
-        if self.width % self.heads:
-            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
-        for low, high in (self.radius, self.amplitude):
-            if not 0 < low <= high <= 1:
-                raise ValueError(f"{low:g} to {high:g} is not a range between 0 and 1")
+        _require_multiple(self.width, self.heads)
+        _require_ranges(self.radius, self.amplitude)
         return self
 
 

@@ -68,20 +68,14 @@ def train_model(
         BadModel: the checkpoints to resume from belong to another training.
     """
     from dusnet.detectors import create
-    from dusnet.inspection.calibration import calibrate
 
     progress = progress if progress is not None and is_first() else Silent()
     require_unit(unit)
     detector = create(settings.detector, settings, seed=seed, device=device)
     workdir = training_folder(model)
     detector.fit(clouds, progress=progress, workdir=workdir, resume=resume)
-    wait_for_all()
-    if not is_first():
-        return detector
-    detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
-    detector.provenance |= {**(provenance or {}), "class": class_name, "unit": unit}
-    detector.save(model)
-    finish_training(model)
+    facts = {**(provenance or {}), "class": class_name}
+    _deliver(detector, [(detector, clouds, facts)], model, unit=unit, seed=seed, progress=progress)
     return detector
 
 
@@ -114,23 +108,47 @@ def train_for_parts(
         BadModel: the checkpoints to resume from belong to another training.
     """
     from dusnet.detectors import create_for_parts
-    from dusnet.inspection.calibration import calibrate
 
     progress = progress if progress is not None and is_first() else Silent()
     require_unit(unit)
     shared = create_for_parts(settings.detector, settings, seed=seed, device=device)
     workdir = training_folder(model)
     shared.fit(parts, progress=progress, workdir=workdir, resume=resume)
+    parts_of = [(part, parts[name], {"class": name}) for name, part in shared.parts.items()]
+    _deliver(shared, parts_of, model, unit=unit, seed=seed, progress=progress)
+    return shared
+
+
+def _deliver(
+    scorer: Scorer,
+    parts: Sequence[tuple[Detector, Sequence[PointCloud], Mapping[str, Any]]],
+    model: Path,
+    *,
+    unit: str,
+    seed: int,
+    progress: Progress,
+) -> None:
+    """Calibrate what was fitted, and write it; only the first process does.
+
+    Args:
+        scorer: what the file is to hold.
+        parts: the detectors in it, what each learned from, and what to keep about that.
+        model: the file to write.
+        unit: of the scans.
+        seed: of the calibration.
+        progress: where to report.
+    """
+    from dusnet.inspection.calibration import calibrate
+
     wait_for_all()
     if not is_first():
-        return shared
-    for name, part in shared.parts.items():
-        part.calibration = calibrate(part, parts[name], seed=seed, progress=progress)
-        part.provenance |= {"class": name}
-    shared.provenance |= {"unit": unit}
-    shared.save(model)
+        return
+    for detector, clouds, facts in parts:
+        detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
+        detector.provenance |= facts
+    scorer.provenance |= {"unit": unit}
+    scorer.save(model)
     finish_training(model)
-    return shared
 
 
 def finish_training(model: Path) -> None:
@@ -364,7 +382,7 @@ class LoadedModel:
 
 def _threshold_source(detector: Detector, threshold: float | None, false_alarm: float | None) -> dict[str, Any]:
     """Where a threshold comes from, as JSON."""
-    if threshold is not None and false_alarm is None:
+    if threshold is not None:
         return {"kind": "given"}
     if detector.calibration is None:
         return {"kind": "none"}

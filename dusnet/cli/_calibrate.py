@@ -14,6 +14,7 @@ from dusnet.io import file_sha256
 from dusnet.workflow import LoadedModel
 
 if TYPE_CHECKING:
+    from dusnet.detectors import Detector
     from dusnet.detectors.base import Calibration
     from dusnet.progress import Progress
 
@@ -51,7 +52,6 @@ def run(
             fresh[mark] = path
     if not fresh:
         raise BadConfig(f"{model} has learned from all scans or has them in its calibration already; give others.")
-    before = {id(one): 0 if one.calibration is None else len(one.calibration.added) for one in loaded.detector.each}
     done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress)
     for sentence in done.refused:
         progress.log(sentence)
@@ -60,18 +60,23 @@ def run(
         for (mark, path), score in zip(fresh.items(), done.scores, strict=True)
         if score is not None
     ]
+    lines = [line for one in done.calibrations for line in _summary(*one, named=len(loaded.detector.each) > 1)]
     for detector, calibration in done.calibrations:
         detector.calibration = calibration
     loaded.detector.provenance[KEPT] = [*known, *added]
     loaded.detector.save(out)
-    for detector, calibration in done.calibrations:
-        part = f"{detector.provenance.get('class')}: " if len(loaded.detector.each) > 1 else ""
-        count = len(calibration.added) - before[id(detector)]
-        typer.echo(f"{part}{count} good scans added, {len(calibration.object_scores)} in all.")
-        for rate in RATES:
-            typer.echo(_line(calibration, rate))
+    for line in lines:
+        typer.echo(line)
     progress.log(f"wrote {out}.")
     return done.failures
+
+
+def _summary(detector: Detector, calibration: Calibration, *, named: bool) -> list[str]:
+    """What a new calibration means for a detector that still has its old one."""
+    part = f"{detector.provenance.get('class')}: " if named else ""
+    count = len(calibration.added) - (0 if detector.calibration is None else len(detector.calibration.added))
+    total = f"{part}{count} good scans added, {len(calibration.object_scores)} in all."
+    return [total, *(_line(calibration, rate) for rate in RATES)]
 
 
 def _line(calibration: Calibration, rate: float) -> str:

@@ -86,8 +86,8 @@ def create_for_parts(name: str, settings: Settings, *, seed: int = 0, device: st
         BadConfig: there is no detector of that name or it learns one part at a time, or the device is absent.
     """
     kind = type(create(name, settings, seed=seed, device=device))
-    if not issubclass(kind, FeatureSpace) or not kind.for_many:
-        known = [one.name for one in DETECTORS.values() if issubclass(one, FeatureSpace) and one.for_many]
+    if not issubclass(kind, FeatureSpace) or not kind.method.for_many:
+        known = [one.name for one in DETECTORS.values() if issubclass(one, FeatureSpace) and one.method.for_many]
         raise BadConfig(f"{name} learns one part at a time; choose one of {', '.join(known)}, or a model per part.")
     return SeveralParts(kind, settings, seed=seed, device=device)
 

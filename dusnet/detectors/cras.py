@@ -1,46 +1,16 @@
-"""CRAS in 3D: center-aware residual anomaly synthesis, for one part or for many with one model.
-
-Q. Chen et al., "Center-aware Residual Anomaly Synthesis for Multi-class Industrial Anomaly Detection", IEEE TII 2025
-(arXiv 2505.17551). Published for images; here features belong to places of a registered part. What differs is in
-`docs/methods/cras.md`.
-"""
+"""CRAS in 3D; see `dusnet.feature_methods.cras`. Features belong to places of a registered part."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
-import torch
-from torch import Tensor, nn
-
 from dusnet.detectors.feature_space import FeatureSpace
-from dusnet.detectors.features import LocalFeatures
-from dusnet.nn.feature_heads import anomaly_score
-from dusnet.nn.residual_discrimination import ResidualDiscrimination
-from dusnet.training.feature_stages import CRASStage, MapsOfPart
-from dusnet.training.loop import Run, train_stage
+from dusnet.feature_methods import CRASMethod, FeatureMethod
 
 
 class CRAS(FeatureSpace):
-    """Adapter, centre of every part, noise by as much as the distance to it allows, and a discriminator."""
+    """Center-aware residual anomaly synthesis on registered scans."""
 
     name: ClassVar[str] = "cras"
-    reads: ClassVar[frozenset[str]] = FeatureSpace.reads | {"cras", "training"}
-
-    _networks: ResidualDiscrimination
-
-    def _build(self, size: int) -> ResidualDiscrimination:
-        return ResidualDiscrimination(self.settings.cras, size)
-
-    def _train(self, networks: nn.Module, lessons: Sequence[LocalFeatures], run: Run) -> list[dict[str, Tensor]]:
-        assert isinstance(networks, ResidualDiscrimination)
-        single = self.settings.cras.center == "single"
-        centers = [lesson.features[0] if single else lesson.mean(lesson.features) for lesson in lessons]
-        searched = [torch.cat(centers)] * len(centers) if self.settings.cras.search == "all" else centers
-        maps = [MapsOfPart(one.features, one.seen, map_) for one, map_ in zip(lessons, searched, strict=True)]
-        stage = CRASStage(networks, maps, self.settings.cras)
-        train_stage(stage, stage.stage, run)
-        return [{"searched": map_} for map_ in searched]
-
-    def _values(self, features: Tensor) -> Tensor:
-        return anomaly_score(self._networks.judge(features, self._kept["searched"]))
+    reads: ClassVar[frozenset[str]] = FeatureSpace.reads | CRASMethod.reads
+    method: ClassVar[type[FeatureMethod]] = CRASMethod

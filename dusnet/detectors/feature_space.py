@@ -3,50 +3,33 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
-from typing_extensions import Self
+from torch import Tensor
 
 from dusnet import geometry, scoring
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, settings_from
+from dusnet.config import Settings
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
-from dusnet.detectors.features import Descriptors, Extractor, Heights, LocalFeatures, Places, Scaling
-from dusnet.detectors.model_file import MissingPart, StoredModel, restoring, under
-from dusnet.detectors.patch_embeddings import PatchEmbeddings, file_mark
+from dusnet.detectors.features import Descriptors, Extractor, Heights, Places
+from dusnet.detectors.model_file import MissingPart
+from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
+from dusnet.feature_methods import FeatureMethod
+from dusnet.io import file_mark
 from dusnet.nn.center_maps import map_similarity
+from dusnet.nn.feature_maps import LocalFeatures, Scaling
 from dusnet.progress import Progress
+from dusnet.tensor_file import under
 from dusnet.training.loop import Run, fingerprint
 
 LEAST_SHOWN = 3
 """Places that a value between places takes; a scan that shows fewer is judged by all of them."""
-
-
-@dataclass(frozen=True)
-class Described(Brought):
-    """A scan in the frame of a class, with its features.
-
-    Attributes:
-        features: of this one scan.
-        describing: seconds that they took.
-    """
-
-    features: LocalFeatures
-    describing: float
-
-    @property
-    def preparing(self) -> float:
-        """Seconds from the scan to all of this."""
-        return self.seconds + self.describing
 
 
 class FeatureSpace(RegisteredDetector):
@@ -62,7 +45,7 @@ class FeatureSpace(RegisteredDetector):
         extractor: describes scans in place of what `features.extractor` says.
 
     Attributes:
-        for_many: whether its networks can learn many parts together.
+        method: what the networks are and how they learn.
 
     Raises:
         BadConfig: the device is absent.
@@ -70,7 +53,7 @@ class FeatureSpace(RegisteredDetector):
 
     reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features"}
     scores_are_lengths: ClassVar[bool] = False
-    for_many: ClassVar[bool] = True
+    method: ClassVar[type[FeatureMethod]]
 
     def __init__(
         self, settings: Settings, *, seed: int = 0, device: str = "cpu", extractor: Extractor | None = None
@@ -80,7 +63,7 @@ class FeatureSpace(RegisteredDetector):
         self._embeddings: PatchEmbeddings | None = None
         self._places: Places
         self._scaling: Scaling
-        self._networks: nn.Module
+        self._learned: FeatureMethod
         self._kept: dict[str, Tensor]
 
     @classmethod
@@ -88,16 +71,6 @@ class FeatureSpace(RegisteredDetector):
         """A hash of the file that features come from."""
         chosen = settings.features
         return file_mark(chosen.down_net) if chosen.extractor == "down_net" and chosen.down_net is not None else None
-
-    @classmethod
-    def from_stored(cls, stored: StoredModel, *, device: str = "cpu", extractor: Extractor | None = None) -> Self:
-        """The detector that `save` wrote; see `load_model`."""
-        metadata = stored.metadata
-        with restoring(stored, f"{cls.name} model"):
-            settings = settings_from(metadata["settings"], str(stored.path))
-            detector = cls(settings, seed=metadata["seed"], device=device, extractor=extractor)
-            detector.restore(metadata, stored.tensors)
-        return detector
 
     def study(self, clouds: list[NDArray[np.float64]], *, progress: Progress) -> LocalFeatures:
         """Choose the places of the part, and describe its training scans and other good scans like them.
@@ -122,10 +95,7 @@ class FeatureSpace(RegisteredDetector):
     def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:
         """What is learned from a good scan in the frame, (N, 3)."""
         del rng
-        return [self._describe(points)]
-
-    def _describe(self, points: NDArray[np.float64]) -> LocalFeatures:
-        return self._places.describe(points, self._extractor)
+        return [self._places.describe(points, self._extractor)]
 
     def train_together(
         self,
@@ -156,31 +126,22 @@ class FeatureSpace(RegisteredDetector):
             checkpoint_every=self.settings.training.checkpoint_every,
             progress=progress,
         )
-        scalings = [Scaling.of(lesson, self._spread_of_features) for lesson in lessons]
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            networks = self._build(lessons[0].features.shape[-1])
-        scaled = [lesson.scaled(scaling) for lesson, scaling in zip(lessons, scalings, strict=True)]
-        kept = self._train(networks, scaled, run)
-        networks.cpu().eval()
+        method = self.method(self.settings, lessons[0].features.shape[-1], seed=self.seed)
+        scalings = [Scaling.of(lesson, method.spread) for lesson in lessons]
+        kept = method.learn([one.scaled(scaling) for one, scaling in zip(lessons, scalings, strict=True)], run)
+        method.networks.cpu().eval()
         for part, lesson, scaling, own in zip(parts, lessons, scalings, kept, strict=True):
-            part._scaling, part._networks = scaling, networks
+            part._scaling, part._learned = scaling, method
             part._kept = {**own, "around": lesson.mean(lesson.around)}
 
-    def bring(self, cloud: PointCloud) -> Described:
-        """A scan in the frame, with its features."""
-        brought = super().bring(cloud)
-        start = time.perf_counter()
-        features = self._describe(brought.points)
-        return Described(**vars(brought), features=features, describing=time.perf_counter() - start)
-
-    def likeness(self, brought: Described) -> float:
+    def likeness(self, brought: Brought) -> float:
         """How like its part a scan is that was brought into its frame, -1 to 1 (CRAS Eq. 2).
 
         The maps that are compared say where the scan lies at every place. Those that anomalies are found in need not
         tell parts apart: heights over the part's own surface are nearly zero, and zero has no direction.
         """
-        return map_similarity(brought.features.around[0], self._kept["around"], brought.features.seen[0])
+        view = self._places.look(brought.points)
+        return map_similarity(view.around, self._kept["around"], view.seen)
 
     @property
     def _extractor(self) -> Extractor:
@@ -200,21 +161,16 @@ class FeatureSpace(RegisteredDetector):
         self.train_together([self], [lessons], progress=progress, workdir=workdir, resume=resume)
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
-        return self._judged(points, self._describe(points))
-
-    def _judge_brought(self, brought: Brought) -> FrameScores:
-        assert isinstance(brought, Described)
-        judged = self._judged(brought.points, brought.features)
-        return replace(judged, timings={"features": brought.describing, **judged.timings})
-
-    def _judged(self, points: NDArray[np.float64], described: LocalFeatures) -> FrameScores:
         start = time.perf_counter()
+        described = self._places.describe(points, self._extractor)
+        known = time.perf_counter()
+        features = self._scaling(described.features[0])
         with torch.inference_mode():
-            values = self._values(self._scaling(described.features[0]))
+            values = self._learned.values(features, self._places.positions, self._kept)
         cloud = torch.from_numpy(points).float()
         scores = self._spread(values, described.seen[0], cloud)
         to_good = scoring.nearest_distance(cloud, self.class_frame.surface())
-        timings = {"scoring": time.perf_counter() - start}
+        timings = {"features": known - start, "scoring": time.perf_counter() - known}
         return FrameScores(scores.numpy(), float(scores.max()), to_good.numpy(), None, timings=timings)
 
     def _spread(self, values: Tensor, seen: Tensor, cloud: Tensor) -> Tensor:
@@ -223,27 +179,6 @@ class FeatureSpace(RegisteredDetector):
             seen = torch.ones_like(seen)
         between = geometry.interpolate(values[seen], self._places.positions[seen], cloud)
         return scoring.smooth_over(cloud, between, self.settings.features.smoothing)
-
-    @property
-    def _spread_of_features(self) -> float:
-        """What the spread of normal features about their centre is brought to."""
-        return self.settings.features.scale
-
-    @abstractmethod
-    def _build(self, size: int) -> nn.Module:
-        """New networks for features of so many channels."""
-
-    @abstractmethod
-    def _train(self, networks: nn.Module, lessons: Sequence[LocalFeatures], run: Run) -> list[dict[str, Tensor]]:
-        """Train networks in place on the scaled features of all parts.
-
-        Returns:
-            What `_values` needs of each part.
-        """
-
-    @abstractmethod
-    def _values(self, features: Tensor) -> Tensor:
-        """How anomalous the scaled features of a scan are, (G, C) -> (G,), 0 upwards."""
 
     def own_tensors(self) -> dict[str, Tensor]:
         """What is of this part alone."""
@@ -255,7 +190,7 @@ class FeatureSpace(RegisteredDetector):
         """What all parts share."""
         made = {} if self._embeddings is None else self._embeddings.tensors()
         embeddings = {f"embeddings.{name}": value for name, value in made.items()}
-        return embeddings | {f"networks.{name}": value for name, value in self._networks.state_dict().items()}
+        return embeddings | {f"networks.{name}": value for name, value in self._learned.networks.state_dict().items()}
 
     def _tensors(self) -> dict[str, Tensor]:
         return self.own_tensors() | self.shared_tensors()
@@ -277,7 +212,8 @@ class FeatureSpace(RegisteredDetector):
             seed=self.seed,
         )
         self._kept = under("kept", tensors)
-        self._scaling = Scaling(tensors["scaling.mean"], tensors["scaling.spread"], self._spread_of_features)
-        self._networks = self._build(len(self._scaling.mean))
-        self._networks.load_state_dict(under("networks", tensors))
-        self._networks.eval()
+        mean = tensors["scaling.mean"]
+        self._learned = self.method(self.settings, len(mean), seed=self.seed)
+        self._learned.networks.load_state_dict(under("networks", tensors))
+        self._learned.networks.eval()
+        self._scaling = Scaling(mean, tensors["scaling.spread"], self._learned.spread)

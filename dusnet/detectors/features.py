@@ -8,24 +8,23 @@ images do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from typing_extensions import Self
 
 from dusnet import geometry, ops
 from dusnet.config import FeatureSettings
 from dusnet.coverage import Coverage, missing
 from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, local_mean
+from dusnet.nn.feature_maps import LocalFeatures
 
 AROUND = 4
 """Points whose mean says where a scan lies at a place."""
-LEAST_SPREAD = 0.01
-"""Of the spread over all places: what a smaller spread about the centre counts as."""
 
 
 class Extractor(Protocol):
@@ -46,64 +45,18 @@ class Extractor(Protocol):
 
 
 @dataclass(frozen=True)
-class LocalFeatures:
-    """Features of several scans of one part.
+class View:
+    """What a scan shows of the places of a part.
 
     Attributes:
-        features: (B, G, C) float32.
-        around: mean of the points nearest to each place, in the frame, (B, G, 3) float32.
-        positions: of the places in the frame, (G, 3) float32.
-        seen: which places each scan shows, or would show if nothing were missing there, (B, G) bool.
+        points: the scan at the density of the training scans, (n, 3) float64 in the frame.
+        around: mean of the points nearest to each place, (G, 3) float32.
+        seen: which places it shows, or would show if nothing were missing there, (G,) bool.
     """
 
-    features: Tensor
+    points: NDArray[np.float64]
     around: Tensor
-    positions: Tensor
     seen: Tensor
-
-    @classmethod
-    def joined(cls, parts: Sequence[Self]) -> Self:
-        """Those of several scans of one part as one."""
-        names = [field.name for field in fields(cls) if field.name != "positions"]
-        values = {name: torch.cat([getattr(one, name) for one in parts]) for name in names}
-        return cls(positions=parts[0].positions, **values)
-
-    @property
-    def normal(self) -> Tensor:
-        """The features as they would be without any defect, (B, G, C)."""
-        return self.features
-
-    def scaled(self, scaling: Scaling) -> Self:
-        """The same with all channels brought to one spread."""
-        return replace(self, features=scaling(self.features))
-
-    def mean(self, values: Tensor) -> Tensor:
-        """Mean of each place over the scans that show it, over all where none does, (B, G, C) -> (G, C)."""
-        weight = self.seen.unsqueeze(-1).to(values.dtype)
-        weight = torch.where(weight.sum(dim=0, keepdim=True) > 0, weight, torch.ones_like(weight))
-        return (values * weight).sum(dim=0) / weight.sum(dim=0)
-
-
-@dataclass(frozen=True)
-class DamagedFeatures(LocalFeatures):
-    """Features of scans with defects, of which it is known what they would be without.
-
-    Attributes:
-        clean: the features without the defects, (B, G, C) float32.
-        wrong: which places a defect touches, (B, G) bool.
-    """
-
-    clean: Tensor
-    wrong: Tensor
-
-    @property
-    def normal(self) -> Tensor:
-        """The features as they would be without any defect, (B, G, C)."""
-        return self.clean
-
-    def scaled(self, scaling: Scaling) -> Self:
-        """The same with all channels brought to one spread."""
-        return replace(super().scaled(scaling), clean=scaling(self.clean))
 
 
 @dataclass(frozen=True)
@@ -142,21 +95,36 @@ class Places:
         cell = density_cell(clouds, settings.points, seed=seed)
         return cls(positions, geometry.normals(positions, surface), surface, cell, settings, seed)
 
-    def describe(self, points: NDArray[np.float64], extractor: Extractor) -> LocalFeatures:
-        """Features of one scan in the frame, (N, 3) float64, the order of whose points does not matter."""
-        thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
-        kept = thinned.points + thinned.centroid
+    def look(self, points: NDArray[np.float64]) -> View:
+        """What one scan in the frame, (N, 3) float64, shows of the places; the order of its points does not matter."""
+        kept = self._thinned(points)
         cloud = torch.from_numpy(kept).float()
-        features = extractor(kept, self.positions, self.normals).float()
-        around = local_mean(cloud, cloud, self.positions, AROUND)
-        return LocalFeatures(features[None], around[None], self.positions, self._seen(cloud)[None])
-
-    def _seen(self, cloud: Tensor) -> Tensor:
-        """Places that lie on what the scan shows, or on what was looked at and is not there, (G,) bool."""
         beside = Coverage.of(cloud, self.surface)
         shown = ~beside.empty | missing(cloud, beside)
+        return View(kept, local_mean(cloud, cloud, self.positions, AROUND), shown[self._on_surface])
+
+    def features(self, points: NDArray[np.float64], extractor: Extractor) -> Tensor:
+        """Features of one scan in the frame, (N, 3) float64 -> (G, C) float32."""
+        return self._extracted(self._thinned(points), extractor)
+
+    def describe(self, points: NDArray[np.float64], extractor: Extractor) -> LocalFeatures:
+        """Everything about one scan in the frame, (N, 3) float64."""
+        view = self.look(points)
+        features = self._extracted(view.points, extractor)
+        return LocalFeatures(features[None], view.around[None], self.positions, view.seen[None])
+
+    def _thinned(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
+        return thinned.points + thinned.centroid
+
+    def _extracted(self, thinned: NDArray[np.float64], extractor: Extractor) -> Tensor:
+        return extractor(thinned, self.positions, self.normals).float()
+
+    @cached_property
+    def _on_surface(self) -> Tensor:
+        """The place of the surface nearest to each of these, (G,) int64."""
         _, nearest = ops.knn(self.positions[None], self.surface[None], 1)
-        return shown[nearest[0, :, 0]]
+        return nearest[0, :, 0]
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores."""
@@ -214,39 +182,3 @@ class Descriptors:
             away_from=np.zeros(3),
         )
         return local_mean(described, torch.from_numpy(points).float(), places, self.settings.aggregate)
-
-
-@dataclass(frozen=True)
-class Scaling:
-    """Brings every channel to one spread at every place, so that noise of one sigma means the same everywhere.
-
-    Attributes:
-        mean: over all places, (C,).
-        spread: of training features about their centre, per place, (G, C).
-        target: what the spread becomes.
-    """
-
-    mean: Tensor
-    spread: Tensor
-    target: float
-
-    @classmethod
-    def of(cls, part: LocalFeatures, target: float) -> Scaling:
-        """Measure the training features of a part.
-
-        Few scans tell little about a single place, so the variance of a place is the mean of its own and of that of all
-        places. A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread
-        over the places.
-        """
-        weight = part.seen.unsqueeze(-1).double()
-        residuals = (part.normal - part.mean(part.normal)).double().square() * weight
-        local = residuals.sum(dim=0) / weight.sum(dim=0).clamp_min(1)
-        overall = residuals.sum(dim=(0, 1)) / weight.sum().clamp_min(1)
-        features = part.normal[part.seen].double()
-        spread = torch.maximum((0.5 * (local + overall)).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
-        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-        return cls(features.mean(dim=0).float(), spread.float(), target)
-
-    def __call__(self, features: Tensor) -> Tensor:
-        """(..., G, C) -> (..., G, C)."""
-        return (features - self.mean) / self.spread * self.target

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from contextlib import AbstractContextManager, nullcontext
 from importlib.resources import as_file, files
@@ -19,6 +18,7 @@ from dusnet.config import Settings
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadModel
 from dusnet.good_surface import Comparison, GoodSurface
+from dusnet.io import file_mark
 from dusnet.nn.grouping import random_chunks
 from dusnet.nn.guided_down_net import GuidedDownNet
 from dusnet.nn.guided_groups import GuidedScan
@@ -26,7 +26,7 @@ from dusnet.nn.up_net import UpNet
 from dusnet.progress import Progress
 from dusnet.reconstruction import TOKENS_AT_ONCE, in_halves
 from dusnet.slits import slits
-from dusnet.tensor_file import read_tensors
+from dusnet.tensor_file import read_tensors, under
 from dusnet.training.guided_course import FORMAT
 
 MADE_FOR = {
@@ -62,10 +62,9 @@ class Guided:
         self._surface, self._weights, self._settings = surface, weights, settings
         self._device, self._seed = device, seed
         self._down, self._up = GuidedDownNet(settings.guide), UpNet(settings.up_net, spacing=1.0)
-        for prefix, network in (("down.", self._down), ("up.", self._up)):
-            own = {name[len(prefix) :]: value for name, value in weights.items() if name.startswith(prefix)}
+        for prefix, network in (("down", self._down), ("up", self._up)):
             try:
-                network.load_state_dict(own)
+                network.load_state_dict(under(prefix, weights))
             except RuntimeError as error:
                 raise BadModel(
                     "The weights of the guided networks lack a part or have another shape; use the guide and up_net "
@@ -201,15 +200,13 @@ class Guided:
     ) -> Guided:
         """The inverse of `tensors` and `metadata`."""
         surface = GoodSurface.restore(metadata, tensors, settings.warp, seed=seed)
-        prefix = "weights."
-        weights = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-        return cls(surface, weights, settings, device=device, seed=seed)
+        return cls(surface, under("weights", tensors), settings, device=device, seed=seed)
 
 
 def weights_mark(settings: Settings) -> str:
     """A hash of the weights file, whether or not it can be used."""
     with _weights_file(settings) as path:
-        return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
+        return file_mark(path)
 
 
 def _weights(settings: Settings) -> dict[str, Tensor]:

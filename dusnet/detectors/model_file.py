@@ -37,11 +37,6 @@ class StoredModel:
     tensors: dict[str, Tensor]
 
 
-def under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors whose names begin with `prefix.`, without it."""
-    return {name[len(prefix) + 1 :]: value for name, value in tensors.items() if name.startswith(f"{prefix}.")}
-
-
 def frame_to_json(frame: Frame) -> dict[str, Any]:
     """A frame as plain numbers."""
     return {"rotation": frame.rotation.tolist(), "translation": frame.translation.tolist(), "scale": frame.scale}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,7 @@ from dusnet.config import DownNetSettings, GroupingSettings
 from dusnet.errors import BadModel
 from dusnet.nn.blocks import MiniPointNet
 from dusnet.nn.grouping import neighbor_index
-from dusnet.tensor_file import read_tensors
-
-PREFIX = "learned.down."
+from dusnet.tensor_file import read_tensors, under
 
 
 class PatchEmbeddings:
@@ -34,9 +31,7 @@ class PatchEmbeddings:
     def __init__(self, widths: tuple[int, int, int], grouping: GroupingSettings, tensors: dict[str, Tensor]) -> None:
         self._widths, self._grouping, self._tensors = widths, grouping, tensors
         self._encoder = MiniPointNet(widths)
-        self._encoder.load_state_dict(
-            {name.removeprefix("encoder."): value for name, value in tensors.items() if name.startswith("encoder.")}
-        )
+        self._encoder.load_state_dict(under("encoder", tensors))
         self._encoder.eval()
 
     @classmethod
@@ -47,21 +42,17 @@ class PatchEmbeddings:
             BadModel: the file is missing, damaged, or holds no Down-Net of the paper's kind.
         """
         tensors, metadata = read_tensors(path)
-        encoder = {
-            name.replace("patch_encoder.", "encoder."): value
-            for name, value in (
-                (key.removeprefix(PREFIX), one) for key, one in tensors.items() if key.startswith(PREFIX)
-            )
-            if name.startswith("patch_encoder.") or name == "patch_radius"
-        }
-        if "patch_radius" not in encoder or "settings" not in metadata:
+        network = under("learned.down", tensors)
+        if "patch_radius" not in network or "settings" not in metadata:
             raise BadModel(
                 f"{path} holds no Down-Net with patches; give a model that was trained with --config paper, or weights "
                 "of train --layout shapes."
             )
         settings = metadata["settings"]
         widths = DownNetSettings.model_validate(settings["down_net"]).patch_widths
-        return cls(widths, GroupingSettings.model_validate(settings["grouping"]), encoder)
+        encoder = {f"encoder.{name}": value for name, value in under("patch_encoder", network).items()}
+        grouping = GroupingSettings.model_validate(settings["grouping"])
+        return cls(widths, grouping, {"patch_radius": network["patch_radius"], **encoder})
 
     @torch.inference_mode()
     def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
@@ -86,8 +77,3 @@ class PatchEmbeddings:
         """The inverse of `tensors` and `metadata`."""
         first, second, third = metadata["widths"]
         return cls((first, second, third), GroupingSettings.model_validate(metadata["grouping"]), tensors)
-
-
-def file_mark(path: Path) -> str:
-    """A hash of the file, whether or not it can be used."""
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"

@@ -20,10 +20,11 @@ from dusnet.config import Settings, settings_from
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
 from dusnet.detectors.frame_cache import FrameCache
-from dusnet.detectors.model_file import StoredModel, restoring, under, write_model
+from dusnet.detectors.model_file import StoredModel, restoring, write_model
 from dusnet.io import file_sha256, printable
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
+from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
 
@@ -64,11 +65,6 @@ class Brought:
     alignment: Alignment
     warnings: tuple[str, ...]
     seconds: float
-
-    @property
-    def preparing(self) -> float:
-        """Seconds from the scan to all of this."""
-        return self.seconds
 
 
 class RegisteredDetector(ABC):
@@ -167,7 +163,7 @@ class RegisteredDetector(ABC):
         """Score a scan that lies in the frame already; see `Detector.score`."""
         start = time.perf_counter()
         points, alignment = brought.points, brought.alignment
-        judged = self._judge_brought(brought)
+        judged = self._judge(points)
         judging = time.perf_counter()
         beside = self.class_frame.coverage(points)
         deviation = missing = None
@@ -195,7 +191,7 @@ class RegisteredDetector(ABC):
                 "registration": brought.seconds,
                 **judged.timings,
                 "deviation": compared - judging,
-                "total": time.perf_counter() - start + brought.preparing,
+                "total": time.perf_counter() - start + brought.seconds,
             },
             warnings=brought.warnings + self._unkept_promise(),
         )
@@ -238,15 +234,21 @@ class RegisteredDetector(ABC):
         write_model(path, self.name, tensors, metadata)
 
     @classmethod
-    def from_stored(cls, stored: StoredModel, *, device: str = "cpu") -> Self:
+    def from_stored(cls, stored: StoredModel, *, device: str = "cpu", **given: Any) -> Self:
         """The detector that `save` wrote.
+
+        Args:
+            stored: the contents of the file.
+            device: where its networks run.
+            given: arguments of the detector that no file can hold.
 
         Raises:
             BadModel: something that the detector needs is not in the file.
         """
         metadata = stored.metadata
         with restoring(stored, f"{cls.name} model"):
-            detector = cls(settings_from(metadata["settings"], str(stored.path)), seed=metadata["seed"], device=device)
+            settings = settings_from(metadata["settings"], str(stored.path))
+            detector = cls(settings, seed=metadata["seed"], device=device, **given)
             detector.restore(metadata, stored.tensors)
         return detector
 
@@ -268,9 +270,6 @@ class RegisteredDetector(ABC):
             self.calibration = Calibration.from_json(metadata["calibration"])
         self.provenance = metadata["provenance"]
         self._restore(metadata["learned"], under("learned", tensors))
-
-    def _judge_brought(self, brought: Brought) -> FrameScores:
-        return self._judge(brought.points)
 
     @abstractmethod
     def _learn(

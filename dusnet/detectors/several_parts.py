@@ -15,9 +15,10 @@ from dusnet.config import Settings, settings_from
 from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space import FeatureSpace
 from dusnet.detectors.features import Extractor
-from dusnet.detectors.model_file import StoredModel, restoring, under, write_model
+from dusnet.detectors.model_file import StoredModel, restoring, write_model
 from dusnet.errors import BadConfig, BadInput
 from dusnet.progress import Progress, Silent
+from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
 
@@ -50,7 +51,7 @@ class SeveralParts:
         device: str = "cpu",
         extractor: Extractor | None = None,
     ) -> None:
-        if not kind.for_many:
+        if not kind.method.for_many:
             raise BadConfig(
                 f"{kind.name} learns one part at a time; train a model per part, or choose another detector."
             )

@@ -11,7 +11,7 @@ from dusnet.io.clouds import (
     read_scalars,
     write_cloud,
 )
-from dusnet.io.files import atomic_path, file_sha256, printable, remove_file, write_json, write_text
+from dusnet.io.files import atomic_path, file_mark, file_sha256, printable, remove_file, write_json, write_text
 from dusnet.io.mesh import Mesh, sample_mesh
 from dusnet.io.text import read_labelled_points
 
@@ -19,6 +19,7 @@ __all__ = [
     "CLOUD_SUFFIXES",
     "Mesh",
     "atomic_path",
+    "file_mark",
     "file_sha256",
     "find_clouds",
     "natural_key",

@@ -104,6 +104,11 @@ def file_sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
+def file_mark(path: Path) -> str:
+    """SHA-256 of a file, "none" where there is none: what tells whether another file took its place."""
+    return file_sha256(path) if path.is_file() else "none"
+
+
 def remove_file(path: Path) -> None:
     """Remove a file where there is one.
 

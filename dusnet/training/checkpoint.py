@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.errors import BadModel
-from dusnet.tensor_file import read_tensors, write_tensors
+from dusnet.tensor_file import read_tensors, under, write_tensors
 
 FORMAT = "dusnet-checkpoint"
 
@@ -65,15 +65,12 @@ class StageState:
         self.step = int(metadata["step"])
 
     def _restore(self, tensors: dict[str, Tensor]) -> None:
-        def under(prefix: str) -> dict[str, Tensor]:
-            return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-
-        self.model.load_state_dict(under("model."))
+        self.model.load_state_dict(under("model", tensors))
         optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, value in under("optimizer.").items():
+        for name, value in under("optimizer", tensors).items():
             index, _, key = name.partition(".")
             optimizer.setdefault(int(index), {})[key] = value
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": optimizer})
-        stored = under("average.")
+        stored = under("average", tensors)
         self.average = {name: stored[name].to(value.device) for name, value in self.average.items()}
         self.generator.set_state(tensors["generator"].to("cpu"))

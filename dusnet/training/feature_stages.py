@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,12 @@ from torch.nn import functional
 
 from dusnet.config import CRASSettings, CRRSettings, PBASSettings, StageSettings
 from dusnet.nn.boundary import Boundary
+from dusnet.nn.feature_maps import DamagedFeatures
 from dusnet.nn.losses import Loss
 from dusnet.nn.repair import Repair, repair_loss
 from dusnet.nn.residual_discrimination import ResidualDiscrimination
+
+_Maps = TypeVar("_Maps", "MapsOfPart", DamagedFeatures)
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,12 @@ class MapsOfPart:
     center: Tensor
 
 
+def _shown_maps(parts: Sequence[_Maps]) -> list[tuple[_Maps, int, Tensor]]:
+    """Every map that shows anything: its part, its row there, and the places that it shows."""
+    found = [(part, row, part.seen[row].nonzero()[:, 0]) for part in parts for row in range(len(part.features))]
+    return [one for one in found if len(one[2])]
+
+
 class MapSource:
     """Draws features of random maps, all maps being equally likely.
 
@@ -43,20 +52,19 @@ class MapSource:
     """
 
     def __init__(self, parts: Sequence[MapsOfPart], *, batch: int, places: int) -> None:
-        self._parts, self._batch, self._places = parts, batch, places
-        self._maps = [(part, row) for part in parts for row in range(len(part.features)) if bool(part.seen[row].any())]
-        self._shown = [part.seen[row].nonzero()[:, 0] for part, row in self._maps]
+        self._batch, self._places = batch, places
+        self._maps = _shown_maps(parts)
 
     @property
     def steps(self) -> int:
         """Draws in which as many features come as there are."""
-        return math.ceil(sum(len(shown) for shown in self._shown) / (self._batch * self._places))
+        return math.ceil(sum(len(shown) for _, _, shown in self._maps) / (self._batch * self._places))
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
         """Features (batch, places, C), and the centre map of each row."""
         features, centers = [], []
         for number in torch.randint(len(self._maps), (self._batch,), generator=generator).tolist():
-            (part, row), shown = self._maps[number], self._shown[number]
+            part, row, shown = self._maps[number]
             picked = shown[torch.randint(len(shown), (self._places,), generator=generator)]
             features.append(part.features[row, picked])
             centers.append(part.center)
@@ -68,6 +76,12 @@ def told_apart(normal: Tensor, anomalous: Tensor) -> Loss:
     on_normal = functional.binary_cross_entropy_with_logits(normal, torch.zeros_like(normal))
     on_anomalous = functional.binary_cross_entropy_with_logits(anomalous, torch.ones_like(anomalous))
     return Loss(on_normal + on_anomalous, {"normal": on_normal.detach(), "anomalous": on_anomalous.detach()})
+
+
+def _constant_pace(settings: CRASSettings | PBASSettings, source: MapSource, rate: float) -> StageSettings:
+    """As many epochs as wanted at one rate from the first step to the last."""
+    steps = settings.epochs * source.steps
+    return StageSettings(steps=steps, batch=settings.batch, learning_rate=rate, warmup=0.0, schedule="constant")
 
 
 class CRASStage:
@@ -83,14 +97,7 @@ class CRASStage:
     @property
     def stage(self) -> StageSettings:
         """Steps and rates."""
-        chosen = self._settings
-        return StageSettings(
-            steps=chosen.epochs * self._source.steps,
-            batch=chosen.batch,
-            learning_rate=chosen.adapter_rate,
-            warmup=0.0,
-            schedule="constant",
-        )
+        return _constant_pace(self._settings, self._source, self._settings.adapter_rate)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """The adapter at the stage's rate, the discriminator at its own."""
@@ -120,14 +127,7 @@ class PBASStage:
     @property
     def stage(self) -> StageSettings:
         """Steps and rates."""
-        chosen = self._settings
-        return StageSettings(
-            steps=chosen.epochs * self._source.steps,
-            batch=chosen.batch,
-            learning_rate=chosen.projector_rate,
-            warmup=0.0,
-            schedule="constant",
-        )
+        return _constant_pace(self._settings, self._source, self._settings.projector_rate)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Projector and discriminator at their own rates and regularisation (Eq. 10)."""
@@ -153,40 +153,15 @@ class PBASStage:
         return Loss(radius + apart.total, {"radius": radius.detach(), **apart.terms})
 
 
-class DamagedMaps(Protocol):
-    """The training maps of a part with defects: (B, G, ...) each, positions (G, 3)."""
-
-    @property
-    def features(self) -> Tensor:
-        """With the defects, (B, G, C)."""
-
-    @property
-    def clean(self) -> Tensor:
-        """Without them, (B, G, C)."""
-
-    @property
-    def wrong(self) -> Tensor:
-        """Which places a defect touches, (B, G) bool."""
-
-    @property
-    def seen(self) -> Tensor:
-        """Which places a scan shows, (B, G) bool."""
-
-    @property
-    def positions(self) -> Tensor:
-        """Of the places, (G, 3)."""
-
-
 class CRRStage:
     """The decoder learns to repair, the head to find what was repaired."""
 
     name = "crr"
 
-    def __init__(self, model: Repair, parts: Sequence[DamagedMaps], settings: CRRSettings) -> None:
+    def __init__(self, model: Repair, parts: Sequence[DamagedFeatures], settings: CRRSettings) -> None:
         self.model: nn.Module = model
         self._settings = settings
-        shown = [(part, row) for part in parts for row in range(len(part.features)) if bool(part.seen[row].any())]
-        self._maps = [(part, row, part.seen[row].nonzero()[:, 0]) for part, row in shown]
+        self._maps = _shown_maps(parts)
 
     @property
     def stage(self) -> StageSettings:

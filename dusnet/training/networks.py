@@ -19,7 +19,7 @@ from dusnet.nn.down_net import DownNet
 from dusnet.nn.grouping import Support
 from dusnet.nn.noise_gen import NoiseGen
 from dusnet.nn.up_net import UpNet
-from dusnet.tensor_file import read_tensors
+from dusnet.tensor_file import read_tensors, under
 from dusnet.training.loop import Run, train_stage
 from dusnet.training.stages import DownStage, GroupSource, UpStage
 
@@ -141,23 +141,19 @@ class Networks:
         """The inverse of `tensors` and `metadata`."""
         trained = settings.model_copy(update={"training": settings.training.model_copy(update={"init": None})})
         networks = cls(trained, Measured(**metadata), seed=0)
-        for prefix, network in (("down.", networks.down), ("up.", networks.up)):
-            network.load_state_dict(_under(tensors, prefix))
+        for prefix, network in (("down", networks.down), ("up", networks.up)):
+            network.load_state_dict(under(prefix, tensors))
         return networks
 
     def _start_from(self, path: Path) -> None:
         tensors, _ = read_tensors(path)
-        for prefix, network in (("learned.down.", self.down), ("learned.up.", self.up)):
+        for prefix, network in (("learned.down", self.down), ("learned.up", self.up)):
             own = network.state_dict()
             measured = {name: own[name] for name, _ in network.named_buffers() if name in own}
             try:
-                network.load_state_dict(_under(tensors, prefix) | measured)
+                network.load_state_dict(under(prefix, tensors) | measured)
             except RuntimeError as error:
                 raise BadModel(
                     f"{path} holds no networks of this shape; use the down_net and up_net settings that it was "
                     "trained with."
                 ) from error
-
-
-def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}

@@ -17,11 +17,11 @@ from dusnet.config import Settings
 from dusnet.detectors import Detector, create, create_for_parts, load_model
 from dusnet.detectors.cras import CRAS
 from dusnet.detectors.crr import CRR
-from dusnet.detectors.features import DamagedFeatures
 from dusnet.detectors.model_file import read_model
 from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.errors import BadModel
 from dusnet.nn.down_net import DownNet
+from dusnet.nn.feature_maps import DamagedFeatures
 from dusnet.progress import Silent
 
 METHODS = ("cras", "pbas", "crr")

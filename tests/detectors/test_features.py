@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.config import FeatureSettings
-from dusnet.detectors.features import AROUND, LEAST_SPREAD, Descriptors, Heights, LocalFeatures, Places, Scaling
+from dusnet.detectors.features import AROUND, Descriptors, Heights, Places
+from dusnet.nn.feature_maps import LEAST_SPREAD, LocalFeatures, Scaling
 
 SETTINGS = FeatureSettings(points=900, places=60, heights=(2, 9))
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dusnet.config import CRASSettings, CRRSettings, PBASSettings
-from dusnet.detectors.features import DamagedFeatures
 from dusnet.nn.boundary import Boundary
+from dusnet.nn.feature_maps import DamagedFeatures
 from dusnet.nn.repair import Repair, repair_loss
 from dusnet.nn.residual_discrimination import ResidualDiscrimination
 from dusnet.progress import Silent

@@ -1,0 +1,47 @@
+"""CRAS: center-aware residual anomaly synthesis, for one part or for many with one model.
+
+Q. Chen et al., "Center-aware Residual Anomaly Synthesis for Multi-class Industrial Anomaly Detection", IEEE TII 2025
+(arXiv 2505.17551). What differs is in `docs/methods/cras.md`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from dusnet.feature_methods.base import FeatureMethod
+from dusnet.nn.feature_heads import anomaly_score
+from dusnet.nn.feature_maps import LocalFeatures
+from dusnet.nn.residual_discrimination import ResidualDiscrimination
+from dusnet.training.feature_stages import CRASStage, MapsOfPart
+from dusnet.training.loop import Run, train_stage
+
+
+class CRASMethod(FeatureMethod):
+    """Adapter, centre of every part, noise by as much as the distance to it allows, and a discriminator."""
+
+    name: ClassVar[str] = "cras"
+    reads: ClassVar[frozenset[str]] = frozenset({"cras", "training"})
+
+    networks: ResidualDiscrimination
+
+    def _build(self, size: int) -> ResidualDiscrimination:
+        return ResidualDiscrimination(self.settings.cras, size)
+
+    def learn(self, lessons: Sequence[LocalFeatures], run: Run) -> list[dict[str, Tensor]]:
+        """See `FeatureMethod.learn`."""
+        single = self.settings.cras.center == "single"
+        centers = [lesson.features[0] if single else lesson.mean(lesson.features) for lesson in lessons]
+        searched = [torch.cat(centers)] * len(centers) if self.settings.cras.search == "all" else centers
+        maps = [MapsOfPart(one.features, one.seen, map_) for one, map_ in zip(lessons, searched, strict=True)]
+        stage = CRASStage(self.networks, maps, self.settings.cras)
+        train_stage(stage, stage.stage, run)
+        return [{"searched": map_} for map_ in searched]
+
+    def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+        """See `FeatureMethod.values`."""
+        del positions
+        return anomaly_score(self.networks.judge(features, kept["searched"]))

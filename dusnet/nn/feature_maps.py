@@ -1,0 +1,115 @@
+"""Feature maps of scans or images: one feature per place, so that the rows of two maps of one part belong together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+from typing_extensions import Self
+
+LEAST_SPREAD = 0.01
+"""Of the spread over all places: what a smaller spread about the centre counts as."""
+
+
+@dataclass(frozen=True)
+class LocalFeatures:
+    """Features of several scans of one part.
+
+    Attributes:
+        features: (B, G, C) float32.
+        around: mean of the points nearest to each place, in the frame, (B, G, 3) float32.
+        positions: of the places in the frame, (G, 3) float32.
+        seen: which places each scan shows, or would show if nothing were missing there, (B, G) bool.
+    """
+
+    features: Tensor
+    around: Tensor
+    positions: Tensor
+    seen: Tensor
+
+    @classmethod
+    def joined(cls, parts: Sequence[Self]) -> Self:
+        """Those of several scans of one part as one."""
+        names = [field.name for field in fields(cls) if field.name != "positions"]
+        values = {name: torch.cat([getattr(one, name) for one in parts]) for name in names}
+        return cls(positions=parts[0].positions, **values)
+
+    @property
+    def normal(self) -> Tensor:
+        """The features as they would be without any defect, (B, G, C)."""
+        return self.features
+
+    def scaled(self, scaling: Scaling) -> Self:
+        """The same with all channels brought to one spread."""
+        return replace(self, features=scaling(self.features))
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of each place over the scans that show it, over all where none does, (B, G, C) -> (G, C)."""
+        weight = self.seen.unsqueeze(-1).to(values.dtype)
+        weight = torch.where(weight.sum(dim=0, keepdim=True) > 0, weight, torch.ones_like(weight))
+        return (values * weight).sum(dim=0) / weight.sum(dim=0)
+
+
+@dataclass(frozen=True)
+class DamagedFeatures(LocalFeatures):
+    """Features of scans with defects, of which it is known what they would be without.
+
+    Attributes:
+        clean: the features without the defects, (B, G, C) float32.
+        wrong: which places a defect touches, (B, G) bool.
+    """
+
+    clean: Tensor
+    wrong: Tensor
+
+    @classmethod
+    def undamaged(cls, scans: LocalFeatures) -> Self:
+        """Scans without a defect, to learn from beside damaged ones."""
+        return cls(**vars(scans), clean=scans.features, wrong=torch.zeros_like(scans.seen))
+
+    @property
+    def normal(self) -> Tensor:
+        """The features as they would be without any defect, (B, G, C)."""
+        return self.clean
+
+    def scaled(self, scaling: Scaling) -> Self:
+        """The same with all channels brought to one spread."""
+        return replace(super().scaled(scaling), clean=scaling(self.clean))
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Brings every channel to one spread at every place, so that noise of one sigma means the same everywhere.
+
+    Attributes:
+        mean: over all places, (C,).
+        spread: of training features about their centre, per place, (G, C).
+        target: what the spread becomes.
+    """
+
+    mean: Tensor
+    spread: Tensor
+    target: float
+
+    @classmethod
+    def of(cls, part: LocalFeatures, target: float) -> Scaling:
+        """Measure the training features of a part.
+
+        Few scans tell little about a single place, so the variance of a place is the mean of its own and of that of all
+        places. A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread
+        over the places.
+        """
+        weight = part.seen.unsqueeze(-1).double()
+        residuals = (part.normal - part.mean(part.normal)).double().square() * weight
+        local = residuals.sum(dim=0) / weight.sum(dim=0).clamp_min(1)
+        overall = residuals.sum(dim=(0, 1)) / weight.sum().clamp_min(1)
+        features = part.normal[part.seen].double()
+        spread = torch.maximum((0.5 * (local + overall)).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
+        spread = torch.where(spread > 0, spread, torch.ones_like(spread))
+        return cls(features.mean(dim=0).float(), spread.float(), target)
+
+    def __call__(self, features: Tensor) -> Tensor:
+        """(..., G, C) -> (..., G, C)."""
+        return (features - self.mean) / self.spread * self.target
