@@ -302,6 +302,7 @@ class FeatureSettings(Section):
         default=16, ge=1, description="fpfh: points that the feature of a place is the mean of (patch aggregation)"
     )
     places: int = Field(default=2048, ge=16, le=8192, description="places of a part that carry a feature each")
+    warp: bool = Field(default=True, description="take the smooth variation out of every scan first (docs/method.md)")
     replicas: int = Field(default=4, ge=0, description="simulated good scans per training scan to learn from as well")
     scale: float = Field(
         default=0.03, gt=0, description="spread of normal features about their centre that all channels are brought to"
@@ -330,8 +331,9 @@ class CRASSettings(Section):
     beta: float = Field(default=0.3, ge=0, le=1, description="how strongly the distance guides the noise (Eq. 5)")
     ratio: Literal["noise", "residual", "fixed"] = Field(default="noise", description="what guides it")
     center: Literal["mean", "single"] = Field(default="mean", description="over all training scans, or the first one")
-    search: Literal["class", "all"] = Field(
-        default="class", description="nearest centre vector within the identified class, or among those of all classes"
+    search: Literal["place", "class", "all"] = Field(
+        default="class",
+        description="centre vector of the same place, or the nearest one of the identified class or of all classes",
     )
     inputs: Literal["both", "residual", "raw"] = Field(default="both", description="what the discriminator sees")
 
@@ -346,12 +348,15 @@ class PBASSettings(Section):
     discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
     projector_decay: float = Field(default=1e-5, ge=0, description="weight decay of the projector")
     discriminator_decay: float = Field(default=1e-2, ge=0, description="weight decay of the discriminator")
-    projector_layers: int = Field(default=1, ge=1)
+    projector_layers: int = Field(default=1, ge=0)
     hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
     discriminator_layers: int = Field(default=3, ge=1)
     alpha: float = Field(default=0.3, gt=0, description="how far beyond a feature its anomaly lies, in radii (Eq. 7)")
     center: Literal["alignment", "average", "iterative", "clustering"] = Field(
         default="alignment", description="how the centre map is made (Algorithm 1, or what it is compared with)"
+    )
+    search: Literal["place", "class"] = Field(
+        default="class", description="centre vector of the same place, or the nearest one of the part"
     )
     direction: Literal["center", "random", "gaussian"] = Field(
         default="center", description="where anomalies lie: on the ray from the centre, or anywhere"
@@ -382,6 +387,24 @@ class CRRSettings(Section):
         return self
 
 
+class ImageSettings(Section):
+    """The image form of cras, pbas and crr (docs/methods/images.md)."""
+
+    resize: int = Field(default=329, ge=8, description="pixels of the shorter side of an image")
+    crop: int = Field(default=288, ge=8, description="pixels of each side of the middle that is looked at")
+    weights: Path | None = Field(default=None, description="weights of WideResNet50, none = torchvision downloads them")
+    neighborhood: int = Field(default=3, ge=1, description="places that a feature is the mean of, in each direction")
+    sigma: float = Field(default=4.0, ge=0, description="of the Gaussian filter on score maps in pixels, 0 = none")
+
+    @model_validator(mode="after")
+    def _possible(self) -> ImageSettings:
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        if self.neighborhood % 2 == 0:
+            raise ValueError(f"neighborhood {self.neighborhood} is even, so that it has no middle")
+        return self
+
+
 class Settings(Section):
     """Everything that decides what a detector computes."""
 
@@ -402,6 +425,7 @@ class Settings(Section):
     cras: CRASSettings = CRASSettings()
     pbas: PBASSettings = PBASSettings()
     crr: CRRSettings = CRRSettings()
+    images: ImageSettings = ImageSettings()
     calibration: CalibrationSettings = CalibrationSettings()
 
 

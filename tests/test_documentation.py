@@ -11,7 +11,7 @@ import pytest
 from dusnet.cli import main
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").glob("*.md")])
+PAGES = sorted([REPOSITORY / "README.md", *(REPOSITORY / "docs").rglob("*.md")])
 
 
 def commands_in(page: Path) -> list[list[str]]:

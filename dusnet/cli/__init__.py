@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from dusnet import __version__
-from dusnet.cli import cad, look, models, prepare, study
+from dusnet.cli import cad, images, look, models, prepare, study
 from dusnet.cli._common import Interrupted, mendable
 
 INTERRUPTED = 130
@@ -29,7 +29,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (prepare, models, cad, study, look):
+for _module in (prepare, models, cad, study, look, images):
     _module.register(app)
 
 

@@ -15,7 +15,7 @@ from dusnet.detectors.dusnet import DUSNet
 from dusnet.detectors.feature_space import FeatureSpace
 from dusnet.detectors.features import Extractor
 from dusnet.detectors.located_memory import LocatedMemory
-from dusnet.detectors.model_file import read_model
+from dusnet.detectors.model_file import IMAGES, read_model
 from dusnet.detectors.nearest import Nearest
 from dusnet.detectors.offset import Offset
 from dusnet.detectors.patchcore import PatchCore, UnalignedPatchCore
@@ -106,6 +106,8 @@ def load_model(path: Path, *, device: str = "cpu", extractor: Extractor | None =
     """
     stored = read_model(path)
     name = stored.metadata["detector"]
+    if name.startswith(IMAGES):
+        raise BadModel(f"{path} judges images, not scans; give a model that `dusnet train` wrote.")
     if name not in DETECTORS:
         raise BadModel(f"{path} holds a model of the unknown detector {name!r}; update dusnet or train again.")
     kind = DETECTORS[name]

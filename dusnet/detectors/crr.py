@@ -31,7 +31,7 @@ class CRR(FeatureSpace):
     def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:
         """The scan as it is, and damaged copies of it."""
         chosen = self.settings.crr
-        good = DamagedFeatures.undamaged(self._places.describe(points, self._extractor))
+        good = DamagedFeatures.undamaged(self._places.describe(self._shaped(points), self._extractor))
         lessons: list[LocalFeatures] = [good]
         cloud = torch.from_numpy(points).float()
         normals = geometry.normals(cloud, cloud).double().numpy()
@@ -39,8 +39,9 @@ class CRR(FeatureSpace):
             defect = pseudo_defects(
                 points, normals, rng, count=chosen.defects, radius=chosen.radius, amplitude=chosen.amplitude
             )
-            features = self._places.features(defect.points, self._extractor)
-            wrong = self._touched(defect.points, defect.mask)
+            shaped = self._shaped(defect.points)
+            features = self._places.features(shaped, self._extractor)
+            wrong = self._touched(shaped, defect.mask)
             lessons.append(replace(good, features=features[None], wrong=wrong[None]))
         return lessons
 

@@ -21,6 +21,7 @@ from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
 from dusnet.feature_methods import FeatureMethod
+from dusnet.good_surface import GoodSurface
 from dusnet.io import file_mark
 from dusnet.nn.center_maps import map_similarity
 from dusnet.nn.feature_maps import LocalFeatures, Scaling
@@ -51,7 +52,7 @@ class FeatureSpace(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features"}
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features", "warp"}
     scores_are_lengths: ClassVar[bool] = False
     method: ClassVar[type[FeatureMethod]]
 
@@ -62,6 +63,7 @@ class FeatureSpace(RegisteredDetector):
         self._given = extractor
         self._embeddings: PatchEmbeddings | None = None
         self._places: Places
+        self._good: GoodSurface | None = None
         self._scaling: Scaling
         self._learned: FeatureMethod
         self._kept: dict[str, Tensor]
@@ -80,6 +82,9 @@ class FeatureSpace(RegisteredDetector):
             progress: where to report.
         """
         chosen = self.settings.features
+        if chosen.warp:
+            tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
+            self._good = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed)
         self._places = Places.spread(clouds, self.class_frame.surface(), chosen, seed=self.seed)
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)
@@ -95,7 +100,13 @@ class FeatureSpace(RegisteredDetector):
     def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:
         """What is learned from a good scan in the frame, (N, 3)."""
         del rng
-        return [self._places.describe(points, self._extractor)]
+        return [self._places.describe(self._shaped(points), self._extractor)]
+
+    def _shaped(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A scan in the frame without its smooth variation, where that is taken out, (N, 3) -> (N, 3)."""
+        if self._good is None:
+            return points
+        return self._good.compare(torch.from_numpy(points).float()).shaped.double().numpy()
 
     def train_together(
         self,
@@ -162,7 +173,7 @@ class FeatureSpace(RegisteredDetector):
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         start = time.perf_counter()
-        described = self._places.describe(points, self._extractor)
+        described = self._places.describe(self._shaped(points), self._extractor)
         known = time.perf_counter()
         features = self._scaling(described.features[0])
         with torch.inference_mode():
@@ -184,7 +195,8 @@ class FeatureSpace(RegisteredDetector):
         """What is of this part alone."""
         places = {f"places.{name}": value for name, value in self._places.tensors().items()}
         scaling = {"scaling.mean": self._scaling.mean, "scaling.spread": self._scaling.spread}
-        return places | scaling | {f"kept.{name}": value for name, value in self._kept.items()}
+        good = {} if self._good is None else {f"good.{name}": value for name, value in self._good.tensors().items()}
+        return places | scaling | good | {f"kept.{name}": value for name, value in self._kept.items()}
 
     def shared_tensors(self) -> dict[str, Tensor]:
         """What all parts share."""
@@ -197,13 +209,21 @@ class FeatureSpace(RegisteredDetector):
 
     def _metadata(self) -> dict[str, Any]:
         embeddings = None if self._embeddings is None else self._embeddings.metadata()
-        return {"cell": self._places.cell, "own_extractor": self._given is None, "embeddings": embeddings}
+        return {
+            "cell": self._places.cell,
+            "own_extractor": self._given is None,
+            "embeddings": embeddings,
+            "good": None if self._good is None else self._good.metadata(),
+        }
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         if not metadata["own_extractor"] and self._given is None:
             raise MissingPart("its extractor, which is no part of the file; give it to load_model(extractor=...)")
         if metadata["embeddings"] is not None:
             self._embeddings = PatchEmbeddings.restore(metadata["embeddings"], under("embeddings", tensors))
+        if metadata["good"] is not None:
+            good = under("good", tensors)
+            self._good = GoodSurface.restore(metadata["good"], good, self.settings.warp, seed=self.seed)
         self._places = Places.restore(
             under("places", tensors),
             self.class_frame.surface(),

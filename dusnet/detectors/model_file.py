@@ -20,6 +20,8 @@ from dusnet.tensor_file import read_tensors, write_tensors
 
 FORMAT = "dusnet-model"
 VERSION = 1
+IMAGES = "images:"
+"""What the name of a detector begins with that judges images."""
 
 
 @dataclass(frozen=True)

@@ -27,12 +27,15 @@ class FeatureMethod(ABC):
         reads: the sections of the settings that decide what it computes.
         for_many: whether its networks can learn many parts together.
         wants_damaged: whether it learns from `DamagedFeatures`.
+        wants_spread: whether features of any kind must be brought to one spread; without it, those that an image
+            network makes are left as they are.
     """
 
     name: ClassVar[str]
     reads: ClassVar[frozenset[str]]
     for_many: ClassVar[bool] = True
     wants_damaged: ClassVar[bool] = False
+    wants_spread: ClassVar[bool] = False
 
     networks: nn.Module
 

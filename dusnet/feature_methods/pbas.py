@@ -38,7 +38,9 @@ class PBASMethod(FeatureMethod):
         (lesson,) = lessons
         with torch.no_grad():
             center = self._center(self.networks.projector(lesson.features))
-        stage = PBASStage(self.networks, MapsOfPart(lesson.features, lesson.seen, center), self.settings.pbas)
+        by_place = self.settings.pbas.search == "place"
+        maps = MapsOfPart(lesson.features, lesson.seen, center, by_place=by_place)
+        stage = PBASStage(self.networks, maps, self.settings.pbas)
         train_stage(stage, stage.stage, run)
         return [{}]
 

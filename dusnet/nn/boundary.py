@@ -34,7 +34,8 @@ class Boundary(nn.Module):
 
         Args:
             features: normal ones, (M, C), before the projector.
-            center: the centre map, after the projector as it was at first, (K, C).
+            center: the centre map, (K, C), or the centre of each feature, (M, C), after the projector as it was at
+                first.
             noise: standard normal, (M, C); read only where anomalies are not on the rays from the centre.
 
         Returns:
@@ -43,7 +44,7 @@ class Boundary(nn.Module):
         """
         projected = self.projector(features)
         with torch.no_grad():
-            nearest = nearest_center(projected, center)
+            nearest = center if self.settings.search == "place" else nearest_center(projected, center)
         radius = residual_norm(projected, nearest).mean()
         alpha, direction = self.settings.alpha, self.settings.direction
         if direction == "center":

@@ -81,11 +81,11 @@ class DamagedFeatures(LocalFeatures):
 
 @dataclass(frozen=True)
 class Scaling:
-    """Brings every channel to one spread at every place, so that noise of one sigma means the same everywhere.
+    """Brings every channel to one spread, at every place or over all, so that the same noise means the same everywhere.
 
     Attributes:
         mean: over all places, (C,).
-        spread: of training features about their centre, per place, (G, C).
+        spread: of training features about their centre, per place (G, C), or about their mean over all places (C,).
         target: what the spread becomes.
     """
 
@@ -109,6 +109,18 @@ class Scaling:
         spread = torch.maximum((0.5 * (local + overall)).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return cls(features.mean(dim=0).float(), spread.float(), target)
+
+    @classmethod
+    def of_channels(cls, part: LocalFeatures, target: float) -> Scaling:
+        """Measure every channel over all places together."""
+        normal = part.normal.flatten(0, 1)
+        spread = normal.std(dim=0, correction=0)
+        return cls(normal.mean(dim=0), torch.where(spread > 0, spread, torch.ones_like(spread)), target)
+
+    @classmethod
+    def none(cls, channels: int) -> Scaling:
+        """Leaves features as they are."""
+        return cls(torch.zeros(channels), torch.ones(channels), 1.0)
 
     def __call__(self, features: Tensor) -> Tensor:
         """(..., G, C) -> (..., G, C)."""

@@ -45,7 +45,7 @@ class ResidualDiscrimination(nn.Module):
         """
         adapted = self.adapter(features)
         with torch.no_grad():
-            found = [nearest_center(one, self.adapter(map_)) for one, map_ in zip(adapted, centers, strict=True)]
+            found = [self._centers(one, self.adapter(map_)) for one, map_ in zip(adapted, centers, strict=True)]
         center = torch.stack(found).flatten(0, 1)
         normal = adapted.flatten(0, 1)
         anomalous = distance_guided(
@@ -67,9 +67,13 @@ class ResidualDiscrimination(nn.Module):
             (G,).
         """
         adapted = self.adapter(features)
-        center = nearest_center(adapted, self.adapter(centers))
+        center = self._centers(adapted, self.adapter(centers))
         logits: Tensor = self.discriminator(self._seen(adapted, center))
         return logits
+
+    def _centers(self, features: Tensor, centers: Tensor) -> Tensor:
+        """The centre of every feature: that of its own place, or the nearest of a map (Eq. 3)."""
+        return centers if self.settings.search == "place" else nearest_center(features, centers)
 
     def _seen(self, features: Tensor, centers: Tensor) -> Tensor:
         """What the discriminator is shown: [u | u - p], or one of the two."""

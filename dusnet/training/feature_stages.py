@@ -29,11 +29,13 @@ class MapsOfPart:
         features: (B, G, C).
         seen: which places each map shows, (B, G) bool.
         center: the map that features are searched in, (K, C).
+        by_place: row k of `center` belongs to place k, and is the centre of every feature there.
     """
 
     features: Tensor
     seen: Tensor
     center: Tensor
+    by_place: bool = False
 
 
 def _shown_maps(parts: Sequence[_Maps]) -> list[tuple[_Maps, int, Tensor]]:
@@ -61,13 +63,13 @@ class MapSource:
         return math.ceil(sum(len(shown) for _, _, shown in self._maps) / (self._batch * self._places))
 
     def draw(self, generator: torch.Generator) -> tuple[Tensor, list[Tensor]]:
-        """Features (batch, places, C), and the centre map of each row."""
+        """Features (batch, places, C), and for each row its centre map, or the centre of each of its features."""
         features, centers = [], []
         for number in torch.randint(len(self._maps), (self._batch,), generator=generator).tolist():
             part, row, shown = self._maps[number]
             picked = shown[torch.randint(len(shown), (self._places,), generator=generator)]
             features.append(part.features[row, picked])
-            centers.append(part.center)
+            centers.append(part.center[picked] if part.by_place else part.center)
         return torch.stack(features), centers
 
 
@@ -144,8 +146,9 @@ class PBASStage:
 
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
         """L_c and the cross entropy of one random batch (Eq. 6, 9 and 10)."""
-        features, (center, *_) = self._source.draw(generator)
+        features, centers = self._source.draw(generator)
         features = features.flatten(0, 1)
+        center = torch.cat(centers) if self._settings.search == "place" else centers[0]
         noise = torch.randn(features.shape, generator=generator)
         device = next(model.parameters()).device
         radius, normal, anomalous = model(features.to(device), center.to(device), noise.to(device))

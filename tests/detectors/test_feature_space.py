@@ -145,6 +145,20 @@ def test_ablations_are_settings(
     np.testing.assert_array_equal(load_model(tmp_path / "model.safetensors").score(part(10)).point_scores, scores)
 
 
+def test_smooth_variation_is_taken_out_first(good: list[PointCloud]) -> None:
+    def bent(scan: PointCloud) -> PointCloud:
+        """The part, thicker in its middle by up to half a millimetre."""
+        return replace(scan, points=scan.points + np.sin(scan.points[:, :1] / 20.0) * [0.0, 0.5, 0.5])
+
+    excess = {}
+    for warp in (True, False):
+        made = create("cras", settings("cras", {"warp": warp}), seed=1)
+        made.fit(good)
+        fine, varied, dented = (made.score(one) for one in (part(10), bent(part(10)), part(10, dent=5.0)))
+        excess[warp] = (varied.object_score - fine.object_score) / (dented.object_score - fine.object_score)
+    assert excess[True] < 0.5 * excess[False]
+
+
 def test_fpfh_is_another_extractor(good: list[PointCloud]) -> None:
     made = create("cras", settings("cras", {"extractor": "fpfh", "neighbors": (10,)}, epochs=2))
     made.fit(good)

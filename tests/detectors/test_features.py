@@ -136,3 +136,10 @@ class TestScaling:
         np.testing.assert_allclose(scaling.spread[:, 0].numpy(), LEAST_SPREAD * np.arange(10).std(), rtol=1e-6)
         assert (scaling.spread[:, 1] == 1.0).all()
         assert scaling(features).isfinite().all()
+
+    def test_over_all_places_every_channel_gets_mean_zero_and_one_spread(self) -> None:
+        part = self.part()
+        scaled = Scaling.of_channels(part, 2.0)(part.features).double().flatten(0, 1)
+        np.testing.assert_allclose(scaled.mean(dim=0), 0, atol=1e-5)
+        np.testing.assert_allclose(scaled.std(dim=0, correction=0), 2, rtol=1e-5)
+        assert torch.equal(Scaling.none(2)(part.features), part.features)

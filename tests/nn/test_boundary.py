@@ -33,6 +33,14 @@ def test_radius_and_logits_against_the_equations() -> None:
     torch.testing.assert_close(model.judge(features), normal.detach())
 
 
+def test_the_centre_of_the_same_place_is_not_searched() -> None:
+    model = networks(search="place")
+    features, _, noise = batch()
+    center = torch.randn(9, 4, generator=torch.Generator().manual_seed(2))
+    radius, _, _ = model(features, center, noise)
+    torch.testing.assert_close(radius, (model.projector(features) - center).norm(dim=1).mean())
+
+
 @pytest.mark.parametrize("direction", ["random", "gaussian"])
 def test_other_directions_read_the_noise(direction: str) -> None:
     model = networks(direction=direction)

@@ -12,7 +12,7 @@ from dusnet.nn.residual_discrimination import ResidualDiscrimination
 
 def networks(**changes: object) -> ResidualDiscrimination:
     torch.manual_seed(0)
-    return ResidualDiscrimination(CRASSettings.model_validate({"hidden": 6, **changes}), 4).eval()
+    return ResidualDiscrimination(CRASSettings.model_validate({"hidden": 6, "adapter_layers": 1, **changes}), 4).eval()
 
 
 def batch() -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
@@ -23,7 +23,7 @@ def batch() -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:
 
 @pytest.mark.parametrize("inputs", ["both", "residual", "raw"])
 def test_logits_are_those_of_the_feature_beside_its_residual(inputs: str) -> None:
-    model = networks(inputs=inputs, ratio="fixed")
+    model = networks(inputs=inputs, ratio="fixed", search="class")
     features, centers, noise = batch()
     normal, anomalous = model(features, centers, noise)
     for row in range(2):
@@ -34,15 +34,27 @@ def test_logits_are_those_of_the_feature_beside_its_residual(inputs: str) -> Non
             torch.testing.assert_close(logits.view(2, 5)[row], model.discriminator(shown))
 
 
+def test_the_centre_of_the_same_place_is_not_searched() -> None:
+    model = networks(search="place", ratio="fixed")
+    features, _, noise = batch()
+    centers = list(torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(2)))
+    normal, anomalous = model(features, centers, noise)
+    for row in range(2):
+        u, p = model.adapter(features[row]), model.adapter(centers[row])
+        for logits, seen in ((normal, u), (anomalous, u + noise[row])):
+            torch.testing.assert_close(logits.view(2, 5)[row], model.discriminator(torch.cat([seen, seen - p], dim=1)))
+    torch.testing.assert_close(model.judge(features[0], centers[0]), normal.detach().view(2, 5)[0])
+
+
 def test_a_scan_is_judged_as_a_normal_feature_is_in_training() -> None:
-    model = networks()
+    model = networks(search="class")
     features, centers, noise = batch()
     normal, _ = model(features, centers, noise)
     torch.testing.assert_close(model.judge(features[1], centers[1]), normal.detach().view(2, 5)[1])
 
 
 def test_adapter_and_discriminator_learn_and_the_centre_does_not() -> None:
-    model = networks().train()
+    model = networks(search="class").train()
     features, centers, noise = batch()
     centers = [center.requires_grad_() for center in centers]
     normal, anomalous = model(features, centers, noise)
@@ -52,6 +64,6 @@ def test_adapter_and_discriminator_learn_and_the_centre_does_not() -> None:
 
 
 def test_without_an_adapter_features_are_as_wide_as_they_come() -> None:
-    model = networks(adapter_layers=0)
+    model = networks(adapter_layers=0, search="class")
     features, centers, _ = batch()
     assert model.judge(features[0], centers[0]).shape == (5,)

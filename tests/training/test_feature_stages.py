@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,6 +60,11 @@ class TestMapSource:
         assert min(maps.values()) > 0.8 * 400
         hidden = features[(features[:, 0, 0] == 1) & (features[:, 0, 1] == 2)]
         assert set(hidden[..., 2].flatten().int().tolist()) == {0, 1, 2, 3}
+
+    def test_a_centre_by_place_comes_with_each_feature(self) -> None:
+        source = MapSource([replace(part(0, 2), center=10 * part(0, 2).features[1], by_place=True)], batch=8, places=6)
+        features, centers = source.draw(torch.Generator().manual_seed(0))
+        assert torch.equal(torch.stack(centers)[..., 2], 10 * features[..., 2])
 
     def test_a_map_that_shows_nothing_is_left_out(self) -> None:
         blind = part(0, 2)

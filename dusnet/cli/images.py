@@ -1,0 +1,61 @@
+"""`dusnet images`: the image form of the methods in feature space, on datasets that are laid out as MVTec AD."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted, settings_from
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb of this module."""
+    app.command("images", epilog="Example: dusnet images mvtec/ --detector cras --one-model --out results")(images)
+
+
+def images(
+    dataset: Annotated[
+        Path, typer.Argument(metavar="DATASET", show_default=False, help="A folder with CLASS/train/good and so on.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Where models and tables go.")
+    ],
+    methods: Annotated[
+        list[str], typer.Option("--detector", metavar="NAME[,NAME]", help="cras, pbas or crr. May be given again.")
+    ] = ["cras"],  # noqa: B006  (Typer copies it)
+    classes: Annotated[str | None, typer.Option("--classes", metavar="a,b", help="Only these classes.")] = None,
+    one_model: Annotated[bool, typer.Option("--one-model", help="One model for all classes (cras, crr).")] = False,
+    maps: Annotated[
+        bool, typer.Option("--maps", help="Also write a picture of the scores of every test image.")
+    ] = False,
+    config: Annotated[
+        str, typer.Option("--config", metavar="NAME|FILE", help="Settings: a known name or a YAML file.")
+    ] = "images",
+    overrides: Overrides = None,
+    seed: Seed = 0,
+    device: Device = "cpu",
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
+    ] = False,
+    quiet: Quiet = False,
+) -> None:
+    """Train cras, pbas or crr on images and judge the test images: the published form, for comparisons with papers.
+
+    Needs torchvision for the frozen network (pip install dusnet[image]). Writes DETECTOR/CLASS.safetensors,
+    results.json and results.md into DIR and prints the table.
+    """
+    from dusnet.images import ImageDataset
+    from dusnet.images.evaluation import Choices, evaluate_images, markdown
+    from dusnet.progress import for_terminal
+
+    settings = settings_from(config, overrides, None)
+    found = ImageDataset.open(dataset)
+    chosen = Choices(out, found.chosen(comma_list(classes)), one_model, maps, resume, seed, device)
+    names = list(dict.fromkeys(name for word in methods for name in comma_list(word)))
+    progress = for_terminal(quiet=quiet)
+    with if_interrupted(lambda: f"finished models are in {out}; give the same command with --resume to go on."):
+        rows = evaluate_images(found, names, settings, chosen, progress=progress)
+    typer.echo(markdown(rows))
+    progress.log(f"wrote {out / 'results.json'} and results.md.")

@@ -1,0 +1,317 @@
+"""A method in feature space on images: one model for one class of images, or for many."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional
+from typing_extensions import Self
+
+from dusnet.config import Settings, settings_from
+from dusnet.detectors.model_file import IMAGES, read_model, restoring, write_model
+from dusnet.errors import BadConfig, BadInput, BadModel
+from dusnet.feature_methods import CRASMethod, CRRMethod, FeatureMethod, PBASMethod
+from dusnet.images.backbone import Backbone, patch_features, wide_resnet50
+from dusnet.images.preparation import normalised, read_image
+from dusnet.images.pseudo_defects import pseudo_defect
+from dusnet.nn.center_maps import map_similarity
+from dusnet.nn.feature_maps import DamagedFeatures, LocalFeatures, Scaling
+from dusnet.progress import Progress, Silent
+from dusnet.tensor_file import under
+from dusnet.training.loop import Run, fingerprint, require_device
+
+METHODS: dict[str, type[FeatureMethod]] = {one.name: one for one in (CRASMethod, PBASMethod, CRRMethod)}
+HALF = 0.5
+"""Share of the pixels of a place that a defect covers where the place is wrong."""
+
+
+@dataclass(frozen=True)
+class ImageScores:
+    """The answer to one image.
+
+    Attributes:
+        pixels: anomaly score of every pixel of the crop, (S, S) float32; higher is more anomalous.
+        object_score: the highest of them.
+        part: the class that it was taken for.
+        likeness: similarity to every class that the model knows, -1 to 1, by name.
+    """
+
+    pixels: NDArray[np.float32]
+    object_score: float
+    part: str
+    likeness: dict[str, float]
+
+
+@dataclass(frozen=True)
+class _Learned:
+    """What is of one class alone.
+
+    Attributes:
+        scaling: of its features.
+        kept: its centre map, and what the method needs besides.
+    """
+
+    scaling: Scaling
+    kept: dict[str, Tensor]
+
+
+class ImageDetector:
+    """CRAS, PBAS or CRR on the feature maps of a frozen image network.
+
+    Args:
+        method: a key of `METHODS`.
+        settings: what it computes; `images` is the published protocol.
+        backbone: makes the feature maps; None is WideResNet50 of torchvision.
+        seed: makes training and scoring repeatable.
+        device: where it computes, `cpu`, `cuda` or `cuda:N`; trained networks judge on the CPU.
+
+    Raises:
+        BadConfig: there is no such method, or the device is absent.
+        MissingDependency: torchvision is not installed and no backbone is given.
+    """
+
+    def __init__(
+        self,
+        method: str,
+        settings: Settings,
+        *,
+        backbone: Backbone | None = None,
+        seed: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        if method not in METHODS:
+            raise BadConfig(f"There is no image form of {method!r}; choose one of {', '.join(METHODS)}.")
+        self._kind = METHODS[method]
+        self.settings, self.seed, self.device = settings, seed, require_device(device)
+        self.backbone = wide_resnet50(settings.images.weights) if backbone is None else backbone
+        if isinstance(self.backbone, nn.Module):
+            self.backbone.to(self.device).eval()
+        self._method: FeatureMethod
+        self._positions: Tensor
+        self._parts: dict[str, _Learned] = {}
+
+    @property
+    def name(self) -> str:
+        """Of the method."""
+        return self._kind.name
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Names of the classes that it knows."""
+        return tuple(self._parts)
+
+    def fit(
+        self,
+        parts: Mapping[str, Sequence[Path]],
+        *,
+        progress: Progress | None = None,
+        workdir: Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        """Learn from good images of one class or of many.
+
+        Args:
+            parts: image files of every class by its name.
+            progress: where to report, None for nowhere.
+            workdir: folder for checkpoints and logs, or None to keep nothing.
+            resume: continue from the checkpoints in `workdir`.
+
+        Raises:
+            BadConfig: there are many classes and the method learns one at a time.
+            BadInput: an image cannot be used, or there is none.
+        """
+        if len(parts) > 1 and not self._kind.for_many:
+            raise BadConfig(f"{self.name} learns one class at a time; train a model per class.")
+        if not all(parts.values()) or not parts:
+            raise BadInput("There is nothing to learn from; give good images of at least one class.")
+        progress = progress or Silent()
+        with tempfile.TemporaryDirectory(prefix="dusnet-features-") as room:
+            lessons = [
+                self._study(name, files, Path(room) / str(number), progress)
+                for number, (name, files) in enumerate(parts.items())
+            ]
+            seen = [[*one.features.shape, float(one.features[:, 0].double().sum())] for one in lessons]
+            run = Run(
+                device=str(self.device),
+                precision=self.settings.training.precision,
+                seed=self.seed,
+                fingerprint=fingerprint(IMAGES + self.name, self.settings.model_dump(mode="json"), self.seed, seen),
+                workdir=workdir,
+                resume=resume,
+                checkpoint_every=self.settings.training.checkpoint_every,
+                progress=progress,
+            )
+            method = self._kind(self.settings, lessons[0].features.shape[-1], seed=self.seed)
+            scalings = [_scaled(one, method) for one in lessons]
+            kept = method.learn(lessons, run)
+            method.networks.cpu().eval()
+            self._method, self._positions = method, lessons[0].positions
+            self._parts = {
+                name: _Learned(scaling, {**own, "center": lesson.mean(lesson.features)})
+                for name, scaling, own, lesson in zip(parts, scalings, kept, lessons, strict=True)
+            }
+
+    def score(self, image: Path | NDArray[np.uint8]) -> ImageScores:
+        """Score one image.
+
+        Args:
+            image: a file, or what `read_image` made of one, (S, S, 3).
+
+        Raises:
+            BadInput: the file is no image that can be read.
+        """
+        crop = read_image(image, self.settings.images) if isinstance(image, Path) else image
+        features, shape = self._described(normalised(crop)[None])
+        seen = torch.ones(features.shape[1], dtype=torch.bool)
+        maps = {name: one.scaling(features[0]) for name, one in self._parts.items()}
+        likeness = {name: map_similarity(maps[name], one.kept["center"], seen) for name, one in self._parts.items()}
+        best = max(likeness, key=likeness.__getitem__)
+        with torch.inference_mode():
+            values = self._method.values(maps[best], self._positions, self._parts[best].kept)
+        pixels = self._smoothed(values.view(1, 1, *shape))
+        return ImageScores(pixels, float(pixels.max()), best, likeness)
+
+    def save(self, path: Path) -> None:
+        """Write one `.safetensors` file, atomically; the backbone is not in it."""
+        tensors = {f"networks.{name}": value for name, value in self._method.networks.state_dict().items()}
+        tensors |= {"positions": self._positions, "probe": self._probe()}
+        for number, one in enumerate(self._parts.values()):
+            scaling = {"scaling.mean": one.scaling.mean, "scaling.spread": one.scaling.spread}
+            own = scaling | {f"kept.{name}": value for name, value in one.kept.items()}
+            tensors |= {f"parts.{number}.{name}": value for name, value in own.items()}
+        metadata = {
+            "settings": self.settings.model_dump(mode="json"),
+            "seed": self.seed,
+            "classes": list(self._parts),
+        }
+        write_model(path, IMAGES + self.name, tensors, metadata)
+
+    @classmethod
+    def load(cls, path: Path, *, backbone: Backbone | None = None, device: str = "cpu") -> Self:
+        """The detector that `save` wrote.
+
+        Args:
+            path: the file.
+            backbone: that of the training; None is WideResNet50 of torchvision.
+            device: where it computes.
+
+        Raises:
+            BadModel: the file is missing, damaged, of scans and not of images, or of another backbone.
+        """
+        stored = read_model(path)
+        metadata, kind = stored.metadata, stored.metadata["detector"]
+        if not kind.startswith(IMAGES):
+            raise BadModel(f"{path} judges scans, not images; give a model that `dusnet images` wrote.")
+        with restoring(stored, f"{kind} model"):
+            settings = settings_from(metadata["settings"], str(path))
+            detector = cls(kind.removeprefix(IMAGES), settings, backbone=backbone, seed=metadata["seed"], device=device)
+            channels = len(stored.tensors["probe"])
+            detector._method = detector._kind(settings, channels, seed=metadata["seed"])
+            detector._method.networks.load_state_dict(under("networks", stored.tensors))
+            detector._method.networks.eval()
+            detector._positions = stored.tensors["positions"]
+            for number, name in enumerate(metadata["classes"]):
+                own = under(f"parts.{number}", stored.tensors)
+                scaling = Scaling(
+                    own["scaling.mean"],
+                    own["scaling.spread"],
+                    1.0 if not detector._method.wants_spread else detector._method.spread,
+                )
+                detector._parts[name] = _Learned(scaling, under("kept", own))
+            probe, now = stored.tensors["probe"], detector._probe()
+        if probe.shape != now.shape or not torch.allclose(probe, now, rtol=1e-2, atol=1e-3):
+            raise BadModel(f"{path} was trained with another backbone; give that one.")
+        return detector
+
+    def _study(self, name: str, files: Sequence[Path], room: Path, progress: Progress) -> LocalFeatures:
+        """The feature maps of good images, and of damaged ones where the method learns from these."""
+        rng = np.random.default_rng(self.seed)
+        copies = self.settings.crr.damaged if self._kind.wants_damaged else 0
+        images = [read_image(path, self.settings.images) for path in files]
+        features, clean, wrong = None, None, []
+        count = len(images) * (1 + copies)
+        positions = torch.empty(0)
+        with progress.task(f"Describing {name}", count) as task:
+            for row, (image, mask, source) in enumerate(_lessons(images, copies, rng)):
+                described, shape = self._described(normalised(image)[None])
+                if features is None:
+                    features = _room_for((count, *described.shape[1:]), room.with_suffix(".features"))
+                    clean = _room_for((count, *described.shape[1:]), room.with_suffix(".clean")) if copies else None
+                    positions = _grid(shape)
+                features[row] = described[0]
+                if clean is not None:
+                    # Damaged copies follow the good image that they were made of.
+                    clean[row] = described[0] if source == row else features[source]
+                covered = functional.interpolate(torch.from_numpy(mask).float()[None, None], shape, mode="area")
+                wrong.append(covered.flatten() >= HALF)
+                task.advance()
+        assert features is not None
+        seen = torch.ones(features.shape[:2], dtype=torch.bool)
+        good = LocalFeatures(features, features[..., :0], positions, seen)
+        return good if clean is None else DamagedFeatures(**vars(good), clean=clean, wrong=torch.stack(wrong))
+
+    @torch.inference_mode()
+    def _described(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
+        """Features of some images, (B, 3, S, S) -> (B, G, C), and rows and columns of their places."""
+        levels = [level.float().cpu() for level in self.backbone(images.to(self.device))]
+        rows, columns = levels[0].shape[-2:]
+        return patch_features(levels, self.settings.images.neighborhood).clone(), (rows, columns)
+
+    def _smoothed(self, values: Tensor) -> NDArray[np.float32]:
+        """Values of places as values of pixels, (1, 1, h, w) -> (S, S)."""
+        from scipy.ndimage import gaussian_filter
+
+        size = self.settings.images.crop
+        pixels = functional.interpolate(values, (size, size), mode="bilinear", align_corners=False)[0, 0].numpy()
+        return gaussian_filter(pixels, self.settings.images.sigma).astype(np.float32)
+
+    def _probe(self) -> Tensor:
+        """What the backbone makes of an image that is always the same: tells one backbone from another, (C,)."""
+        size = self.settings.images.crop
+        image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
+        described, _ = self._described(image)
+        return described.mean(dim=(0, 1))
+
+
+def _lessons(
+    images: Sequence[NDArray[np.uint8]], copies: int, rng: np.random.Generator
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]:
+    """Every image, and damaged copies of it: the picture, where it is damaged, and the number of the good one."""
+    number = 0
+    for image in images:
+        good = number
+        yield image, np.zeros(image.shape[:2], dtype=bool), good
+        for _ in range(copies):
+            number += 1
+            yield *pseudo_defect(image, images[int(rng.integers(len(images)))], rng), good
+        number += 1
+
+
+def _scaled(lesson: LocalFeatures, method: FeatureMethod) -> Scaling:
+    """Bring the features to one spread where the method wants it, in place: they may be larger than memory."""
+    if not method.wants_spread:
+        return Scaling.none(lesson.features.shape[-1])
+    scaling = Scaling.of_channels(lesson, method.spread)
+    for maps in (lesson.features, *([lesson.clean] if isinstance(lesson, DamagedFeatures) else [])):
+        for one in maps:
+            one.copy_(scaling(one))
+    return scaling
+
+
+def _room_for(shape: tuple[int, ...], path: Path) -> Tensor:
+    """An uninitialised float32 tensor in a file: maps of thousands of images are larger than memory."""
+    return torch.from_numpy(np.memmap(path, dtype=np.float32, mode="w+", shape=shape))
+
+
+def _grid(shape: tuple[int, int]) -> Tensor:
+    """Places of a grid in a square from -1 to 1, row by row, (G, 3) with z = 0."""
+    rows, columns = ((2 * torch.arange(count) + 1) / count - 1 for count in shape)
+    y, x = torch.meshgrid(rows, columns, indexing="ij")
+    return torch.stack([x.flatten(), y.flatten(), torch.zeros(x.numel())], dim=1)

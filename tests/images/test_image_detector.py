@@ -1,0 +1,238 @@
+"""The image form learns good images and finds what is wrong with others."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from small_images import CROP, TINY, TinyBackbone, write_dataset
+
+from dusnet.cli import main
+from dusnet.config import load_settings
+from dusnet.detectors import load_model
+from dusnet.errors import BadConfig, BadInput, BadModel
+from dusnet.evaluation.metrics import object_auroc, point_auroc
+from dusnet.images import ImageDataset, ImageDetector
+from dusnet.images.detector import _grid, _lessons
+from dusnet.images.preparation import read_mask
+
+BRIEF = {"cras": ("cras.epochs=60",), "pbas": ("pbas.epochs=60",), "crr": ("crr.steps=1500", "crr.damaged=4")}
+
+
+def made(method, *more, seed=0):
+    settings = load_settings("images", (*TINY, *BRIEF[method], *more))
+    return ImageDetector(method, settings, backbone=TinyBackbone(), seed=seed)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return ImageDataset.open(write_dataset(tmp_path_factory.mktemp("images")))
+
+
+def measured(detector, data, name):
+    tests = data.test(name)
+    scores = [detector.score(one.path) for one in tests]
+    masks = [
+        np.zeros((CROP, CROP), bool) if one.mask is None else read_mask(one.mask, detector.settings.images)
+        for one in tests
+    ]
+    return (
+        object_auroc([one.object_score for one in scores], [one.anomalous for one in tests]),
+        point_auroc([one.pixels.ravel() for one in scores], [one.ravel() for one in masks]),
+    )
+
+
+class TestOneClass:
+    @pytest.mark.parametrize("method", ["cras", "pbas", "crr"])
+    def test_it_finds_defects_and_where_they_are(self, data, method):
+        detector = made(method)
+        detector.fit({"grid": data.train("grid")})
+        whole, pixels = measured(detector, data, "grid")
+        assert whole == 1.0
+        assert pixels > 0.9
+
+    @pytest.mark.parametrize("method", ["cras", "pbas", "crr"])
+    def test_a_seed_fixes_it_and_a_file_keeps_it(self, data, method, tmp_path):
+        image = data.test("grid")[-1].path
+        brief = {"cras": "cras.epochs=2", "pbas": "pbas.epochs=2", "crr": "crr.steps=3"}[method]
+        one, again, other = (made(method, brief, seed=seed) for seed in (1, 1, 2))
+        for detector in (one, again, other):
+            detector.fit({"grid": data.train("grid")})
+        expected = one.score(image)
+        assert expected.pixels.shape == (CROP, CROP)
+        assert expected.object_score == expected.pixels.max()
+        assert np.array_equal(again.score(image).pixels, expected.pixels)
+        assert not np.array_equal(other.score(image).pixels, expected.pixels)
+        one.save(tmp_path / "model.safetensors")
+        loaded = ImageDetector.load(tmp_path / "model.safetensors", backbone=TinyBackbone())
+        assert loaded.name == method
+        assert loaded.parts == ("grid",)
+        assert np.array_equal(loaded.score(image).pixels, expected.pixels)
+
+    def test_an_interrupted_training_goes_on_where_it_was(self, data, tmp_path):
+        parts, image = {"grid": data.train("grid")}, data.test("grid")[-1].path
+        whole = made("cras", "cras.epochs=6", "training.checkpoint_every=2")
+        whole.fit(parts)
+        stopped = made("cras", "cras.epochs=6", "training.checkpoint_every=2")
+
+        class Stop(Exception):
+            pass
+
+        class Task:
+            steps = 0
+
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                return None
+
+            def advance(self, steps=1):
+                self.steps += steps
+                if self.steps == 5:
+                    raise Stop
+
+            def describe(self, text):
+                pass
+
+        class Stopping:
+            def task(self, description, total=None):  # noqa: ARG002
+                task = Task()
+                task.steps = 0 if description.startswith("Training") else -1000
+                return task
+
+            def log(self, message):
+                pass
+
+        with pytest.raises(Stop):
+            stopped.fit(parts, workdir=tmp_path, progress=Stopping())
+        assert list(tmp_path.glob("*.safetensors"))
+        stopped.fit(parts, workdir=tmp_path, resume=True)
+        assert np.array_equal(stopped.score(image).pixels, whole.score(image).pixels)
+
+
+class TestManyClasses:
+    @pytest.mark.parametrize("method", ["cras", "crr"])
+    def test_one_model_tells_classes_apart_and_finds_their_defects(self, data, method):
+        detector = made(method)
+        detector.fit({name: data.train(name) for name in data.classes})
+        for name in data.classes:
+            for sample in data.test(name):
+                scores = detector.score(sample.path)
+                assert scores.part == name
+                assert set(scores.likeness) == set(data.classes)
+            assert measured(detector, data, name)[0] == 1.0
+
+    def test_a_method_for_one_class_says_so(self, data):
+        with pytest.raises(BadConfig, match=r"pbas.*one class"):
+            made("pbas").fit({name: data.train(name) for name in data.classes})
+
+
+class TestMistakes:
+    def test_an_unknown_method_is_named(self):
+        with pytest.raises(BadConfig, match=r"'patchcore'.*cras, pbas, crr"):
+            ImageDetector("patchcore", load_settings("images"), backbone=TinyBackbone())
+
+    def test_nothing_to_learn_from(self):
+        with pytest.raises(BadInput, match="nothing to learn"):
+            made("cras").fit({"grid": []})
+
+    def test_models_of_scans_and_of_images_are_not_confused(self, data, tmp_path):
+        detector = made("cras", "cras.epochs=1")
+        detector.fit({"grid": data.train("grid")})
+        detector.save(tmp_path / "images.safetensors")
+        with pytest.raises(BadModel, match="judges images"):
+            load_model(tmp_path / "images.safetensors")
+        with pytest.raises(BadModel, match="another backbone"):
+            ImageDetector.load(tmp_path / "images.safetensors", backbone=TinyBackbone(seed=1))
+
+    def test_a_wrong_setting_is_one_sentence(self):
+        with pytest.raises(BadConfig, match="crop 40 is larger than resize 30"):
+            load_settings("images", ("images.resize=30", "images.crop=40"))
+        with pytest.raises(BadConfig, match="neighborhood 4 is even"):
+            load_settings("images", ("images.neighborhood=4",))
+
+
+class TestParts:
+    def test_the_published_protocol_is_a_configuration(self):
+        settings = load_settings("images")
+        assert (settings.images.resize, settings.images.crop, settings.images.neighborhood) == (329, 288, 3)
+        assert (settings.cras.epochs, settings.cras.batch, settings.cras.noise) == (100, 32, 0.015)
+        assert (settings.cras.search, settings.pbas.search) == ("class", "class")
+
+    def test_places_of_a_grid(self):
+        grid = _grid((2, 4))
+        assert torch.allclose(grid[0], torch.tensor([-0.75, -0.5, 0.0]))
+        assert torch.allclose(grid[7], torch.tensor([0.75, 0.5, 0.0]))
+
+    def test_damaged_copies_follow_the_image_that_they_are_of(self):
+        rng = np.random.default_rng(0)
+        images = [rng.integers(0, 256, (32, 32, 3)).astype(np.uint8) for _ in range(2)]
+        lessons = list(_lessons(images, 2, rng))
+        assert [source for _, _, source in lessons] == [0, 0, 0, 3, 3, 3]
+        for row, (image, mask, source) in enumerate(lessons):
+            good = images[source // 3]
+            assert (
+                np.array_equal(image[~mask], good[~mask])
+                or np.abs(image[~mask].astype(int) - good[~mask].astype(int)).max() < 8
+            )
+            assert mask.any() == (row != source)
+
+
+class TestCommand:
+    def test_it_trains_judges_and_writes(self, data, tmp_path, monkeypatch, capsys):
+        self._tiny(monkeypatch)
+        out = tmp_path / "out"
+        words = ["images", str(data.root), "--detector", "cras,pbas", "--out", str(out), "--maps", "--quiet"]
+        words += [word for change in (*TINY, "cras.epochs=60", "pbas.epochs=60") for word in ("--set", change)]
+        assert main(words) == 0
+        printed = capsys.readouterr().out
+        assert printed == (out / "results.md").read_text() + "\n"
+        rows = json.loads((out / "results.json").read_text())
+        assert [(row["method"], row["name"]) for row in rows] == [
+            ("cras", "grid"),
+            ("cras", "wood"),
+            ("pbas", "grid"),
+            ("pbas", "wood"),
+        ]
+        assert all(row["values"]["o_auroc"] == 1.0 and row["recognised"] == 1.0 for row in rows)
+        assert all(row["values"]["p_aupro"] > 0.5 and row["images"] == 8 for row in rows)
+        with Image.open(out / "cras/maps/wood/hole/000.png") as drawn:
+            assert drawn.size == (2 * CROP, CROP)
+        first = (out / "cras/grid.safetensors").read_bytes()
+        assert main([*words, "--resume"]) == 0
+        assert (out / "cras/grid.safetensors").read_bytes() == first
+        again = json.loads((out / "results.json").read_text())
+        assert [row["values"] for row in again] == [row["values"] for row in rows]
+        assert all(row["train_seconds"] is None for row in again)
+
+    def test_one_model_for_all(self, data, tmp_path, monkeypatch, capsys):
+        self._tiny(monkeypatch)
+        words = ["images", str(data.root), "--one-model", "--out", str(tmp_path), "--quiet"]
+        words += [word for change in (*TINY, "cras.epochs=30") for word in ("--set", change)]
+        assert main(words) == 0
+        assert "| cras | mean |" in capsys.readouterr().out
+        assert [path.name for path in (tmp_path / "cras").glob("*.safetensors")] == ["all-classes.safetensors"]
+        assert main([*words, "--resume", "--classes", "grid"]) == 2
+        assert "knows other classes" in capsys.readouterr().err
+
+    def test_mistakes_end_with_a_sentence(self, data, tmp_path, monkeypatch, capsys):
+        self._tiny(monkeypatch)
+        for words, says in (
+            ([str(tmp_path / "nowhere")], "is no folder"),
+            ([str(data.root), "--classes", "wool"], "'wool'"),
+            ([str(data.root), "--detector", "dusnet"], "no image form"),
+            ([str(data.root), "--detector", "pbas", "--one-model"], "one class at a time"),
+        ):
+            assert main(["images", *words, "--out", str(tmp_path / "out")]) == 2
+            error = capsys.readouterr().err
+            assert says in error
+            assert "Traceback" not in error
+        assert not (tmp_path / "out").exists()
+
+    @staticmethod
+    def _tiny(monkeypatch):
+        monkeypatch.setattr("dusnet.images.detector.wide_resnet50", lambda _weights: TinyBackbone())
