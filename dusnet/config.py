@@ -305,9 +305,9 @@ class FeatureSettings(Section):
     warp: bool = Field(default=True, description="take the smooth variation out of every scan first (docs/method.md)")
     replicas: int = Field(default=4, ge=0, description="simulated good scans per training scan to learn from as well")
     scale: float = Field(
-        default=0.03, gt=0, description="spread of normal features about their centre that all channels are brought to"
+        default=0.005, gt=0, description="spread of normal features about their centre that all channels are brought to"
     )
-    smoothing: int = Field(default=24, ge=1, description="nearest points that a point score is averaged over, 1 = none")
+    smoothing: int = Field(default=48, ge=1, description="nearest points that a point score is averaged over, 1 = none")
 
     @model_validator(mode="after")
     def _named(self) -> FeatureSettings:
@@ -319,12 +319,12 @@ class FeatureSettings(Section):
 class CRASSettings(Section):
     """Center-aware residual anomaly synthesis (docs/methods/cras.md)."""
 
-    epochs: int = Field(default=100, ge=1, description="times that every feature is seen")
+    epochs: int = Field(default=20, ge=1, description="times that every feature is seen")
     batch: int = Field(default=32, ge=1, description="feature maps per step")
     places: int = Field(default=128, ge=1, description="places that a step draws from each map")
     adapter_rate: float = Field(default=1e-4, gt=0, description="learning rate of the adapter")
     discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
-    adapter_layers: int = Field(default=1, ge=0)
+    adapter_layers: int = Field(default=0, ge=0, description="0 leaves features as they are")
     hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
     discriminator_layers: int = Field(default=3, ge=1)
     noise: float = Field(default=0.015, gt=0, description="sigma of the Gaussian noise")
@@ -332,16 +332,16 @@ class CRASSettings(Section):
     ratio: Literal["noise", "residual", "fixed"] = Field(default="noise", description="what guides it")
     center: Literal["mean", "single"] = Field(default="mean", description="over all training scans, or the first one")
     search: Literal["place", "class", "all"] = Field(
-        default="class",
+        default="place",
         description="centre vector of the same place, or the nearest one of the identified class or of all classes",
     )
-    inputs: Literal["both", "residual", "raw"] = Field(default="both", description="what the discriminator sees")
+    inputs: Literal["both", "residual", "raw"] = Field(default="residual", description="what the discriminator sees")
 
 
 class PBASSettings(Section):
     """Progressive boundary guided anomaly synthesis (docs/methods/pbas.md)."""
 
-    epochs: int = Field(default=100, ge=1, description="times that every feature is seen")
+    epochs: int = Field(default=20, ge=1, description="times that every feature is seen")
     batch: int = Field(default=32, ge=1, description="feature maps per step")
     places: int = Field(default=128, ge=1, description="places that a step draws from each map")
     projector_rate: float = Field(default=1e-4, gt=0, description="learning rate of the projector")
@@ -356,17 +356,23 @@ class PBASSettings(Section):
         default="alignment", description="how the centre map is made (Algorithm 1, or what it is compared with)"
     )
     search: Literal["place", "class"] = Field(
-        default="class", description="centre vector of the same place, or the nearest one of the part"
+        default="place", description="centre vector of the same place, or the nearest one of the part"
     )
     direction: Literal["center", "random", "gaussian"] = Field(
         default="center", description="where anomalies lie: on the ray from the centre, or anywhere"
     )
 
+    @model_validator(mode="after")
+    def _possible(self) -> PBASSettings:
+        if self.center == "clustering" and self.search == "place":
+            raise ValueError("clusters belong to no place; set pbas.search to class")
+        return self
+
 
 class CRRSettings(Section):
     """Collaborative reconstruction and repair (docs/methods/crr.md)."""
 
-    steps: int = Field(default=800, ge=1)
+    steps: int = Field(default=300, ge=1)
     batch: int = Field(default=8, ge=1, description="feature maps per step")
     places: int = Field(default=512, ge=8, description="places of a map that attend to each other")
     learning_rate: float = Field(default=1e-3, gt=0)

@@ -138,7 +138,7 @@ class FeatureSpace(RegisteredDetector):
             progress=progress,
         )
         method = self.method(self.settings, lessons[0].features.shape[-1], seed=self.seed)
-        scalings = [Scaling.of(lesson, method.spread) for lesson in lessons]
+        scalings = [Scaling.of(lesson, method.spread, residuals=method.wants_residuals) for lesson in lessons]
         kept = method.learn([one.scaled(scaling) for one, scaling in zip(lessons, scalings, strict=True)], run)
         method.networks.cpu().eval()
         for part, lesson, scaling, own in zip(parts, lessons, scalings, kept, strict=True):
@@ -233,7 +233,7 @@ class FeatureSpace(RegisteredDetector):
         )
         self._kept = under("kept", tensors)
         mean = tensors["scaling.mean"]
-        self._learned = self.method(self.settings, len(mean), seed=self.seed)
+        self._learned = self.method(self.settings, mean.shape[-1], seed=self.seed)
         self._learned.networks.load_state_dict(under("networks", tensors))
         self._learned.networks.eval()
         self._scaling = Scaling(mean, tensors["scaling.spread"], self._learned.spread)

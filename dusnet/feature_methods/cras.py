@@ -35,12 +35,8 @@ class CRASMethod(FeatureMethod):
         """See `FeatureMethod.learn`."""
         single = self.settings.cras.center == "single"
         centers = [lesson.features[0] if single else lesson.mean(lesson.features) for lesson in lessons]
-        search = self.settings.cras.search
-        searched = [torch.cat(centers)] * len(centers) if search == "all" else centers
-        maps = [
-            MapsOfPart(one.features, one.seen, map_, by_place=search == "place")
-            for one, map_ in zip(lessons, searched, strict=True)
-        ]
+        searched = [torch.cat(centers)] * len(centers) if self.settings.cras.search == "all" else centers
+        maps = [MapsOfPart(one.features, one.seen, map_) for one, map_ in zip(lessons, searched, strict=True)]
         stage = CRASStage(self.networks, maps, self.settings.cras)
         train_stage(stage, stage.stage, run)
         return [{"searched": map_} for map_ in searched]

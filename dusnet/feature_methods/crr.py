@@ -26,6 +26,7 @@ class CRRMethod(FeatureMethod):
 
     name: ClassVar[str] = "crr"
     reads: ClassVar[frozenset[str]] = frozenset({"crr", "training"})
+    wants_residuals: ClassVar[bool] = True
     wants_damaged: ClassVar[bool] = True
     wants_spread: ClassVar[bool] = True
 

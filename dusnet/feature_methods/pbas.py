@@ -27,8 +27,14 @@ class PBASMethod(FeatureMethod):
     name: ClassVar[str] = "pbas"
     reads: ClassVar[frozenset[str]] = frozenset({"pbas", "training"})
     for_many: ClassVar[bool] = False
+    wants_residuals: ClassVar[bool] = True
 
     networks: Boundary
+
+    @property
+    def spread(self) -> float:
+        """See `FeatureMethod.spread`; anomalies are measured in radii, so none means more than another."""
+        return 1.0
 
     def _build(self, size: int) -> Boundary:
         return Boundary(self.settings.pbas, size)
@@ -38,9 +44,7 @@ class PBASMethod(FeatureMethod):
         (lesson,) = lessons
         with torch.no_grad():
             center = self._center(self.networks.projector(lesson.features))
-        by_place = self.settings.pbas.search == "place"
-        maps = MapsOfPart(lesson.features, lesson.seen, center, by_place=by_place)
-        stage = PBASStage(self.networks, maps, self.settings.pbas)
+        stage = PBASStage(self.networks, MapsOfPart(lesson.features, lesson.seen, center), self.settings.pbas)
         train_stage(stage, stage.stage, run)
         return [{}]
 

@@ -84,7 +84,7 @@ class Scaling:
     """Brings every channel to one spread, at every place or over all, so that the same noise means the same everywhere.
 
     Attributes:
-        mean: over all places, (C,).
+        mean: what becomes 0, over all places (C,) or of each place (G, C).
         spread: of training features about their centre, per place (G, C), or about their mean over all places (C,).
         target: what the spread becomes.
     """
@@ -94,21 +94,24 @@ class Scaling:
     target: float
 
     @classmethod
-    def of(cls, part: LocalFeatures, target: float) -> Scaling:
+    def of(cls, part: LocalFeatures, target: float, *, residuals: bool = False) -> Scaling:
         """Measure the training features of a part.
+
+        With `residuals` the mean of every place becomes 0: what is left of a feature is how it differs from good ones.
 
         Few scans tell little about a single place, so the variance of a place is the mean of its own and of that of all
         places. A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread
         over the places.
         """
         weight = part.seen.unsqueeze(-1).double()
-        residuals = (part.normal - part.mean(part.normal)).double().square() * weight
-        local = residuals.sum(dim=0) / weight.sum(dim=0).clamp_min(1)
-        overall = residuals.sum(dim=(0, 1)) / weight.sum().clamp_min(1)
+        center = part.mean(part.normal)
+        squares = (part.normal - center).double().square() * weight
+        local = squares.sum(dim=0) / weight.sum(dim=0).clamp_min(1)
+        overall = squares.sum(dim=(0, 1)) / weight.sum().clamp_min(1)
         features = part.normal[part.seen].double()
         spread = torch.maximum((0.5 * (local + overall)).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
-        return cls(features.mean(dim=0).float(), spread.float(), target)
+        return cls(center if residuals else features.mean(dim=0).float(), spread.float(), target)
 
     @classmethod
     def of_channels(cls, part: LocalFeatures, target: float) -> Scaling:

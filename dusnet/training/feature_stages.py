@@ -29,13 +29,11 @@ class MapsOfPart:
         features: (B, G, C).
         seen: which places each map shows, (B, G) bool.
         center: the map that features are searched in, (K, C).
-        by_place: row k of `center` belongs to place k, and is the centre of every feature there.
     """
 
     features: Tensor
     seen: Tensor
     center: Tensor
-    by_place: bool = False
 
 
 def _shown_maps(parts: Sequence[_Maps]) -> list[tuple[_Maps, int, Tensor]]:
@@ -51,10 +49,11 @@ class MapSource:
         parts: the training maps of every part.
         batch: maps per draw.
         places: features per map, drawn with repetition among the places that it shows.
+        by_place: row k of a centre map is the centre of every feature at place k.
     """
 
-    def __init__(self, parts: Sequence[MapsOfPart], *, batch: int, places: int) -> None:
-        self._batch, self._places = batch, places
+    def __init__(self, parts: Sequence[MapsOfPart], *, batch: int, places: int, by_place: bool = False) -> None:
+        self._batch, self._places, self._by_place = batch, places, by_place
         self._maps = _shown_maps(parts)
 
     @property
@@ -69,7 +68,7 @@ class MapSource:
             part, row, shown = self._maps[number]
             picked = shown[torch.randint(len(shown), (self._places,), generator=generator)]
             features.append(part.features[row, picked])
-            centers.append(part.center[picked] if part.by_place else part.center)
+            centers.append(part.center[picked] if self._by_place else part.center)
         return torch.stack(features), centers
 
 
@@ -78,6 +77,10 @@ def told_apart(normal: Tensor, anomalous: Tensor) -> Loss:
     on_normal = functional.binary_cross_entropy_with_logits(normal, torch.zeros_like(normal))
     on_anomalous = functional.binary_cross_entropy_with_logits(anomalous, torch.ones_like(anomalous))
     return Loss(on_normal + on_anomalous, {"normal": on_normal.detach(), "anomalous": on_anomalous.detach()})
+
+
+def _source(parts: Sequence[MapsOfPart], settings: CRASSettings | PBASSettings) -> MapSource:
+    return MapSource(parts, batch=settings.batch, places=settings.places, by_place=settings.search == "place")
 
 
 def _constant_pace(settings: CRASSettings | PBASSettings, source: MapSource, rate: float) -> StageSettings:
@@ -94,7 +97,7 @@ class CRASStage:
     def __init__(self, model: ResidualDiscrimination, parts: Sequence[MapsOfPart], settings: CRASSettings) -> None:
         self.model: nn.Module = model
         self._networks, self._settings = model, settings
-        self._source = MapSource(parts, batch=settings.batch, places=settings.places)
+        self._source = _source(parts, settings)
 
     @property
     def stage(self) -> StageSettings:
@@ -124,7 +127,7 @@ class PBASStage:
     def __init__(self, model: Boundary, part: MapsOfPart, settings: PBASSettings) -> None:
         self.model: nn.Module = model
         self._networks, self._settings = model, settings
-        self._source = MapSource([part], batch=settings.batch, places=settings.places)
+        self._source = _source([part], settings)
 
     @property
     def stage(self) -> StageSettings:

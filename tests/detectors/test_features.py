@@ -137,6 +137,15 @@ class TestScaling:
         assert (scaling.spread[:, 1] == 1.0).all()
         assert scaling(features).isfinite().all()
 
+    def test_residuals_are_differences_from_the_mean_of_their_place(self) -> None:
+        part = self.part()
+        part.seen[:100, 3] = False
+        plain, residual = Scaling.of(part, 1.0), Scaling.of(part, 1.0, residuals=True)
+        assert torch.equal(plain.spread, residual.spread)
+        left = residual(part.features).double()
+        np.testing.assert_allclose(left[100:, 3].mean(dim=0), 0, atol=1e-4)
+        np.testing.assert_allclose(left[:, :3].mean(dim=0), 0, atol=1e-4)
+
     def test_over_all_places_every_channel_gets_mean_zero_and_one_spread(self) -> None:
         part = self.part()
         scaled = Scaling.of_channels(part, 2.0)(part.features).double().flatten(0, 1)

@@ -162,6 +162,7 @@ class TestParts:
         assert (settings.images.resize, settings.images.crop, settings.images.neighborhood) == (329, 288, 3)
         assert (settings.cras.epochs, settings.cras.batch, settings.cras.noise) == (100, 32, 0.015)
         assert (settings.cras.search, settings.pbas.search) == ("class", "class")
+        assert (settings.cras.inputs, settings.cras.adapter_layers) == ("both", 1)
 
     def test_places_of_a_grid(self):
         grid = _grid((2, 4))

@@ -11,7 +11,7 @@ from dusnet.nn.boundary import Boundary
 
 def networks(**changes: object) -> Boundary:
     torch.manual_seed(0)
-    return Boundary(PBASSettings.model_validate({"hidden": 6, **changes}), 4).eval()
+    return Boundary(PBASSettings.model_validate({"hidden": 6, "search": "class", **changes}), 4).eval()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -12,7 +12,9 @@ from dusnet.nn.residual_discrimination import ResidualDiscrimination
 
 def networks(**changes: object) -> ResidualDiscrimination:
     torch.manual_seed(0)
-    return ResidualDiscrimination(CRASSettings.model_validate({"hidden": 6, "adapter_layers": 1, **changes}), 4).eval()
+    return ResidualDiscrimination(
+        CRASSettings.model_validate({"hidden": 6, "adapter_layers": 1, "inputs": "both", **changes}), 4
+    ).eval()
 
 
 def batch() -> tuple[torch.Tensor, list[torch.Tensor], torch.Tensor]:

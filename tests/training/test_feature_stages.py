@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dusnet.config import CRASSettings, CRRSettings, PBASSettings
+from dusnet.config import CRASSettings, CRRSettings, PBASSettings, load_settings
 from dusnet.nn.boundary import Boundary
 from dusnet.nn.feature_maps import DamagedFeatures
 from dusnet.nn.repair import Repair, repair_loss
@@ -62,7 +62,8 @@ class TestMapSource:
         assert set(hidden[..., 2].flatten().int().tolist()) == {0, 1, 2, 3}
 
     def test_a_centre_by_place_comes_with_each_feature(self) -> None:
-        source = MapSource([replace(part(0, 2), center=10 * part(0, 2).features[1], by_place=True)], batch=8, places=6)
+        found = replace(part(0, 2), center=10 * part(0, 2).features[1])
+        source = MapSource([found], batch=8, places=6, by_place=True)
         features, centers = source.draw(torch.Generator().manual_seed(0))
         assert torch.equal(torch.stack(centers)[..., 2], 10 * features[..., 2])
 
@@ -91,7 +92,7 @@ def random_part(seed: int = 0) -> MapsOfPart:
 
 class TestCRASStage:
     def test_rates_are_those_of_the_paper_and_do_not_fall(self) -> None:
-        settings = CRASSettings()
+        settings = load_settings("images").cras.model_copy(update={"places": 32})
         model = ResidualDiscrimination(settings, 4)
         stage = CRASStage(model, [random_part()], settings)
         schedule = stage.stage
@@ -105,7 +106,7 @@ class TestCRASStage:
         assert len(found) == len(list(model.parameters()))
 
     def test_equal_seeds_train_equal_networks_and_others_do_not(self) -> None:
-        settings = CRASSettings(epochs=2, batch=4, places=10)
+        settings = CRASSettings(epochs=2, batch=4, places=10, adapter_layers=1)
 
         def trained(seed: int) -> torch.Tensor:
             torch.manual_seed(0)
@@ -119,7 +120,9 @@ class TestCRASStage:
         assert not torch.equal(trained(0), trained(1))
 
     def test_it_learns_to_tell_noise_from_normal_features(self) -> None:
-        settings = CRASSettings(epochs=40, batch=4, places=30, noise=2.0, adapter_rate=1e-2, discriminator_rate=1e-2)
+        settings = CRASSettings(
+            epochs=40, batch=4, places=30, adapter_layers=1, noise=2.0, adapter_rate=1e-2, discriminator_rate=1e-2
+        )
         torch.manual_seed(0)
         model = ResidualDiscrimination(settings, 4)
         stage = CRASStage(model, [random_part()], settings)
@@ -141,7 +144,7 @@ class TestPBASStage:
         assert discriminator["params"] == list(model.discriminator.parameters())
 
     def test_the_loss_is_the_radius_and_the_cross_entropy(self) -> None:
-        settings = PBASSettings(batch=2, places=5)
+        settings = PBASSettings(batch=2, places=5, search="class")
         torch.manual_seed(0)
         model = Boundary(settings, 4)
         maps = random_part()
