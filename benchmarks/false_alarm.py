@@ -66,8 +66,8 @@ def dataset(chosen: argparse.Namespace, seed: int) -> Dataset:
     return open_dataset(root)
 
 
-def judged(data: Dataset, name: str, replicas: int, seed: int) -> Judged:
-    settings = load_settings(None, [f"calibration.replicas={replicas}"])
+def judged(data: Dataset, name: str, method: str, replicas: int, seed: int) -> Judged:
+    settings = load_settings(None, [f"detector={method}", f"calibration.replicas={replicas}"])
     training = [sample.load() for sample in data.train(name)]
     detector = create(settings.detector, settings, seed=seed)
     detector.fit(training)
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the datasets")
     parser.add_argument("--parts", default="all", help="embedded parts")
     parser.add_argument("--meshes", nargs="+", type=Path, help="mesh files in place of embedded parts")
+    parser.add_argument("--detector", default="dusnet")
     parser.add_argument("--seeds", default="0", help="of datasets and training, comma-separated")
     parser.add_argument("--variation", type=float, default=0.01)
     parser.add_argument("--points", type=int, default=8000)
@@ -113,7 +114,7 @@ def main() -> None:
     for name in sets[0].classes:
         part = Judged()
         for data, seed in zip(sets, seeds, strict=True):
-            part.add(judged(data, name, chosen.replicas, seed))
+            part.add(judged(data, name, chosen.detector, chosen.replicas, seed))
         print(part.row(name), flush=True)
         total.add(part)
     print(total.row("all scans"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +21,7 @@ from dusnet.images import ImageDataset, ImageDetector
 from dusnet.images.detector import _grid, _lessons
 from dusnet.images.preparation import read_mask
 
-BRIEF = {"cras": ("cras.epochs=60",), "pbas": ("pbas.epochs=60",), "crr": ("crr.steps=1500", "crr.damaged=4")}
+BRIEF = {"cras": ("cras.epochs=60",), "pbas": ("pbas.epochs=60",), "crr": ("crr.steps=700", "crr.damaged=4", "crr.learning_rate=3e-3")}
 
 
 def made(method, *more, seed=0):
@@ -52,7 +54,7 @@ class TestOneClass:
         detector.fit({"grid": data.train("grid")})
         whole, pixels = measured(detector, data, "grid")
         assert whole == 1.0
-        assert pixels > 0.9
+        assert pixels > 0.8
 
     @pytest.mark.parametrize("method", ["cras", "pbas", "crr"])
     def test_a_seed_fixes_it_and_a_file_keeps_it(self, data, method, tmp_path):
@@ -237,3 +239,17 @@ class TestCommand:
     @staticmethod
     def _tiny(monkeypatch):
         monkeypatch.setattr("dusnet.images.detector.wide_resnet50", lambda _weights: TinyBackbone())
+
+
+def test_the_example_of_the_documentation_runs(tmp_path, monkeypatch, capsys):
+    text = (Path(__file__).resolve().parents[2] / "docs/methods/images.md").read_text()
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    write_dataset(tmp_path / "mvtec", classes=("bottle", "cable"), train=2, test=1)
+    monkeypatch.chdir(tmp_path)
+    small = (*TINY, "cras.places=16", "cras.epochs=2")
+    names: dict[str, object] = {}
+    exec(code.replace('load_settings("images")', f'load_settings("images", {small!r})'), names)  # noqa: S102
+    assert capsys.readouterr().out.startswith("bottle ")
+    image = tmp_path / "mvtec/bottle/test/hole/000.png"
+    detectors = [names["detector"], names["again"]]
+    assert np.array_equal(*(one.score(image).pixels for one in detectors))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from dusnet.config import PBASSettings
 from dusnet.nn.boundary import Boundary
@@ -58,3 +59,8 @@ def test_the_radius_trains_the_projector_alone_and_the_centre_nothing() -> None:
     assert all(parameter.grad is not None for parameter in model.projector.parameters())
     assert all(parameter.grad is None for parameter in model.discriminator.parameters())
     assert center.grad is None
+
+
+def test_clusters_have_no_places() -> None:
+    with pytest.raises(ValidationError, match=r"pbas\.search"):
+        PBASSettings(center="clustering", search="place")
