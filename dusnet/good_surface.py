@@ -55,7 +55,8 @@ class GoodSurface:
     Attributes:
         planes: points and normals of all clouds.
         sizes: number of points of each cloud, in order.
-        tolerance: what each good scan, left out, is away from the surface of the others; None for a single cloud.
+        tolerance: what each good scan, left out, is away from the surface of the others; None for a single cloud,
+            or where nobody wants to know.
         settings: of the warp.
         seed: of the thinning and of the points that take part in a fit.
     """
@@ -67,20 +68,24 @@ class GoodSurface:
     seed: int
 
     @classmethod
-    def learn(cls, clouds: Sequence[Tensor], settings: WarpSettings, *, seed: int) -> GoodSurface:
+    def learn(
+        cls, clouds: Sequence[Tensor], settings: WarpSettings, *, seed: int, tolerance: bool = True
+    ) -> GoodSurface:
         """Put the good scans of a class together.
 
         Args:
             clouds: registered, in the frame, (N, 3) float32 each. Of more than `MOST_CLOUDS` the first ones are used.
             settings: of the warp.
             seed: of the thinning to `POINTS_PER_CLOUD` points and of the fits.
+            tolerance: also measure what good scans are away from each other.
         """
         thinned = [_thin(cloud, POINTS_PER_CLOUD, seed) for cloud in clouds[:MOST_CLOUDS]]
         shaped = [thinned[0], *(_onto(cloud, thinned[0], settings, seed) for cloud in thinned[1:])]
         sizes = tuple(len(cloud) for cloud in shaped)
         planes = TangentPlanes(torch.cat(shaped))
-        tolerance = _tolerance(thinned, planes, sizes, settings, seed) if len(shaped) > 1 else None
-        return cls(planes, sizes, tolerance, settings, seed)
+        wanted = tolerance and len(shaped) > 1
+        measured = _tolerance(thinned, planes, sizes, settings, seed) if wanted else None
+        return cls(planes, sizes, measured, settings, seed)
 
     @property
     def points(self) -> Tensor:

@@ -84,7 +84,7 @@ class FeatureSpace(RegisteredDetector):
         chosen = self.settings.features
         if chosen.warp:
             tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
-            self._good = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed)
+            self._good = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed, tolerance=False)
         self._places = Places.spread(clouds, self.class_frame.surface(), chosen, seed=self.seed)
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)

@@ -21,7 +21,11 @@ from dusnet.images import ImageDataset, ImageDetector
 from dusnet.images.detector import _grid, _lessons
 from dusnet.images.preparation import read_mask
 
-BRIEF = {"cras": ("cras.epochs=60",), "pbas": ("pbas.epochs=60",), "crr": ("crr.steps=700", "crr.damaged=4", "crr.learning_rate=3e-3")}
+BRIEF = {
+    "cras": ("cras.epochs=60",),
+    "pbas": ("pbas.epochs=60",),
+    "crr": ("crr.steps=700", "crr.damaged=4", "crr.learning_rate=3e-3"),
+}
 
 
 def made(method, *more, seed=0):
