@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda or cuda:N.")]
-Seed = Annotated[int, typer.Option("--seed", help="Fixes everything that is random.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes everything that is random.")]
 Config = Annotated[
     str | None,
     typer.Option("--config", metavar="NAME|FILE", help="Settings: a known name or a YAML file."),

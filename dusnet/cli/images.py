@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted, settings_from
+from dusnet.errors import BadConfig
 
 
 def register(app: typer.Typer) -> None:
@@ -44,7 +45,7 @@ def images(
     """Train cras, pbas or crr on images and judge the test images: the published form, for comparisons with papers.
 
     Needs torchvision for the frozen network (pip install dusnet[image]). Writes DETECTOR/CLASS.safetensors,
-    results.json and results.md into DIR and prints the table.
+    settings.json, results.json and results.md into DIR and prints the table.
     """
     from dusnet.images import ImageDataset
     from dusnet.images.evaluation import Choices, evaluate_images, markdown
@@ -54,6 +55,8 @@ def images(
     found = ImageDataset.open(dataset)
     chosen = Choices(out, found.chosen(comma_list(classes)), one_model, maps, resume, seed, device)
     names = list(dict.fromkeys(name for word in methods for name in comma_list(word)))
+    if not names:
+        raise BadConfig("--detector names no method; choose cras, pbas or crr.")
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"finished models are in {out}; give the same command with --resume to go on."):
         rows = evaluate_images(found, names, settings, chosen, progress=progress)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from dusnet.feature_methods.base import FeatureMethod
+from dusnet.nn.center_maps import first_center, mean_center
 from dusnet.nn.feature_heads import anomaly_score
 from dusnet.nn.feature_maps import LocalFeatures
 from dusnet.nn.residual_discrimination import ResidualDiscrimination
@@ -33,13 +34,13 @@ class CRASMethod(FeatureMethod):
 
     def learn(self, lessons: Sequence[LocalFeatures], run: Run) -> list[dict[str, Tensor]]:
         """See `FeatureMethod.learn`."""
-        single = self.settings.cras.center == "single"
-        centers = [lesson.features[0] if single else lesson.mean(lesson.features) for lesson in lessons]
+        center = first_center if self.settings.cras.center == "single" else mean_center
+        centers = [center(zip(lesson.features, lesson.seen, strict=True)) for lesson in lessons]
         searched = [torch.cat(centers)] * len(centers) if self.settings.cras.search == "all" else centers
         maps = [MapsOfPart(one.features, one.seen, map_) for one, map_ in zip(lessons, searched, strict=True)]
         stage = CRASStage(self.networks, maps, self.settings.cras)
         train_stage(stage, stage.stage, run)
-        return [{"searched": map_} for map_ in searched]
+        return [{"searched": map_.clone()} for map_ in searched]
 
     def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
         """See `FeatureMethod.values`."""

@@ -6,7 +6,7 @@ Q. Chen et al., "Progressive Boundary Guided Anomaly Synthesis for Industrial An
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dusnet.feature_methods.base import FeatureMethod
 from dusnet.nn.boundary import Boundary
-from dusnet.nn.center_maps import aligned_center, clustered_center, iterative_center, mean_center
+from dusnet.nn.center_maps import Shown, aligned_center, clustered_center, iterative_center, mean_center
 from dusnet.nn.feature_heads import anomaly_score
 from dusnet.nn.feature_maps import LocalFeatures
 from dusnet.training.feature_stages import MapsOfPart, PBASStage
@@ -43,16 +43,17 @@ class PBASMethod(FeatureMethod):
         """See `FeatureMethod.learn`."""
         (lesson,) = lessons
         with torch.no_grad():
-            center = self._center(self.networks.projector(lesson.features))
+            shown = zip(lesson.features, lesson.seen, strict=True)
+            center = self._center((self.networks.projector(features), seen) for features, seen in shown)
         stage = PBASStage(self.networks, MapsOfPart(lesson.features, lesson.seen, center), self.settings.pbas)
         train_stage(stage, stage.stage, run)
         return [{}]
 
-    def _center(self, maps: Tensor) -> Tensor:
-        """The centre map of projected training maps, (B, G, C) -> (K, C)."""
+    def _center(self, maps: Iterable[Shown]) -> Tensor:
+        """The centre map of projected training maps, (K, C)."""
         kind = self.settings.pbas.center
         if kind == "clustering":
-            return clustered_center(maps, maps.shape[1], seed=self.seed)
+            return clustered_center(maps, seed=self.seed)
         return {"average": mean_center, "iterative": iterative_center, "alignment": aligned_center}[kind](maps)
 
     def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:

@@ -53,7 +53,9 @@ class ImageDataset:
         """
         if not root.is_dir():
             raise BadInput(f"{root} is no folder; give one that has CLASS/train/good with images.")
-        names = sorted(one.name for one in root.iterdir() if (one / "train" / GOOD).is_dir())
+        names = sorted(
+            one.name for one in root.iterdir() if (one / "train" / GOOD).is_dir() and not one.name.startswith(".")
+        )
         if not names:
             raise BadInput(f"{root} has no class: no folder in it has train/good; lay it out as MVTec AD.")
         return cls(root, tuple(names))
@@ -67,7 +69,7 @@ class ImageDataset:
         unknown = [name for name in wanted if name not in self.classes]
         if unknown:
             raise BadConfig(f"{self.root} has no class {unknown[0]!r}; its classes are {', '.join(self.classes)}.")
-        return tuple(wanted) or self.classes
+        return tuple(dict.fromkeys(wanted)) or self.classes
 
     def train(self, name: str) -> list[Path]:
         """The good images of a class to learn from.
@@ -89,7 +91,10 @@ class ImageDataset:
         """
         folder = self.root / name / "test"
         folders = folder.iterdir() if folder.is_dir() else ()
-        kinds = sorted((one.name for one in folders if one.is_dir()), key=lambda kind: (kind != GOOD, kind))
+        kinds = sorted(
+            (one.name for one in folders if one.is_dir() and not one.name.startswith(".")),
+            key=lambda kind: (kind != GOOD, kind),
+        )
         found = [self._sample(name, kind, path) for kind in kinds for path in _images(folder / kind)]
         if not found:
             raise BadInput(f"{folder} has no image; put test images into {GOOD}/ and a folder for every defect.")
@@ -104,5 +109,6 @@ class ImageDataset:
 
 
 def _images(folder: Path) -> list[Path]:
-    found = [one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")]
+    named = [one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")]
+    found = [one for one in named if one.is_file()]
     return sorted(found, key=natural_key)

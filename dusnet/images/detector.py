@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -107,6 +109,12 @@ class ImageDetector:
         """Names of the classes that it knows."""
         return tuple(self._parts)
 
+    @property
+    def computes(self) -> tuple[Settings, int]:
+        """Settings and seed, without where the weights of the backbone lie, which is of this machine alone."""
+        images = self.settings.images.model_copy(update={"weights": None})
+        return self.settings.model_copy(update={"images": images}), self.seed
+
     def fit(
         self,
         parts: Mapping[str, Sequence[Path]],
@@ -137,7 +145,7 @@ class ImageDetector:
                 self._study(name, files, Path(room) / str(number), progress)
                 for number, (name, files) in enumerate(parts.items())
             ]
-            seen = [[*one.features.shape, float(one.features[:, 0].double().sum())] for one in lessons]
+            seen = [[*one.features.shape, *(float(map_.double().sum()) for map_ in one.features)] for one in lessons]
             run = Run(
                 device=str(self.device),
                 precision=self.settings.training.precision,
@@ -154,7 +162,7 @@ class ImageDetector:
             method.networks.cpu().eval()
             self._method, self._positions = method, lessons[0].positions
             self._parts = {
-                name: _Learned(scaling, {**own, "center": lesson.mean(lesson.features)})
+                name: _Learned(scaling, {**own, "center": lesson.mean(lesson.normal)})
                 for name, scaling, own, lesson in zip(parts, scalings, kept, lessons, strict=True)
             }
 
@@ -186,9 +194,10 @@ class ImageDetector:
             scaling = {"scaling.mean": one.scaling.mean, "scaling.spread": one.scaling.spread}
             own = scaling | {f"kept.{name}": value for name, value in one.kept.items()}
             tensors |= {f"parts.{number}.{name}": value for name, value in own.items()}
+        settings, seed = self.computes
         metadata = {
-            "settings": self.settings.model_dump(mode="json"),
-            "seed": self.seed,
+            "settings": settings.model_dump(mode="json"),
+            "seed": seed,
             "classes": list(self._parts),
         }
         write_model(path, IMAGES + self.name, tensors, metadata)
@@ -199,7 +208,7 @@ class ImageDetector:
 
         Args:
             path: the file.
-            backbone: that of the training; None is WideResNet50 of torchvision.
+            backbone: that of the training; None is WideResNet50 with the weights that torchvision downloads.
             device: where it computes.
 
         Raises:
@@ -260,7 +269,10 @@ class ImageDetector:
     @torch.inference_mode()
     def _described(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Features of some images, (B, 3, S, S) -> (B, G, C), and rows and columns of their places."""
-        levels = [level.float().cpu() for level in self.backbone(images.to(self.device))]
+        made = self.backbone(images.to(self.device))
+        if isinstance(made, Tensor) or not made or any(one.ndim != 4 or len(one) != len(images) for one in made):
+            raise BadConfig("The backbone must answer a list of maps (B, C, h, w), one per level, the finest first.")
+        levels = [level.float().cpu() for level in made]
         rows, columns = levels[0].shape[-2:]
         return patch_features(levels, self.settings.images.neighborhood).clone(), (rows, columns)
 
@@ -306,8 +318,18 @@ def _scaled(lesson: LocalFeatures, method: FeatureMethod) -> Scaling:
 
 
 def _room_for(shape: tuple[int, ...], path: Path) -> Tensor:
-    """An uninitialised float32 tensor in a file: maps of thousands of images are larger than memory."""
-    return torch.from_numpy(np.memmap(path, dtype=np.float32, mode="w+", shape=shape))
+    """A float32 tensor in a file: maps of thousands of images are larger than memory."""
+    size = 4 * math.prod(shape)
+    try:
+        with path.open("wb") as file:
+            # A file with holes would end the process as soon as one of them found no room.
+            os.posix_fallocate(file.fileno(), 0, size)
+    except OSError as error:
+        raise BadInput(
+            f"There is no room for {size / 1e9:.1f} GB of features in {path.parent.parent}; let TMPDIR name a folder "
+            "that has, or take fewer images."
+        ) from error
+    return torch.from_numpy(np.memmap(path, dtype=np.float32, mode="r+", shape=shape))
 
 
 def _grid(shape: tuple[int, int]) -> Tensor:

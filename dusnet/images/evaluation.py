@@ -16,8 +16,8 @@ from dusnet.errors import BadConfig
 from dusnet.evaluation.metrics import measure
 from dusnet.images.backbone import Backbone
 from dusnet.images.dataset import ImageDataset, ImageSample
-from dusnet.images.detector import ImageDetector
-from dusnet.images.preparation import read_image, read_mask
+from dusnet.images.detector import METHODS, ImageDetector
+from dusnet.images.preparation import read_image, read_mask, require_image
 from dusnet.io import atomic_path, write_json, write_text
 from dusnet.progress import Progress
 from dusnet.workflow import finish_training, training_folder
@@ -103,14 +103,17 @@ def evaluate_images(
         BadConfig: a method does not exist or learns one class at a time.
         BadModel: a model that is there cannot be used.
     """
-    made = [
-        ImageDetector(name, settings, backbone=backbone, seed=choices.seed, device=choices.device) for name in methods
-    ]
+    made: list[ImageDetector] = []
+    for name in methods:
+        if choices.one_model and name in METHODS and not METHODS[name].for_many:
+            raise BadConfig(f"{name} learns one class at a time; leave out --one-model.")
+        shared = made[0].backbone if made else backbone
+        made.append(ImageDetector(name, settings, backbone=shared, seed=choices.seed, device=choices.device))
     groups = [choices.classes] if choices.one_model else [(name,) for name in choices.classes]
     # What cannot work must not wait for hours of training.
     for name in choices.classes:
-        dataset.train(name)
-        dataset.test(name)
+        _require_usable(dataset, name, progress)
+    write_json(choices.out / "settings.json", settings.model_dump(mode="json"))
     rows: list[ImageRow] = []
     for detector in made:
         for group in groups:
@@ -118,6 +121,19 @@ def evaluate_images(
             rows += [_judged(trained, dataset, name, seconds, choices, progress) for name in group]
             _write(rows, choices.out)
     return rows
+
+
+def _require_usable(dataset: ImageDataset, name: str, progress: Progress) -> None:
+    """Refuse images that cannot be read, and masks of another size than their image; say which masks are missing."""
+    tests = dataset.test(name)
+    for path in (*dataset.train(name), *(sample.path for sample in tests)):
+        require_image(path)
+    bare = [sample.path for sample in tests if sample.anomalous and sample.mask is None]
+    for sample in tests:
+        if sample.mask is not None:
+            require_image(sample.mask, like=sample.path)
+    if bare:
+        progress.log(f"{name}: {len(bare)} defective images have no mask ({bare[0]}), so pixels are not judged.")
 
 
 def markdown(rows: Sequence[ImageRow]) -> str:
@@ -154,6 +170,8 @@ def _trained(
         there = ImageDetector.load(model, backbone=detector.backbone, device=choices.device)
         if set(there.parts) != set(group):
             raise BadConfig(f"{model} knows other classes ({', '.join(there.parts)}); leave out --resume.")
+        if there.computes != detector.computes:
+            raise BadConfig(f"{model} was trained with other settings or another seed; leave out --resume.")
         return there, None
     start = time.perf_counter()
     parts = {one: dataset.train(one) for one in group}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
+_SIXTEEN_BITS = 65535
 
 
 def read_image(path: Path, settings: ImageSettings) -> NDArray[np.uint8]:
@@ -28,18 +31,43 @@ def read_image(path: Path, settings: ImageSettings) -> NDArray[np.uint8]:
     """
     from PIL import Image
 
-    return np.asarray(_cropped(_opened(path, "RGB"), settings, Image.Resampling.BILINEAR), dtype=np.uint8)
+    return np.asarray(_cropped(_opened(path, _colors), settings, Image.Resampling.BILINEAR), dtype=np.uint8)
 
 
 def read_mask(path: Path, settings: ImageSettings) -> NDArray[np.bool_]:
-    """The same crop of a mask, True on the defect, (S, S).
+    """The same crop of a mask, True where it is not black, (S, S).
 
     Raises:
         BadInput: the file is no image that can be read.
     """
     from PIL import Image
 
-    return np.asarray(_cropped(_opened(path, "L"), settings, Image.Resampling.NEAREST)) > 0
+    return np.asarray(_cropped(_opened(path, _anything), settings, Image.Resampling.NEAREST)) > 0
+
+
+def require_image(path: Path, *, like: Path | None = None) -> None:
+    """Refuse a file that is no whole image, without decoding it.
+
+    Args:
+        path: the file.
+        like: an image that must be of the same size.
+
+    Raises:
+        BadInput: it is none, or of another size.
+    """
+    from PIL import Image
+
+    with _readable(path), Image.open(path) as file:
+        size = file.size
+        file.verify()
+    if like is not None:
+        with _readable(like), Image.open(like) as other:
+            wanted = other.size
+        if size != wanted:
+            raise BadInput(
+                f"{path} has {size[0]} x {size[1]} pixels but {like} has {wanted[0]} x {wanted[1]}; a mask must be of "
+                "the size of its image."
+            )
 
 
 def normalised(image: NDArray[np.uint8]) -> Tensor:
@@ -48,14 +76,45 @@ def normalised(image: NDArray[np.uint8]) -> Tensor:
     return ((values - torch.tensor(MEAN)) / torch.tensor(STD)).permute(2, 0, 1)
 
 
-def _opened(path: Path, mode: str) -> Image:
+def _opened(path: Path, convert: Callable[[Image], Image]) -> Image:
+    from PIL import Image
+
+    with _readable(path), Image.open(path) as file:
+        return convert(file)
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as file:
-            return file.convert(mode)
+        yield
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, ValueError, SyntaxError) as error:
         raise BadInput(f"{path} is no image that can be read ({error}); replace it or leave it out.") from error
+
+
+def _colors(image: Image) -> Image:
+    """Eight bits for each of three colours; Pillow itself would cut off what sixteen bits hold beyond 255."""
+    from PIL import Image as images
+
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no range")
+    if not image.mode.startswith("I"):
+        return image.convert("RGB")
+    values = np.asarray(image).astype(np.float64)
+    if values.min() < 0 or values.max() > _SIXTEEN_BITS:
+        raise ValueError("pixels beyond 16 bits")
+    return images.fromarray(np.rint(values / _SIXTEEN_BITS * 255).astype(np.uint8)).convert("RGB")
+
+
+def _anything(image: Image) -> Image:
+    """White where any channel but opacity is not black."""
+    from PIL import Image as images
+
+    plain = image.convert("RGB") if image.mode in ("P", "PA", "RGBA", "LA", "CMYK") else image
+    values = np.asarray(plain) != 0
+    marked = values.any(axis=-1) if values.ndim == 3 else values
+    return images.fromarray(np.where(marked, 255, 0).astype(np.uint8))
 
 
 def _cropped(image: Image, settings: ImageSettings, how: int) -> Image:

@@ -6,6 +6,8 @@ arXiv 2505.17551 (Chen et al., IEEE TII 2025), those of PBAS of arXiv 2412.17458
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -13,51 +15,92 @@ from torch.nn import functional
 EMA = 0.1  # weight of a new map in a centre that follows (PBAS Algorithm 1)
 _CLUSTERINGS = 3
 
-
-def mean_center(maps: Tensor) -> Tensor:
-    """Mean of the features at corresponding places (CRAS Eq. 1), (B, G, C) -> (G, C)."""
-    return maps.mean(dim=0)
+Shown = tuple[Tensor, Tensor]
+"""A map, (G, C), and which of its places it shows, (G,) bool."""
 
 
-def iterative_center(maps: Tensor) -> Tensor:
-    """A centre that follows one map after another at corresponding places, (B, G, C) -> (G, C).
+def mean_center(maps: Iterable[Shown]) -> Tensor:
+    """Mean of the features at corresponding places over the maps that show them (CRAS Eq. 1), (G, C)."""
+    total, weight, everywhere, count = torch.zeros(()), torch.zeros(()), torch.zeros(()), 0
+    for features, seen in maps:
+        shown = seen.unsqueeze(-1).to(features.dtype)
+        total, weight = total + features * shown, weight + shown
+        everywhere, count = everywhere + features, count + 1
+    return torch.where(weight > 0, total / weight.clamp_min(1), everywhere / count)
 
-    The first map, then `0.9 center + 0.1 map`, in the order of the maps (PBAS Table VI, "iterative").
+
+def iterative_center(maps: Iterable[Shown]) -> Tensor:
+    """A centre that follows one map after another at corresponding places, (G, C).
+
+    The first map that shows a place, then `0.9 center + 0.1 map`, in the order of the maps ("iterative" of PBAS
+    Table VI).
     """
-    center = maps[0].clone()
-    for features in maps[1:]:
-        center.lerp_(features, EMA)
+    center, known = torch.empty(0), torch.empty(0)
+    for number, (features, seen) in enumerate(maps):
+        if number == 0:
+            center, known = features.clone(), seen.clone()
+            continue
+        follows = seen & known
+        center[follows] = torch.lerp(center[follows], features[follows], EMA)
+        known = _begun(center, known, features, seen)
     return center
 
 
-def aligned_center(maps: Tensor) -> Tensor:
-    """A centre that follows every feature with the centre vector most like it, (B, G, C) -> (G, C).
+def aligned_center(maps: Iterable[Shown]) -> Tensor:
+    """A centre that follows every feature with the centre vector most like it, (G, C).
 
     PBAS Algorithm 1: the first map is the centre; every feature of each later map, in order, moves the centre vector
     with the highest cosine similarity by `EMA` towards itself. The similarities of a map are taken before it moves
-    anything.
+    anything. A place that no earlier map showed begins with the first feature that it gets, which moves nothing.
     """
-    center = maps[0].clone()
-    for features in maps[1:]:
-        nearest = most_alike(features, center)
+    center, known = torch.empty(0), torch.empty(0)
+    for number, (features, seen) in enumerate(maps):
+        if number == 0:
+            center, known = features.clone(), seen.clone()
+            continue
+        rows, moving = known.nonzero()[:, 0], features[seen & known]
+        known = _begun(center, known, features, seen)
+        if not len(rows):
+            continue
+        nearest = rows[most_alike(moving, center[rows])]
         # Features that move the same vector do so one after another: `rank` is which of them each is.
         order = torch.argsort(nearest, stable=True)
         ordered = nearest[order]
         starts = torch.searchsorted(ordered, ordered)
         rank = torch.arange(len(order)) - starts
-        for step in range(int(rank.max()) + 1):
+        for step in range(int(rank.max()) + 1 if len(rank) else 0):
             now = order[rank == step]
-            center[nearest[now]] = torch.lerp(center[nearest[now]], features[now], EMA)
+            center[nearest[now]] = torch.lerp(center[nearest[now]], moving[now], EMA)
     return center
 
 
-def clustered_center(maps: Tensor, count: int, *, seed: int) -> Tensor:
-    """Means of k-means clusters of all features, wherever they lie, (B, G, C) -> (min(count, B G), C)."""
+def clustered_center(maps: Iterable[Shown], *, seed: int) -> Tensor:
+    """Means of k-means clusters of all features that are shown, as many as a map has places, (K, C)."""
     from sklearn.cluster import KMeans
 
-    features = maps.flatten(0, 1)
-    clusters = KMeans(min(count, len(features)), n_init=_CLUSTERINGS, random_state=seed).fit(features.double().numpy())
-    return torch.from_numpy(clusters.cluster_centers_).to(maps.dtype)
+    found = [(len(seen), features[seen]) for features, seen in maps]
+    features = torch.cat([one for _, one in found])
+    count = min(found[0][0], len(features))
+    clusters = KMeans(count, n_init=_CLUSTERINGS, random_state=seed).fit(features.double().numpy())
+    return torch.from_numpy(clusters.cluster_centers_).to(features.dtype)
+
+
+def first_center(maps: Iterable[Shown]) -> Tensor:
+    """The first feature that every place gets (CRAS Table V, a single sample), (G, C)."""
+    center, known = torch.empty(0), torch.empty(0)
+    for number, (features, seen) in enumerate(maps):
+        if number == 0:
+            center, known = features.clone(), seen.clone()
+        else:
+            known = _begun(center, known, features, seen)
+    return center
+
+
+def _begun(center: Tensor, known: Tensor, features: Tensor, seen: Tensor) -> Tensor:
+    """Begin the places of a centre, in place, that are shown for the first time; the places that are known now."""
+    fresh = seen & ~known
+    center[fresh] = features[fresh]
+    return known | seen
 
 
 def most_alike(features: Tensor, center: Tensor) -> Tensor:

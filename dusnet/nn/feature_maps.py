@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from typing_extensions import Self
 
+from dusnet.nn.center_maps import mean_center
+
 LEAST_SPREAD = 0.01
 """Of the spread over all places: what a smaller spread about the centre counts as."""
 
@@ -47,9 +49,7 @@ class LocalFeatures:
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of each place over the scans that show it, over all where none does, (B, G, C) -> (G, C)."""
-        weight = self.seen.unsqueeze(-1).to(values.dtype)
-        weight = torch.where(weight.sum(dim=0, keepdim=True) > 0, weight, torch.ones_like(weight))
-        return (values * weight).sum(dim=0) / weight.sum(dim=0)
+        return mean_center(zip(values, self.seen, strict=True))
 
 
 @dataclass(frozen=True)

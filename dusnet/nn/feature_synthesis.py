@@ -39,7 +39,8 @@ def distance_ratio(residual: Tensor, noise: Tensor, *, beta: float, form: Ratio)
     if form == "fixed":
         return torch.ones_like(residual)
     mean = residual.mean()
-    ratio = mean / residual.clamp_min(LEAST_RESIDUAL * mean)
+    # Of a single map every feature is on its centre, and none is nearer than another.
+    ratio = torch.where(mean > 0, mean / residual.clamp_min(LEAST_RESIDUAL * mean), torch.ones_like(residual))
     if form == "noise":
         ratio = ratio * noise / noise.mean()
     return beta * (ratio - 1) + 1

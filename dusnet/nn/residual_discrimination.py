@@ -45,7 +45,9 @@ class ResidualDiscrimination(nn.Module):
         """
         adapted = self.adapter(features)
         with torch.no_grad():
-            found = [self._centers(one, self.adapter(map_)) for one, map_ in zip(adapted, centers, strict=True)]
+            # Rows of one part come with one and the same map.
+            known = {id(map_): self.adapter(map_) for map_ in centers}
+            found = [self._centers(one, known[id(map_)]) for one, map_ in zip(adapted, centers, strict=True)]
         center = torch.stack(found).flatten(0, 1)
         normal = adapted.flatten(0, 1)
         anomalous = distance_guided(

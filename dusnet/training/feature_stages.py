@@ -116,7 +116,8 @@ class CRASStage:
         features, centers = self._source.draw(generator)
         noise = self._settings.noise * torch.randn(features.shape, generator=generator)
         device = next(model.parameters()).device
-        return told_apart(*model(features.to(device), [center.to(device) for center in centers], noise.to(device)))
+        moved = {id(center): center.to(device) for center in centers}
+        return told_apart(*model(features.to(device), [moved[id(one)] for one in centers], noise.to(device)))
 
 
 class PBASStage:

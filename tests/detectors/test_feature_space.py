@@ -240,6 +240,33 @@ def test_a_view_of_one_side_is_judged_by_what_it_shows(good: list[PointCloud]) -
     np.testing.assert_allclose(np.median(shown), np.median(made.score(whole).point_scores), rtol=0.3)
 
 
+@pytest.mark.parametrize("center", ["alignment", "average", "iterative"])
+def test_a_boundary_is_learned_from_what_the_scans_show(center: str) -> None:
+    """Scans of the upper and of the lower half by turns: no place is shown by all of them."""
+
+    def half(seed: int, upper: bool) -> PointCloud:
+        scan = part(seed)
+        z = scan.points[:, 2]
+        return replace(scan, points=scan.points[z > -4 if upper else z < 4], labels=None)
+
+    made = create("pbas", settings("pbas", {"replicas": 0}, center=center), seed=1)
+    made.fit([half(seed, seed % 2 == 0) for seed in range(6)])
+    fine = [made.score(half(10 + seed, True)).object_score for seed in range(3)]
+    dented = part(20, dent=5.0)
+    shown = dented.points[:, 2] > -4
+    assert dented.labels is not None
+    scores = made.score(replace(dented, points=dented.points[shown], labels=None))
+    assert scores.object_score > max(fine)
+    inside = scores.point_scores[dented.labels[shown]]
+    assert np.median(inside) > np.quantile(scores.point_scores[~dented.labels[shown]], 0.9)
+
+
+def test_one_scan_alone_can_be_learned_from(good: list[PointCloud]) -> None:
+    made = create("cras", settings("cras", {"replicas": 0}, epochs=20))
+    made.fit(good[:1])
+    assert np.isfinite(made.score(part(10)).point_scores).all()
+
+
 def test_a_moved_scan_is_registered_first(good: list[PointCloud]) -> None:
     made = create("cras", settings("cras").model_copy(update={"registration": Settings().registration}))
     made.fit(good)

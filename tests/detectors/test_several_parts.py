@@ -75,11 +75,15 @@ def test_the_file_holds_the_networks_once_and_scores_to_the_bit(model: SeveralPa
     assert path.stat().st_size < 2 * (tmp_path / "single.safetensors").stat().st_size - 0.9 * shared
 
 
-def test_the_nearest_centre_can_be_looked_for_among_all_parts(model: SeveralParts) -> None:
+def test_the_nearest_centre_can_be_looked_for_among_all_parts(model: SeveralParts, tmp_path: Path) -> None:
     everywhere = create_for_parts("cras", settings("cras", epochs=2, search="all"))
     everywhere.fit({name: [make(seed) for seed in range(2)] for name, make in PARTS.items()})
     searched = everywhere.parts["egg"].own_tensors()["kept.searched"]
     assert len(searched) == 2 * len(model.parts["egg"].own_tensors()["kept.searched"])
+    everywhere.save(tmp_path / "model.safetensors")
+    scan = PARTS["egg"](9)
+    again = load_model(tmp_path / "model.safetensors")
+    np.testing.assert_array_equal(again.score(scan).point_scores, everywhere.score(scan).point_scores)
 
 
 def test_what_cannot_learn_many_parts_says_so() -> None:

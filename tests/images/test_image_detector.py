@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 from pathlib import Path
@@ -18,8 +19,9 @@ from dusnet.detectors import load_model
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.evaluation.metrics import object_auroc, point_auroc
 from dusnet.images import ImageDataset, ImageDetector
+from dusnet.images.backbone import patch_features
 from dusnet.images.detector import _grid, _lessons
-from dusnet.images.preparation import read_mask
+from dusnet.images.preparation import normalised, read_image, read_mask
 
 BRIEF = {
     "cras": ("cras.epochs=60",),
@@ -119,6 +121,35 @@ class TestOneClass:
         stopped.fit(parts, workdir=tmp_path, resume=True)
         assert np.array_equal(stopped.score(image).pixels, whole.score(image).pixels)
 
+    def test_one_image_can_be_learned_from(self, data):
+        detector = made("cras", "cras.epochs=3")
+        detector.fit({"grid": data.train("grid")[:1]})
+        assert np.isfinite(detector.score(data.test("grid")[0].path).pixels).all()
+
+    def test_a_class_is_known_by_its_good_images(self, data):
+        detector = made("crr", "crr.steps=2")
+        detector.fit({"grid": data.train("grid")})
+        crops = [read_image(path, detector.settings.images) for path in data.train("grid")]
+        with torch.no_grad():
+            maps = torch.stack([patch_features(TinyBackbone()(normalised(crop)[None]), 3)[0] for crop in crops])
+        every = maps.flatten(0, 1)
+        expected = ((maps - every.mean(dim=0)) / every.std(dim=0, correction=0)).mean(dim=0)
+        torch.testing.assert_close(detector._parts["grid"].kept["center"], expected, atol=1e-3, rtol=1e-3)
+
+    def test_a_full_disk_is_one_sentence(self, data, monkeypatch):
+        def full(*_given):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr("os.posix_fallocate", full)
+        with pytest.raises(BadInput, match="TMPDIR"):
+            made("cras").fit({"grid": data.train("grid")})
+
+    def test_a_backbone_that_answers_no_levels_is_one_sentence(self, data):
+        network = TinyBackbone()
+        detector = ImageDetector("cras", load_settings("images", TINY), backbone=lambda images: network(images)[0])
+        with pytest.raises(BadConfig, match="list of maps"):
+            detector.fit({"grid": data.train("grid")})
+
 
 class TestManyClasses:
     @pytest.mark.parametrize("method", ["cras", "crr"])
@@ -131,6 +162,14 @@ class TestManyClasses:
                 assert scores.part == name
                 assert set(scores.likeness) == set(data.classes)
             assert measured(detector, data, name)[0] == 1.0
+
+    def test_the_centre_can_be_looked_for_in_all_classes(self, data, tmp_path):
+        detector = made("cras", "cras.epochs=2", "cras.search=all")
+        detector.fit({name: data.train(name) for name in data.classes})
+        detector.save(tmp_path / "model.safetensors")
+        loaded = ImageDetector.load(tmp_path / "model.safetensors", backbone=TinyBackbone())
+        image = data.test("wood")[0].path
+        assert np.array_equal(loaded.score(image).pixels, detector.score(image).pixels)
 
     def test_a_method_for_one_class_says_so(self, data):
         with pytest.raises(BadConfig, match=r"pbas.*one class"):
@@ -215,6 +254,8 @@ class TestCommand:
         again = json.loads((out / "results.json").read_text())
         assert [row["values"] for row in again] == [row["values"] for row in rows]
         assert all(row["train_seconds"] is None for row in again)
+        assert main([*words, "--resume", "--seed", "1"]) == 2
+        assert "other settings or another seed" in capsys.readouterr().err
 
     def test_one_model_for_all(self, data, tmp_path, monkeypatch, capsys):
         self._tiny(monkeypatch)
@@ -233,12 +274,36 @@ class TestCommand:
             ([str(data.root), "--classes", "wool"], "'wool'"),
             ([str(data.root), "--detector", "dusnet"], "no image form"),
             ([str(data.root), "--detector", "pbas", "--one-model"], "one class at a time"),
+            ([str(data.root), "--detector", ","], "names no method"),
+            ([str(data.root), "--seed", "-1"], "--seed"),
         ):
             assert main(["images", *words, "--out", str(tmp_path / "out")]) == 2
             error = capsys.readouterr().err
             assert says in error
             assert "Traceback" not in error
         assert not (tmp_path / "out").exists()
+
+    def test_what_cannot_work_does_not_wait_for_the_training(self, tmp_path, monkeypatch, capsys):
+        self._tiny(monkeypatch)
+        monkeypatch.setattr(ImageDetector, "fit", lambda *_given, **_named: pytest.fail("it trained"))
+        root = write_dataset(tmp_path / "data", classes=("grid",), train=1, test=1)
+        (tmp_path / "file").touch()
+        assert main(["images", str(root), "--out", str(tmp_path / "file/out"), "-q"]) == 2
+        assert "file/out" in capsys.readouterr().err
+        (root / "grid/test/hole/000.png").write_bytes(b"no image")
+        assert main(["images", str(root), "--out", str(tmp_path / "out"), "-q"]) == 2
+        assert "hole/000.png" in capsys.readouterr().err
+        assert not (tmp_path / "out").exists()
+
+    def test_pixels_without_masks_are_not_judged(self, tmp_path, monkeypatch, capsys):
+        self._tiny(monkeypatch)
+        root = write_dataset(tmp_path / "data", classes=("grid",), train=2, test=1)
+        (root / "grid/ground_truth/hole/000_mask.png").unlink()
+        words = [word for change in (*TINY, "cras.epochs=1") for word in ("--set", change)]
+        assert main(["images", str(root), "--out", str(tmp_path / "out"), *words]) == 0
+        found = capsys.readouterr()
+        assert "have no mask" in found.err
+        assert "| – | – | – |" in found.out
 
     @staticmethod
     def _tiny(monkeypatch):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import label
 from small_images import write_dataset
 from torch import nn
 
@@ -16,7 +17,7 @@ from dusnet.config import ImageSettings
 from dusnet.errors import BadConfig, BadInput, BadModel, MissingDependency
 from dusnet.images import ImageDataset, wide_resnet50
 from dusnet.images.backbone import ResidualLevels, patch_features
-from dusnet.images.preparation import normalised, read_image, read_mask
+from dusnet.images.preparation import normalised, read_image, read_mask, require_image
 from dusnet.images.pseudo_defects import SHARE, pseudo_defect
 
 
@@ -47,6 +48,18 @@ class TestDataset:
         with pytest.raises(BadInput, match=name):
             ImageDataset.open(tmp_path / name)
 
+    def test_what_is_hidden_or_a_folder_is_no_image(self, tmp_path):
+        write_dataset(tmp_path, classes=("grid",), train=1, test=1)
+        (tmp_path / "grid/test/.checkpoints").mkdir()
+        (tmp_path / "grid/test/.checkpoints/a.png").touch()
+        (tmp_path / "grid/train/good/folder.png").mkdir()
+        (tmp_path / ".cache/train/good").mkdir(parents=True)
+        found = ImageDataset.open(tmp_path)
+        assert found.classes == ("grid",)
+        assert found.chosen(["grid", "grid"]) == ("grid",)
+        assert len(found.train("grid")) == 1
+        assert [one.kind for one in found.test("grid")] == ["good", "hole"]
+
     def test_unknown_classes_and_empty_folders_are_named(self, tmp_path):
         found = ImageDataset.open(write_dataset(tmp_path, classes=("grid",), train=1, test=1))
         with pytest.raises(BadConfig, match=r"'wool'.*grid"):
@@ -76,6 +89,29 @@ class TestPreparation:
         assert found.dtype == np.bool_
         assert np.array_equal(np.argwhere(found).min(axis=0), [5, 0])
         assert np.array_equal(np.argwhere(found).max(axis=0), [14, 9])
+
+    def test_images_of_other_kinds_become_three_colours(self, tmp_path):
+        settings = ImageSettings(resize=8, crop=8)
+        grey = np.linspace(0, 65535, 64).round().astype(np.uint16).reshape(8, 8)
+        Image.fromarray(grey).save(tmp_path / "deep.png")
+        deep = read_image(tmp_path / "deep.png", settings)
+        np.testing.assert_allclose(deep[..., 0], grey / 257, atol=0.5)
+        assert (deep == deep[..., :1]).all()
+        assert read_mask(tmp_path / "deep.png", settings).sum() == 63
+        clear = np.full((8, 8, 4), 255, np.uint8)
+        clear[..., :3] = (10, 20, 30)
+        Image.fromarray(clear).save(tmp_path / "clear.png")
+        assert (read_image(tmp_path / "clear.png", settings) == (10, 20, 30)).all()
+        Image.fromarray(np.zeros((8, 8), np.float32)).save(tmp_path / "float.tiff")
+        with pytest.raises(BadInput, match=r"float\.tiff"):
+            read_image(tmp_path / "float.tiff", settings)
+
+    def test_a_mask_must_be_as_large_as_its_image(self, tmp_path):
+        Image.fromarray(np.zeros((5, 7), np.uint8)).save(tmp_path / "mask.png")
+        Image.fromarray(np.zeros((7, 5), np.uint8)).save(tmp_path / "image.png")
+        require_image(tmp_path / "mask.png", like=tmp_path / "mask.png")
+        with pytest.raises(BadInput, match=r"7 x 5 pixels.*5 x 7"):
+            require_image(tmp_path / "mask.png", like=tmp_path / "image.png")
 
     def test_values_are_those_of_imagenet(self):
         image = np.zeros((2, 2, 3), np.uint8)
@@ -202,6 +238,10 @@ class TestPseudoDefect:
             changed = np.abs(damaged.astype(int) - image.astype(int)).max(axis=-1)
             assert np.array_equal(mask, changed >= 8)
             shares.append((changed > 0).mean())
+            # A smooth shape hangs together, scattered pixels would not.
+            _, pieces = label(mask, structure=np.ones((3, 3)))
+            assert mask.any()
+            assert pieces <= max(3, mask.sum() / 4)
         assert max(shares) <= SHARE[1] + 0.001
         assert min(shares) > 0
         assert np.std(shares) > 0.01

@@ -30,6 +30,11 @@ class TestDistanceGuided:
         expected = [0.3 * (3 - 1) + 1, 0.3 * (1 / 3 - 1) + 1]
         assert distance_ratio(residual, noise, beta=0.3, form="noise").flatten().tolist() == pytest.approx(expected)
 
+    @pytest.mark.parametrize("form", ["noise", "residual"])
+    def test_features_that_all_lie_on_their_centre_get_plain_noise(self, form: str) -> None:
+        ratio = distance_ratio(torch.zeros(2, 1), torch.full((2, 1), 3.0), beta=0.3, form=form)
+        assert ratio.flatten().tolist() == [1.0, 1.0]
+
     def test_forms(self) -> None:
         residual, noise = torch.tensor([[1.0], [3.0]]), torch.tensor([[6.0], [2.0]])
         assert distance_ratio(residual, noise, beta=0.3, form="fixed").flatten().tolist() == [1.0, 1.0]
