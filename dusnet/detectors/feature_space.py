@@ -12,13 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, scoring
+from dusnet import scoring
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.features import Descriptors, Extractor, Heights, Places
 from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.patch_embeddings import PatchEmbeddings
+from dusnet.detectors.place_scores import at_points
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
 from dusnet.feature_methods import FeatureMethod
 from dusnet.good_surface import GoodSurface
@@ -28,9 +29,6 @@ from dusnet.nn.feature_maps import LocalFeatures, Scaling
 from dusnet.progress import Progress
 from dusnet.tensor_file import under
 from dusnet.training.loop import Run, fingerprint
-
-LEAST_SHOWN = 3
-"""Places that a value between places takes; a scan that shows fewer is judged by all of them."""
 
 
 class FeatureSpace(RegisteredDetector):
@@ -179,17 +177,11 @@ class FeatureSpace(RegisteredDetector):
         with torch.inference_mode():
             values = self._learned.values(features, self._places.positions, self._kept)
         cloud = torch.from_numpy(points).float()
-        scores = self._spread(values, described.seen[0], cloud)
+        smoothing = self.settings.features.smoothing
+        scores = at_points(values, described.seen[0], self._places.positions, cloud, smoothing=smoothing)
         to_good = scoring.nearest_distance(cloud, self.class_frame.surface())
         timings = {"features": known - start, "scoring": time.perf_counter() - known}
         return FrameScores(scores.numpy(), float(scores.max()), to_good.numpy(), None, timings=timings)
-
-    def _spread(self, values: Tensor, seen: Tensor, cloud: Tensor) -> Tensor:
-        """Values of places at all points of a scan, smoothed over their neighbours, (G,), (G,), (N, 3) -> (N,)."""
-        if int(seen.sum()) < LEAST_SHOWN:
-            seen = torch.ones_like(seen)
-        between = geometry.interpolate(values[seen], self._places.positions[seen], cloud)
-        return scoring.smooth_over(cloud, between, self.settings.features.smoothing)
 
     def own_tensors(self) -> dict[str, Tensor]:
         """What is of this part alone."""
