@@ -171,14 +171,14 @@ class FeatureSpace(RegisteredDetector):
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         start = time.perf_counter()
-        described = self._places.describe(self._shaped(points), self._extractor)
+        view = self._places.look(self._shaped(points))
+        features = self._scaling(self._places.extract(view.points, self._extractor))
         known = time.perf_counter()
-        features = self._scaling(described.features[0])
         with torch.inference_mode():
             values = self._learned.values(features, self._places.positions, self._kept)
         cloud = torch.from_numpy(points).float()
         smoothing = self.settings.features.smoothing
-        scores = at_points(values, described.seen[0], self._places.positions, cloud, smoothing=smoothing)
+        scores = at_points(values, self._places.positions, view, cloud, smoothing=smoothing)
         to_good = scoring.nearest_distance(cloud, self.class_frame.surface())
         timings = {"features": known - start, "scoring": time.perf_counter() - known}
         return FrameScores(scores.numpy(), float(scores.max()), to_good.numpy(), None, timings=timings)

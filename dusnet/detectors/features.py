@@ -23,6 +23,8 @@ from dusnet.coverage import Coverage, missing
 from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.nn.feature_maps import LocalFeatures
 
+EDGE = 0.012
+"""Share of the places, those nearest to a place, that must be shown as well where it is seen."""
 AROUND = 4
 """Points whose mean says where a scan lies at a place."""
 
@@ -51,12 +53,15 @@ class View:
     Attributes:
         points: the scan at the density of the training scans, (n, 3) float64 in the frame.
         around: mean of the points nearest to each place, (G, 3) float32.
-        seen: which places it shows, or would show if nothing were missing there, (G,) bool.
+        seen: which places it shows, or would show if nothing were missing there, with what lies around them (at the
+            edge of what a scan shows all points lie on one side of a place), (G,) bool.
+        whole: whether it shows the part from all sides.
     """
 
     points: NDArray[np.float64]
     around: Tensor
     seen: Tensor
+    whole: bool
 
 
 @dataclass(frozen=True)
@@ -101,24 +106,33 @@ class Places:
         cloud = torch.from_numpy(kept).float()
         beside = Coverage.of(cloud, self.surface)
         shown = ~beside.empty | missing(cloud, beside)
-        return View(kept, local_mean(cloud, cloud, self.positions, AROUND), shown[self._on_surface])
+        at_places = shown[self._on_surface]
+        around = local_mean(cloud, cloud, self.positions, AROUND)
+        return View(kept, around, at_places[self._beside].all(dim=1), whole=beside.unseen_share == 0)
 
     def features(self, points: NDArray[np.float64], extractor: Extractor) -> Tensor:
         """Features of one scan in the frame, (N, 3) float64 -> (G, C) float32."""
-        return self._extracted(self._thinned(points), extractor)
+        return self.extract(self._thinned(points), extractor)
 
     def describe(self, points: NDArray[np.float64], extractor: Extractor) -> LocalFeatures:
         """Everything about one scan in the frame, (N, 3) float64."""
         view = self.look(points)
-        features = self._extracted(view.points, extractor)
+        features = self.extract(view.points, extractor)
         return LocalFeatures(features[None], view.around[None], self.positions, view.seen[None])
 
     def _thinned(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
         return thinned.points + thinned.centroid
 
-    def _extracted(self, thinned: NDArray[np.float64], extractor: Extractor) -> Tensor:
+    def extract(self, thinned: NDArray[np.float64], extractor: Extractor) -> Tensor:
+        """Features of a scan that has the density of the training scans already, such as that of a `View`."""
         return extractor(thinned, self.positions, self.normals).float()
+
+    @cached_property
+    def _beside(self) -> Tensor:
+        """The places nearest to each of these, (G, k) int64."""
+        _, nearest = ops.knn(self.positions[None], self.positions[None], max(1, round(EDGE * len(self.positions))))
+        return nearest[0]
 
     @cached_property
     def _on_surface(self) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dusnet import geometry, ops, scoring
+from dusnet.detectors.features import View
 
 LEAST_SHOWN = 3
 """Places that a value between places takes; a scan that shows fewer is judged by all of them."""
@@ -15,31 +16,32 @@ RIM = 8
 """Nearest points that the value of a bare place goes to, and nearest places that it is averaged over."""
 
 
-def at_points(values: Tensor, seen: Tensor, places: Tensor, cloud: Tensor, *, smoothing: int) -> Tensor:
+def at_points(values: Tensor, places: Tensor, view: View, cloud: Tensor, *, smoothing: int) -> Tensor:
     """Scores of the points of a scan.
 
     The value between places is the inverse-distance mean of the three nearest ones that the scan shows, averaged over
-    `smoothing` points. Where material is missing there is no point to carry a score: a bare place amid places that the
-    scan shows gives its value to the points at the rim, when it is higher than theirs.
+    `smoothing` points. Where material is missing there is no point to carry a score: in a scan from all sides a bare
+    place gives its value to the points at the rim, when it is higher than theirs. In a view of one side places are bare
+    that lie in the shadow of others.
 
     Args:
         values: of the places, (G,).
-        seen: which places the scan shows, (G,) bool.
         places: (G, 3) float32.
+        view: what the scan shows of them.
         cloud: the scan, (N, 3) float32.
         smoothing: points that a score is averaged over.
 
     Returns:
         (N,).
     """
-    if int(seen.sum()) < LEAST_SHOWN:
-        seen = torch.ones_like(seen)
+    seen = view.seen if int(view.seen.sum()) >= LEAST_SHOWN else torch.ones_like(view.seen)
     between = geometry.interpolate(values[seen], places[seen], cloud)
     scores = scoring.smooth_over(cloud, between, smoothing)
+    if not view.whole:
+        return scores
     _, around = ops.knn(places[None], places[None], min(RIM, len(places)))
     squared, rim = ops.knn(places[None], cloud[None], min(RIM, len(cloud)))
     distance = squared[0, :, 0].sqrt()
-    # At the edge of what a scan shows nothing is missing, the scan ends.
-    bare = seen[around[0]].all(dim=1) & (distance > BARE * distance[seen].median())
+    bare = seen & (distance > BARE * distance.median())
     carried = values[around[0, bare]].mean(dim=1, keepdim=True).expand(-1, rim.shape[-1])
     return scores.scatter_reduce(0, rim[0, bare].flatten(), carried.flatten(), "amax")

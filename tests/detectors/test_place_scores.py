@@ -7,6 +7,7 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
+from dusnet.detectors.features import View
 from dusnet.detectors.place_scores import BARE, LEAST_SHOWN, RIM, at_points
 
 
@@ -14,10 +15,19 @@ def square(count: int, seed: int) -> np.ndarray:
     return np.column_stack([np.random.default_rng(seed).uniform(size=(count, 2)), np.zeros(count)])
 
 
-def scored(values: np.ndarray, places: np.ndarray, cloud: np.ndarray, *, smoothing: int = 1, **given: torch.Tensor):
-    seen = given.get("seen", torch.ones(len(places), dtype=torch.bool))
-    tensors = (torch.from_numpy(places).float(), torch.from_numpy(cloud).float())
-    return at_points(torch.from_numpy(values).float(), seen, *tensors, smoothing=smoothing).double().numpy()
+def scored(
+    values: np.ndarray,
+    places: np.ndarray,
+    cloud: np.ndarray,
+    *,
+    smoothing: int = 1,
+    seen: torch.Tensor | None = None,
+    whole: bool = True,
+) -> np.ndarray:
+    at = torch.from_numpy(places).float()
+    view = View(cloud, at, torch.ones(len(places), dtype=torch.bool) if seen is None else seen, whole)
+    found = at_points(torch.from_numpy(values).float(), at, view, torch.from_numpy(cloud).float(), smoothing=smoothing)
+    return found.double().numpy()
 
 
 def test_against_loops_in_float64() -> None:
@@ -47,20 +57,18 @@ def test_what_is_missing_marks_its_rim_and_nothing_else() -> None:
     assert (scores[away > 0.25] < 0.2).all()
 
 
-def test_where_a_scan_ends_nothing_is_missing() -> None:
+def test_in_a_view_of_one_side_a_bare_place_is_only_hidden() -> None:
     places, cloud = square(400, 0), square(4000, 1)
-    cloud = cloud[cloud[:, 0] < 0.5]
-    values = np.clip(places[:, 0] - 0.5, 0, None) * 10
-    seen = torch.from_numpy(places[:, 0] < 0.56)
-    scores = scored(values, places, cloud, seen=seen)
-    assert scores[cloud[:, 0] < 0.4].max() == 0
-    assert scores.max() < 0.6
+    cloud = cloud[np.linalg.norm(cloud[:, :2] - 0.5, axis=1) > 0.15]
+    values = (np.linalg.norm(places[:, :2] - 0.5, axis=1) < 0.05).astype(float)
+    assert scored(values, places, cloud).max() > 0.3
+    assert scored(values, places, cloud, whole=False).max() < 0.1
 
 
 def test_places_that_are_not_shown_count_only_where_there_are_too_few_others() -> None:
     places, cloud = square(50, 0), square(500, 1)
     values = np.where(np.arange(50) < 40, 0.0, 7.0)
     seen = torch.arange(50) < 40
-    assert scored(values, places, cloud, seen=seen).max() == pytest.approx(0.0)
+    assert scored(values, places, cloud, seen=seen, whole=False).max() == pytest.approx(0.0)
     few = torch.arange(50) < LEAST_SHOWN - 1
     np.testing.assert_array_equal(scored(values, places, cloud, seen=few), scored(values, places, cloud))
