@@ -24,7 +24,7 @@ from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, 
 from dusnet.nn.feature_maps import LocalFeatures
 
 EDGE = 0.012
-"""Share of the places, those nearest to a place, that must be shown as well where it is seen."""
+"""Share of the places, those nearest to a place, that a view of one side must show as well where it is seen."""
 AROUND = 4
 """Points whose mean says where a scan lies at a place."""
 
@@ -53,8 +53,8 @@ class View:
     Attributes:
         points: the scan at the density of the training scans, (n, 3) float64 in the frame.
         around: mean of the points nearest to each place, (G, 3) float32.
-        seen: which places it shows, or would show if nothing were missing there, with what lies around them (at the
-            edge of what a scan shows all points lie on one side of a place), (G,) bool.
+        seen: which places it shows, or would show if nothing were missing there, (G,) bool. In a view of one side what
+            lies around them must be shown, too: at the edge all points lie on one side of a place.
         whole: whether it shows the part from all sides.
     """
 
@@ -106,9 +106,9 @@ class Places:
         cloud = torch.from_numpy(kept).float()
         beside = Coverage.of(cloud, self.surface)
         shown = ~beside.empty | missing(cloud, beside)
-        at_places = shown[self._on_surface]
+        seen, whole = shown[self._on_surface], beside.unseen_share == 0
         around = local_mean(cloud, cloud, self.positions, AROUND)
-        return View(kept, around, at_places[self._beside].all(dim=1), whole=beside.unseen_share == 0)
+        return View(kept, around, seen if whole else seen[self._beside].all(dim=1), whole)
 
     def features(self, points: NDArray[np.float64], extractor: Extractor) -> Tensor:
         """Features of one scan in the frame, (N, 3) float64 -> (G, C) float32."""
