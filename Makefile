@@ -57,8 +57,9 @@ lint: $(STAMP)
 types: $(STAMP)
 	@$(PY) -m mypy
 
+# A process per core; with one thread each they do not wait for one another.
 unit: $(STAMP)
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
 
 # No GPU and no CUDA build of torch needed; without nvcc there is nothing to check.
 cuda-check: $(STAMP)
