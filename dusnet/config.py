@@ -285,15 +285,19 @@ class FeatureSettings(Section):
     """Local features that methods in feature space learn from (docs/methods/features.md)."""
 
     points: int = Field(default=6000, ge=100, description="points that a scan is thinned to for features")
-    extractor: Literal["heights", "fpfh", "down_net"] = Field(
-        default="heights", description="heights over the good surface, FPFH at several scales, or patch embeddings"
+    extractor: Literal["deviations", "heights", "fpfh", "down_net"] = Field(
+        default="deviations",
+        description="heights over the good surface with or without distances from it, FPFH, or patch embeddings",
     )
     down_net: Path | None = Field(
         default=None, description="down_net: model or weights file that has the patch encoder"
     )
     heights: tuple[int, ...] = Field(
-        default=(4, 16, 64), min_length=1, description="heights: nearest points that each of them is the mean of"
+        default=(4, 16, 64),
+        min_length=1,
+        description="deviations, heights: nearest points that each of them is the mean of",
     )
+    openings: bool = Field(default=True, description="two more features that say where a scan has no points")
     normal_neighbors: int = Field(default=10, ge=3, description="fpfh: neighbours that a normal is estimated from")
     neighbors: tuple[int, ...] = Field(
         default=(10, 20, 30, 40, 80, 120), min_length=1, description="fpfh: neighbours of each of its scales"
@@ -314,6 +318,14 @@ class FeatureSettings(Section):
         if self.extractor == "down_net" and self.down_net is None:
             raise ValueError("extractor down_net needs the file that has the network, down_net")
         return self
+
+
+class PartsSettings(Section):
+    """One model of several parts (docs/methods/features.md)."""
+
+    candidates: int = Field(
+        default=5, ge=1, description="parts that a scan is registered to; to all of them where it fits none of these"
+    )
 
 
 class CRASSettings(Section):
@@ -428,6 +440,7 @@ class Settings(Section):
     memory: MemorySettings = MemorySettings()
     offset: OffsetSettings = OffsetSettings()
     features: FeatureSettings = FeatureSettings()
+    parts: PartsSettings = PartsSettings()
     cras: CRASSettings = CRASSettings()
     pbas: PBASSettings = PBASSettings()
     crr: CRRSettings = CRRSettings()

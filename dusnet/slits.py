@@ -50,6 +50,28 @@ def slits(points: Tensor, beside: Coverage) -> Tensor:
         (N,), zero away from slits; carried to both sides of a slit as `coverage.gap` is to the rim of a hole. Zero all
         over where the scan leaves out a side: what the part hides from the scanner is long and thin, too.
     """
+    if beside.unseen_share:
+        return torch.zeros(len(points))
+    index, length, usual = empty_paths(points, beside)
+    long = length > ACCIDENTAL
+    if not long.any():
+        return torch.zeros(len(points))
+    chosen = torch.from_numpy(index[long])
+    beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
+    return coverage.carry(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)
+
+
+def empty_paths(points: Tensor, beside: Coverage) -> tuple[Indices, Floats, Floats]:
+    """Places between the points of a scan that are empty, and how long the paths through them are.
+
+    Args:
+        points: the scan, (N, 3).
+        beside: what `Coverage.of` said of it.
+
+    Returns:
+        Index of some of the places of `beside`, (E,) int64; length of the longest nearly straight empty path through
+        each, in usual distances, (E,); and the distance to the nearest point that is usual there, (E,).
+    """
     places, distance = beside.places.double().numpy(), beside.distance.double().numpy()
     index = _thinned(places, CELL * beside.usual)
     usual = _usual_around(places, distance, places[index])
@@ -58,13 +80,7 @@ def slits(points: Tensor, beside: Coverage) -> Tensor:
     cloud = cKDTree(points.double().numpy())
     inside = _between_points(cloud, places[index])
     index, usual = index[inside], usual[inside]
-    length = longest_paths(cloud, places[index], usual)
-    long = length > ACCIDENTAL
-    if not long.any() or beside.unseen_share:
-        return torch.zeros(len(points))
-    chosen = torch.from_numpy(index[long])
-    beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
-    return coverage.carry(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)
+    return index, longest_paths(cloud, places[index], usual), usual
 
 
 def longest_paths(cloud: cKDTree, places: Floats, usual: Floats) -> Floats:

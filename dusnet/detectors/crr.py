@@ -40,7 +40,7 @@ class CRR(FeatureSpace):
                 points, normals, rng, count=chosen.defects, radius=chosen.radius, amplitude=chosen.amplitude
             )
             shaped = self._shaped(defect.points)
-            features = self._places.features(shaped, self._extractor)
+            features = self._places.extract(self._places.look(shaped), self._extractor)
             wrong = self._touched(shaped, defect.mask)
             lessons.append(replace(good, features=features[None], wrong=wrong[None]))
         return lessons

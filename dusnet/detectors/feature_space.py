@@ -16,7 +16,8 @@ from dusnet import scoring
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
-from dusnet.detectors.features import Descriptors, Extractor, Heights, Places
+from dusnet.detectors.extractors import Descriptors, Deviations, Heights
+from dusnet.detectors.features import Extractor, Places
 from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.place_scores import at_points
@@ -27,6 +28,7 @@ from dusnet.io import file_mark
 from dusnet.nn.center_maps import map_similarity
 from dusnet.nn.feature_maps import LocalFeatures, Scaling
 from dusnet.progress import Progress
+from dusnet.registration.warp import TangentPlanes
 from dusnet.tensor_file import under
 from dusnet.training.loop import Run, fingerprint
 
@@ -60,6 +62,7 @@ class FeatureSpace(RegisteredDetector):
         super().__init__(settings, seed=seed, device=device)
         self._given = extractor
         self._embeddings: PatchEmbeddings | None = None
+        self._extractor: Extractor
         self._places: Places
         self._good: GoodSurface | None = None
         self._scaling: Scaling
@@ -80,9 +83,11 @@ class FeatureSpace(RegisteredDetector):
             progress: where to report.
         """
         chosen = self.settings.features
+        self._good = None
         if chosen.warp:
             tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
             self._good = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed, tolerance=False)
+        self._extractor = self._chosen_extractor()
         self._places = Places.spread(clouds, self.class_frame.surface(), chosen, seed=self.seed)
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)
@@ -152,8 +157,7 @@ class FeatureSpace(RegisteredDetector):
         view = self._places.look(brought.points)
         return map_similarity(view.around, self._kept["around"], view.seen)
 
-    @property
-    def _extractor(self) -> Extractor:
+    def _chosen_extractor(self) -> Extractor:
         if self._given is not None:
             return self._given
         chosen = self.settings.features
@@ -161,6 +165,9 @@ class FeatureSpace(RegisteredDetector):
             if self._embeddings is None:
                 self._embeddings = PatchEmbeddings.of_file(chosen.down_net)
             return self._embeddings
+        if chosen.extractor == "deviations":
+            surface = TangentPlanes(self.class_frame.surface()) if self._good is None else self._good.planes
+            return Deviations(chosen, surface)
         return Heights(chosen) if chosen.extractor == "heights" else Descriptors(chosen)
 
     def _learn(
@@ -172,7 +179,7 @@ class FeatureSpace(RegisteredDetector):
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         start = time.perf_counter()
         view = self._places.look(self._shaped(points))
-        features = self._scaling(self._places.extract(view.points, self._extractor))
+        features = self._scaling(self._places.extract(view, self._extractor))
         known = time.perf_counter()
         with torch.inference_mode():
             values = self._learned.values(features, self._places.positions, self._kept)
@@ -216,6 +223,7 @@ class FeatureSpace(RegisteredDetector):
         if metadata["good"] is not None:
             good = under("good", tensors)
             self._good = GoodSurface.restore(metadata["good"], good, self.settings.warp, seed=self.seed)
+        self._extractor = self._chosen_extractor()
         self._places = Places.restore(
             under("places", tensors),
             self.class_frame.surface(),
@@ -223,7 +231,8 @@ class FeatureSpace(RegisteredDetector):
             self.settings.features,
             seed=self.seed,
         )
-        self._kept = under("kept", tensors)
+        # Copies lie in memory as they did after training; sums over what a file holds can round otherwise.
+        self._kept = {name: value.clone() for name, value in under("kept", tensors).items()}
         mean = tensors["scaling.mean"]
         self._learned = self.method(self.settings, mean.shape[-1], seed=self.seed)
         self._learned.networks.load_state_dict(under("networks", tensors))

@@ -20,7 +20,8 @@ from torch import Tensor
 from dusnet import geometry, ops
 from dusnet.config import FeatureSettings
 from dusnet.coverage import Coverage, missing
-from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, local_mean
+from dusnet.detectors.descriptors import Thinned, density_cell, farthest, local_mean
+from dusnet.detectors.openings import Openings
 from dusnet.nn.feature_maps import LocalFeatures
 
 EDGE = 0.012
@@ -56,12 +57,14 @@ class View:
         seen: which places it shows, or would show if nothing were missing there, (G,) bool. In a view of one side what
             lies around them must be shown, too: at the edge all points lie on one side of a place.
         whole: whether it shows the part from all sides.
+        openings: where it has no points.
     """
 
     points: NDArray[np.float64]
     around: Tensor
     seen: Tensor
     whole: bool
+    openings: Openings
 
 
 @dataclass(frozen=True)
@@ -102,31 +105,32 @@ class Places:
 
     def look(self, points: NDArray[np.float64]) -> View:
         """What one scan in the frame, (N, 3) float64, shows of the places; the order of its points does not matter."""
-        kept = self._thinned(points)
+        thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
+        kept = thinned.points + thinned.centroid
         cloud = torch.from_numpy(kept).float()
         beside = Coverage.of(cloud, self.surface)
-        shown = ~beside.empty | missing(cloud, beside)
-        seen, whole = shown[self._on_surface], beside.unseen_share == 0
-        around = local_mean(cloud, cloud, self.positions, AROUND)
-        return View(kept, around, seen if whole else seen[self._beside].all(dim=1), whole)
+        lost = missing(cloud, beside)
+        seen, whole = (~beside.empty | lost)[self._on_surface], beside.unseen_share == 0
+        return View(
+            points=kept,
+            around=local_mean(cloud, cloud, self.positions, AROUND),
+            seen=seen if whole else seen[self._beside].all(dim=1),
+            whole=whole,
+            openings=Openings(points[np.lexsort(points.T[::-1])], cloud, beside, lost[self._on_surface]),
+        )
 
-    def features(self, points: NDArray[np.float64], extractor: Extractor) -> Tensor:
-        """Features of one scan in the frame, (N, 3) float64 -> (G, C) float32."""
-        return self.extract(self._thinned(points), extractor)
+    def extract(self, view: View, extractor: Extractor) -> Tensor:
+        """Features of a scan that was looked at, (G, C) float32; the last ones are those of `Openings.at`."""
+        features = extractor(view.points, self.positions, self.normals).float()
+        if not self.settings.openings:
+            return features
+        return torch.cat([features, view.openings.at(self.positions, whole=view.whole)], dim=1)
 
     def describe(self, points: NDArray[np.float64], extractor: Extractor) -> LocalFeatures:
         """Everything about one scan in the frame, (N, 3) float64."""
         view = self.look(points)
-        features = self.extract(view.points, extractor)
+        features = self.extract(view, extractor)
         return LocalFeatures(features[None], view.around[None], self.positions, view.seen[None])
-
-    def _thinned(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
-        return thinned.points + thinned.centroid
-
-    def extract(self, thinned: NDArray[np.float64], extractor: Extractor) -> Tensor:
-        """Features of a scan that has the density of the training scans already, such as that of a `View`."""
-        return extractor(thinned, self.positions, self.normals).float()
 
     @cached_property
     def _beside(self) -> Tensor:
@@ -150,49 +154,3 @@ class Places:
     ) -> Places:
         """The inverse of `tensors`."""
         return cls(tensors["positions"], tensors["normals"], surface, cell, settings, seed)
-
-
-@dataclass(frozen=True)
-class Heights:
-    """Mean height of the nearest points over the tangent plane of the good surface, at several scales.
-
-    The extractor of `features.extractor: heights`. The differences between the scales tell a local defect from the
-    smooth variation of good parts, which moves all of them alike.
-
-    Attributes:
-        settings: numbers of points.
-    """
-
-    settings: FeatureSettings
-
-    def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
-        """See `Extractor`."""
-        cloud = torch.from_numpy(points).float()
-        _, index = ops.knn(places[None], cloud[None], min(max(self.settings.heights), len(cloud)))
-        heights = ((cloud[index[0]] - places.unsqueeze(1)) * normals.unsqueeze(1)).sum(dim=-1)
-        return torch.stack([heights[:, :count].mean(dim=1) for count in self.settings.heights], dim=1)
-
-
-@dataclass(frozen=True)
-class Descriptors:
-    """FPFH at several scales, each the mean over the thinned points around a place.
-
-    The extractor of `features.extractor: fpfh`; the scales of Simple3D (arXiv 2507.07435) and the smaller ones of
-    `located_memory` together.
-
-    Attributes:
-        settings: scales and size of the mean.
-    """
-
-    settings: FeatureSettings
-
-    def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
-        """See `Extractor`."""
-        del normals
-        described = fpfh(
-            points,
-            neighbors=self.settings.neighbors,
-            normal_neighbors=self.settings.normal_neighbors,
-            away_from=np.zeros(3),
-        )
-        return local_mean(described, torch.from_numpy(points).float(), places, self.settings.aggregate)

@@ -177,7 +177,7 @@ def test_patch_embeddings_of_a_down_net_come_with_the_model(
     hasty.save(network)
     made = create_for_parts("cras", settings("cras", {"extractor": "down_net", "down_net": str(network)}, epochs=2))
     made.fit({"egg": good})
-    assert made.parts["egg"].own_tensors()["scaling.mean"].shape == (tiny().down_net.patch_widths[-1],)
+    assert made.parts["egg"].own_tensors()["scaling.mean"].shape == (tiny().down_net.patch_widths[-1] + 2,)
     made.save(path)
     scores = made.score(part(10)).point_scores
     network.unlink()

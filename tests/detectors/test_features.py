@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.config import FeatureSettings
-from dusnet.detectors.features import AROUND, Descriptors, Heights, Places
+from dusnet.detectors.extractors import Heights
+from dusnet.detectors.features import AROUND, Places
 from dusnet.nn.feature_maps import LEAST_SPREAD, LocalFeatures, Scaling
 
 SETTINGS = FeatureSettings(points=900, places=60, heights=(2, 9))
@@ -48,7 +49,7 @@ class TestPlaces:
         scan = plate(2, 0.01)
         one, other = (places.describe(points, Heights(SETTINGS)) for points in (scan, scan[::-1]))
         assert torch.equal(one.features, other.features)
-        assert one.features.shape == (1, 60, 2)
+        assert one.features.shape == (1, 60, 4)
 
     def test_what_lies_around_a_place_is_the_mean_of_its_nearest_points(self, places: Places) -> None:
         found = places.describe(plate(2, 0.01), where)
@@ -59,7 +60,16 @@ class TestPlaces:
 
     def test_an_extractor_sees_the_scan_at_the_density_of_the_training_scans(self, places: Places) -> None:
         dense, sparse = (places.describe(plate(3, count=count), where) for count in (20_000, 4000))
-        assert float(dense.features.float().mean()) == pytest.approx(float(sparse.features.float().mean()), rel=0.15)
+        counts = [float(one.features[..., 0].mean()) for one in (dense, sparse)]
+        assert counts[0] == pytest.approx(counts[1], rel=0.15)
+
+    def test_openings_are_the_last_features_or_left_out(self, places: Places) -> None:
+        scan = plate(2, 0.01)
+        view = places.look(scan)
+        features = places.extract(view, where)
+        assert torch.equal(features[:, 1:], view.openings.at(places.positions, whole=view.whole))
+        alone = replace(places, settings=SETTINGS.model_copy(update={"openings": False}))
+        assert torch.equal(alone.extract(view, where), features[:, :1])
 
     def test_a_side_that_is_not_shown_is_not_seen_and_a_hole_is(self, places: Places) -> None:
         scan = plate(4, count=8000)
@@ -70,24 +80,6 @@ class TestPlaces:
         holed = places.describe(scan[np.linalg.norm(scan[:, :2] - 0.2, axis=1) > 0.15], where)
         assert holed.seen.all()
         assert shown.any()
-
-
-def test_heights_against_brute_force(places: Places) -> None:
-    points = np.column_stack([plate(5)[:, :2], np.random.default_rng(1).normal(scale=0.02, size=3000)])
-    found = Heights(SETTINGS)(points, places.positions, places.normals).double().numpy()
-    at, normals = places.positions.double().numpy(), places.normals.double().numpy()
-    index = np.argsort(np.linalg.norm(points[None] - at[:, None], axis=2), axis=1)
-    for column, count in enumerate((2, 9)):
-        near = points[index[:, :count]] - at[:, None]
-        np.testing.assert_allclose(found[:, column], (near * normals[:, None]).sum(axis=2).mean(axis=1), atol=1e-6)
-
-
-def test_fpfh_is_averaged_around_each_place(places: Places) -> None:
-    settings = FeatureSettings(points=900, neighbors=(10, 20), aggregate=5)
-    found = Descriptors(settings)(plate(6, count=800), places.positions, places.normals)
-    assert found.shape == (60, 66)
-    # Three histograms of a plane, each of 100 %, less where the feature of the point itself weighs in.
-    assert float(found.sum(dim=1).min()) > 590
 
 
 class TestLocalFeatures:
