@@ -16,8 +16,10 @@ from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space import FeatureSpace
 from dusnet.detectors.features import Extractor
 from dusnet.detectors.model_file import StoredModel, restoring, write_model
+from dusnet.detectors.registered import Brought
 from dusnet.errors import BadConfig, BadInput
 from dusnet.progress import Progress, Silent
+from dusnet.registration.shape_distribution import Appearances, ShapeDistribution
 from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
@@ -25,8 +27,9 @@ from dusnet.training.loop import require_device
 class SeveralParts:
     """Detectors of several parts that share their networks.
 
-    A scan is brought into the frame of every part, and goes to the part whose centre map is most like its features
-    (CRAS Eq. 2); the other steps cost as much as with one part.
+    A scan is brought into the frames of the few parts whose points lie to each other most as its own do, and goes to
+    the part whose centre map is most like its features (CRAS Eq. 2). A scan that fits none of them is brought to the
+    others, too. So the time of a scan does not grow with the number of parts.
 
     Args:
         kind: how parts are judged.
@@ -37,6 +40,7 @@ class SeveralParts:
 
     Attributes:
         parts: the detector of every part by name, once fitted.
+        appearances: how scans of every part can look.
 
     Raises:
         BadConfig: this kind cannot learn many parts, or the device is absent.
@@ -58,6 +62,7 @@ class SeveralParts:
         self._kind, self._extractor = kind, extractor
         self.settings, self.seed, self.device = settings, seed, require_device(device)
         self.parts: dict[str, FeatureSpace] = {}
+        self.appearances: dict[str, Appearances] = {}
         self.provenance: dict[str, Any] = {}
 
     @property
@@ -95,18 +100,35 @@ class SeveralParts:
         detectors = list(made.values())
         detectors[0].train_together(detectors, lessons, progress=progress, workdir=workdir, resume=resume)
         self.parts, self.provenance = made, {}
+        self.appearances = {name: Appearances.of(part.class_frame.reference) for name, part in made.items()}
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
-        """Score one scan of any of the parts; see `Scorer.score`. `Scores.part` says which it was taken for."""
+        """Score one scan of any of the parts; see `Scorer.score`.
+
+        `Scores.part` says which it was taken for, `Scores.likeness` which ones it was compared with.
+        """
         del progress
         start = time.perf_counter()
-        brought = {name: part.bring(cloud) for name, part in self.parts.items()}
+        cloud.require_usable()
+        likeliest = self.likeliest(cloud)
+        few = self.settings.parts.candidates
+        brought: dict[str, Brought] = {}
+        for names in (likeliest[:few], likeliest[few:]):
+            brought |= {name: self.parts[name].bring(cloud) for name in names}
+            if any(self.parts[name].class_frame.aligner.believes(one.alignment) for name, one in brought.items()):
+                break
         likeness = {name: self.parts[name].likeness(one) for name, one in brought.items()}
         best = max(likeness, key=likeness.__getitem__)
         known = time.perf_counter()
         scores = self.parts[best].answer(brought[best], explain=explain)
         timings = scores.timings | {"part": known - start, "total": time.perf_counter() - start}
         return replace(scores, part=best, likeness=likeness, timings=timings)
+
+    def likeliest(self, cloud: PointCloud) -> list[str]:
+        """All parts, first those whose points lie to each other most as those of the scan do."""
+        scan = ShapeDistribution.of(cloud.points)
+        difference = {name: one.difference(scan) for name, one in self.appearances.items()}
+        return sorted(difference, key=difference.__getitem__)
 
     @property
     def each(self) -> tuple[FeatureSpace, ...]:
@@ -126,7 +148,8 @@ class SeveralParts:
         for number, (name, part) in enumerate(self.parts.items()):
             frame = {f"class_frame.{key}": value for key, value in part.class_frame.tensors().items()}
             own = {f"learned.{key}": value for key, value in part.own_tensors().items()}
-            tensors |= {f"parts.{number}.{key}": value for key, value in (frame | own).items()}
+            looks = {f"looks.{key}": value for key, value in self.appearances[name].tensors().items()}
+            tensors |= {f"parts.{number}.{key}": value for key, value in (frame | own | looks).items()}
             parts.append({"name": name, **part.metadata()})
         metadata = {
             "settings": self.settings.model_dump(mode="json"),
@@ -157,8 +180,10 @@ class SeveralParts:
             shared = {f"learned.{name}": value for name, value in under("shared", stored.tensors).items()}
             for number, entry in enumerate(metadata["parts"]):
                 part = model._new_part()
-                part.restore(entry, under(f"parts.{number}", stored.tensors) | shared)
+                own = under(f"parts.{number}", stored.tensors)
+                part.restore(entry, own | shared)
                 model.parts[entry["name"]] = part
+                model.appearances[entry["name"]] = Appearances.restore(under("looks", own))
             model.provenance = metadata["provenance"]
         return model
 

@@ -129,11 +129,12 @@ class Aligner:
         if method != "global":
             starts = np.stack([stay, _shift(self._surface.points.mean(axis=0))])
             found = self._best(scan, starts, center, "icp")
-            if method == "icp" or self._believable(found):
+            if method == "icp" or self.believes(found):
                 return found
         return self._search(scan, center, found, generator)
 
-    def _believable(self, found: Alignment) -> bool:
+    def believes(self, found: Alignment) -> bool:
+        """Whether a pose fits so well that no other one is looked for."""
         return found.residual <= self._settings.accept_residual and found.fitness >= self._settings.accept_fitness
 
     def _search(self, scan: Array, center: Array, local: Alignment | None, generator: np.random.Generator) -> Alignment:
@@ -148,7 +149,7 @@ class Aligner:
         found = self._best(scan, ends, center, "global")
         known = [found] if local is None else [found, local]
         agreed = max(each.cost for each in known) <= EQUAL * min(each.cost for each in known)
-        if not (self._believable(found) or (local is not None and agreed)):
+        if not (self.believes(found) or (local is not None and agreed)):
             matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
             ends = np.concatenate([self._follow(few, poses) for poses in matched])
             if len(ends):
