@@ -53,7 +53,7 @@ def wide_resnet50(weights: Path | None = None) -> ResidualLevels:
             running code); None for those of ImageNet, which torchvision downloads once.
 
     Raises:
-        MissingDependency: torchvision is not installed.
+        MissingDependency: torchvision is not installed, or was built for another torch.
         BadModel: the weights cannot be had, or are of another network.
     """
     try:
@@ -62,6 +62,11 @@ def wide_resnet50(weights: Path | None = None) -> ResidualLevels:
         raise MissingDependency(
             "The image form needs torchvision; install it with `pip install dusnet[image]`, or give a backbone of your "
             "own in Python."
+        ) from error
+    except RuntimeError as error:  # its operators are not found in this torch
+        raise MissingDependency(
+            f"The installed torchvision does not fit torch {torch.__version__} ({str(error).splitlines()[0]}); install "
+            "the two together, or give a backbone of your own in Python."
         ) from error
     if weights is None:
         try:

@@ -158,16 +158,23 @@ class TestBackbone:
         stem = Network.maxpool(Network.relu(Network.conv1(torch.ones(1, 3, 16, 16))))
         assert torch.equal(levels[1], Network.layer3(Network.layer2(stem)))
 
-    def test_without_torchvision_it_says_what_to_install(self, monkeypatch):
+    @pytest.mark.parametrize(
+        ("trouble", "remedy"),
+        [
+            (ImportError("torchvision"), r"dusnet\[image\]"),
+            (RuntimeError("operator torchvision::nms does not exist"), "nms does not exist.*the two together"),
+        ],
+    )
+    def test_without_a_fitting_torchvision_it_says_what_to_install(self, monkeypatch, trouble, remedy):
         real = builtins.__import__
 
         def absent(name, *rest, **more):
             if name.startswith("torchvision"):
-                raise ImportError(name)
+                raise trouble
             return real(name, *rest, **more)
 
         monkeypatch.setattr(builtins, "__import__", absent)
-        with pytest.raises(MissingDependency, match=r"dusnet\[image\]"):
+        with pytest.raises(MissingDependency, match=remedy):
             wide_resnet50()
 
     @pytest.mark.parametrize(
