@@ -43,8 +43,8 @@ class Scores:
         alignment: how the scan was brought into the frame of the class, or None.
         unseen: share of the part that the scan leaves out in one piece too big for a defect, 0 to 1, or None.
         part: which part a model of several took the scan for, None where it knows one only.
-        likeness: similarity of the scan to every part that it was compared with, -1 to 1, by name; empty where the model
-            knows one.
+        likeness: similarity of the scan to every part that it was compared with, -1 to 1, by name; empty where the
+            model knows one.
         timings: seconds per step.
         warnings: sentences for the user.
     """

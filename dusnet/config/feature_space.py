@@ -1,0 +1,152 @@
+"""Methods in feature space: CRAS, PBAS and CRR, on scans and on images (docs/methods)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from dusnet.config.section import Section, require_multiple, require_ranges
+
+
+class FeatureSettings(Section):
+    """Local features that methods in feature space learn from (docs/methods/features.md)."""
+
+    points: int = Field(default=6000, ge=100, description="points that a scan is thinned to for features")
+    extractor: Literal["deviations", "heights", "fpfh", "down_net"] = Field(
+        default="deviations",
+        description="heights over the good surface with or without distances from it, FPFH, or patch embeddings",
+    )
+    down_net: Path | None = Field(
+        default=None, description="down_net: model or weights file that has the patch encoder"
+    )
+    heights: tuple[int, ...] = Field(
+        default=(4, 16, 64),
+        min_length=1,
+        description="deviations, heights: nearest points that each of them is the mean of",
+    )
+    openings: bool = Field(default=True, description="two more features that say where a scan has no points")
+    normal_neighbors: int = Field(default=10, ge=3, description="fpfh: neighbours that a normal is estimated from")
+    neighbors: tuple[int, ...] = Field(
+        default=(10, 20, 30, 40, 80, 120), min_length=1, description="fpfh: neighbours of each of its scales"
+    )
+    aggregate: int = Field(
+        default=16, ge=1, description="fpfh: points that the feature of a place is the mean of (patch aggregation)"
+    )
+    places: int = Field(default=2048, ge=16, le=8192, description="places of a part that carry a feature each")
+    warp: bool = Field(default=True, description="take the smooth variation out of every scan first (docs/method.md)")
+    replicas: int = Field(default=4, ge=0, description="simulated good scans per training scan to learn from as well")
+    scale: float = Field(
+        default=0.005, gt=0, description="spread of normal features about their centre that all channels are brought to"
+    )
+    smoothing: int = Field(default=48, ge=1, description="nearest points that a point score is averaged over, 1 = none")
+
+    @model_validator(mode="after")
+    def _named(self) -> FeatureSettings:
+        if self.extractor == "down_net" and self.down_net is None:
+            raise ValueError("extractor down_net needs the file that has the network, down_net")
+        return self
+
+
+class PartsSettings(Section):
+    """One model of several parts (docs/methods/features.md)."""
+
+    candidates: int = Field(
+        default=5, ge=1, description="parts that a scan is registered to; to all of them where it fits none of these"
+    )
+
+
+class CRASSettings(Section):
+    """Center-aware residual anomaly synthesis (docs/methods/cras.md)."""
+
+    epochs: int = Field(default=20, ge=1, description="times that every feature is seen")
+    batch: int = Field(default=32, ge=1, description="feature maps per step")
+    places: int = Field(default=128, ge=1, description="places that a step draws from each map")
+    adapter_rate: float = Field(default=1e-4, gt=0, description="learning rate of the adapter")
+    discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
+    adapter_layers: int = Field(default=0, ge=0, description="0 leaves features as they are")
+    hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
+    discriminator_layers: int = Field(default=3, ge=1)
+    noise: float = Field(default=0.015, gt=0, description="sigma of the Gaussian noise")
+    beta: float = Field(default=0.3, ge=0, le=1, description="how strongly the distance guides the noise (Eq. 5)")
+    ratio: Literal["noise", "residual", "fixed"] = Field(default="noise", description="what guides it")
+    center: Literal["mean", "single"] = Field(default="mean", description="over all training scans, or the first one")
+    search: Literal["place", "class", "all"] = Field(
+        default="place",
+        description="centre vector of the same place, or the nearest one of the identified class or of all classes",
+    )
+    inputs: Literal["both", "residual", "raw"] = Field(default="residual", description="what the discriminator sees")
+
+
+class PBASSettings(Section):
+    """Progressive boundary guided anomaly synthesis (docs/methods/pbas.md)."""
+
+    epochs: int = Field(default=20, ge=1, description="times that every feature is seen")
+    batch: int = Field(default=32, ge=1, description="feature maps per step")
+    places: int = Field(default=128, ge=1, description="places that a step draws from each map")
+    projector_rate: float = Field(default=1e-4, gt=0, description="learning rate of the projector")
+    discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
+    projector_decay: float = Field(default=1e-5, ge=0, description="weight decay of the projector")
+    discriminator_decay: float = Field(default=1e-2, ge=0, description="weight decay of the discriminator")
+    projector_layers: int = Field(default=1, ge=0)
+    hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
+    discriminator_layers: int = Field(default=3, ge=1)
+    alpha: float = Field(default=0.3, gt=0, description="how far beyond a feature its anomaly lies, in radii (Eq. 7)")
+    center: Literal["alignment", "average", "iterative", "clustering"] = Field(
+        default="alignment", description="how the centre map is made (Algorithm 1, or what it is compared with)"
+    )
+    search: Literal["place", "class"] = Field(
+        default="place", description="centre vector of the same place, or the nearest one of the part"
+    )
+    direction: Literal["center", "random", "gaussian"] = Field(
+        default="center", description="where anomalies lie: on the ray from the centre, or anywhere"
+    )
+
+    @model_validator(mode="after")
+    def _possible(self) -> PBASSettings:
+        if self.center == "clustering" and self.search == "place":
+            raise ValueError("clusters belong to no place; set pbas.search to class")
+        return self
+
+
+class CRRSettings(Section):
+    """Collaborative reconstruction and repair (docs/methods/crr.md)."""
+
+    steps: int = Field(default=300, ge=1)
+    batch: int = Field(default=8, ge=1, description="feature maps per step")
+    places: int = Field(default=512, ge=8, description="places of a map that attend to each other")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    width: int = Field(default=64, ge=8, description="channels of a token")
+    layers: int = Field(default=2, ge=0, description="transformer blocks of the decoder")
+    heads: int = Field(default=4, ge=1)
+    fourier_octaves: int = Field(default=4, ge=0)
+    hidden: float = Field(default=0.3, ge=0, lt=1, description="share of the places whose features are masked")
+    damaged: int = Field(default=4, ge=1, description="damaged copies of every scan, real or simulated")
+    defects: int = Field(default=6, ge=1, description="pseudo-defects on each of them")
+    radius: tuple[float, float] = Field(default=(0.06, 0.30), description="their smallest and largest reach")
+    amplitude: tuple[float, float] = Field(default=(0.02, 0.10), description="their smallest and largest displacement")
+
+    @model_validator(mode="after")
+    def _possible(self) -> CRRSettings:
+        require_multiple(self.width, self.heads)
+        require_ranges(self.radius, self.amplitude)
+        return self
+
+
+class ImageSettings(Section):
+    """The image form of cras, pbas and crr (docs/methods/images.md)."""
+
+    resize: int = Field(default=329, ge=8, description="pixels of the shorter side of an image")
+    crop: int = Field(default=288, ge=8, description="pixels of each side of the middle that is looked at")
+    weights: Path | None = Field(default=None, description="weights of WideResNet50, none = torchvision downloads them")
+    neighborhood: int = Field(default=3, ge=1, description="places that a feature is the mean of, in each direction")
+    sigma: float = Field(default=4.0, ge=0, description="of the Gaussian filter on score maps in pixels, 0 = none")
+
+    @model_validator(mode="after")
+    def _possible(self) -> ImageSettings:
+        if self.crop > self.resize:
+            raise ValueError(f"crop {self.crop} is larger than resize {self.resize}")
+        if self.neighborhood % 2 == 0:
+            raise ValueError(f"neighborhood {self.neighborhood} is even, so that it has no middle")
+        return self
