@@ -1,10 +1,9 @@
-"""The two steps of the main job, for every front end: from good scans to a model file, from a scan to its result."""
+"""From a scan to its result."""
 
 from __future__ import annotations
 
 import math
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,152 +13,13 @@ import numpy as np
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.progress import Progress, Silent
-from dusnet.training.processes import is_first, wait_for_all
+from dusnet.workflow.units import METRES, require_unit
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
-    from dusnet.detectors import Detector, Scorer, Scores, SeveralParts
+    from dusnet.detectors import Detector, Scorer, Scores
     from dusnet.detectors.base import Calibration
     from dusnet.inspection.results import Result
     from dusnet.inspection.verdict import Expectations
-
-METRES = {"um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
-"""Units of length by name."""
-
-
-def training_folder(model: Path) -> Path:
-    """Where the checkpoints of a model are while it is trained: `MODEL.training` beside it."""
-    return model.with_name(f"{model.name}.training")
-
-
-def train_model(
-    clouds: Sequence[PointCloud],
-    settings: Settings,
-    model: Path,
-    *,
-    class_name: str,
-    unit: str = "mm",
-    seed: int = 0,
-    device: str = "cpu",
-    resume: bool = False,
-    provenance: Mapping[str, Any] | None = None,
-    progress: Progress | None = None,
-) -> Detector:
-    """Fit a detector, calibrate its threshold, and write the model file.
-
-    After that the checkpoints are removed and the loss curves are in `MODEL.curves`. Under `torchrun` every process
-    trains; the first one calibrates, reports and writes, the others return their detector without a threshold.
-
-    Args:
-        clouds: defect-free scans of one class, all in one unit.
-        settings: which detector, and everything that it computes.
-        model: the file to write.
-        class_name: what the parts are called; kept in the model.
-        unit: a key of `METRES`; kept in the model.
-        seed: fixes everything that is random.
-        device: `cpu`, `cuda` or `cuda:N`.
-        resume: continue from the checkpoints of an interrupted training.
-        provenance: what else to keep in the model about where the scans come from; anything JSON can hold.
-        progress: where to report.
-
-    Raises:
-        BadInput: a scan cannot be used.
-        BadConfig: the unit, the detector or the device does not exist, or the settings contradict each other.
-        BadModel: the checkpoints to resume from belong to another training.
-    """
-    from dusnet.detectors import create
-
-    progress = progress if progress is not None and is_first() else Silent()
-    require_unit(unit)
-    detector = create(settings.detector, settings, seed=seed, device=device)
-    workdir = training_folder(model)
-    detector.fit(clouds, progress=progress, workdir=workdir, resume=resume)
-    facts = {**(provenance or {}), "class": class_name}
-    _deliver(detector, [(detector, clouds, facts)], model, unit=unit, seed=seed, progress=progress)
-    return detector
-
-
-def train_for_parts(
-    parts: Mapping[str, Sequence[PointCloud]],
-    settings: Settings,
-    model: Path,
-    *,
-    unit: str = "mm",
-    seed: int = 0,
-    device: str = "cpu",
-    resume: bool = False,
-    progress: Progress | None = None,
-) -> SeveralParts:
-    """Fit one model to many parts, calibrate the threshold of each, and write the model file.
-
-    Args:
-        parts: defect-free scans of every part by its name, all in one unit.
-        settings: as for `train_model`, and so are the other arguments.
-        model: the file to write.
-        unit: a key of `METRES`; kept in the model.
-        seed: fixes everything that is random.
-        device: `cpu`, `cuda` or `cuda:N`.
-        resume: continue from the checkpoints of an interrupted training.
-        progress: where to report.
-
-    Raises:
-        BadInput: a scan cannot be used.
-        BadConfig: the detector learns one part at a time, or as for `train_model`.
-        BadModel: the checkpoints to resume from belong to another training.
-    """
-    from dusnet.detectors import create_for_parts
-
-    progress = progress if progress is not None and is_first() else Silent()
-    require_unit(unit)
-    shared = create_for_parts(settings.detector, settings, seed=seed, device=device)
-    workdir = training_folder(model)
-    shared.fit(parts, progress=progress, workdir=workdir, resume=resume)
-    parts_of = [(part, parts[name], {"class": name}) for name, part in shared.parts.items()]
-    _deliver(shared, parts_of, model, unit=unit, seed=seed, progress=progress)
-    return shared
-
-
-def _deliver(
-    scorer: Scorer,
-    parts: Sequence[tuple[Detector, Sequence[PointCloud], Mapping[str, Any]]],
-    model: Path,
-    *,
-    unit: str,
-    seed: int,
-    progress: Progress,
-) -> None:
-    """Calibrate what was fitted, and write it; only the first process does.
-
-    Args:
-        scorer: what the file is to hold.
-        parts: the detectors in it, what each learned from, and what to keep about that.
-        model: the file to write.
-        unit: of the scans.
-        seed: of the calibration.
-        progress: where to report.
-    """
-    from dusnet.inspection.calibration import calibrate
-
-    wait_for_all()
-    if not is_first():
-        return
-    for detector, clouds, facts in parts:
-        detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
-        detector.provenance |= facts
-    scorer.provenance |= {"unit": unit}
-    scorer.save(model)
-    finish_training(model)
-
-
-def finish_training(model: Path) -> None:
-    """Drop the checkpoints of a finished training; its loss curves go to `MODEL.curves`, which nothing resumes from."""
-    workdir, curves = training_folder(model), model.with_name(f"{model.name}.curves")
-    if not workdir.is_dir():
-        return
-    for checkpoint in workdir.glob("*.checkpoint.*.safetensors"):
-        checkpoint.unlink()
-    shutil.rmtree(curves, ignore_errors=True)
-    workdir.rename(curves)
 
 
 @dataclass(frozen=True)
@@ -380,6 +240,17 @@ class LoadedModel:
         return Calibrated(tuple(made), tuple(each), tuple(refused), tuple(failures))
 
 
+def require_threshold(value: float) -> float:
+    """`value` when scores can be compared with it.
+
+    Raises:
+        BadConfig: it is NaN or infinite.
+    """
+    if not math.isfinite(value):
+        raise BadConfig(f"the threshold {value} is no number to compare scores with; give one such as 0.05.")
+    return value
+
+
 def _threshold_source(detector: Detector, threshold: float | None, false_alarm: float | None) -> dict[str, Any]:
     """Where a threshold comes from, as JSON."""
     if threshold is not None:
@@ -398,28 +269,6 @@ def _expectations(detector: Detector) -> Expectations:
         return Expectations()
     frame = detector.class_frame
     return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
-
-
-def require_unit(name: str) -> str:
-    """`name` when it is a key of `METRES`.
-
-    Raises:
-        BadConfig: it is not.
-    """
-    if name not in METRES:
-        raise BadConfig(f"{name!r} is not a unit of length; use one of {', '.join(METRES)}.")
-    return name
-
-
-def require_threshold(value: float) -> float:
-    """`value` when scores can be compared with it.
-
-    Raises:
-        BadConfig: it is NaN or infinite.
-    """
-    if not math.isfinite(value):
-        raise BadConfig(f"the threshold {value} is no number to compare scores with; give one such as 0.05.")
-    return value
 
 
 def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:

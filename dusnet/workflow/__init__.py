@@ -1,0 +1,19 @@
+"""The two steps of the main job, for every front end: from good scans to a model file, from a scan to its result."""
+
+from __future__ import annotations
+
+from dusnet.workflow.loaded_model import Calibrated, LoadedModel, require_threshold
+from dusnet.workflow.training import finish_training, train_for_parts, train_model, training_folder
+from dusnet.workflow.units import METRES, require_unit
+
+__all__ = [
+    "METRES",
+    "Calibrated",
+    "LoadedModel",
+    "finish_training",
+    "require_threshold",
+    "require_unit",
+    "train_for_parts",
+    "train_model",
+    "training_folder",
+]
