@@ -16,7 +16,7 @@ from dusnet.evaluation.plan import Contender, Plan
 from dusnet.evaluation.rows import Row
 from dusnet.io import write_json, write_text
 
-RESULTS_SCHEMA = 2
+RESULTS_SCHEMA = 3
 
 
 def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def _described(one: Contender) -> dict[str, Any]:
     corruption = None if one.corruption is None else one.corruption.model_dump(mode="json")
-    return {"detector": one.detector, "corruption": corruption}
+    return {"detector": one.detector, "corruption": corruption, "together": one.together}
 
 
 CSV_FIELDS: tuple[str, ...] = (
@@ -108,6 +108,7 @@ CSV_FIELDS: tuple[str, ...] = (
     *metrics.METRICS,
     "false_alarms",
     "found",
+    "recognized",
     "train_scans",
     "test_scans",
     "test_points",
@@ -119,6 +120,7 @@ CSV_FIELDS: tuple[str, ...] = (
     "peak_memory_mib",
     "peak_memory_scope",
     "peak_gpu_mib",
+    "model_mb",
     "device",
     "fingerprint",
 )

@@ -213,6 +213,7 @@ def test_a_study_on_the_command_line(tmp_path, capsys):
     assert data["contenders"]["nearest: noise 0.009"] == {
         "detector": "nearest",
         "corruption": {"removed": 0.0, "noise": 0.009},
+        "together": False,
     }
     assert data["study"]["title"] == "incomplete and noisy scans"
     assert data["rows"][0]["calibrate_seconds"] is None
