@@ -105,12 +105,12 @@ def test_a_failing_training_fails_every_class_once_and_is_resumed(dataset, tmp_p
 
 
 def test_checkpoints_are_kept_until_every_class_is_there(dataset, tmp_path):
-    scan = tmp_path / "parts/lid/test/good/good1.xyz"
+    scan = tmp_path / "parts/tray/test/good/good1.xyz"
     content = scan.read_bytes()
     scan.write_text("1 2 oops\n")
-    with pytest.raises(DusnetError, match=r"class lid \(near \(one model\), seed 0\): .*good1"):
+    with pytest.raises(DusnetError, match=r"class tray \(near \(one model\), seed 0\): .*good1"):
         run(dataset, tmp_path / "out", FactoryForParts())
-    assert [row["class_name"] for row in results(tmp_path / "out")["rows"]] == ["tray"]
+    assert [row["class_name"] for row in results(tmp_path / "out")["rows"]] == ["lid"]
     (folder,) = (tmp_path / "out/work").iterdir()
     assert [path.name for path in folder.iterdir()] == ["checkpoint"], "the model file was only measured"
     scan.write_bytes(content)
