@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -35,8 +36,22 @@ def evaluate(
     dataset: Annotated[Path, typer.Argument(metavar="DATASET", show_default=False, help="Root of a dataset.")],
     out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Where tables go.")],
     detectors: Annotated[
-        list[str], typer.Option("--detector", metavar="NAME[,NAME]", help="The methods. May be given again.")
-    ] = ["dusnet"],  # noqa: B006  (Typer copies it)
+        list[str] | None,
+        typer.Option(
+            "--detector",
+            metavar="NAME[,NAME]",
+            show_default="dusnet, unless --together is given",
+            help="The methods, with a model per class. May be given again.",
+        ),
+    ] = None,
+    together: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--together",
+            metavar="NAME[,NAME]",
+            help="Detectors that learn all classes with one model, beside those of --detector. May be given again.",
+        ),
+    ] = None,
     classes: Annotated[str | None, typer.Option("--classes", metavar="a,b", help="Only these classes.")] = None,
     study: Annotated[
         str | None,
@@ -63,17 +78,22 @@ def evaluate(
     """
     from dusnet.data import open_dataset
     from dusnet.evaluation.benchmark import evaluate as run
-    from dusnet.evaluation.plan import Contender
+    from dusnet.evaluation.plan import Contender, title_of
     from dusnet.evaluation.report import markdown
     from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
-    names = [name for word in detectors for name in comma_list(word)]
+    shared = _names(together or ())
+    alone = _names(detectors or (() if together else ("dusnet",)))
     variants = None if study is None else load_study(study)
     if variants is None:
-        entries = [Contender(name, name, settings_from(config, overrides, name)) for name in dict.fromkeys(names)]
+        entries = [
+            Contender(title_of(name, together=one), name, settings_from(config, overrides, name), together=one)
+            for names, one in ((alone, False), (shared, True))
+            for name in names
+        ]
     else:
-        entries = contenders(variants, list(dict.fromkeys(names)), config=config, overrides=overrides or ())
+        entries = contenders(variants, alone, together=shared, config=config, overrides=overrides or ())
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"finished rows are in {out}; the same command goes on from there."):
         rows = run(
@@ -91,6 +111,11 @@ def evaluate(
         )
     typer.echo(markdown(rows))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
+
+
+def _names(words: Sequence[str]) -> list[str]:
+    """The names in comma-separated lists, each once."""
+    return list(dict.fromkeys(name for word in words for name in comma_list(word)))
 
 
 def bench_ops(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from typing_extensions import Self
 
@@ -41,10 +41,13 @@ class SeveralParts:
     Attributes:
         parts: the detector of every part by name, once fitted.
         appearances: how scans of every part can look.
+        reads: the sections of the settings that decide what it computes besides those of its kind.
 
     Raises:
         BadConfig: this kind cannot learn many parts, or the device is absent.
     """
+
+    reads: ClassVar[frozenset[str]] = frozenset({"parts"})
 
     def __init__(
         self,

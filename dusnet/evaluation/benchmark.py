@@ -10,10 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dusnet.errors import BadConfig, BadInput, DusnetError
-from dusnet.evaluation.compute import Outcome, Shared, finished_row, outcome_of
-from dusnet.evaluation.plan import Contender, Create, Plan, Unit
+from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.evaluation.learning import Shared
+from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, Unit, Wanted, units_of
 from dusnet.evaluation.report import write_results
 from dusnet.evaluation.rows import Row
+from dusnet.evaluation.saved import row_if_finished
 from dusnet.evaluation.workers import in_processes
 from dusnet.progress import Progress, Silent, Task
 
@@ -39,9 +41,13 @@ def evaluate(
     calibrate: bool = True,
     jobs: int = 1,
     create: Create | None = None,
+    create_for_parts: CreateForParts | None = None,
     study: Study | None = None,
 ) -> list[Row]:
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
+
+    A contender that learns together is trained once per seed, on the good scans of all classes, and that one model
+    scores the test scans of every class.
 
     A finished row is written to `out/rows/` at once, and `results.json`, `results.csv` and `results.md` are renewed
     after it, at most once a second and at the end, so a kill or Ctrl-C loses at most the row in progress. A class that
@@ -60,25 +66,25 @@ def evaluate(
             same settings, files and version; False computes everything again.
         calibrate: give each detector its threshold from good scans, as training a model for use does, so that the rows
             can say how many good scans it calls anomalous and how many anomalous ones it finds.
-        jobs: rows of so many classes at a time, each class in a process of its own with its share of the cores. A
-            script that asks for more than one must keep its own work under `if __name__ == "__main__":`.
+        jobs: rows of so many classes at a time, each class in a process of its own with its share of the cores, and so
+            is each model of all classes. A script that asks for more than one must keep its own work under
+            `if __name__ == "__main__":`.
         create: makes a detector from `(name, settings, seed=, device=)`; None takes `dusnet.detectors.create`. With
             several jobs it must be a function of a module.
+        create_for_parts: the same for one model of all classes; None takes `dusnet.detectors.create_for_parts`.
         study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
 
     Returns:
         The rows in the order class, detector, seed.
 
     Raises:
-        BadConfig: a detector has no settings or does not exist, two contenders have one name, or `seeds` or `jobs` is
-            below 1.
+        BadConfig: a detector has no settings or does not exist, is to learn all classes together and cannot, two
+            contenders have one name, or `seeds` or `jobs` is below 1.
         BadInput: an unknown class.
         DusnetError: classes failed; the message names them, and the rows of the others are saved.
     """
-    if create is None:
-        from dusnet.detectors import create as create_detector
+    from dusnet import detectors as known
 
-        create = create_detector
     contenders = _contenders(detectors, settings)
     chosen = _unique(dataset.classes if classes is None else classes, "class")
     for what, number in (("seeds", seeds), ("jobs", jobs)):
@@ -96,7 +102,8 @@ def evaluate(
         progress=progress if progress is not None else Silent(),
         resume=resume,
         calibrate=calibrate,
-        create=create,
+        create=create if create is not None else known.create,
+        create_for_parts=create_for_parts if create_for_parts is not None else known.create_for_parts,
         study=study,
     )
     try:
@@ -104,7 +111,7 @@ def evaluate(
     except OSError as error:
         raise BadInput(f"{out} cannot hold results ({error.strerror}); choose another folder.") from error
     for one in contenders.values():  # a name that does not exist must not wait for hours of other work
-        create(one.detector, one.settings, seed=0, device=device)
+        (plan.create_for_parts if one.together else plan.create)(one.detector, one.settings, seed=0, device=device)
     return _run(plan, chosen, seeds, jobs)
 
 
@@ -148,23 +155,23 @@ class _Board:
         self.failed: dict[tuple[str, str], tuple[int, str]] = {}
         self._renewed = -math.inf
 
-    def skip(self, name: str, unit: Unit) -> bool:
+    def skip(self, wanted: Wanted) -> bool:
         """Whether the row is not worth computing, since this detector failed on this class before."""
-        skipped = (unit.class_name, name) in self.failed
+        skipped = (wanted.class_name, wanted.name) in self.failed
         if skipped:
             self._task.advance()
         return skipped
 
-    def describe(self, name: str, unit: Unit) -> None:
-        self._task.describe(f"evaluate {name} on {unit.class_name}, seed {unit.seed}")
+    def describe(self, wanted: Wanted) -> None:
+        self._task.describe(f"evaluate {wanted.name} on {wanted.class_name}, seed {wanted.seed}")
 
     def take(self, found: Outcome) -> None:
-        key = (found.unit.class_name, found.name)
+        key, seed = (found.wanted.class_name, found.wanted.name), found.wanted.seed
         if found.row is not None:
-            self.rows[(*key, found.unit.seed)] = found.row
-        elif found.unit.seed <= self.failed.get(key, (found.unit.seed, ""))[0]:
-            text = f"class {key[0]} ({found.name}, seed {found.unit.seed}): {found.failure}"
-            self.failed[key] = (found.unit.seed, text)
+            self.rows[(*key, seed)] = found.row
+        elif seed <= self.failed.get(key, (seed, ""))[0]:
+            text = f"class {key[0]} ({key[1]}, seed {seed}): {found.failure}"
+            self.failed[key] = (seed, text)
             self._plan.progress.log(f"failed: {text}")
         if time.monotonic() - self._renewed >= RENEW_SECONDS:
             self.renew()
@@ -181,9 +188,8 @@ class _Board:
 
 
 def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
-    # Seeds outermost, so that a first complete table is there as early as possible.
-    units = [Unit(class_name, seed) for seed in range(seeds) for class_name in classes]
-    with plan.progress.task("evaluate", total=len(plan.contenders) * len(units)) as task:
+    units = units_of(plan.contenders, classes, seeds)
+    with plan.progress.task("evaluate", total=sum(len(unit.rows) for unit in units)) as task:
         board = _Board(plan, classes, task)
         try:
             if jobs == 1:
@@ -205,29 +211,26 @@ def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
 def _in_turn(plan: Plan, units: list[Unit], board: _Board) -> None:
     for unit in units:
         shared = Shared()
-        for name in plan.contenders:
-            board.describe(name, unit)
-            if not board.skip(name, unit):
-                board.take(outcome_of(plan, name, unit, shared))
+        for wanted in unit.rows:
+            board.describe(wanted)
+            if not board.skip(wanted):
+                board.take(outcome_of(plan, wanted, shared))
 
 
 def _at_once(plan: Plan, units: list[Unit], board: _Board, jobs: int) -> None:
     work = []
     for unit in units:
         missing = []
-        for name in plan.contenders:
-            try:
-                known = finished_row(plan, name, unit)
-            except DusnetError:
-                known = None  # a file is gone: computing the row reports it like any other failure
+        for wanted in unit.rows:
+            known = row_if_finished(plan, wanted)
             if known is None:
-                missing.append(name)
+                missing.append(wanted)
             else:
-                board.take(Outcome(name, unit, known))
+                board.take(Outcome(wanted, known))
         if missing:
-            work.append((unit, missing))
+            work.append(Unit(tuple(missing)))
     if work:
         with closing(in_processes(plan, work, jobs, skip=board.skip)) as outcomes:
             for outcome in outcomes:
-                board.describe(outcome.name, outcome.unit)
+                board.describe(outcome.wanted)
                 board.take(outcome)

@@ -1,13 +1,11 @@
-"""One row of a benchmark: train on a class, score its test scans, measure."""
+"""One row of a benchmark: train on a class or on all, score the test scans of one, measure."""
 
 from __future__ import annotations
 
 import math
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
@@ -15,120 +13,80 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.detectors.frame_cache import FrameCache
-from dusnet.errors import BadInput, DusnetError
+from dusnet.errors import DusnetError
 from dusnet.evaluation import metrics
 from dusnet.evaluation.corruption import Corruption, corrupt
 from dusnet.evaluation.kinds import measure_kinds
+from dusnet.evaluation.learning import Clock, Shared, Trained, lacking, trained_for
 from dusnet.evaluation.memory import PeakMeter
-from dusnet.evaluation.plan import Contender, Plan, Unit
-from dusnet.evaluation.rows import Row, ScanScore, fingerprint, load_row, relative, row_name
+from dusnet.evaluation.plan import Plan, Wanted
+from dusnet.evaluation.rows import Row, ScanScore, relative
+from dusnet.evaluation.saved import finished_row, mark_of, target_of
 from dusnet.inspection.regions import components
 from dusnet.io import write_json
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
     from dusnet.data import Sample
-    from dusnet.detectors.base import Detector, Scores
-
-
-@dataclass(frozen=True)
-class _Trained:
-    """A detector that has learned a class, and what that took."""
-
-    contender: Contender
-    detector: Detector
-    scans: int
-    train_seconds: float
-    resumed: bool
-    calibrate_seconds: float | None
-
-
-class Shared:
-    """What the contenders of one class and seed have in common.
-
-    Attributes:
-        frames: their registrations.
-        trained: the detector that learned last; a contender that differs in nothing but the corruption of its test
-            scans need not learn again.
-    """
-
-    def __init__(self) -> None:
-        self.frames = FrameCache()
-        self.trained: _Trained | None = None
+    from dusnet.detectors.base import Scorer, Scores
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a row: the row, or why there is none."""
+    """What came of a row that was asked for: the row, or why there is none."""
 
-    name: str
-    unit: Unit
+    wanted: Wanted
     row: Row | None
     failure: str | None = None
 
 
-def outcome_of(plan: Plan, name: str, unit: Unit, shared: Shared) -> Outcome:
+def outcome_of(plan: Plan, wanted: Wanted, shared: Shared) -> Outcome:
     """Take a row from disk, or compute and save it.
 
     Args:
         plan: what all rows have in common.
-        name: of the contender.
-        unit: class and seed.
-        shared: what the contenders of this unit have in common; takes in what this one computes.
+        wanted: which row.
+        shared: what the rows of its unit have in common; takes in what this one computes.
     """
     try:
-        return Outcome(name, unit, finished_row(plan, name, unit) or _new_row(plan, name, unit, shared))
+        return Outcome(wanted, finished_row(plan, wanted) or _new_row(plan, wanted, shared))
     except DusnetError as error:
-        return Outcome(name, unit, None, str(error))
+        return Outcome(wanted, None, str(error))
 
 
-def finished_row(plan: Plan, name: str, unit: Unit) -> Row | None:
-    """The row as an earlier call left it on disk, or None when it has to be computed.
-
-    Raises:
-        BadInput: a file of the class cannot be read.
-    """
-    return load_row(_target(plan, name, unit), _mark(plan, name, unit)) if plan.resume else None
-
-
-def _target(plan: Plan, name: str, unit: Unit) -> Path:
-    return plan.out / "rows" / f"{row_name(name, unit.class_name, unit.seed)}.json"
-
-
-def _mark(plan: Plan, name: str, unit: Unit) -> str:
-    return fingerprint(
-        plan.dataset,
-        unit.class_name,
-        plan.contenders[name],
-        seed=unit.seed,
-        device=plan.device,
-        calibrate=plan.calibrate,
-    )
-
-
-def _new_row(plan: Plan, name: str, unit: Unit, shared: Shared) -> Row:
-    mark, target = _mark(plan, name, unit), _target(plan, name, unit)
-    workdir = plan.out / "work" / f"{target.stem}--{mark[:12]}"
-    if not plan.resume and workdir.exists():
-        shutil.rmtree(workdir)
-    row = _compute(plan, plan.contenders[name], unit, mark, workdir, shared)
-    write_json(target, row.record())
-    shutil.rmtree(workdir, ignore_errors=True)
+def _new_row(plan: Plan, wanted: Wanted, shared: Shared) -> Row:
+    mark = mark_of(plan, wanted)
+    tests = plan.dataset.test(wanted.class_name)
+    if not tests:
+        raise lacking(plan, "test", wanted.class_name)
+    meter = PeakMeter(plan.device)
+    trained = trained_for(plan, wanted, shared)
+    row = _measured(plan, wanted, mark, tests, trained, shared.frames, meter)
+    write_json(target_of(plan, wanted), row.record())
+    trained.waiting.discard(wanted)
+    if not trained.waiting:
+        shutil.rmtree(trained.workdir, ignore_errors=True)
     return row
 
 
-def _compute(plan: Plan, contender: Contender, unit: Unit, mark: str, workdir: Path, shared: Shared) -> Row:
-    meter = PeakMeter(plan.device)
-    trained = _trained(plan, contender, unit, workdir, shared)
-    tests = plan.dataset.test(unit.class_name)
-    scored = _score_all(plan, trained.detector, contender.corruption, tests, unit.seed, shared.frames)
+def _measured(
+    plan: Plan,
+    wanted: Wanted,
+    mark: str,
+    tests: Sequence[Sample],
+    trained: Trained,
+    frames: FrameCache,
+    meter: PeakMeter,
+) -> Row:
+    contender = plan.contenders[wanted.name]
+    scored = _score_all(plan, trained.scorer, contender.corruption, tests, wanted.seed, frames)
     memory = meter.read()
     measured = scored.measure()
     seconds = [scan.seconds for scan in scored.scans]
     return Row(
         detector=contender.name,
-        class_name=unit.class_name,
-        seed=unit.seed,
+        class_name=wanted.class_name,
+        seed=wanted.seed,
         metrics=measured.values,
         reasons=measured.reasons,
         kinds=measure_kinds(scored.scans, scored.points, scored.labels),
@@ -145,74 +103,23 @@ def _compute(plan: Plan, contender: Contender, unit: Unit, mark: str, workdir: P
         peak_gpu_mib=memory.gpu_mib,
         false_alarms=_above_threshold(scored.scans, anomalous=False),
         found=_above_threshold(scored.scans, anomalous=True),
+        recognized=scored.parts.count(wanted.class_name) / len(tests) if contender.together else None,
+        model_mb=trained.model_mb,
         device=plan.device,
         scans=tuple(scored.scans),
         fingerprint=mark,
     )
 
 
-def _trained(plan: Plan, contender: Contender, unit: Unit, workdir: Path, shared: Shared) -> _Trained:
-    """The contender's detector after training, the one before it where that is the same."""
-    known = shared.trained
-    if known is not None and replace(known.contender, name="", corruption=None) == replace(
-        contender, name="", corruption=None
-    ):
-        return known
-    shared.trained = known = None  # its memory is needed
-    training = [sample.load() for sample in plan.dataset.train(unit.class_name)]
-    if not training or not plan.dataset.test(unit.class_name):
-        lacking = "train" if not training else "test"
-        raise BadInput(
-            f"{plan.dataset.root} has no {lacking} scans in class {unit.class_name}; add some or leave it out."
-        )
-    detector = plan.create(contender.detector, contender.settings, seed=unit.seed, device=plan.device)
-    _share(detector, shared.frames)
-    resumed = workdir.is_dir() and any(workdir.iterdir())
-    workdir.mkdir(parents=True, exist_ok=True)
-    clock = _Clock(shared.frames)
-    detector.fit(training, progress=plan.progress, workdir=workdir, resume=resumed)
-    train_seconds = clock.read()
-    calibrate_seconds = _calibrate(plan, detector, training, unit.seed, shared.frames) if plan.calibrate else None
-    shared.trained = _Trained(contender, detector, len(training), train_seconds, resumed, calibrate_seconds)
-    return shared.trained
-
-
-class _Clock:
-    """Seconds since its creation, with what shared registrations took when they were computed."""
-
-    def __init__(self, frames: FrameCache) -> None:
-        self._frames, self._borrowed = frames, frames.borrowed
-        self._start = time.perf_counter()
-
-    def read(self) -> float:
-        return time.perf_counter() - self._start + self._frames.borrowed - self._borrowed
-
-
-def _share(detector: Detector, frames: FrameCache) -> None:
-    from dusnet.detectors.registered import RegisteredDetector
-
-    if isinstance(detector, RegisteredDetector):
-        detector.frames = frames
-
-
-def _calibrate(
-    plan: Plan, detector: Detector, training: Sequence[PointCloud], seed: int, frames: FrameCache
-) -> float | None:
-    """Seconds that it took, None when the detector has a threshold from its training already."""
-    if detector.calibration is not None:
-        return None
-    from dusnet.inspection.calibration import calibrate
-
-    clock = _Clock(frames)
-    detector.calibration = calibrate(detector, training, seed=seed, progress=plan.progress)
-    return clock.read()
-
-
 @dataclass(frozen=True)
 class _Scored:
-    """All test scans of a class with what the metrics need; `labels` has None where a scan carries none."""
+    """All test scans of a class with what the metrics need, and the parts that they were taken for.
+
+    `labels` has None where a scan carries none, `parts` where the detector knows one part only.
+    """
 
     scans: list[ScanScore]
+    parts: list[str | None]
     points: list[NDArray[np.float32]]
     labels: list[NDArray[np.bool_] | None]
     regions: list[NDArray[np.intp] | None]
@@ -232,13 +139,13 @@ class _Scored:
 
 def _score_all(
     plan: Plan,
-    detector: Detector,
+    scorer: Scorer,
     corruption: Corruption | None,
     tests: Sequence[Sample],
     seed: int,
     frames: FrameCache,
 ) -> _Scored:
-    scored = _Scored([], [], [], [])
+    scored = _Scored([], [], [], [], [])
     with plan.progress.task(f"score {tests[0].class_name}", total=len(tests)) as task:
         for sample in tests:
             anomalous = sample.anomalous
@@ -247,10 +154,10 @@ def _score_all(
             if corruption is not None:
                 cloud = corrupt(cloud, corruption, seed=seed, name=file)
             unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
-            clock = _Clock(frames)
-            scores = detector.score(unlabelled, explain=False)
+            clock = Clock(frames)
+            scores = scorer.score(unlabelled, explain=False)
             seconds = clock.read()
-            _require_usable(scores, cloud, detector)
+            _require_usable(scores, cloud, scorer)
             labels = cloud.labels if cloud.labels is not None or anomalous else np.zeros(len(cloud), dtype=np.bool_)
             scored.scans.append(
                 ScanScore(
@@ -263,6 +170,7 @@ def _score_all(
                     seconds=seconds,
                 )
             )
+            scored.parts.append(scores.part)
             scored.points.append(np.asarray(scores.point_scores, dtype=np.float32))
             scored.labels.append(labels)
             scored.regions.append(None if labels is None else components(cloud.points, labels).astype(np.int32))
@@ -270,14 +178,14 @@ def _score_all(
     return scored
 
 
-def _require_usable(scores: Scores, cloud: PointCloud, detector: Detector) -> None:
+def _require_usable(scores: Scores, cloud: PointCloud, scorer: Scorer) -> None:
     shape = np.shape(scores.point_scores)
     if shape != (len(cloud),):
-        raise ValueError(f"{detector.name} must give one score per point, got {shape} for {len(cloud)} points")
+        raise ValueError(f"{scorer.name} must give one score per point, got {shape} for {len(cloud)} points")
     wrong = int((~np.isfinite(scores.point_scores)).sum())
     if wrong or not math.isfinite(scores.object_score):
         raise DusnetError(
-            f"{detector.name} gave {wrong} NaN or infinite point scores and the object score {scores.object_score} for "
+            f"{scorer.name} gave {wrong} NaN or infinite point scores and the object score {scores.object_score} for "
             f"{cloud.name}; training has diverged or the scan is degenerate, so lower the learning rate or check it."
         )
 

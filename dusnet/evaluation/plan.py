@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,11 +13,13 @@ from dusnet.progress import Progress
 if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.data import Dataset
+    from dusnet.detectors import SeveralParts
     from dusnet.detectors.base import Detector
     from dusnet.evaluation.corruption import Corruption
     from dusnet.evaluation.studies import Study
 
 Create = Callable[..., "Detector"]
+CreateForParts = Callable[..., "SeveralParts"]
 
 
 @dataclass(frozen=True)
@@ -28,19 +31,24 @@ class Contender:
         detector: a name of `dusnet.detectors.DETECTORS`.
         settings: what it computes.
         corruption: what is done to its test scans, or None.
+        together: whether one model learns all classes, instead of one model each class.
     """
 
     name: str
     detector: str
     settings: Settings
     corruption: Corruption | None = None
+    together: bool = False
 
     def read(self) -> dict[str, Any]:
         """The sections of the settings that the detector reads, as JSON; all of them where that is not known."""
-        from dusnet.detectors import DETECTORS
+        from dusnet.detectors import DETECTORS, SeveralParts
 
         known = DETECTORS.get(self.detector)
-        return self.settings.model_dump(mode="json", include=None if known is None else set(known.reads))
+        if known is None:
+            return self.settings.model_dump(mode="json")
+        sections = known.reads | (SeveralParts.reads if self.together else frozenset())
+        return self.settings.model_dump(mode="json", include=set(sections))
 
     def brought(self) -> str | None:
         """A hash of files that decide what the detector computes besides the settings."""
@@ -53,13 +61,72 @@ class Contender:
         """The same with defaults in the sections that it does not read, so that they cannot decide anything."""
         return replace(self, settings=type(self.settings).model_validate(self.read()))
 
+    def learning(self) -> Contender:
+        """What decides what it learns: equal for contenders that differ in name and test scans only."""
+        return replace(self, name="", corruption=None)
+
+
+def title_of(detector: str, *, together: bool) -> str:
+    """What the tables call a detector that comes with no name of its own."""
+    return f"{detector} (one model)" if together else detector
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A row that is asked for.
+
+    Attributes:
+        name: of the contender.
+        class_name: the class whose test scans are scored.
+        seed: of training and scoring.
+        learned: the classes that the model learns, in this order.
+    """
+
+    name: str
+    class_name: str
+    seed: int
+    learned: tuple[str, ...]
+
+    def of_one_model(self) -> list[Wanted]:
+        """The rows of this contender that one trained model answers for."""
+        return [replace(self, class_name=name) for name in self.learned]
+
 
 @dataclass(frozen=True)
 class Unit:
-    """What is evaluated in one go, by all contenders, so that they can share registrations."""
+    """Rows that are evaluated in one go, in this order, so that they can share what costs time.
 
-    class_name: str
-    seed: int
+    Contenders with a model per class share the registrations of a class; the classes that one model learns share its
+    training.
+    """
+
+    rows: tuple[Wanted, ...]
+
+    def describe(self) -> str:
+        """What it is about, as part of a sentence."""
+        classes = dict.fromkeys(row.class_name for row in self.rows)
+        return f"class {self.rows[0].class_name}" if len(classes) == 1 else f"{len(classes)} classes with one model"
+
+
+def units_of(contenders: Mapping[str, Contender], classes: Sequence[str], seeds: int) -> list[Unit]:
+    """All rows of an evaluation, by what is evaluated in one go.
+
+    Args:
+        contenders: who competes, by name.
+        classes: the classes, in the order in which one model learns them.
+        seeds: how many.
+    """
+    alone = [one for one in contenders.values() if not one.together]
+    shared = groupby((one for one in contenders.values() if one.together), key=Contender.learning)
+    models = [[one.name for one in same] for _, same in shared]
+    found = []
+    for seed in range(seeds):  # outermost, so that a first complete table is there as early as possible
+        # One model of all classes takes longest; last, it would leave the other processes idle.
+        for names in models:
+            found.append(Unit(tuple(Wanted(one, name, seed, tuple(classes)) for one in names for name in classes)))
+        if alone:
+            found += [Unit(tuple(Wanted(one.name, name, seed, (name,)) for one in alone)) for name in classes]
+    return found
 
 
 @dataclass(frozen=True)
@@ -74,4 +141,5 @@ class Plan:
     resume: bool
     calibrate: bool
     create: Create
+    create_for_parts: CreateForParts
     study: Study | None = None

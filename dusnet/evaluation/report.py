@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from dusnet.evaluation import kinds, metrics, published, ranks, studies, tables
+from dusnet.evaluation import all_classes, kinds, metrics, published, ranks, studies, tables
 from dusnet.evaluation.plan import Contender, Plan
 from dusnet.evaluation.rows import Row
 from dusnet.io import write_json, write_text
 
-RESULTS_SCHEMA = 2
+RESULTS_SCHEMA = 3
 
 
 def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
@@ -43,6 +43,7 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
             "python": platform.python_version(),
         },
         "conventions": {**metrics.CONVENTIONS, **tables.CONVENTIONS},
+        "all_classes_conventions": all_classes.CONVENTIONS,
         "kind_conventions": {name: meaning for name, (_, meaning) in kinds.KIND_METRICS.items()},
         "settings": {name: one.read() for name, one in plan.contenders.items()},
         "contenders": {name: _described(one) for name, one in plan.contenders.items()},
@@ -50,6 +51,7 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
         "failed": list(failed),
         "means": [mean.record() for mean in tables.means(rows)],
         "mean_ranks": [rank.record() for rank in ranks.mean_ranks(rows)],
+        "all_classes": [line.record() for line in all_classes.pooled(rows)],
         "kinds": [line.record() for line in kinds.kind_means(tables.counting(rows))],
         "published": published.record(rows, plan.dataset.name, plain=_plain(plan)),
         "rows": [row.record() for row in rows],
@@ -81,13 +83,14 @@ def _elsewhere(plan: Plan, rows: Sequence[Row]) -> str:
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """All tables of our own measurements: per class and mean, mean ranks, kinds of defects.
+    """All tables of our own measurements: per class and mean, all classes in one ranking, mean ranks, kinds.
 
     Args:
         rows: what `dusnet.evaluation.benchmark.evaluate` returned.
     """
     parts = [tables.markdown(rows)]
     for title, text in (
+        ("All classes in one ranking", all_classes.markdown(all_classes.pooled(rows))),
         ("Mean rank", ranks.markdown(ranks.mean_ranks(rows))),
         ("Kinds of defects", kinds.markdown(kinds.kind_means(tables.counting(rows)))),
     ):
@@ -98,7 +101,7 @@ def markdown(rows: Sequence[Row]) -> str:
 
 def _described(one: Contender) -> dict[str, Any]:
     corruption = None if one.corruption is None else one.corruption.model_dump(mode="json")
-    return {"detector": one.detector, "corruption": corruption}
+    return {"detector": one.detector, "corruption": corruption, "together": one.together}
 
 
 CSV_FIELDS: tuple[str, ...] = (
@@ -108,6 +111,7 @@ CSV_FIELDS: tuple[str, ...] = (
     *metrics.METRICS,
     "false_alarms",
     "found",
+    "recognized",
     "train_scans",
     "test_scans",
     "test_points",
@@ -119,6 +123,7 @@ CSV_FIELDS: tuple[str, ...] = (
     "peak_memory_mib",
     "peak_memory_scope",
     "peak_gpu_mib",
+    "model_mb",
     "device",
     "fingerprint",
 )

@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dusnet.data import Dataset, Sample
     from dusnet.evaluation.plan import Contender
 
-ROW_SCHEMA = 2
+ROW_SCHEMA = 3
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class ScanScore:
         kind: `good` or the kind of defect.
         anomalous: the truth.
         object_score: the detector's answer.
-        threshold: the detector's calibrated threshold, or None.
+        threshold: the calibrated threshold that the scan was judged by, or None: with a model of many classes, that of
+            the class that it was taken for.
         points: how many points were scored.
         seconds: time of scoring, without reading the file.
     """
@@ -56,12 +57,13 @@ class Row:
         metrics: see `dusnet.evaluation.metrics.CONVENTIONS`; NaN where undefined.
         reasons: why a metric is NaN.
         kinds: the metrics of every kind of defect.
-        train_scans: scans that were learned from.
+        train_scans: scans that were learned from, those of all classes that the model learned.
         test_scans: scans that were scored.
         test_points: points that were scored.
-        train_seconds: time of `fit`; only of its last part when `train_resumed`.
+        train_seconds: time of `fit`, of all classes together where one model learned them; only of its last part when
+            `train_resumed`.
         train_resumed: whether `fit` went on from checkpoints of an interrupted run.
-        calibrate_seconds: time of finding the threshold, None when none was looked for.
+        calibrate_seconds: time of finding the thresholds, of all classes of one model, None when none was looked for.
         score_seconds: median time of scoring one scan, without reading the file.
         scans_per_second: scans divided by the sum of their scoring times.
         peak_memory_mib: resident memory of the process at the worst moment of training and scoring.
@@ -69,6 +71,9 @@ class Row:
         peak_gpu_mib: the same for what torch allocated on the GPU, None on the CPU.
         false_alarms: share of good test scans above the detector's own threshold, None without one.
         found: share of anomalous test scans above the detector's own threshold, None without one.
+        recognized: share of the test scans that one model of many classes took for their class, None for a model per
+            class.
+        model_mb: size of the model file in megabytes (1e6 bytes).
         device: where it ran.
         scans: every test scan with its score.
         fingerprint: identifies settings, files and versions that the row was computed from.
@@ -93,9 +98,16 @@ class Row:
     peak_gpu_mib: float | None
     false_alarms: float | None
     found: float | None
+    recognized: float | None
+    model_mb: float
     device: str
     scans: tuple[ScanScore, ...]
     fingerprint: str
+
+    @property
+    def together(self) -> bool:
+        """Whether its model learned all classes."""
+        return self.recognized is not None
 
     def record(self) -> dict[str, Any]:
         """The row as JSON holds it: NaN becomes null."""
@@ -144,36 +156,73 @@ def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
     return listed
 
 
-def fingerprint(
-    dataset: Dataset, class_name: str, contender: Contender, *, seed: int, device: str, calibrate: bool
-) -> str:
-    """A hash of all that a row depends on.
-
-    It covers detector, what it reads of the settings, weights that it brings, corruption, seed, device, version, and
-    the files of the class.
-
-    Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
-
-    Raises:
-        BadInput: a listed file cannot be read.
-    """
+def _training(
+    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str
+) -> dict[str, Any]:
     from dusnet import __version__
 
-    content = {
+    return {
         "schema": ROW_SCHEMA,
         "version": __version__,
         "detector": contender.detector,
         "settings": contender.read(),
         "brought": contender.brought(),
-        "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
+        "together": contender.together,
         "seed": seed,
         "device": device,
-        "calibrate": calibrate,
-        "class": class_name,
-        "train": _files(dataset.train(class_name), dataset.root),
-        "test": _files(dataset.test(class_name), dataset.root),
+        "train": [[name, _files(dataset.train(name), dataset.root)] for name in learned],
     }
+
+
+def _hash(content: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def training_fingerprint(
+    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str
+) -> str:
+    """A hash of all that a training depends on; arguments and errors as for `fingerprint`."""
+    return _hash(_training(dataset, contender, learned, seed=seed, device=device))
+
+
+def fingerprint(
+    dataset: Dataset,
+    class_name: str,
+    contender: Contender,
+    *,
+    learned: Sequence[str],
+    seed: int,
+    device: str,
+    calibrate: bool,
+) -> str:
+    """A hash of all that a row depends on.
+
+    It covers detector, what it reads of the settings, weights that it brings, corruption, seed, device, version, the
+    training files of the classes that the model learns, their names and order, and the test files of the class.
+
+    Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
+
+    Args:
+        dataset: where the files are.
+        class_name: the class that is scored.
+        contender: what is trained, and what is done to the test scans.
+        learned: the classes that the model learns, in this order.
+        seed: of training and scoring.
+        device: where it runs.
+        calibrate: whether thresholds are looked for.
+
+    Raises:
+        BadInput: a listed file cannot be read.
+    """
+    return _hash(
+        {
+            **_training(dataset, contender, learned, seed=seed, device=device),
+            "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
+            "calibrate": calibrate,
+            "class": class_name,
+            "test": _files(dataset.test(class_name), dataset.root),
+        }
+    )
 
 
 def row_name(detector: str, class_name: str, seed: int) -> str:

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, model_validator
 from dusnet.config import Section, load_settings, settings_from
 from dusnet.errors import BadConfig
 from dusnet.evaluation.corruption import Corruption
-from dusnet.evaluation.plan import Contender
+from dusnet.evaluation.plan import Contender, title_of
 
 _FOLDER = Path(__file__).parent.parent / "configs" / "studies"
 _FULL_SCALE = "paper"
@@ -101,16 +101,22 @@ def load_study(name_or_path: str | Path) -> Study:
 
 
 def contenders(
-    study: Study, detectors: Sequence[str], *, config: str | None = None, overrides: Sequence[str] = ()
+    study: Study,
+    detectors: Sequence[str],
+    *,
+    together: Sequence[str] = (),
+    config: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> list[Contender]:
-    """Every variant of every detector, named `detector: variant`.
+    """Every variant of every detector, named `detector: variant`, or `detector (one model): variant`.
 
     Later ones win: the configuration, the study's common settings, `overrides`, the variant's own. The `small` parts
     follow the part that they belong to unless the configuration is `paper`.
 
     Args:
         study: the variants.
-        detectors: names of detectors.
+        detectors: names of detectors that learn a model per class.
+        together: names of detectors that learn all classes with one model.
         config: a named configuration or a YAML file, None for the defaults.
         overrides: `key.sub=value` strings, as for `dusnet.config.load_settings`.
 
@@ -123,11 +129,12 @@ def contenders(
     for tree in (study.settings, study.small if small else {}, *map(_tree_of, overrides)):
         common = _merged(common, tree)
     found = []
-    for detector in detectors:
+    for detector, one_model in [*((name, False) for name in detectors), *((name, True) for name in together)]:
         for variant in study.variants:
             tree = _merged(_merged(common, variant.settings), variant.small if small else {})
             settings = settings_from(tree | {"detector": detector}, f"variant {variant.name!r}")
-            found.append(Contender(f"{detector}: {variant.name}", detector, settings, variant.corruption))
+            name = f"{title_of(detector, together=one_model)}: {variant.name}"
+            found.append(Contender(name, detector, settings, variant.corruption, one_model))
     return found
 
 

@@ -46,16 +46,20 @@ COLUMNS: tuple[Column, ...] = (
     Column("score_seconds", "s/scan", 3, higher_is_better=False),
     Column("scans_per_second", "scans/s", 2),
     Column("peak_memory_mib", "peak MiB", 0, higher_is_better=False),
+    Column("model_mb", "MB", 1, higher_is_better=False),
 )
 
 CONVENTIONS: dict[str, str] = {
     "false_alarms": "share of the good test scans above the threshold that the detector learned from good scans",
     "found": "share of the anomalous test scans above that threshold",
-    "train_seconds": "time of training one class",
+    "train_seconds": "time of training one class; of one model of all classes, the time of its one training, in every "
+    "class the same",
     "score_seconds": "median time of scoring one scan, without reading the file",
     "scans_per_second": "test scans divided by the sum of their scoring times",
     "peak_memory_mib": "resident memory of the whole process at the worst moment of training and scoring, libraries "
     "and the class's test scores included; since the process started where that mark cannot be reset between rows",
+    "recognized": "share of the test scans of a class that one model of all classes took for this class",
+    "model_mb": "size of the model file in megabytes (1e6 bytes); of one model of all classes, its one file",
 }
 
 
@@ -104,6 +108,11 @@ def _nan_mean(values: Sequence[float]) -> float:
     return float(np.mean(defined)) if defined else math.nan
 
 
+def over_seeds(values: Sequence[float]) -> tuple[float, float]:
+    """Mean of what is defined, and sample standard deviation (NaN with fewer than two), of one value per seed."""
+    return _nan_mean(values), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
 def _summarize(rows: Sequence[Row], class_name: str | None) -> Summary:
     """Mean over classes within each seed, then mean and spread over the seeds; rows are of one detector."""
     seeds = tuple(sorted({row.seed for row in rows}))
@@ -112,8 +121,7 @@ def _summarize(rows: Sequence[Row], class_name: str | None) -> Summary:
     for column in COLUMNS:
         numbers = {(row.class_name, row.seed): value_of(row, column.key) for row in rows}
         per_seed = [_nan_mean([numbers[name, seed] for name in classes]) for seed in seeds]
-        values[column.key] = _nan_mean(per_seed)
-        spreads[column.key] = float(np.std(per_seed, ddof=1)) if len(seeds) > 1 else math.nan
+        values[column.key], spreads[column.key] = over_seeds(per_seed)
         counted[column.key] = sum(any(not math.isnan(numbers[name, seed]) for seed in seeds) for name in classes)
     return Summary(rows[0].detector, class_name, classes, seeds, values, spreads, counted)
 
@@ -164,12 +172,12 @@ def per_class(rows: Sequence[Row]) -> list[Summary]:
     ]
 
 
-def _cell(line: Summary, column: Column) -> str:
-    value, spread = line.values[column.key], line.spreads[column.key]
+def cell(value: float, spread: float, digits: int) -> str:
+    """What a table shows: mean ± spread, the mean alone where there is no spread, a dash where there is no mean."""
     if math.isnan(value):
         return "–"
-    text = f"{value:.{column.digits}f}"
-    return text if math.isnan(spread) else f"{text} ± {spread:.{column.digits}f}"
+    text = f"{value:.{digits}f}"
+    return text if math.isnan(spread) else f"{text} ± {spread:.{digits}f}"
 
 
 def best_of(lines: Sequence[Summary], column: Column) -> set[int]:
@@ -190,10 +198,10 @@ def _markdown_lines(group: Sequence[Summary], label: str) -> list[str]:
     winners = {column.key: best_of(group, column) if comparable else set() for column in COLUMNS}
     lines = []
     for number, line in enumerate(group):
-        cells = [_cell(line, column) for column in COLUMNS]
+        cells = [cell(line.values[column.key], line.spreads[column.key], column.digits) for column in COLUMNS]
         cells = [
-            f"**{cell}**" if number in winners[column.key] else cell
-            for cell, column in zip(cells, COLUMNS, strict=True)
+            f"**{text}**" if number in winners[column.key] else text
+            for text, column in zip(cells, COLUMNS, strict=True)
         ]
         name = label if line.class_name is not None else f"{label} of {len(line.classes)}"
         lines.append(f"| {_escaped(name)} | {_escaped(line.detector)} | " + " | ".join(cells) + " |")

@@ -1,4 +1,4 @@
-"""Rows of different classes in processes of their own, and one parent that hears about them.
+"""Units of rows in processes of their own, and one parent that hears about them.
 
 A worker writes the file of each row that it finishes; the parent alone writes the tables. Workers end with the parent,
 also when it is killed.
@@ -20,8 +20,9 @@ from pickle import PicklingError
 from typing import TYPE_CHECKING, Any
 
 from dusnet.errors import BadConfig, DusnetError, out_of_memory
-from dusnet.evaluation.compute import Outcome, Shared, outcome_of
-from dusnet.evaluation.plan import Plan, Unit
+from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.evaluation.learning import Shared
+from dusnet.evaluation.plan import Plan, Unit, Wanted
 from dusnet.progress import Silent
 
 if TYPE_CHECKING:
@@ -57,18 +58,18 @@ class _Relay(Silent):
 
 
 def in_processes(
-    plan: Plan, work: Sequence[tuple[Unit, list[str]]], jobs: int, *, skip: Callable[[str, Unit], bool]
+    plan: Plan, work: Sequence[Unit], jobs: int, *, skip: Callable[[Wanted], bool]
 ) -> Generator[Outcome, None, None]:
     """The outcome of every row, in the order in which they come.
 
     Args:
         plan: what all rows have in common.
-        work: units with the names of the contenders that have no row yet.
+        work: units of the rows that are not there yet.
         jobs: processes at a time; each gets its share of the cores.
         skip: asked for every row when its unit is handed out.
 
     Raises:
-        BadConfig: `plan.create` cannot be sent to another process.
+        BadConfig: what makes the detectors cannot be sent to another process.
         DusnetError: a worker was ended from outside.
     """
     waiting = list(work)
@@ -78,10 +79,9 @@ def in_processes(
         while True:
             for pipe in team.idle():
                 while waiting:
-                    unit, names = waiting.pop(0)
-                    names = [name for name in names if not skip(name, unit)]
-                    if names:
-                        team.give(pipe, unit, names)
+                    rows = tuple(row for row in waiting.pop(0).rows if not skip(row))
+                    if rows:
+                        team.give(pipe, Unit(rows))
                         break
             if not team.busy():
                 return
@@ -127,9 +127,9 @@ class _Team:
     def busy(self) -> bool:
         return bool(self._tasks)
 
-    def give(self, pipe: Connection, unit: Unit, names: list[str]) -> None:
+    def give(self, pipe: Connection, unit: Unit) -> None:
         self._tasks[pipe] = unit
-        pipe.send((unit, names))
+        pipe.send(unit)
 
     def listen(self) -> Iterator[_Log | Outcome]:
         """What busy workers have to say; waits for the first word."""
@@ -141,7 +141,7 @@ class _Team:
                 process = self._workers[pipe]
                 process.join(_PATIENCE)
                 raise DusnetError(
-                    f"The process that evaluated class {self._tasks[pipe].class_name} was ended from outside "
+                    f"The process that evaluated {self._tasks[pipe].describe()} was ended from outside "
                     f"(exit code {process.exitcode}), perhaps for want of memory; run again, with fewer jobs."
                 ) from error
             if isinstance(message, _Crash):
@@ -190,10 +190,10 @@ def _work(plan: Plan, pipe: Connection, threads: int) -> None:
         torch.set_num_threads(threads)
         plan = replace(plan, progress=_Relay(pipe))
         while True:
-            unit, names = pipe.recv()
+            unit: Unit = pipe.recv()
             shared = Shared()
-            for name in names:
-                pipe.send(outcome_of(plan, name, unit, shared))
+            for wanted in unit.rows:
+                pipe.send(outcome_of(plan, wanted, shared))
             pipe.send(_DONE)
     except (KeyboardInterrupt, EOFError, BrokenPipeError, ConnectionResetError):
         return  # the parent needs no more

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,9 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors.base import Scores
 from dusnet.errors import BadConfig, BadInput
+
+FILE_BYTES = 2_500_000
+"""Size of a model file."""
 
 
 def sheet(rng: np.random.Generator, bumps: int, *, noise: float = 0.01) -> tuple[np.ndarray, np.ndarray]:
@@ -56,6 +60,9 @@ class Nearest:
         points = np.concatenate([cloud.points for cloud in clouds])
         self.tree = cKDTree(points[np.random.default_rng(self.seed).random(len(points)) < 0.5])
 
+    def save(self, path: Path) -> None:
+        path.write_bytes(b"x" * FILE_BYTES)
+
     fits_in_seconds = False
 
     def score(self, cloud: PointCloud, *, explain: bool = True) -> Scores:
@@ -95,3 +102,49 @@ class Factory:
     @property
     def fits(self) -> list[tuple[str, ...]]:
         return [entry[1:4] for entry in self.log if entry[0] == "fit"]
+
+
+class NearestOfParts:
+    """One model of several classes; takes a scan for the class whose folder it is in, but those in `mistaken` not."""
+
+    mistaken = ("lid/good1", "lid/bump0")
+
+    def __init__(self, name: str, settings: Settings, seed: int, log: list[tuple[str, ...]], broken: bool) -> None:
+        self.name, self.settings, self.seed, self.log, self.broken = name, settings, seed, log, broken
+        self.parts: dict[str, Nearest] = {}
+        self.scored: list[str] = []
+
+    def fit(self, parts, *, progress=None, workdir=None, resume=False):
+        self.log.append(("fit", self.name, ",".join(parts), str(self.seed), str(resume)))
+        for name, clouds in parts.items():
+            self.parts[name] = Nearest(self.name, self.settings, self.seed, [])
+            self.parts[name].fit(clouds, progress=progress, workdir=workdir)
+        if self.broken:
+            raise BadInput("n0.xyz is odd; take it out.")
+
+    def save(self, path: Path) -> None:
+        path.write_bytes(b"x" * FILE_BYTES * 2)
+
+    def score(self, cloud: PointCloud, *, explain: bool = True) -> Scores:
+        right = next(name for name in self.parts if name in cloud.path.parts)
+        self.scored.append(f"{right}/{cloud.path.stem}")
+        taken = next(name for name in self.parts if name != right) if self.scored[-1] in self.mistaken else right
+        return replace(self.parts[taken].score(cloud, explain=explain), part=taken)
+
+
+class FactoryForParts:
+    """`create_for_parts` as `evaluate` calls it; remembers what it made and what happened."""
+
+    def __init__(self, broken: bool = False) -> None:
+        self.broken, self.log, self.made = broken, [], []
+
+    def __call__(self, name: str, settings: Settings, *, seed: int = 0, device: str = "cpu") -> NearestOfParts:
+        assert device == "cpu"
+        if name == "flat":
+            raise BadConfig("flat learns one part at a time; choose near.")
+        self.made.append(NearestOfParts(name, settings, seed, self.log, self.broken))
+        return self.made[-1]
+
+    @property
+    def fits(self) -> list[tuple[str, ...]]:
+        return [entry[1:] for entry in self.log]

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
-from small_benchmark import Factory
+from small_benchmark import FILE_BYTES, Factory
 
 from dusnet.config import ScoringSettings, Settings
 from dusnet.data import open_dataset
@@ -60,6 +60,8 @@ def test_one_row_per_class_detector_and_seed_with_true_numbers(dataset, factory,
     assert row.score_seconds == np.median([scan.seconds for scan in row.scans])
     assert row.scans_per_second == pytest.approx(5 / sum(scan.seconds for scan in row.scans))
     assert row.peak_memory_mib > 20
+    assert row.model_mb == FILE_BYTES / 1e6
+    assert row.recognized is None, "there is nothing to recognize with a model per class"
     # The flat detector cannot tell anything from anything.
     assert rows[2].metrics["o_auroc"] == 0.5
     assert rows[2].metrics["o_ap"] == pytest.approx(2 / 5)

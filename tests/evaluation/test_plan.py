@@ -11,7 +11,7 @@ from dusnet.evaluation.rows import fingerprint
 
 def mark(dataset, detector, settings):
     contender = Contender(detector, detector, settings)
-    return fingerprint(dataset, "tray", contender, seed=0, device="cpu", calibrate=False)
+    return fingerprint(dataset, "tray", contender, learned=("tray",), seed=0, device="cpu", calibrate=False)
 
 
 @pytest.mark.parametrize("detector", DETECTORS)

@@ -115,7 +115,7 @@ def test_rows_keep_their_kinds_and_the_files_show_them(dataset, tmp_path):
     assert evaluate(dataset, ["near", "flat"], create=again, **options) == rows
     assert again.fits == []
     data = json.loads((out / "results.json").read_text())
-    assert data["schema_version"] == 2
+    assert data["schema_version"] == 3
     assert [(one["detector"], one["mean_rank"]["o_auroc"]) for one in data["mean_ranks"]] == [("near", 1), ("flat", 2)]
     assert {(one["kind"], one["detector"]) for one in data["kinds"]} == {("bump", "near"), ("bump", "flat")}
     text = (out / "results.md").read_text()

@@ -115,6 +115,16 @@ def test_overrides_reach_all_variants_but_not_what_one_is_about():
         by_name("table7", "cpu-small", "noise.gama=1")
 
 
+def test_variants_can_learn_all_classes_with_one_model():
+    study = load_study("cras")
+    made = contenders(study, ["pbas"], together=["cras"])
+    names = [variant.name for variant in study.variants]
+    assert [one.name for one in made if not one.together] == [f"pbas: {name}" for name in names]
+    assert [one.name for one in made if one.together] == [f"cras (one model): {name}" for name in names]
+    alone = contenders(study, ["cras"])
+    assert [one.settings for one in made if one.together] == [one.settings for one in alone]
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
@@ -213,6 +223,7 @@ def test_a_study_on_the_command_line(tmp_path, capsys):
     assert data["contenders"]["nearest: noise 0.009"] == {
         "detector": "nearest",
         "corruption": {"removed": 0.0, "noise": 0.009},
+        "together": False,
     }
     assert data["study"]["title"] == "incomplete and noisy scans"
     assert data["rows"][0]["calibrate_seconds"] is None

@@ -33,6 +33,8 @@ def row(detector="a", class_name="vase", seed=0, value=0.5, seconds=1.0, **metri
         peak_gpu_mib=None,
         false_alarms=None,
         found=None,
+        recognized=None,
+        model_mb=2.0,
         device="cpu",
         scans=(),
         fingerprint="x",
