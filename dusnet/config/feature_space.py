@@ -37,6 +37,7 @@ class FeatureSettings(Section):
     places: int = Field(default=2048, ge=16, le=8192, description="places of a part that carry a feature each")
     warp: bool = Field(default=True, description="take the smooth variation out of every scan first (docs/method.md)")
     replicas: int = Field(default=4, ge=0, description="simulated good scans per training scan to learn from as well")
+    views: float = Field(default=0.0, ge=0, le=1, description="share of the simulated scans that show one side only")
     scale: float = Field(
         default=0.005, gt=0, description="spread of normal features about their centre that all channels are brought to"
     )

@@ -28,6 +28,7 @@ from dusnet.io import file_mark
 from dusnet.nn.center_maps import map_similarity
 from dusnet.nn.feature_maps import LocalFeatures, Scaling
 from dusnet.progress import Progress
+from dusnet.registration.visibility import visible
 from dusnet.registration.warp import TangentPlanes
 from dusnet.tensor_file import under
 from dusnet.training.loop import Run, fingerprint
@@ -95,7 +96,8 @@ class FeatureSpace(RegisteredDetector):
         with progress.task("Describing training scans", len(clouds) * (1 + chosen.replicas)) as task:
             for cloud in clouds:
                 like = [simulated_scan(PointCloud(cloud), variation, rng).points for _ in range(chosen.replicas)]
-                for points in (cloud, *like):
+                views = round(chosen.views * chosen.replicas)
+                for points in (cloud, *like[views:], *(_one_side(points, rng) for points in like[:views])):
                     described += self._lessons(points, rng)
                     task.advance()
         return type(described[0]).joined(described)
@@ -238,3 +240,9 @@ class FeatureSpace(RegisteredDetector):
         self._learned.networks.load_state_dict(under("networks", tensors))
         self._learned.networks.eval()
         self._scaling = Scaling(mean, tensors["scaling.spread"], self._learned.spread)
+
+
+def _one_side(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """What is visible of a scan from some direction, (N, 3) -> (n, 3)."""
+    direction = rng.normal(size=3)
+    return points[visible(points, direction / np.linalg.norm(direction))]
