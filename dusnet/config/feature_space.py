@@ -54,7 +54,7 @@ class PartsSettings(Section):
     """One model of several parts (docs/methods/features.md)."""
 
     candidates: int = Field(
-        default=5, ge=1, description="parts that a scan is registered to; to all of them where it fits none of these"
+        default=8, ge=1, description="parts that a scan is registered to at most; to all where it fits none of these"
     )
 
 

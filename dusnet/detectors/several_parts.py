@@ -23,6 +23,9 @@ from dusnet.registration.shape_distribution import Appearances, ShapeDistributio
 from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
+RIVAL = 4.0
+"""A part is tried when the scan differs from it at most so many times as much as from the likeliest one."""
+
 
 class SeveralParts:
     """Detectors of several parts that share their networks.
@@ -113,12 +116,10 @@ class SeveralParts:
         del progress
         start = time.perf_counter()
         cloud.require_usable()
-        likeliest = self.likeliest(cloud)
-        few = self.settings.parts.candidates
         brought: dict[str, Brought] = {}
-        for names in (likeliest[:few], likeliest[few:]):
+        for names in self.candidates(cloud):
             brought |= {name: self.parts[name].bring(cloud) for name in names}
-            if any(self.parts[name].class_frame.aligner.believes(one.alignment) for name, one in brought.items()):
+            if any(self.parts[name].class_frame.aligner.fits(one.alignment) for name, one in brought.items()):
                 break
         likeness = {name: self.parts[name].likeness(one) for name, one in brought.items()}
         best = max(likeness, key=likeness.__getitem__)
@@ -127,11 +128,17 @@ class SeveralParts:
         timings = scores.timings | {"part": known - start, "total": time.perf_counter() - start}
         return replace(scores, part=best, likeness=likeness, timings=timings)
 
-    def likeliest(self, cloud: PointCloud) -> list[str]:
-        """All parts, first those whose points lie to each other most as those of the scan do."""
+    def candidates(self, cloud: PointCloud) -> tuple[list[str], list[str]]:
+        """The few parts that a scan may show, likeliest first, and all others.
+
+        How likely says how differently the points of the scan and of the part lie to each other.
+        """
         scan = ShapeDistribution.of(cloud.points)
         difference = {name: one.difference(scan) for name, one in self.appearances.items()}
-        return sorted(difference, key=difference.__getitem__)
+        ordered = sorted(difference, key=difference.__getitem__)
+        alike = [name for name in ordered if difference[name] <= RIVAL * difference[ordered[0]]]
+        few = min(len(alike), self.settings.parts.candidates)
+        return ordered[:few], ordered[few:]
 
     @property
     def each(self) -> tuple[FeatureSpace, ...]:

@@ -135,7 +135,11 @@ class Aligner:
 
     def believes(self, found: Alignment) -> bool:
         """Whether a pose fits so well that no other one is looked for."""
-        return found.residual <= self._settings.accept_residual and found.fitness >= self._settings.accept_fitness
+        return self.fits(found) and found.fitness >= self._settings.accept_fitness
+
+    def fits(self, found: Alignment) -> bool:
+        """Whether most of a scan lies on the reference, whatever is wrong with the rest."""
+        return found.residual <= self._settings.accept_residual
 
     def _search(self, scan: Array, center: Array, local: Alignment | None, generator: np.random.Generator) -> Alignment:
         """The best pose of all, `local` included.

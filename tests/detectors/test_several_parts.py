@@ -11,7 +11,8 @@ from small_parts import part
 from test_feature_space import settings
 
 from dusnet.cloud import PointCloud
-from dusnet.detectors import SeveralParts, create, create_for_parts, load_model
+from dusnet.config import PartsSettings
+from dusnet.detectors import SeveralParts, create, create_for_parts, load_model, several_parts
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.schema import result_schema
 from dusnet.inspection.verdict import Status
@@ -39,9 +40,36 @@ def test_every_scan_goes_to_its_part(model: SeveralParts) -> None:
         for seed, dent in ((10, 0.0), (11, 0.0), (20, 5.0)):
             scores = model.score(make(seed, dent=dent))
             assert scores.part == name
-            assert set(scores.likeness) == set(PARTS)
+            assert name in scores.likeness
             assert scores.likeness[name] == max(scores.likeness.values()) <= 1
             assert model.judging(scores) is model.parts[name]
+
+
+def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
+    model: SeveralParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    for name, one in model.parts.items():
+        bring = one.bring
+        monkeypatch.setattr(one, "bring", lambda cloud, name=name, bring=bring: tried.append(name) or bring(cloud))
+    likely, others = model.candidates(flat(10))
+    assert (likely[0], sorted(likely + others)) == ("flat", sorted(PARTS))
+    assert set(model.score(flat(10)).likeness) == set(tried) == set(likely)
+    monkeypatch.setattr(several_parts, "RIVAL", 1.0)
+    tried.clear()
+    assert model.candidates(flat(10)) == (["flat"], ["egg"])
+    assert set(model.score(flat(10)).likeness) == {"flat"} == set(tried)
+    stranger = PointCloud(part(10).points[:, [2, 0, 1]] * [1.4, 0.5, 1.0])
+    assert len(model.candidates(stranger)[0]) == 1
+    assert set(model.score(stranger).likeness) == set(PARTS)
+
+
+def test_no_more_candidates_than_asked_for(model: SeveralParts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(several_parts, "RIVAL", np.inf)
+    assert len(model.candidates(flat(10))[0]) == 2
+    one = model.settings.model_copy(update={"parts": PartsSettings(candidates=1)})
+    monkeypatch.setattr(model, "settings", one)
+    assert model.candidates(flat(10)) == (["flat"], ["egg"])
 
 
 def test_it_scores_as_the_part_does_that_it_takes_the_scan_for(model: SeveralParts) -> None:
