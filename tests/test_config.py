@@ -166,6 +166,10 @@ class TestMistakes:
             ("guide.stride=0", "guide.stride"),
             ("guide.layers=-1", "guide.layers"),
             ("warp.degree=5", "warp.degree"),
+            ("features.heights=[0]", "features.heights.0"),
+            ("features.heights=[4,-3]", "features.heights.1"),
+            ("features.neighbors=[10,0]", "features.neighbors.1"),
+            ("memory.located_neighbors=[1]", "memory.located_neighbors.0"),
             ("warp.cutoff=0", "warp.cutoff"),
             ("scoring.doubt=-0.1", "scoring.doubt"),
             ("training=3", "training"),
@@ -175,6 +179,12 @@ class TestMistakes:
         with pytest.raises(BadConfig) as error:
             load_settings(None, [override])
         assert f"'{key}" in one_sentence(error)
+
+    def test_values_that_do_not_go_together_are_one_sentence_about_their_section(self) -> None:
+        with pytest.raises(BadConfig) as error:
+            load_settings(None, ["features.views=0.5", "features.replicas=0"])
+        assert "Section 'features' in the defaults cannot be used: views" in one_sentence(error)
+        assert "Value error" not in str(error.value)
 
     def test_heads_must_divide_the_width(self) -> None:
         with pytest.raises(BadConfig, match="width 100 is not a multiple of heads 3") as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,14 +21,14 @@ class FeatureSettings(Section):
     down_net: Path | None = Field(
         default=None, description="down_net: model or weights file that has the patch encoder"
     )
-    heights: tuple[int, ...] = Field(
+    heights: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         default=(4, 16, 64),
         min_length=1,
         description="deviations, heights: nearest points that each of them is the mean of",
     )
     openings: bool = Field(default=True, description="two more features that say where a scan has no points")
     normal_neighbors: int = Field(default=10, ge=3, description="fpfh: neighbours that a normal is estimated from")
-    neighbors: tuple[int, ...] = Field(
+    neighbors: tuple[Annotated[int, Field(ge=3)], ...] = Field(
         default=(10, 20, 30, 40, 80, 120), min_length=1, description="fpfh: neighbours of each of its scales"
     )
     aggregate: int = Field(
@@ -44,9 +44,11 @@ class FeatureSettings(Section):
     smoothing: int = Field(default=48, ge=1, description="nearest points that a point score is averaged over, 1 = none")
 
     @model_validator(mode="after")
-    def _named(self) -> FeatureSettings:
+    def _possible(self) -> FeatureSettings:
         if self.extractor == "down_net" and self.down_net is None:
             raise ValueError("extractor down_net needs the file that has the network, down_net")
+        if self.views and not self.replicas:
+            raise ValueError("views are simulated scans of one side, but replicas is 0 so that none is simulated")
         return self
 
 

@@ -133,4 +133,6 @@ def _explain(error: ValidationError, source: str) -> str:
         near = difflib.get_close_matches(key, known, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         return f"Unknown setting {key!r} in {source}{hint}"
+    if problem["type"] == "value_error":  # of a section whose values do not go together
+        return f"Section {key!r} in {source} cannot be used: {problem['ctx']['error']}."
     return f"Setting {key!r} in {source} is {problem['input']!r}: {problem['msg'].rstrip('.')}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field, model_validator
 
 from dusnet.config.section import Section, require_multiple, require_ranges
@@ -14,10 +16,10 @@ class MemorySettings(Section):
     normal_neighbors: int = Field(default=10, ge=3, description="neighbours that a normal is estimated from")
     radius: float = Field(default=0.15, gt=0, description="btf_fpfh, patchcore: radius of the support of FPFH")
     radius_neighbors: int = Field(default=100, ge=5, description="btf_fpfh, patchcore: most neighbours within it")
-    simple3d_neighbors: tuple[int, ...] = Field(
+    simple3d_neighbors: tuple[Annotated[int, Field(ge=3)], ...] = Field(
         default=(40, 80, 120), min_length=1, description="simple3d: neighbours of each of its FPFH features"
     )
-    located_neighbors: tuple[int, ...] = Field(
+    located_neighbors: tuple[Annotated[int, Field(ge=3)], ...] = Field(
         default=(10, 20, 30), min_length=1, description="located_memory: neighbours of each of its FPFH features"
     )
     centers: int = Field(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -93,11 +93,11 @@ class FeatureSpace(RegisteredDetector):
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)
         described: list[LocalFeatures] = []
+        sides = _evenly(chosen.views, chosen.replicas * len(clouds))
         with progress.task("Describing training scans", len(clouds) * (1 + chosen.replicas)) as task:
             for cloud in clouds:
                 like = [simulated_scan(PointCloud(cloud), variation, rng).points for _ in range(chosen.replicas)]
-                views = round(chosen.views * chosen.replicas)
-                for points in (cloud, *like[views:], *(_one_side(points, rng) for points in like[:views])):
+                for points in (cloud, *(_one_side(points, rng) if next(sides) else points for points in like)):
                     described += self._lessons(points, rng)
                     task.advance()
         return type(described[0]).joined(described)
@@ -149,6 +149,10 @@ class FeatureSpace(RegisteredDetector):
         for part, lesson, scaling, own in zip(parts, lessons, scalings, kept, strict=True):
             part._scaling, part._learned = scaling, method
             part._kept = {**own, "around": lesson.mean(lesson.around)}
+
+    def fits(self, brought: Brought) -> bool:
+        """Whether most of a scan that was brought into the frame of this part lies on it."""
+        return self.class_frame.aligner.fits(brought.alignment)
 
     def likeness(self, brought: Brought) -> float:
         """How like its part a scan is that was brought into its frame, -1 to 1 (CRAS Eq. 2).
@@ -240,6 +244,11 @@ class FeatureSpace(RegisteredDetector):
         self._learned.networks.load_state_dict(under("networks", tensors))
         self._learned.networks.eval()
         self._scaling = Scaling(mean, tensors["scaling.spread"], self._learned.spread)
+
+
+def _evenly(share: float, count: int) -> Iterator[bool]:
+    """`count` answers, of which a share is yes, as evenly spread as can be."""
+    return (int((number + 1) * share) > int(number * share) for number in range(count))
 
 
 def _one_side(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:

@@ -30,9 +30,9 @@ RIVAL = 4.0
 class SeveralParts:
     """Detectors of several parts that share their networks.
 
-    A scan is brought into the frames of the few parts whose points lie to each other most as its own do, and goes to
-    the part whose centre map is most like its features (CRAS Eq. 2). A scan that fits none of them is brought to the
-    others, too. So the time of a scan does not grow with the number of parts.
+    A scan is brought into the frames of the few parts whose points lie to each other most as its own do. Of those that
+    it lies on it goes to the one whose centre map is most like its features (CRAS Eq. 2). The time of a scan therefore
+    does not grow with the number of parts; only one that lies on none of the few is brought to all.
 
     Args:
         kind: how parts are judged.
@@ -117,11 +117,16 @@ class SeveralParts:
         start = time.perf_counter()
         cloud.require_usable()
         brought: dict[str, Brought] = {}
+        fitting: list[str] = []
         for names in self.candidates(cloud):
             brought |= {name: self.parts[name].bring(cloud) for name in names}
-            if any(self.parts[name].class_frame.aligner.fits(one.alignment) for name, one in brought.items()):
+            fitting = [
+                name for name, one in brought.items() if self.parts[name].class_frame.aligner.fits(one.alignment)
+            ]
+            if fitting:
                 break
-        likeness = {name: self.parts[name].likeness(one) for name, one in brought.items()}
+        # The map of a scan that lies askew is of the few places that it happens to show: those can be very much alike.
+        likeness = {name: self.parts[name].likeness(brought[name]) for name in fitting or brought}
         best = max(likeness, key=likeness.__getitem__)
         known = time.perf_counter()
         scores = self.parts[best].answer(brought[best], explain=explain)
@@ -133,6 +138,8 @@ class SeveralParts:
 
         How likely says how differently the points of the scan and of the part lie to each other.
         """
+        if not self.parts:
+            raise RuntimeError(f"this {self.name} has not been fitted; call fit() or load a model first")
         scan = ShapeDistribution.of(cloud.points)
         difference = {name: one.difference(scan) for name, one in self.appearances.items()}
         ordered = sorted(difference, key=difference.__getitem__)

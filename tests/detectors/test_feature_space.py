@@ -241,11 +241,11 @@ def test_a_view_of_one_side_is_judged_by_what_it_shows(good: list[PointCloud]) -
 
 
 def test_a_share_of_the_simulated_scans_shows_one_side_only(good: list[PointCloud]) -> None:
-    made = CRAS(settings("cras", {"replicas": 4, "views": 0.5}))
+    made = CRAS(settings("cras", {"replicas": 3, "views": 0.5}))
     lessons = made.study(made.locate(good, progress=Silent()), progress=Silent())
     seen = lessons.seen.float().mean(dim=1)
-    assert len(seen) == 5 * len(good)
-    assert int((seen == 1).sum()) == 3 * len(good)
+    assert len(seen) == 4 * len(good)
+    assert int((seen < 1).sum()) == 3 * len(good) // 2
     assert float(seen[seen < 1].max()) < 0.8
     # Opposite sides of the egg are seen by turns, so that views in all directions show every place.
     assert lessons.seen[seen < 1].any(dim=0).float().mean() > 0.9

@@ -16,6 +16,7 @@ from dusnet.detectors import SeveralParts, create, create_for_parts, load_model,
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.schema import result_schema
 from dusnet.inspection.verdict import Status
+from dusnet.registration.visibility import visible
 from dusnet.workflow import LoadedModel, train_for_parts
 
 
@@ -62,6 +63,33 @@ def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
     stranger = PointCloud(part(10).points[:, [2, 0, 1]] * [1.4, 0.5, 1.0])
     assert len(model.candidates(stranger)[0]) == 1
     assert set(model.score(stranger).likeness) == set(PARTS)
+
+
+def test_a_part_that_the_scan_lies_on_comes_before_one_that_is_more_alike(
+    model: SeveralParts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(several_parts, "RIVAL", np.inf)
+    monkeypatch.setattr(model.parts["egg"], "likeness", lambda _brought: 2.0)
+    scan = flat(10)
+    assert not model.parts["egg"].fits(model.parts["egg"].bring(scan))
+    scores = model.score(scan)
+    assert (scores.part, set(scores.likeness)) == ("flat", {"flat"})
+    monkeypatch.setattr(model.parts["egg"], "fits", lambda _brought: True)
+    assert model.score(scan).part == "egg"
+
+
+def test_views_of_one_side_go_to_their_part(model: SeveralParts) -> None:
+    for name, make in PARTS.items():
+        for seed, direction in enumerate(([1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, -0.8, 0.6])):
+            scan = make(40 + seed)
+            view = PointCloud(scan.points[visible(scan.points, np.array(direction))])
+            assert len(view) < 0.8 * len(scan)
+            assert model.score(view).part == name, direction
+
+
+def test_nothing_is_scored_before_something_is_learned() -> None:
+    with pytest.raises(RuntimeError, match="not been fitted"):
+        create_for_parts("cras", settings("cras")).score(part(0))
 
 
 def test_no_more_candidates_than_asked_for(model: SeveralParts, monkeypatch: pytest.MonkeyPatch) -> None:
