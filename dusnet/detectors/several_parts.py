@@ -120,9 +120,7 @@ class SeveralParts:
         fitting: list[str] = []
         for names in self.candidates(cloud):
             brought |= {name: self.parts[name].bring(cloud) for name in names}
-            fitting = [
-                name for name, one in brought.items() if self.parts[name].class_frame.aligner.fits(one.alignment)
-            ]
+            fitting = [name for name, one in brought.items() if self.parts[name].fits(one)]
             if fitting:
                 break
         # The map of a scan that lies askew is of the few places that it happens to show: those can be very much alike.
