@@ -56,7 +56,9 @@ def evaluate(
     study: Annotated[
         str | None,
         typer.Option(
-            "--study", metavar="NAME|FILE", help="Compare variants: table5 to table9, levers, cras, pbas, or a file."
+            "--study",
+            metavar="NAME|FILE",
+            help="Compare variants: table5 to 9, levers, cras, hpi, pbas, or a file.",
         ),
     ] = None,
     layout: Layout = "auto",

@@ -54,6 +54,19 @@ def test_every_variant_is_valid_and_differs(name, config):
     assert all(one.settings.detector == one.detector for one in made)
 
 
+@pytest.mark.parametrize(
+    ("name", "detector", "together"), [("cras", "cras", False), ("pbas", "pbas", False), ("hpi", "cras", True)]
+)
+def test_variants_of_a_method_in_feature_space_differ_in_what_it_reads(name, detector, together):
+    names = [detector]
+    made = contenders(load_study(name), [] if together else names, together=names if together else [])
+    read = [one.read() for one in made]
+    assert len(read) == len(load_study(name).variants) >= 3
+    assert all(read.count(one) == 1 for one in read), "two variants are the same"
+    assert read[0] == Contender("default", detector, load_settings(), together=together).read()
+    assert all(one.together is together for one in made)
+
+
 def test_the_first_variant_at_full_scale_is_the_paper():
     paper = load_settings("paper", ["detector=dusnet"])
     for name in ("table5", "table6", "table7", "table9"):
