@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import scoring
-from dusnet.cloud import PointCloud
+from dusnet.cloud import Frame, PointCloud
 from dusnet.config import Settings
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.extractors import Descriptors, Deviations, Heights
@@ -152,7 +152,7 @@ class FeatureSpace(RegisteredDetector):
 
     def fits(self, brought: Brought) -> bool:
         """Whether most of a scan that was brought into the frame of this part lies on it."""
-        return self.class_frame.aligner.fits(brought.alignment)
+        return self.class_frame.aligner.fits(brought.alignment, Frame.of(brought.points).scale)
 
     def likeness(self, brought: Brought) -> float:
         """How like its part a scan is that was brought into its frame, -1 to 1 (CRAS Eq. 2).

@@ -137,9 +137,14 @@ class Aligner:
         """Whether a pose fits so well that no other one is looked for."""
         return self.fits(found) and found.fitness >= self._settings.accept_fitness
 
-    def fits(self, found: Alignment) -> bool:
-        """Whether most of a scan lies on the reference, whatever is wrong with the rest."""
-        return found.residual <= self._settings.accept_residual
+    def fits(self, found: Alignment, size: float = 1.0) -> bool:
+        """Whether most of a scan lies on the reference, whatever is wrong with the rest.
+
+        Args:
+            found: how the scan was brought there.
+            size: bounding radius of the scan, fraction of the scale; a small one is near to a big part anywhere.
+        """
+        return found.residual <= self._settings.accept_residual * min(1.0, size)
 
     def _search(self, scan: Array, center: Array, local: Alignment | None, generator: np.random.Generator) -> Alignment:
         """The best pose of all, `local` included.

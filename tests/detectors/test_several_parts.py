@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,19 @@ def test_a_part_that_the_scan_lies_on_comes_before_one_that_is_more_alike(
     assert (scores.part, set(scores.likeness)) == ("flat", {"flat"})
     monkeypatch.setattr(model.parts["egg"], "fits", lambda _brought: True)
     assert model.score(scan).part == "egg"
+
+
+def test_a_small_scan_must_lie_on_a_big_part_as_closely_as_it_is_small(model: SeveralParts) -> None:
+    egg, dense = model.parts["egg"], part(50, points=20_000)
+    piece = np.linalg.norm(dense.points - dense.points[0], axis=1) < 8
+    rough = dense.points[piece] + np.random.default_rng(0).normal(scale=0.15, size=(int(piece.sum()), 3))
+    scrap = egg.bring(PointCloud(rough))
+    aligner = egg.class_frame.aligner
+    assert aligner.fits(scrap.alignment), "beside the whole part the roughness is nothing"
+    assert not egg.fits(scrap)
+    half = replace(scrap.alignment, residual=0.6 * scrap.alignment.residual)
+    assert [aligner.fits(half, size) for size in (2.0, 1.0, 0.1)] == [True, True, False]
+    assert egg.fits(egg.bring(dense))
 
 
 def test_views_of_one_side_go_to_their_part(model: SeveralParts) -> None:
