@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
+from dusnet.coverage import Coverage
 from dusnet.detectors.features import View
+from dusnet.detectors.openings import Openings
 from dusnet.detectors.place_scores import BARE, LEAST_SHOWN, RIM, at_points
 
 
@@ -25,8 +27,11 @@ def scored(
     whole: bool = True,
 ) -> np.ndarray:
     at = torch.from_numpy(places).float()
-    view = View(cloud, at, torch.ones(len(places), dtype=torch.bool) if seen is None else seen, whole)
-    found = at_points(torch.from_numpy(values).float(), at, view, torch.from_numpy(cloud).float(), smoothing=smoothing)
+    points = torch.from_numpy(cloud).float()
+    nowhere = torch.zeros(len(places), dtype=torch.bool)
+    openings = Openings(cloud, points, Coverage.of(points, at), nowhere)
+    view = View(cloud, at, ~nowhere if seen is None else seen, whole, openings)
+    found = at_points(torch.from_numpy(values).float(), at, view, points, smoothing=smoothing)
     return found.double().numpy()
 
 
