@@ -31,9 +31,7 @@ class Heights:
     def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
         """See `Extractor`."""
         cloud = torch.from_numpy(points).float()
-        index = _nearest(cloud, places, self.settings)
-        heights = ((cloud[index] - places.unsqueeze(1)) * normals.unsqueeze(1)).sum(dim=-1)
-        return _means(heights, self.settings)
+        return _means(_heights(cloud, _nearest(cloud, places, self.settings), places, normals), self.settings)
 
 
 @dataclass(frozen=True)
@@ -59,8 +57,8 @@ class Deviations:
         index = _nearest(cloud, places, self.settings)
         # Normals of a point and of its place can have either sign; the product with both knows only that of the place.
         deviations = ((distance.unsqueeze(1) * along)[index] * normals.unsqueeze(1)).sum(dim=-1)
-        heights = Heights(self.settings)(points, places, normals)
-        return torch.cat([_means(deviations, self.settings), heights], dim=1)
+        heights = _heights(cloud, index, places, normals)
+        return torch.cat([_means(deviations, self.settings), _means(heights, self.settings)], dim=1)
 
 
 @dataclass(frozen=True)
@@ -92,6 +90,11 @@ def _nearest(cloud: Tensor, places: Tensor, settings: FeatureSettings) -> Tensor
     """The nearest points of every place, as many as the largest scale has, (G, k) int64."""
     _, index = ops.knn(places[None], cloud[None], min(max(settings.heights), len(cloud)))
     return index[0]
+
+
+def _heights(cloud: Tensor, index: Tensor, places: Tensor, normals: Tensor) -> Tensor:
+    """Of the indexed points over the tangent planes of their places, (G, k)."""
+    return ((cloud[index] - places.unsqueeze(1)) * normals.unsqueeze(1)).sum(dim=-1)
 
 
 def _means(values: Tensor, settings: FeatureSettings) -> Tensor:
