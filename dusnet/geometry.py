@@ -15,6 +15,8 @@ from torch import Tensor
 from dusnet import ops
 
 _HALVINGS = 6
+_STEPS = 48
+"""Most times that a search doubles or halves a cell: below that share of the part no points are told apart."""
 
 
 def thin(points: NDArray[np.float64], cell: float, generator: np.random.Generator) -> NDArray[np.intp]:
@@ -96,10 +98,13 @@ def thin_to(points: NDArray[np.float64], count: int, generator: np.random.Genera
         generator: picks the shift of the grid and the points.
 
     Returns:
-        Increasing indices, at most `count` and hardly fewer; all where there are no more points than that.
+        Increasing indices, at most `count` and hardly fewer; all where there are no more points than that, and one of
+        each where fewer than `count` differ.
     """
     if len(points) <= count:
         return np.arange(len(points))
+    if not np.ptp(points, axis=0).any():
+        return np.zeros(1, dtype=np.intp)
     order = generator.permutation(len(points))
     shift, shuffled = generator.random(3), points[order] - points.min(axis=0)
 
@@ -111,10 +116,14 @@ def thin_to(points: NDArray[np.float64], count: int, generator: np.random.Genera
 
     # Twice the cell keeps a quarter of a surface's points: a few steps end near the wanted number.
     high = float(np.ptp(points, axis=0).max()) / count**0.5
-    while kept(high) > count:
+    for _ in range(_STEPS):
+        if kept(high) <= count:
+            break
         high *= 2.0
     low = high / 2.0
-    while kept(low) <= count:
+    for _ in range(_STEPS):  # no cell is small enough where no more than `count` points differ
+        if kept(low) > count:
+            break
         low, high = low / 2.0, low
     for _ in range(_HALVINGS):
         middle = (low * high) ** 0.5

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from dusnet import coverage
 from dusnet.cad.alignment import CadAligner
 from dusnet.cad.surface import CadSurface, Floats
+from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.errors import BadConfig, BadInput
@@ -136,6 +137,10 @@ class CadModel:
         Raises:
             BadInput: the scan cannot be used.
         """
+        clean = CleanScan.of(cloud)
+        return self._deviations(clean.cloud, tolerance).for_scan(clean)
+
+    def _deviations(self, cloud: PointCloud, tolerance: Tolerance) -> Scores:
         cloud.require_usable(_LEAST_POINTS)
         start = time.perf_counter()
         alignment = self._aligner.align(cloud.points)

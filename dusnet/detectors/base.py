@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.progress import Progress
@@ -41,6 +42,8 @@ class Scores:
         point_threshold: point score above which a point belongs to a defect, or None.
         is_anomalous: `object_score > threshold`, or None without a threshold.
         alignment: how the scan was brought into the frame of the class, or None.
+        stray: points far from all others that nothing was measured with, (N,) bool, or None where there are none; their
+            scores and lengths are zero.
         unseen: share of the part that the scan leaves out in one piece too big for a defect, 0 to 1, or None.
         part: which part a model of several took the scan for, None where it knows one only.
         likeness: similarity of the scan to every part that it was compared with, -1 to 1, by name; empty where the
@@ -60,6 +63,7 @@ class Scores:
     point_threshold: float | None = None
     is_anomalous: bool | None = None
     alignment: Alignment | None = None
+    stray: NDArray[np.bool_] | None = None
     unseen: float | None = None
     part: str | None = None
     likeness: dict[str, float] = field(default_factory=dict)
@@ -67,6 +71,19 @@ class Scores:
     warnings: tuple[str, ...] = ()
 
     HIGH: ClassVar[float] = 0.999
+
+    def for_scan(self, clean: CleanScan) -> Scores:
+        """The scores of the measured points as those of all points of the scan that they were chosen from."""
+        if clean.source is None:
+            return self
+        return replace(
+            self,
+            point_scores=clean.spread(self.point_scores),
+            distances=None if self.distances is None else clean.spread(self.distances),
+            deviation=None if self.deviation is None else clean.spread(self.deviation),
+            stray=clean.stray_mask,
+            warnings=(*self.warnings, *clean.notes),
+        )
 
     @property
     def high_point(self) -> float:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
+from dusnet.clean_scan import CleanScan, clean_clouds
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings, settings_from
 from dusnet.detectors.base import Calibration, Scores
@@ -134,6 +135,7 @@ class RegisteredDetector(ABC):
         Raises:
             BadInput: there is no cloud, or one of them cannot be used.
         """
+        clouds = clean_clouds(clouds, progress=progress)
         learn = ClassFrame.learn if self.frames is None else self.frames.learn
         self._class_frame, in_frame = learn(clouds, self.settings.registration, seed=self.seed, progress=progress)
         self.calibration = None
@@ -147,7 +149,8 @@ class RegisteredDetector(ABC):
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan; see `Detector.score`."""
         del progress
-        return self.answer(self.bring(cloud), explain=explain)
+        clean = CleanScan.of(cloud)
+        return self.answer(self.bring(clean.cloud), explain=explain).for_scan(clean)
 
     def bring(self, cloud: PointCloud) -> Brought:
         """A scan in the frame.

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from typing_extensions import Self
 
+from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings, settings_from
 from dusnet.detectors.base import Scores
@@ -115,7 +116,8 @@ class SeveralParts:
         """
         del progress
         start = time.perf_counter()
-        cloud.require_usable()
+        clean = CleanScan.of(cloud)
+        cloud = clean.cloud
         brought: dict[str, Brought] = {}
         fitting: list[str] = []
         for names in self.candidates(cloud):
@@ -129,7 +131,7 @@ class SeveralParts:
         known = time.perf_counter()
         scores = self.parts[best].answer(brought[best], explain=explain)
         timings = scores.timings | {"part": known - start, "total": time.perf_counter() - start}
-        return replace(scores, part=best, likeness=likeness, timings=timings)
+        return replace(scores, part=best, likeness=likeness, timings=timings).for_scan(clean)
 
     def candidates(self, cloud: PointCloud) -> tuple[list[str], list[str]]:
         """The few parts that a scan may show, likeliest first, and all others.

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from dusnet import ops
+from dusnet.clean_scan import clean_clouds
 from dusnet.cloud import PointCloud
 from dusnet.coverage import Coverage
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
@@ -43,7 +44,7 @@ def calibrate(
     """
     rng = np.random.default_rng(seed)
     replicas = detector.settings.calibration.replicas
-    clouds = [_aligned(detector, cloud) for cloud in clouds]
+    clouds = [_aligned(detector, cloud) for cloud in clean_clouds(clouds)]
     variation = normal_variation([cloud.points for cloud in clouds])
     views = [ops.PointIndex(torch.from_numpy(_centered(cloud, clouds[0])).float()[None]) for cloud in clouds]
     alone = detector.fits_in_seconds and len(clouds) >= LEAST_LEFT_OUT

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 2
 SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
+STRAY_COLOR = (128, 128, 128)
+"""Of points that have no score."""
 MAX_REGIONS = 50
 HIGH = {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}
 BOTH_SIDES = {"min": 0.0, "p1": 0.01, "median": 0.5, "p99": 0.99, "max": 1.0}
@@ -138,6 +140,7 @@ def write_result(
         "threshold_source": None if threshold_source is None else dict(threshold_source),
         "unit": unit,
         "points": len(cloud),
+        "stray_points": 0 if scores.stray is None else int(scores.stray.sum()),
         "region_count": len(regions),
         "regions": [region.record(number) for number, region in enumerate(regions[:MAX_REGIONS], start=1)],
         "point_scores": _statistics(scores.point_scores, HIGH),
@@ -194,6 +197,8 @@ def _write_clouds(
         scalars["distance"] = np.asarray(scores.distances, dtype=np.float32)
     if scores.deviation is not None:
         scalars["deviation"] = np.asarray(scores.deviation, dtype=np.float32)
+    if scores.stray is not None:
+        scalars["stray"] = scores.stray
     write_cloud(scored, cloud, scalars=scalars)
     if rebuilt is not None and scores.reconstruction is not None:
         write_cloud(rebuilt, PointCloud(np.asarray(scores.reconstruction, dtype=np.float64)))
@@ -205,8 +210,12 @@ def _colors(scores: Scores, span: tuple[float, float], bands: DeviationBands | N
     from dusnet.visualization.color_maps import heat_colors
 
     if bands is not None and scores.deviation is not None:
-        return bands.colors(scores.deviation)
-    return heat_colors(np.asarray(scores.point_scores, dtype=np.float32), *span)
+        colors = bands.colors(scores.deviation)
+    else:
+        colors = heat_colors(np.asarray(scores.point_scores, dtype=np.float32), *span)
+    if scores.stray is not None:
+        colors[scores.stray] = STRAY_COLOR
+    return colors
 
 
 def _regions(cloud: PointCloud, scores: Scores) -> tuple[list[Region], list[str]]:

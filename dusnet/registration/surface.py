@@ -148,6 +148,8 @@ def thin_to(points: Array, count: int) -> NDArray[np.intp]:
     if len(points) <= count:
         return np.arange(len(points))
     low, high = 0.0, float(np.ptp(points, axis=0).max())
+    if high == 0.0:
+        return np.zeros(1, dtype=np.intp)
     for _ in range(12):
         middle = (low + high) / 2.0
         if len(thin(points, middle)) > count:

@@ -212,3 +212,11 @@ def test_a_real_part_in_a_random_pose(shared_data, rng, tmp_path):
     assert np.quantile(np.abs(scores.deviation - truth), 0.95) < 2e-3
     assert result.verdict.status is Status.NG
     assert np.linalg.norm(moved(result.regions[0].center[None], scores.alignment.matrix)[0] - middle) < 3.0
+
+
+def test_repeated_and_stray_points_do_not_change_a_comparison(model, points):
+    clean = model.deviations(PointCloud(points), TENTH)
+    dirty = model.deviations(PointCloud(np.concatenate([points, points, [[4000.0, 0.0, 0.0]]])), TENTH)
+    assert dirty.object_score == clean.object_score
+    np.testing.assert_array_equal(dirty.deviation[: len(points)], clean.deviation)
+    assert np.flatnonzero(dirty.stray).tolist() == [2 * len(points)]

@@ -25,6 +25,7 @@ from dusnet.data.synthetic.surface import Floats
 from dusnet.io import Mesh
 
 _AROUND = 40
+_MOST_DRAWS = 1000
 """Corners of a circle: the solids are sampled, not looked at from near."""
 
 
@@ -338,7 +339,7 @@ def creature(g: Draws) -> Manifold:
 def bent_tube(g: Draws) -> Manifold:
     """A bent rod or pipe of round or flat section, with collars at its ends and side branches."""
     end, solid_bend = g.size(0.6, 1.3), g.chance(0.6)
-    while True:
+    for _ in range(_MOST_DRAWS):
         knots = np.cumsum(g.normal(size=(int(g.integers(3, 6)), 3)) * (1.0, 1.0, 0.6 * solid_bend), axis=0)
         size = float(np.linalg.norm(np.ptp(knots, axis=0)))
         path = smooth_curve([tuple(k) for k in knots.tolist()], steps=8)

@@ -24,6 +24,9 @@ SMALLEST_SHARE = 0.006
 LARGEST_SHARE = (0.07, 0.12)
 """Most points that are ground truth; the second value is for kinds that take or move a whole end of the part."""
 
+_REACHES = 7
+"""Distances that a patch is looked for within, each 1.6 times the one before: the last is four radii."""
+
 Allowed = NDArray[np.intp] | None
 Defect = Callable[[Surface, np.random.Generator, float, float, int], Surface]
 
@@ -97,11 +100,12 @@ def _patch(surface: Surface, seed: int, share: float, radius: float) -> tuple[In
     """
     wanted = round(share * len(surface))
     limit = 0.25 * radius
-    while True:
+    for _ in range(_REACHES):
         region, distance = geodesic_distances(surface, seed, limit)
-        if len(region) > wanted or limit > 4.0 * radius:
-            return region[: wanted + 1], distance[: wanted + 1]
+        if len(region) > wanted:
+            break
         limit *= 1.6
+    return region[: wanted + 1], distance[: wanted + 1]
 
 
 def _far_side(surface: Surface, region: Indices, depth: float) -> tuple[Indices, Indices]:

@@ -20,6 +20,7 @@ _LEAST_EXTENT = 0.03  # of the longest side of the tightest box along the princi
 _LEAST_WALL = 0.02  # mean wall (twice volume over area) in bounding radii
 _MOST_FACES = 40_000
 _TRIES = 4
+_MOST_DRAWS = 1000  # one draw in two to ten is thrown away
 _MOST_APART = 0.1
 _LOST = 0.15  # share of the volume that may lie in loose pieces, which are thrown away
 
@@ -43,11 +44,12 @@ def random_solid(generator: np.random.Generator, change: Callable[[], float] | N
     draws = Draws(generator, change)
     makers = [maker for maker, _ in FAMILIES.values()]
     shares = np.array([share for _, share in FAMILIES.values()])
-    while True:
+    for _ in range(_MOST_DRAWS):
         maker = makers[int(draws.choice(len(makers), p=shares / shares.sum()))]
         solid = _sound(_altered(maker(draws), draws))
         if solid is not None:
             return _placed(solid, draws)
+    raise RuntimeError(f"none of {_MOST_DRAWS} draws gave a sound solid")
 
 
 def similar_solid(seed: int, nominal: Mesh, generator: np.random.Generator, jitter: float) -> Mesh:
