@@ -31,6 +31,8 @@ _FILLERS = _POINT_WORDS | {
 _EAST = frozenset(("easting", "eastings", "east", "rechtswert"))
 _NORTH = frozenset(("northing", "northings", "north", "hochwert"))
 _HEIGHT = frozenset(("height", "heights", "elevation", "elev", "altitude", "alt", "hoehe", "up"))
+_MAP_WORDS = frozenset(("lat", "latitude", "lon", "long", "longitude", "depth"))
+_LONGEST_NAME = 80
 _PARAVIEW = {"points:0": "x", "points:1": "y", "points:2": "z"}
 
 
@@ -47,7 +49,7 @@ class Axes(NamedTuple):
 
 
 class _Name(NamedTuple):
-    role: str  # "x", "y", "z", "east", "north", "height", or ""
+    role: str  # "x", "y", "z", "east", "north", "height", "e", "n", "h", or ""
     number: tuple[frozenset[str], int] | None  # of "Points_0" and its like: the words before the number, the number
     unit: str
 
@@ -87,6 +89,20 @@ def find_axes(path: Path, names: list[str]) -> Axes | None:
     return Axes((first, second, third), plain)
 
 
+def names_something(names: list[str]) -> bool:
+    """Whether words are rather the names of columns than a sentence, although they do not tell which are x, y and z.
+
+    Args:
+        names: words of a comment line, as many as there are columns.
+    """
+    lower = {without_unit(name).lower() for name in names if len(name) <= _LONGEST_NAME}
+    for name in lower:
+        for place, letter in enumerate(name):
+            if letter == "x" and all(name[:place] + other + name[place + 1 :] in lower for other in "yz"):
+                return True
+    return sum(bool(_read(name).role) or name.lower() in _MAP_WORDS for name in names) > 1
+
+
 def without_unit(name: str) -> str:
     """A name without the unit in brackets behind it: "x [mm]" is x."""
     return _cut_unit(name)[0]
@@ -108,10 +124,13 @@ def _lettered(names: list[_Name]) -> list[list[int]] | None:
 
 
 def _mapped(names: list[_Name]) -> list[list[int]] | None:
-    """Candidates for x, y and z by the words of maps."""
-    found = [_having(names, role) for role in ("east", "north", "height")]
-    found[2] = found[2] or _having(names, "z")
-    return found if all(found) else None
+    """Candidates for x, y and z by the words of maps or their first letters."""
+    for roles in (("east", "north", "height"), ("e", "n", "h")):
+        found = [_having(names, role) for role in roles]
+        found[2] = found[2] or _having(names, "z")
+        if all(found):
+            return found
+    return None
 
 
 def _numbered(names: list[_Name]) -> list[list[list[int]]]:
@@ -145,6 +164,8 @@ def _read(name: str) -> _Name:
     unit = _UNITS.get(bracket.strip().lower(), "")
     if "".join(words) != "".join(c for c in base.lower() if c.isalnum()):
         return _Name("", None, unit)  # letters of other scripts
+    if words in (["e"], ["n"], ["h"]):
+        return _Name(words[0], None, unit)
     roles, rest = _roles(words)
     units = [word for word in rest if word in _UNITS]
     unit = unit or (_UNITS[units[-1]] if units else "")

@@ -15,10 +15,11 @@ from dusnet.io.columns import RawCloud, check_names, cloud_from_columns, cut_not
 from dusnet.io.decimal_commas import decimal_commas, is_decimal_row, looks_whole
 from dusnet.io.files import read_bytes
 from dusnet.io.guard import only_bad_input
-from dusnet.io.header_names import Axes, find_axes, without_unit
+from dusnet.io.header_names import Axes, find_axes, names_something, without_unit
 from dusnet.io.numbers import LONGEST_NUMBER, count_of, is_number, shown
 
 _COMMENT = ("#", "//", "%")
+_COMMENTS = 200  # lines right above the numbers that may name the columns
 _GRID = "ncols"  # the first word of an ESRI ASCII grid
 _QUOTED = re.compile(r'"[^"]*"|\S+')
 _LABELS = ("label", "labels", "scalar_label", "gt", "ground_truth", "anomaly", "defect", "mask", "class")
@@ -35,7 +36,7 @@ class _Rows(NamedTuple):
 class _Start(NamedTuple):
     first: int  # index of the first line of numbers
     header: str | None  # a line of text above it
-    comments: list[str]  # the comment lines above it
+    comments: list[str]  # the last comment lines above it
     announced: int | None  # a count of points above it
 
 
@@ -183,12 +184,12 @@ def _find_start(path: Path, lines: list[str]) -> _Start:
         text = line.strip()
         if not text:
             continue
-        words = _split(text, _delimiter(text))
-        if len(words) >= 3 and all(map(is_number, words)):
-            return _Start(i, header, comments, announced)
         if text.startswith(_COMMENT):
             comments.append(text)
             continue
+        words = _split(text, _delimiter(text))
+        if len(words) >= 3 and all(map(is_number, words)):
+            return _Start(i, header, comments[-_COMMENTS:], announced)
         if is_decimal_row(text):
             raise _decimal_commas(path)
         if text.isdecimal() and announced is None:
@@ -220,22 +221,36 @@ def _header(
             if delimiter == "," and looks_whole(_split(row, delimiter)) and width == 2 * len(splits[0]):
                 raise _decimal_commas(path)
             raise _other_count(path, splits[0], width)
-        for names in fitting:
-            if (axes := find_axes(path, names)) is not None:
-                return _named(path, names, axes)
-        raise BadInput(
-            f"{path} has a header line that does not tell which columns are coordinates (found: {shown(fitting[0])}); "
-            "call them x, y and z there."
-        )
+        if (named := _first_named(path, fitting)) is None:
+            raise _not_understood(path, fitting[0])
+        return named
     for comment in reversed(start.comments):
-        splits = _header_splits(comment.lstrip("#/% "), delimiter)
-        for names in splits:
-            if len(names) == width and (axes := find_axes(path, names)) is not None:
-                return _named(path, names, axes)
-        # A comment is prose unless it names coordinates.
-        if {"x", "y", "z"} <= {without_unit(name).lower() for name in splits[0]}:
+        text = comment.lstrip("#/% ")
+        splits = _header_splits(text, delimiter)
+        fitting = [names for names in splits if len(names) == width]
+        if (named := _first_named(path, fitting)) is not None:
+            return named
+        # Else a comment is prose, unless it looks like names.
+        if width > 3 and fitting and ((delimiter and delimiter in text) or any(map(names_something, fitting))):
+            raise _not_understood(path, fitting[0])
+        bare = [without_unit(name).lower() for name in splits[0]]
+        if {"x", "y", "z"} <= set(bare) and not (width == 3 and "x y z" in " ".join(bare)):
             raise _other_count(path, splits[0], width)
     return None
+
+
+def _first_named(path: Path, splits: list[list[str]]) -> tuple[list[str], list[str]] | None:
+    for names in splits:
+        if (axes := find_axes(path, names)) is not None:
+            return _named(path, names, axes)
+    return None
+
+
+def _not_understood(path: Path, names: list[str]) -> BadInput:
+    return BadInput(
+        f"{path} has a header line that does not tell which columns are coordinates (found: {shown(names)}); "
+        "call them x, y and z there."
+    )
 
 
 def _other_count(path: Path, names: list[str], width: int) -> BadInput:
