@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import struct
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -76,18 +77,19 @@ def _unpacked(path: Path, data: bytes) -> dict[str, bytes]:
                 found = shown(list(entries)) or "nothing"
                 raise BadInput(f"{path} has no array called 'points' (found: {found}); name it so.")
             wanted = dict.fromkeys((points, "normals", "colors"))
-            return {key: _entry(path, archive, entries[key], len(data)) for key in wanted if key in entries}
+            return {key: _entry(path, archive, entries[key], data) for key in wanted if key in entries}
     except (BadInput, MemoryError):
         raise
     except Exception as error:  # the decompressors have errors of their own, LZMA's among them
         raise BadInput(f"{path} is not a readable NPZ archive; it is damaged, export it again.") from error
 
 
-def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file_size: int) -> bytes:
+def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, data: bytes) -> bytes:
     """One unpacked entry; never more of it than its announced size."""
-    if entry.file_size > _ALWAYS_ALLOWED + _LARGEST_RATIO * file_size:
+    needed = max(entry.file_size, _dictionary(entry, data) if entry.compress_type == zipfile.ZIP_LZMA else 0)
+    if needed > _ALWAYS_ALLOWED + _LARGEST_RATIO * len(data):
         raise BadInput(
-            f"{path} is a small file whose array {shown([entry.filename])} unpacks to {entry.file_size} bytes; "
+            f"{path} is a small file whose array {shown([entry.filename])} needs {needed} bytes to unpack; "
             "it is damaged, or not a scan."
         )
     with archive.open(entry) as stream:
@@ -95,6 +97,13 @@ def _entry(path: Path, archive: zipfile.ZipFile, entry: zipfile.ZipInfo, file_si
     if len(content) != entry.file_size:
         raise ValueError("size")
     return content
+
+
+def _dictionary(entry: zipfile.ZipInfo, data: bytes) -> int:
+    """Memory that LZMA takes before it unpacks the first byte, as the beginning of the entry says."""
+    name, extra = struct.unpack_from("<HH", data, entry.header_offset + 26)
+    (size,) = struct.unpack_from("<I", data, entry.header_offset + 30 + name + extra + 5)
+    return int(size)
 
 
 def _array(path: Path, data: bytes) -> NDArray[Any]:
@@ -107,8 +116,9 @@ def _array(path: Path, data: bytes) -> NDArray[Any]:
         shape, fortran, dtype = read_header(stream)
         size = math.prod(shape) * dtype.itemsize
         start = stream.tell()
-        if dtype.hasobject or min(shape, default=0) < 0:
-            raise ValueError("objects")
+        # In an array without a single number a length may be anything, even more than an array can have.
+        if dtype.hasobject or not 0 <= min(shape, default=0) <= max(shape, default=0) <= len(data):
+            raise ValueError("objects or lengths")
     except Exception as error:  # whatever NumPy meets in a header that is not its own
         raise BadInput(f"{path} is not a plain NumPy array of numbers; it is damaged, save it again.") from error
     if dtype.kind not in "fiu":

@@ -195,7 +195,7 @@ def _find_start(path: Path, lines: list[str]) -> _Start:
         if text.isdecimal() and announced is None:
             announced = _announced(path, text)
             continue
-        if words[0].lower().startswith(_GRID):
+        if text.lower().startswith(_GRID):
             raise BadInput(f"{path} is a height map, not points; export the scan as points with x, y and z.")
         if header is not None:
             break

@@ -140,7 +140,7 @@ _HOSTILE = [
     b"list uchar int", b"binary", b"ascii", b"(9999999999, 3)", b"(3,)", b"<f2", b"|O", b"O", b"<U1000000000",
     b"1000000000000000000000 1000000000000000000000", b"solid", b"endsolid", b"\n\n\n", b"\r", b"\0" * 8, b"[" * 300,
 ]  # fmt: skip
-_GUARDED = re.compile(r" cannot be read \(\w+\); it is damaged")  # what nobody thought of
+_GUARDED = re.compile(r" cannot be read \(\w+\); it is damaged")
 _TOKEN = re.compile(rb"[-+.\w]+")
 
 
@@ -220,6 +220,11 @@ _CHANGES: list[Callable[[random.Random, bytes], bytes]] = [
 ]  # fmt: skip
 
 
+def guarded(message: str) -> bool:
+    """Whether a sentence is that of the guard for what nobody thought of, or of too little memory."""
+    return "needs more memory" in message or _GUARDED.search(message) is not None
+
+
 class TooSlow(BaseException):
     """A mutant took longer than `SECONDS`; not an `Exception`, so that no reader can catch it."""
 
@@ -241,7 +246,7 @@ def judge(name: str, content: bytes, folder: Path) -> str | None:
             answers.append(read())
         except BadInput as error:
             message = str(error)
-            if "needs more memory" in message or _GUARDED.search(message):
+            if guarded(message):
                 return f"only the guard caught {error.__cause__!r}"[:300]
             if not message.startswith(str(path)) or not message.isprintable() or len(message) > 700 + len(str(path)):
                 return f"no sentence for people: {message[:300]!r}"
@@ -282,7 +287,8 @@ def oracle(name: str, content: bytes) -> np.ndarray | None:
         if name.endswith(".npy"):
             return np.load(io.BytesIO(content), allow_pickle=False)[:, :3].astype(np.float64)
         if name.endswith(".obj"):
-            rows = [line.split() for line in content.decode("ascii").splitlines() if line.startswith("v ")]
+            rows = [line.split() for line in content.decode("ascii").splitlines()]
+            rows = [row for row in rows if row[:1] == ["v"]]
             if any(len(row) != 4 for row in rows) or b"\\" in content:
                 return None
             return np.array([[float(word) for word in row[1:]] for row in rows])
