@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.cloud import PointCloud
-from dusnet.errors import BadInput, DusnetError
-from dusnet.io.clouds import read_raw
+from dusnet.errors import DusnetError
+from dusnet.io.clouds import read_raw, usable_rows
 from dusnet.io.columns import RawCloud
 from dusnet.io.mesh import Mesh, sample_mesh
 from dusnet.progress import Progress, Silent
@@ -24,8 +24,7 @@ _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
 _UNITS_MM = {"mm": 1.0, "cm": 10.0, "inch": 25.4, "m": 1000.0}
 _SPACING_SAMPLES = 5000
 _MANY_DUPLICATES = 0.05
-_MANY_NON_FINITE = 0.5
-_MANY_AT_ORIGIN = 0.001
+_MANY_DROPPED = 0.5
 _FEW_POINTS = 500
 _SIZE_FACTOR = 3.0
 _COUNT_FACTOR = 10.0
@@ -41,6 +40,7 @@ class ScanReport:
         points: usable points; of a mesh, its vertices.
         triangles: triangles of a mesh, 0 for a cloud.
         non_finite: rows with NaN or infinite coordinates, which reading drops.
+        empty: rows that are exactly 0, 0, 0, a scanner's empty pixels, which reading drops where there are several.
         duplicates: share of the points that repeat another, 0 to 1.
         extent: size of the bounding box along x, y and z.
         diagonal: of the bounding box.
@@ -58,6 +58,7 @@ class ScanReport:
     points: int = 0
     triangles: int = 0
     non_finite: int = 0
+    empty: int = 0
     duplicates: float = 0.0
     extent: tuple[float, float, float] = (0.0, 0.0, 0.0)
     diagonal: float = 0.0
@@ -168,13 +169,8 @@ def plausible_units(diagonal: float) -> tuple[str, ...]:
 
 
 def _report(path: Path, raw: RawCloud) -> ScanReport:
-    if not len(raw.points):
-        raise BadInput(f"{path} holds no points; export the scan again or leave the file out.")
-    finite = np.asarray(np.isfinite(raw.points).all(axis=1))
-    points = raw.points[finite]
-    dropped = len(finite) - len(points)
-    if not len(points):
-        raise BadInput(f"{path} holds {dropped} points, all with NaN or infinite coordinates; export the scan again.")
+    kept, non_finite, empty = usable_rows(path, raw)
+    points = raw.points[kept]
     triangles = 0 if raw.faces is None else len(raw.faces)
     if triangles and raw.faces is not None:
         sample_mesh(Mesh(raw.points, raw.faces, path), 1, np.random.default_rng(0))  # refuses one without a surface
@@ -184,15 +180,18 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
     diagonal = float(np.linalg.norm(extent))
     distinct = np.unique(points, axis=0)
     notes = [*raw.notes]
-    if dropped:
-        notes.append(f"{dropped} of {len(finite)} points have NaN or infinite coordinates and are dropped")
+    if non_finite:
+        notes.append(f"{non_finite} of {len(kept)} points have NaN or infinite coordinates and are dropped")
+    if empty:
+        notes.append(f"{empty} of {len(kept)} points are exactly 0, 0, 0, a scanner's empty pixels, and are dropped")
     if triangles:
         notes.append("a mesh: points are drawn from its surface")
     report = ScanReport(
         path,
         points=len(points),
         triangles=triangles,
-        non_finite=dropped,
+        non_finite=non_finite,
+        empty=empty,
         duplicates=1.0 - len(distinct) / len(points),
         extent=(float(extent[0]), float(extent[1]), float(extent[2])),
         diagonal=diagonal,
@@ -219,11 +218,9 @@ def _scan_warnings(report: ScanReport, points: NDArray[np.float64]) -> list[str]
         warnings.append(f"only {report.points} points; small defects cannot be seen, scan it more densely")
     if not report.triangles and report.duplicates > _MANY_DUPLICATES:
         warnings.append(f"{report.duplicates:.0%} of the points repeat another one")
-    if report.non_finite > _MANY_NON_FINITE * (report.points + report.non_finite):
-        warnings.append("more than half of the points have no finite coordinates")
-    at_origin = int((points == 0.0).all(axis=1).sum())
-    if at_origin > max(1.0, _MANY_AT_ORIGIN * len(points)):
-        warnings.append(f"{at_origin} points lie exactly at 0, 0, 0, which many scanners write where they saw nothing")
+    dropped = report.non_finite + report.empty
+    if dropped > _MANY_DROPPED * (report.points + dropped):
+        warnings.append("more than half of the points have no finite coordinates or are exactly 0, 0, 0")
     if not report.plausible_units:
         warnings.append(f"a diagonal of {report.diagonal:.4g} is no usual part in any of {', '.join(_UNITS_MM)}")
     if report.spacing is not None and (points.astype(np.float32) == points).all():

@@ -56,10 +56,10 @@ def test_duplicates_and_empty_pixels_are_counted(tmp_path: Path) -> None:
     ("points", "says"),
     [
         (grid(side=10), "only 100 points"),
-        (np.vstack([grid(), np.zeros((20, 3))]), "20 points lie exactly at 0, 0, 0"),
         (grid(1e6), "no usual part"),
         (grid(1e-7), "no usual part"),
         (np.vstack([grid(), np.full((1000, 3), np.nan)]), "more than half"),
+        (np.vstack([grid(), np.zeros((1000, 3))]), "more than half"),
         ((grid(0.02) + 4.3e5).astype(np.float32).astype(np.float64), "single precision with steps of 0.031"),
     ],
 )

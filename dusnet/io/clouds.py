@@ -15,6 +15,7 @@ from dusnet.errors import BadInput
 from dusnet.io.arrays import read_npy, read_npz
 from dusnet.io.columns import Column, RawCloud
 from dusnet.io.files import atomic_path, read_bytes
+from dusnet.io.guard import only_bad_input
 from dusnet.io.mesh import Mesh, parse_mesh, sample_mesh
 from dusnet.io.pcd import read_pcd, write_pcd
 from dusnet.io.ply import read_ply, write_ply
@@ -35,6 +36,7 @@ _READERS: dict[str, Callable[[Path, bytes], RawCloud]] = {
     ".stl": parse_mesh,
 }
 _SHARED_SUFFIXES = (".txt", ".csv")  # that other files beside scans have too
+_LARGEST_NORMAL = 1e100
 _WRITTEN_SUFFIXES = (".ply", ".pcd", ".xyz")
 CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
 
@@ -46,22 +48,26 @@ def read_raw(path: Path) -> RawCloud:
         path: the file; its suffix decides the format.
 
     Raises:
-        BadInput: the format is not supported, or the file cannot be read.
+        BadInput: the format is not supported, or the file cannot be read, for whatever reason.
     """
     suffix = path.suffix.lower()
     if suffix not in _READERS and path.exists() and not path.is_dir():
         advice = "convert it to PLY" if suffix == ".e57" else f"use one of {', '.join(CLOUD_SUFFIXES)}"
         supported = f" (supported are {', '.join(CLOUD_SUFFIXES)})" if suffix == ".e57" else ""
         raise BadInput(f"{path} has a format that cannot be read{supported}; {advice}.")
-    data = read_bytes(path)  # complains where there is no file at all, whatever the suffix
-    return _READERS[suffix](path, data)
+    with only_bad_input(path):
+        data = read_bytes(path)  # complains where there is no file at all, whatever the suffix
+        raw = _READERS[suffix](path, data)
+        raw.check_range(path)
+    return raw
 
 
 def read_cloud(path: Path, *, mesh_points: int = 50_000, seed: int = 0, as_vertices: bool = False) -> PointCloud:
     """Read a scan.
 
     A file with faces is a mesh: points are drawn evenly from its surface. Rows whose coordinates are NaN or infinite
-    are dropped. `notes` says what was done.
+    are dropped, and so are rows that are exactly 0, 0, 0 where there is more than one of them. `notes` says what was
+    done.
 
     Args:
         path: a file in one of `CLOUD_SUFFIXES`.
@@ -124,21 +130,49 @@ def _sampled(path: Path, raw: RawCloud, count: int, seed: int) -> PointCloud:
     return PointCloud(points, normals=normals, path=path, notes=(*raw.notes, note))
 
 
-def _cleaned(path: Path, raw: RawCloud) -> tuple[PointCloud, NDArray[np.bool_]]:
-    """The cloud of the rows with finite coordinates, and which rows those are."""
+def usable_rows(path: Path, raw: RawCloud) -> tuple[NDArray[np.bool_], int, int]:
+    """Which rows of a file are points of the scan.
+
+    Args:
+        path: the file, for messages.
+        raw: what it holds.
+
+    Returns:
+        (N,) bool, True for a point; how many rows have NaN or infinite coordinates; how many are empty pixels.
+
+    Raises:
+        BadInput: none is.
+    """
     if not len(raw.points):
         raise BadInput(f"{path} holds no points; export the scan again or leave the file out.")
-    kept: NDArray[np.bool_] = np.asarray(np.isfinite(raw.points).all(axis=1))
+    finite = np.asarray(np.isfinite(raw.points).all(axis=1))
+    empty = raw.empty_pixels()
+    kept: NDArray[np.bool_] = finite & ~empty
+    infinite, zeros = len(kept) - int(finite.sum()), int(empty.sum())
+    if not kept.any():
+        what = (
+            "all with NaN or infinite coordinates"
+            if not zeros
+            else f"{zeros} at exactly 0, 0, 0 and {infinite} with NaN or infinite coordinates"
+            if infinite
+            else "all at exactly 0, 0, 0"
+        )
+        raise BadInput(f"{path} holds {len(kept)} points, {what}; export the scan again.")
+    return kept, infinite, zeros
+
+
+def _cleaned(path: Path, raw: RawCloud) -> tuple[PointCloud, NDArray[np.bool_]]:
+    """The cloud of the rows that are points, and which rows those are."""
+    kept, infinite, zeros = usable_rows(path, raw)
     notes = list(raw.notes)
-    dropped = len(kept) - int(kept.sum())
-    if dropped == len(kept):
-        raise BadInput(f"{path} holds {dropped} points, all with NaN or infinite coordinates; export the scan again.")
-    if dropped:
-        notes.append(f"{dropped} of {len(kept)} points had NaN or infinite coordinates and were dropped")
+    if infinite:
+        notes.append(f"{infinite} of {len(kept)} points had NaN or infinite coordinates and were dropped")
+    if zeros:
+        notes.append(f"{zeros} of {len(kept)} points were exactly 0, 0, 0, a scanner's empty pixels, and were dropped")
     if raw.faces is not None and len(raw.faces):
         notes.append(f"a mesh of {len(raw.faces)} triangles: its vertices were taken as points")
     cloud = PointCloud(raw.points, normals=_unit(raw.normals), colors=raw.colors, path=path, notes=tuple(notes))
-    return (cloud.select(kept) if dropped else cloud), kept
+    return (cloud.select(kept) if infinite or zeros else cloud), kept
 
 
 def _unit(normals: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
@@ -146,6 +180,10 @@ def _unit(normals: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     if normals is None:
         return None
     known = np.where(np.isfinite(normals).all(axis=1, keepdims=True), normals, 0.0)
+    size = np.abs(known).max(axis=1, keepdims=True, initial=0.0)
+    extreme = (size > _LARGEST_NORMAL) | ((size > 0.0) & (size < 1.0 / _LARGEST_NORMAL))
+    if extreme.any():  # their squares would be infinite or zero
+        known = np.where(extreme, known / np.where(size > 0.0, size, 1.0), known)
     length = np.linalg.norm(known, axis=1, keepdims=True)
     return known / np.where(length > 0, length, 1.0) if length.any() else None
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
+from dusnet.io.numbers import LARGEST_COORDINATE, shown
 
 Column = NDArray[Any]
 
@@ -39,6 +40,33 @@ class RawCloud:
     faces: NDArray[np.int64] | None = None
     notes: list[str] = field(default_factory=list)
 
+    def empty_pixels(self) -> NDArray[np.bool_]:
+        """Which rows are a scanner's empty pixels, (N,) bool: those at exactly 0, 0, 0 where there are several.
+
+        A single one may be a point. Vertices of a mesh are never pixels.
+        """
+        if self.faces is not None and len(self.faces):
+            return np.zeros(len(self.points), np.bool_)
+        zero: NDArray[np.bool_] = np.asarray((self.points == 0.0).all(axis=1))
+        return zero if zero.sum() > 1 else np.zeros_like(zero)
+
+    def check_range(self, path: Path) -> None:
+        """Refuse coordinates that arithmetic on them would turn into infinity.
+
+        Args:
+            path: the file, for messages.
+
+        Raises:
+            BadInput: a finite coordinate is beyond `LARGEST_COORDINATE`.
+        """
+        size = np.abs(self.points)
+        far = int((np.isfinite(size) & (size > LARGEST_COORDINATE)).any(axis=1).sum())
+        if far:
+            raise BadInput(
+                f"{path} has {far} points with coordinates beyond {LARGEST_COORDINATE:.0e}, which no part has; "
+                "it is damaged, export it again."
+            )
+
 
 def cloud_from_columns(path: Path, columns: Mapping[str, Column]) -> RawCloud:
     """The cloud that named columns describe; names are compared without regard to case.
@@ -53,7 +81,7 @@ def cloud_from_columns(path: Path, columns: Mapping[str, Column]) -> RawCloud:
     """
     by_lower = {name.lower(): name for name in columns}
     if not all(axis in by_lower for axis in "xyz"):
-        found = ", ".join(columns) if columns else "nothing"
+        found = shown(list(columns)) if columns else "nothing"
         raise BadInput(
             f"{path} has no x, y and z per point (found: {found}); it is not a point cloud, export it as one."
         )
@@ -76,6 +104,22 @@ def cloud_from_columns(path: Path, columns: Mapping[str, Column]) -> RawCloud:
     )
 
 
+def check_names(path: Path, names: Iterable[str]) -> None:
+    """Refuse columns that are there twice, where only one can be the coordinate, the normal or the colour.
+
+    Args:
+        path: the file, for messages.
+        names: of all columns of a file, before a mapping makes one of two.
+
+    Raises:
+        BadInput: a coordinate, a component of the normal or a colour has two columns.
+    """
+    taken = {*"xyz", *(name for triple in (*_NORMALS, *_COLORS) for name in triple)}
+    twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1 and name in taken]
+    if twice:
+        raise BadInput(f"{path} has more than one column called {shown(twice)}; keep one of each and export it again.")
+
+
 def color_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Colours from 0 to 255, whatever the file stores.
 
@@ -86,38 +130,13 @@ def color_bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
         (N, 3) uint8.
     """
     if np.issubdtype(values.dtype, np.floating):
-        finite = np.where(np.isfinite(values), values, 0.0)
+        finite = np.where(np.isfinite(values) & (values > 0.0), values, 0.0)
         scale = 255.0 if finite.size and finite.max() <= 1.0 else 1.0
         return np.clip(np.rint(finite * scale), 0, 255).astype(np.uint8)
     wide = values.astype(np.int64)
     if wide.size and wide.max() > 255:
         wide >>= 8
     return (wide & 255).astype(np.uint8)
-
-
-def parse_numbers(path: Path, text: bytes) -> NDArray[np.float64]:
-    """All numbers of a text that holds nothing but numbers and white space.
-
-    Args:
-        path: the file, for messages.
-        text: the text.
-
-    Returns:
-        (K,) float64.
-
-    Raises:
-        BadInput: something in the text is not a number.
-    """
-    # NumPy reads text without any number as one number.
-    if not text or text.isspace():
-        return np.empty(0)
-    try:
-        with warnings.catch_warnings():
-            # Older NumPy only warns about text that it could not read.
-            warnings.simplefilter("error", DeprecationWarning)
-            return np.fromstring(text, dtype=np.float64, sep=" ")
-    except (ValueError, DeprecationWarning) as error:
-        raise BadInput(f"{path} holds something that is not a number; it is damaged, export it again.") from error
 
 
 def cut_note(text: bytes) -> list[str]:

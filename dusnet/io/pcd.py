@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +11,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
-from dusnet.io.columns import Column, RawCloud, cloud_from_columns, cut_note, parse_numbers
+from dusnet.io.columns import Column, RawCloud, check_names, cloud_from_columns, cut_note
+from dusnet.io.numbers import count_of, parse_numbers
 
-_KINDS = {"F": "f", "U": "u", "I": "i"}
+_TYPES = {
+    **{("F", str(size)): f"f{size}" for size in (2, 4, 8)},
+    **{(kind, str(size)): f"{kind.lower()}{size}" for kind in "UI" for size in (1, 2, 4, 8)},
+}
+_PADDING = b"\0\r\n "  # what writers may put behind the data
 _HEADER_LIMIT = 1 << 16
 _COUNT_LIMIT = 1 << 16
 
@@ -37,10 +43,14 @@ def read_pcd(path: Path, data: bytes) -> RawCloud:
         BadInput: the header is damaged, or what follows does not match it.
     """
     header = _parse_header(path, data)
+    check_names(path, header.fields)
     if header.points == 0:
         raise BadInput(f"{path} holds no points; export the scan again or leave the file out.")
-    reader = {"ascii": _ascii, "binary": _binary, "binary_compressed": _compressed}[header.encoding]
-    blocks = reader(path, header, data[header.start :])
+    body = data[header.start :]
+    if header.encoding == "ascii":
+        blocks = _ascii(path, header, body, lines_above=data[: header.start].count(b"\n"))
+    else:
+        blocks = (_binary if header.encoding == "binary" else _compressed)(path, header, body)
     columns: dict[str, Column] = {}
     for name, count, block in zip(header.fields, header.counts, blocks, strict=True):
         if count != 1 or name == "_":
@@ -68,18 +78,16 @@ def _parse_header(path: Path, data: bytes) -> _Header:
         position = end + 1
     try:
         fields = entries["FIELDS"]
-        types = [_KINDS[kind] + size for kind, size in zip(entries["TYPE"], entries["SIZE"], strict=True)]
-        counts = [int(count) for count in entries.get("COUNT", ["1"] * len(fields))]
-        grid = int(entries["WIDTH"][0]) * int(entries["HEIGHT"][0])
-        points = int(entries["POINTS"][0]) if "POINTS" in entries else grid
+        types = [_TYPES[kind, size] for kind, size in zip(entries["TYPE"], entries["SIZE"], strict=True)]
+        counts = [count_of(count) for count in entries.get("COUNT", ["1"] * len(fields))]
+        grid = count_of(entries["WIDTH"][0]) * count_of(entries["HEIGHT"][0])
+        points = count_of(entries["POINTS"][0]) if "POINTS" in entries else grid
         encoding = entries["DATA"][0].lower()
-        if not len(fields) == len(types) == len(counts) > 0 or points < 0:
+        if not len(fields) == len(types) == len(counts) > 0:
             raise ValueError("fields")
         if not 1 <= min(counts) <= max(counts) <= _COUNT_LIMIT:
             raise ValueError("counts")
-        for name in types:
-            np.dtype(name)
-    except (KeyError, ValueError, IndexError, TypeError) as error:
+    except (KeyError, ValueError, IndexError) as error:
         raise BadInput(f"{path} has a PCD header that is incomplete or damaged; export it again.") from error
     if points != grid:
         raise BadInput(
@@ -96,13 +104,17 @@ def _truncated(path: Path, header: _Header) -> BadInput:
     )
 
 
-def _ascii(path: Path, header: _Header, body: bytes) -> list[Column]:
-    numbers = parse_numbers(path, body.replace(b",", b" "))
+def _too_long(path: Path) -> BadInput:
+    return BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
+
+
+def _ascii(path: Path, header: _Header, body: bytes, lines_above: int) -> list[Column]:
+    numbers = parse_numbers(path, body.replace(b",", b" "), lines_above)
     width = sum(header.counts)
     if len(numbers) < header.points * width:
         raise _truncated(path, header)
     if len(numbers) > header.points * width:
-        raise BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
+        raise _too_long(path)
     rows = numbers.reshape(header.points, width)
     blocks: list[Column] = []
     place = 0
@@ -110,16 +122,24 @@ def _ascii(path: Path, header: _Header, body: bytes) -> list[Column]:
         block = rows[:, place] if count == 1 else rows[:, place : place + count]
         # Coordinates keep the digits of the text; a packed colour needs its declared type for its bits.
         packed = name.lower() in ("rgb", "rgba")
-        blocks.append(np.nan_to_num(block, posinf=0.0, neginf=0.0).astype(kind) if packed else block)
+        blocks.append(_cast(block, kind) if packed else block)
         place += count
     return blocks
 
 
+def _sizes(header: _Header) -> list[int]:
+    """Bytes of each field in all points together."""
+    return [int(kind[1:]) * count * header.points for kind, count in zip(header.types, header.counts, strict=True)]
+
+
 def _binary(path: Path, header: _Header, body: bytes) -> list[Column]:
+    size = sum(_sizes(header))
+    if len(body) < size:
+        raise _truncated(path, header)
     spec = zip(header.types, header.counts, strict=True)
     dtype = np.dtype([(f"{i}", "<" + kind, (count,)) for i, (kind, count) in enumerate(spec)])
-    if len(body) < header.points * dtype.itemsize:
-        raise _truncated(path, header)
+    if body[size:].strip(_PADDING):
+        raise _too_long(path)
     rows = np.frombuffer(body, dtype, header.points)
     return [rows[f"{i}"][:, 0] if count == 1 else rows[f"{i}"] for i, count in enumerate(header.counts)]
 
@@ -128,11 +148,13 @@ def _compressed(path: Path, header: _Header, body: bytes) -> list[Column]:
     if len(body) < 8:
         raise _truncated(path, header)
     packed, unpacked = (int(value) for value in np.frombuffer(body, "<u4", 2))
-    sizes = [int(kind[1:]) * count * header.points for kind, count in zip(header.types, header.counts, strict=True)]
+    sizes = _sizes(header)
     if unpacked != sum(sizes):
         raise BadInput(f"{path} does not unpack to the size that its header announces; it is damaged, export it again.")
     if len(body) < 8 + packed:
         raise _truncated(path, header)
+    if body[8 + packed :].strip(_PADDING):
+        raise _too_long(path)
     content = lzf_decompress(path, body[8 : 8 + packed], unpacked)
     blocks: list[Column] = []
     start = 0
@@ -186,10 +208,20 @@ def lzf_decompress(path: Path, packed: bytes, size: int) -> bytes:
     return bytes(out)
 
 
+def _cast(values: Column, kind: str) -> Column:
+    """Numbers in another type; what it cannot hold becomes 0."""
+    limits = np.finfo(kind) if kind[0] == "f" else np.iinfo(kind)
+    low, high = float(limits.min), float(limits.max)
+    if kind[0] != "f" and int(high) > limits.max:  # 64 bits are more than a double holds
+        high = math.nextafter(high, 0.0)
+    held = np.isfinite(values) & (values >= low) & (values <= high)
+    return np.where(held, values, 0).astype(kind)
+
+
 def _unpack_color(packed: Column) -> dict[str, Column]:
     """Red, green and blue from the bits of one number per point, whatever type carries them."""
     if packed.dtype.itemsize != 4:
-        packed = np.nan_to_num(packed).astype(np.uint32)
+        packed = _cast(packed, "u4")
     bits: NDArray[np.uint32] = np.ascontiguousarray(packed).view(np.uint32)
     return {name: ((bits >> shift) & 255).astype(np.uint8) for name, shift in (("red", 16), ("green", 8), ("blue", 0))}
 

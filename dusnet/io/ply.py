@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,33 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
-from dusnet.io.columns import Column, RawCloud, cloud_from_columns, cut_note, parse_numbers
-
-_TYPES = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "bool": "u1",
-    "short": "i2", "int16": "i2", "ushort": "u2", "uint16": "u2",
-    "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "int64": "i8", "uint64": "u8",
-    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
-}  # fmt: skip
-_WHOLE_TYPES = {name: code for name, code in _TYPES.items() if code[0] != "f"}
-_HEADER_LIMIT = 1 << 20
-
-
-class _Property(NamedTuple):
-    name: str
-    type: str
-    count_type: str | None  # of a list, else None
-
-
-@dataclass
-class _Element:
-    name: str
-    count: int
-    properties: list[_Property] = field(default_factory=list)
-
-    @property
-    def has_lists(self) -> bool:
-        return any(p.count_type for p in self.properties)
+from dusnet.io.columns import Column, RawCloud, check_names, cloud_from_columns, cut_note
+from dusnet.io.numbers import parse_numbers, shown
+from dusnet.io.ply_header import Element, parse_header
 
 
 class _Lists(NamedTuple):
@@ -52,6 +29,17 @@ class _Table(NamedTuple):
     lists: dict[str, _Lists]
 
 
+@dataclass(frozen=True)
+class _Numbers:
+    """All numbers of an ascii body; as a list only when some element must be walked, and once for all of them."""
+
+    array: NDArray[np.float64]
+
+    @cached_property
+    def flat(self) -> list[float]:
+        return self.array.tolist()
+
+
 def read_ply(path: Path, data: bytes) -> RawCloud:
     """Read the vertices, and the faces of a mesh as triangles.
 
@@ -62,13 +50,16 @@ def read_ply(path: Path, data: bytes) -> RawCloud:
     Raises:
         BadInput: the header is damaged, or what follows does not match it.
     """
-    order, elements, start = _parse_header(path, data)
+    order, elements, start = parse_header(path, data)
     names = [element.name for element in elements]
     if "vertex" not in names:
         raise BadInput(f"{path} has no vertices in its header; it is not a point cloud, export it as one.")
-    tables = (
-        _read_ascii(path, elements, data[start:]) if order is None else _read_binary(path, elements, data, start, order)
-    )
+    check_names(path, [p.name for element in elements if element.name == "vertex" for p in element.properties])
+    if order is None:
+        numbers = _Numbers(parse_numbers(path, data[start:], lines_above=data[:start].count(b"\n")))
+        tables = _read_ascii(path, elements, numbers)
+    else:
+        tables = _read_binary(path, elements, data, start, order)
     cloud = cloud_from_columns(path, tables["vertex"].columns)
     if order is None:
         cloud.notes += cut_note(data)
@@ -79,56 +70,9 @@ def read_ply(path: Path, data: bytes) -> RawCloud:
     return cloud
 
 
-def _parse_header(path: Path, data: bytes) -> tuple[str | None, list[_Element], int]:
-    """Byte order (None: ascii), the elements, and where the data starts."""
-    if data[:3] != b"ply":
-        raise BadInput(
-            f"{path} does not start like a PLY file; it is damaged or has the wrong ending, export it again."
-        )
-    end = data.find(b"end_header", 0, _HEADER_LIMIT)
-    line_end = b"\n" if b"\n" in data[: max(end, 0)] else b"\r"
-    start = data.find(line_end, end) + 1
-    if end < 0 or start == 0:
-        raise BadInput(f"{path} ends within its header; it is truncated, export it again.")
-    order: str | None = None
-    seen_format = False
-    elements: list[_Element] = []
-    for line in data[:end].decode("latin-1").split(line_end.decode())[1:]:
-        words = line.split()
-        try:
-            match words:
-                case ["format", name, *_]:
-                    order = {"ascii": None, "binary_little_endian": "<", "binary_big_endian": ">"}[name]
-                    seen_format = True
-                case ["element", name, count]:
-                    if name in [element.name for element in elements]:
-                        raise ValueError(name)
-                    elements.append(_Element(name, _whole(count)))
-                case ["property", "list", count_type, item_type, name]:
-                    elements[-1].properties.append(_Property(name, _TYPES[item_type], _WHOLE_TYPES[count_type]))
-                case ["property", type_name, name]:
-                    elements[-1].properties.append(_Property(name, _TYPES[type_name], None))
-                case [] | ["comment" | "obj_info", *_]:
-                    pass
-                case _:
-                    raise ValueError
-        except (KeyError, ValueError, IndexError) as error:
-            raise BadInput(f"{path} has a PLY header line that cannot be read ({line.strip()[:60]!r}).") from error
-    if not seen_format:
-        raise BadInput(f"{path} has a PLY header without a format line; it is damaged, export it again.")
-    return order, elements, start
-
-
-def _whole(text: str) -> int:
-    value = int(text)
-    if value < 0:
-        raise ValueError(text)
-    return value
-
-
-def _truncated(path: Path, element: _Element) -> BadInput:
+def _truncated(path: Path, element: Element) -> BadInput:
     return BadInput(
-        f"{path} ends before the {element.count} rows of '{element.name}' that its header announces; "
+        f"{path} ends before the {element.count} rows of '{shown([element.name])}' that its header announces; "
         "it is truncated, export it again."
     )
 
@@ -137,9 +81,12 @@ def _too_long(path: Path) -> BadInput:
     return BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
 
 
-def _read_binary(path: Path, elements: list[_Element], data: bytes, start: int, order: str) -> dict[str, _Table]:
+def _read_binary(path: Path, elements: list[Element], data: bytes, start: int, order: str) -> dict[str, _Table]:
     tables: dict[str, _Table] = {}
     for element in elements:
+        if not element.properties:  # rows of nothing, however many
+            tables[element.name] = _Table({}, {})
+            continue
         reader = _binary_lists if element.has_lists else _binary_rows
         tables[element.name], start = reader(path, element, data, start, order)
     if data[start:].strip(b"\r\n\0 "):
@@ -147,16 +94,16 @@ def _read_binary(path: Path, elements: list[_Element], data: bytes, start: int, 
     return tables
 
 
-def _binary_rows(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
+def _binary_rows(path: Path, element: Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
     dtype = np.dtype([(f"{i}", order + p.type) for i, p in enumerate(element.properties)])
     end = start + element.count * dtype.itemsize
     if end > len(data):
         raise _truncated(path, element)
-    rows = np.frombuffer(data, dtype, element.count, start) if dtype.itemsize else np.empty(element.count, dtype)
+    rows = np.frombuffer(data, dtype, element.count, start)
     return _Table({p.name: rows[f"{i}"] for i, p in enumerate(element.properties)}, {}), end
 
 
-def _binary_lists(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
+def _binary_lists(path: Path, element: Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
     """Rows with lists: in one go when every row has the lengths of the first, else row by row."""
     if element.count == 0:
         return _walked(element, [[] for _ in element.properties], [[] for _ in element.properties]), start
@@ -165,20 +112,21 @@ def _binary_lists(path: Path, element: _Element, data: bytes, start: int, order:
     try:
         position = start
         for i, prop in enumerate(element.properties):
+            item = int(prop.type[1])
             if prop.count_type:
                 lengths[i] = int(np.frombuffer(data, order + prop.count_type, 1, position)[0])
                 if not 0 <= lengths[i] <= len(data):
                     raise ValueError
                 fields += [(f"n{i}", order + prop.count_type), (f"{i}", order + prop.type, (lengths[i],))]
+                position += int(prop.count_type[1]) + lengths[i] * item
             else:
                 fields.append((f"{i}", order + prop.type))
-            position = start + np.dtype(fields).itemsize
+                position += item
     except ValueError as error:
         raise _truncated(path, element) from error
-    dtype = np.dtype(fields)
-    end = start + element.count * dtype.itemsize
+    end = start + element.count * (position - start)
     if end <= len(data):
-        rows = np.frombuffer(data, dtype, element.count, start)
+        rows = np.frombuffer(data, np.dtype(fields), element.count, start)
         if all((rows[f"n{i}"] == length).all() for i, length in lengths.items()):
             columns = {p.name: rows[f"{i}"] for i, p in enumerate(element.properties) if i not in lengths}
             lists = {
@@ -189,7 +137,7 @@ def _binary_lists(path: Path, element: _Element, data: bytes, start: int, order:
     return _binary_walk(path, element, data, start, order)
 
 
-def _binary_walk(path: Path, element: _Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
+def _binary_walk(path: Path, element: Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
     codes = {
         "i1": "b",
         "u1": "B",
@@ -227,7 +175,7 @@ def _binary_walk(path: Path, element: _Element, data: bytes, start: int, order: 
     return _walked(element, collected, counts), position
 
 
-def _walked(element: _Element, collected: list[list[float]], counts: list[list[int]]) -> _Table:
+def _walked(element: Element, collected: list[list[float]], counts: list[list[int]]) -> _Table:
     columns = {p.name: np.array(c) for p, c in zip(element.properties, collected, strict=True) if not p.count_type}
     lists = {
         p.name: _Lists(np.array(n, np.int64), np.array(c))
@@ -237,19 +185,21 @@ def _walked(element: _Element, collected: list[list[float]], counts: list[list[i
     return _Table(columns, lists)
 
 
-def _read_ascii(path: Path, elements: list[_Element], body: bytes) -> dict[str, _Table]:
-    numbers = parse_numbers(path, body)
+def _read_ascii(path: Path, elements: list[Element], numbers: _Numbers) -> dict[str, _Table]:
     tables: dict[str, _Table] = {}
     start = 0
     for element in elements:
         tables[element.name], start = _ascii_element(path, element, numbers, start)
-    if start != len(numbers):
+    if start != len(numbers.array):
         raise _too_long(path)
     return tables
 
 
-def _ascii_element(path: Path, element: _Element, numbers: NDArray[np.float64], start: int) -> tuple[_Table, int]:
+def _ascii_element(path: Path, element: Element, everything: _Numbers, start: int) -> tuple[_Table, int]:
     """Rows in one go when every row has the list lengths of the first, else row by row."""
+    if not element.properties:
+        return _Table({}, {}), start
+    numbers = everything.array
     width = 0
     heads: dict[int, tuple[int, int]] = {}
     places: dict[int, int] = {}
@@ -281,14 +231,13 @@ def _ascii_element(path: Path, element: _Element, numbers: NDArray[np.float64], 
             return _Table(columns, lists), end
     if not heads:
         raise _truncated(path, element)
-    return _ascii_walk(path, element, numbers, start)
+    return _ascii_walk(path, element, everything.flat, start)
 
 
-def _ascii_walk(path: Path, element: _Element, numbers: NDArray[np.float64], start: int) -> tuple[_Table, int]:
+def _ascii_walk(path: Path, element: Element, flat: list[float], start: int) -> tuple[_Table, int]:
     collected: list[list[float]] = [[] for _ in element.properties]
     counts: list[list[int]] = [[] for _ in element.properties]
-    flat = numbers[start:].tolist()
-    position = 0
+    position = start
     for _ in range(element.count):
         for i, prop in enumerate(element.properties):
             if position >= len(flat):
@@ -304,22 +253,23 @@ def _ascii_walk(path: Path, element: _Element, numbers: NDArray[np.float64], sta
             collected[i].extend(flat[position : position + length])
             counts[i].append(length)
             position += length
-    return _walked(element, collected, counts), start + position
+    return _walked(element, collected, counts), position
 
 
-def _list_length(path: Path, element: _Element, value: float, limit: int) -> int:
+def _list_length(path: Path, element: Element, value: float, limit: int) -> int:
     if not (0 <= value <= limit and value == int(value)):
         raise BadInput(
-            f"{path} has a row of '{element.name}' with an impossible list length ({value:g}); "
+            f"{path} has a row of '{shown([element.name])}' with an impossible list length ({value:g}); "
             "it is damaged, export it again."
         )
     return int(value)
 
 
-def _integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[np.int64]:
+def _integers(path: Path, name: str, values: NDArray[Any]) -> NDArray[Any]:
+    """Whole numbers as int64; as they are where int64 cannot hold them."""
     if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
-        raise BadInput(f"{path} has fractions in '{name}', which its header says is whole; export it again.")
-    return values.astype(np.int64)
+        raise BadInput(f"{path} has fractions in '{shown([name])}', which its header says is whole; export it again.")
+    return values.astype(np.int64) if np.abs(values).max(initial=0.0) < 2.0**63 else values
 
 
 def _triangles(path: Path, face: _Table, vertices: int) -> NDArray[np.int64]:

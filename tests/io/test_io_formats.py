@@ -52,9 +52,6 @@ def test_columns_without_names_are_ignored_aloud(tmp_path: Path) -> None:
     cloud = read_cloud(write(tmp_path, "a.asc", "1.5 -2 3.25 0 1\n4 5e-3 6 1 1\n"))
     assert cloud.points.tolist() == EXPECTED
     assert cloud.notes == ("2 columns after the first three were ignored",)
-    cloud = read_cloud(write(tmp_path, "a.csv", "a,b,c\n1.5,-2,3.25\n4,5e-3,6\n"))
-    assert cloud.points.tolist() == EXPECTED
-    assert "does not name x, y and z" in cloud.notes[0]
 
 
 def test_named_columns_of_text_are_used(tmp_path: Path) -> None:
