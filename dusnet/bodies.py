@@ -189,12 +189,12 @@ def _layers(faces: Faces, label: Faces, *, whole: bool) -> Faces:
         start = np.r_[True, (np.diff(place[order]) != 0) | (np.diff(ahead[order].astype(np.int8)) != 0)]
         begin = np.flatnonzero(start)
         layer[order] = 2 * (np.arange(len(faces)) - begin[np.cumsum(start) - 1])
-    both = [np.bincount(place[side & (layer == 0)], minlength=int(place.max()) + 1) > 0 for side in (ahead, ~ahead)]
+    both = [np.bincount(place[side & (layer == 0)], minlength=int(place.max()) + 1) == 1 for side in (ahead, ~ahead)]
     back_to_back = (both[0] & both[1])[place] & (layer == 0)
     number = np.flatnonzero(back_to_back)
-    number = number[np.lexsort((ahead[number], place[number]))].reshape(-1, 2)
-    alike = label[number[:, 0]] == label[number[:, 1]]
-    layer[number[alike].reshape(-1)] = 1
+    pairs = number[np.lexsort((ahead[number], place[number]))].reshape(-1, 2)
+    alike = label[pairs[:, 0]] == label[pairs[:, 1]]
+    layer[pairs[alike].reshape(-1)] = 1
     return layer
 
 

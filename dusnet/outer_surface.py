@@ -50,6 +50,16 @@ class OuterSurface:
     solids: tuple[Mesh, ...] = ()
     reach: float = 0.0
 
+    def summary(self, name: str) -> str:
+        """How many bodies were united, in one sentence; empty where none was.
+
+        Args:
+            name: of the file.
+        """
+        if not self.united:
+            return ""
+        return f"{name} has {self.bodies} bodies: {self.united} that touch or overlap were united."
+
     def notes(self, name: str) -> tuple[str, ...]:
         """What everybody who uses the surface should know.
 
@@ -104,9 +114,9 @@ def outer_surface(mesh: Mesh) -> OuterSurface:
         The surface with the counts of what was done.
 
     Raises:
-        BadInput: coordinates are not finite, or larger than any part.
+        BadInput: the mesh has no faces, or coordinates that are not finite or larger than any part.
     """
-    _require_measurable(mesh)
+    require_measurable(mesh)
     vertices, faces, kept = join_vertices(mesh.vertices, mesh.faces)
     if not len(faces):
         return OuterSurface(mesh, 0)
@@ -135,8 +145,15 @@ def outer_surface(mesh: Mesh) -> OuterSurface:
     return OuterSurface(mesh, split.count, found.united, gone, len(doubtful), skin, alone, reach)
 
 
-def _require_measurable(mesh: Mesh) -> None:
+def require_measurable(mesh: Mesh) -> None:
+    """Refuse coordinates that cannot be computed with.
+
+    Raises:
+        BadInput: the mesh has no faces, or coordinates that are not finite or larger than any part.
+    """
     name = str(mesh.path) if mesh.path is not None else "the mesh"
+    if not len(mesh.faces):
+        raise BadInput(f"{name} has no surface: it holds no faces; export it as a mesh.")
     corners = mesh.vertices[np.unique(mesh.faces)]
     if not np.isfinite(corners).all():
         raise BadInput(f"{name} has vertices with NaN or infinite coordinates; export it again.")

@@ -126,4 +126,5 @@ class _Scene:
     def enclosed(self, places: Floats, direction: Floats) -> Floats:
         """How often the surface goes around places, by the triangles that a ray meets, (N,)."""
         ray, triangle, _ = self.hits(places, np.broadcast_to(direction, places.shape))
-        return np.bincount(ray, weights=np.sign(self.normals[triangle] @ direction), minlength=len(places))
+        turns = np.bincount(ray, weights=np.sign(self.normals[triangle] @ direction), minlength=len(places))
+        return np.asarray(turns, dtype=np.float64)
