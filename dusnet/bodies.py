@@ -84,12 +84,12 @@ def split_bodies(
     """
     edges = _Edges.of(faces)
     label = _labels(edges, faces, given)
-    even = edges.balanced(label)
-    turned = np.zeros(len(faces), dtype=np.bool_) if even.all() else _to_turn(edges, label, even)
+    closed, even = edges.closed(label)
+    turned = _to_turn(edges, label, even & ~closed)
     if turned.any():
         faces = np.where(turned[:, None], faces[:, ::-1], faces)
-        even = _Edges.of(faces).balanced(label)
-    kept = even | (np.bincount(label, weights=areas(vertices, faces)) > least_area)
+        closed, _ = _Edges.of(faces).closed(label)
+    kept = closed | (np.bincount(label, weights=areas(vertices, faces)) > least_area)
     count = int(kept.sum())
     if count > most:
         return Split([], count, len(kept) - count)
@@ -97,7 +97,7 @@ def split_bodies(
     order = order[kept[label[order]]]
     pieces = np.split(order, np.flatnonzero(np.diff(label[order])) + 1) if len(order) else []
     bodies = [
-        _body(vertices, faces, piece, bool(even[label[piece[0]]]), float(turned[piece].mean()) <= _FEW)
+        _body(vertices, faces, piece, bool(closed[label[piece[0]]]), float(turned[piece].mean()) <= _FEW)
         for piece in sorted(pieces, key=lambda piece: int(piece[0]))
     ]
     return Split(bodies, count, len(kept) - count)
@@ -144,14 +144,17 @@ class _Edges:
         pairs = places[np.argsort(self.number[places], kind="stable")].reshape(-1, 2)
         return pairs // 3, self.forward[pairs[:, 0]] == self.forward[pairs[:, 1]]
 
-    def balanced(self, label: Faces) -> NDArray[np.bool_]:
-        """Per label whether its faces use every edge as often in one direction as in the other."""
+    def closed(self, label: Faces) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Per label whether its faces use every edge as often in one direction as in the other, and evenly often."""
         key = label[np.arange(len(self.number)) // 3] * len(self.uses) + self.number
         found, back = np.unique(key, return_inverse=True)
-        net = np.bincount(back.reshape(-1), weights=np.where(self.forward, 1.0, -1.0))
-        even = np.ones(int(label.max(initial=-1)) + 1, dtype=np.bool_)
-        even[(found // max(len(self.uses), 1))[net != 0.0]] = False
-        return even
+        back = back.reshape(-1)
+        owner = found // max(len(self.uses), 1)
+        net = np.bincount(back, weights=np.where(self.forward, 1.0, -1.0))
+        balanced, even = np.ones((2, int(label.max(initial=-1)) + 1), dtype=np.bool_)
+        balanced[owner[net != 0.0]] = False
+        even[owner[np.bincount(back) % 2 == 1]] = False
+        return balanced, even
 
 
 def _labels(edges: _Edges, faces: Faces, given: Faces | None) -> Faces:
@@ -159,7 +162,7 @@ def _labels(edges: _Edges, faces: Faces, given: Faces | None) -> Faces:
     label = _across_edges(edges, len(faces), given)
     if int(edges.uses.max(initial=0)) <= 2:
         return label
-    layer = _layers(faces, label, whole=bool(edges.balanced(label).all()))
+    layer = _layers(faces, label, whole=bool(edges.closed(label)[0].all()))
     if not layer.any():
         return label
     # What is there twice, or is both sides of a wall inside of a body, is no part of that body.
@@ -243,17 +246,18 @@ def _connected(links: Faces, count: int) -> Faces:
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
 
-def _to_turn(edges: _Edges, label: Faces, even: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Which faces to turn so that neighbours look to the same side, (F,); none of a body that is `even` as it is."""
+def _to_turn(edges: _Edges, label: Faces, chosen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Which faces of the `chosen` bodies to turn so that neighbours look to the same side, (F,)."""
     count = len(label)
+    turned = np.zeros(count, dtype=np.bool_)
+    if not chosen.any():
+        return turned
     pairs, alike = edges.twins()
     left, right = pairs[:, 0], pairs[:, 1]
     same, other = np.where(alike, right + count, right), np.where(alike, right, right + count)
     sides = _connected(np.vstack([np.column_stack([left, same]), np.column_stack([left + count, other])]), 2 * count)
-    turned = np.zeros(count, dtype=np.bool_)
-    order = np.argsort(label, kind="stable")
-    for piece in np.split(order, np.flatnonzero(np.diff(label[order])) + 1):
-        if not even[label[piece[0]]]:
-            flip = sides[piece] != sides[piece[0]]
-            turned[piece] = flip if 2 * int(flip.sum()) <= len(piece) else ~flip
+    for name in np.flatnonzero(chosen):
+        piece = np.flatnonzero(label == name)
+        flip = sides[piece] != sides[piece[0]]
+        turned[piece] = flip if 2 * int(flip.sum()) <= len(piece) else ~flip
     return turned
