@@ -18,7 +18,8 @@ _SPACINGS = 2.0  # of single precision: two faces that should touch are up to 1.
 _LEAST = 2e-7  # of the size: what distances are computed to
 _MOST = 1e-3
 _DIGITS = {4: 7e-8, 5: 7e-8, 6: 7e-8, 7: 1e-9}  # of decimal numbers, and how exactly they are met (single precision)
-_LARGEST = 1e30  # a coordinate: squares of squares stay finite
+_LARGEST, _SMALLEST = 1e15, 1e-15  # a coordinate and a size, in any unit
+_RESOLVED = 1e-9  # of the largest coordinate: of a smaller part, numbers keep too few digits
 _THIN = 1e-9  # of area times size: a body with less volume is a sheet
 _WHOLE = 1e-6  # share of a body that may lie outside of another one that contains it, by rounding
 _EDGE = 16.0  # of the squared closing distance times the size: what two bodies that meet in an edge share when grown
@@ -114,9 +115,11 @@ def outer_surface(mesh: Mesh) -> OuterSurface:
         The surface with the counts of what was done.
 
     Raises:
-        BadInput: the mesh has no faces, or coordinates that are not finite or larger than any part.
+        BadInput: see `require_measurable`.
     """
     require_measurable(mesh)
+    if not np.abs(mesh.vertices).max() <= _LARGEST:
+        mesh = _without_unused(mesh)
     vertices, faces, kept = join_vertices(mesh.vertices, mesh.faces)
     if not len(faces):
         return OuterSurface(mesh, 0)
@@ -149,17 +152,22 @@ def require_measurable(mesh: Mesh) -> None:
     """Refuse coordinates that cannot be computed with.
 
     Raises:
-        BadInput: the mesh has no faces, or coordinates that are not finite or larger than any part.
+        BadInput: the mesh has no faces or a single one, no size, or coordinates that are not finite or larger than
+            any part.
     """
     name = str(mesh.path) if mesh.path is not None else "the mesh"
-    if not len(mesh.faces):
-        raise BadInput(f"{name} has no surface: it holds no faces; export it as a mesh.")
+    if len(mesh.faces) < 2:
+        many = "a single triangle" if len(mesh.faces) else "no faces"
+        raise BadInput(f"{name} has no surface of a part: it holds {many}; export the whole part as a mesh.")
     corners = mesh.vertices[np.unique(mesh.faces)]
     if not np.isfinite(corners).all():
         raise BadInput(f"{name} has vertices with NaN or infinite coordinates; export it again.")
-    largest = float(np.abs(corners).max(initial=0.0))
+    largest = float(np.abs(corners).max())
     if largest > _LARGEST:
         raise BadInput(f"{name} has a coordinate of {largest:.2g}, which no part has; it is damaged, export it again.")
+    size = float(np.ptp(corners, axis=0).max())
+    if not size > max(_SMALLEST, _RESOLVED * largest):
+        raise BadInput(f"{name} has no surface: it is {size:.2g} across; it is damaged, export it again.")
 
 
 def _has_volume(body: Body, size: float) -> bool:

@@ -185,14 +185,28 @@ def test_open_bodies_are_named_and_stay():
     assert two.not_united == 2
 
 
-def test_what_cannot_be_measured_is_refused():
-    mesh = many([PLATE])
-    with pytest.raises(BadInput, match="coordinate of 6e"):
-        outer_surface(Mesh(mesh.vertices * 1e199, mesh.faces))
-    with pytest.raises(BadInput, match="NaN"):
-        outer_surface(Mesh(mesh.vertices * np.nan, mesh.faces))
-    with pytest.raises(BadInput, match="no faces"):
-        outer_surface(Mesh(mesh.vertices, np.zeros((0, 3), dtype=np.int64)))
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda v, f: (v * 1e199, f), "coordinate of 6e"),
+        (lambda v, f: (v * np.nan, f), "NaN"),
+        (lambda v, f: (v * 1e-200, f), "across"),
+        (lambda v, f: (v * 0.0, f), "no surface"),
+        (lambda v, f: (v + 1e14, f), "across"),
+        (lambda v, f: (v, f[:1]), "single triangle"),
+        (lambda v, f: (v, f[:0]), "no faces"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(change, words):
+    plate = box_mesh(PLATE)
+    with pytest.raises(BadInput, match=words):
+        outer_surface(Mesh(*change(plate.vertices, plate.faces)))
+
+
+def test_a_vertex_that_no_face_uses_does_not_matter():
+    plate = box_mesh(PLATE)
+    found = outer_surface(Mesh(np.vstack([plate.vertices, [[1e200] * 3]]), plate.faces))
+    np.testing.assert_array_equal(found.mesh.vertices, plate.vertices)
 
 
 def test_the_closing_distance_follows_the_file():

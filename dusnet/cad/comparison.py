@@ -119,6 +119,9 @@ class CadModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What everybody who reads a result should know about the model."""
+        if self.surface.watertight and self._outer.skin is None:
+            flat = f"{self.path.name} encloses no volume, so it has no inside: every deviation counts as excess."
+            return (*self._inner, flat)
         if self.surface.watertight:
             return self._inner
         return (

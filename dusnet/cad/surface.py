@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.cad.thin_triangles import ThinTriangles
 from dusnet.cloud import Frame
 from dusnet.errors import BadInput
 from dusnet.io import Mesh
@@ -79,8 +81,12 @@ class CadSurface:
         local = ((vertices - self.center) / self.radius).astype(np.float32)
         self._scene.add_triangles(self._tensor(local), self._tensor(faces.astype(np.uint32)))
 
+    @cached_property
+    def _thin(self) -> ThinTriangles:
+        return ThinTriangles(self.mesh.vertices, self.mesh.faces)
+
     def nearest(self, points: Floats) -> Nearest:
-        """The nearest places of the surface.
+        """The nearest places of the surface; beside thin triangles not as exact as `signed_distance`.
 
         Args:
             points: (N, 3) float64, the unit of the mesh.
@@ -100,6 +106,10 @@ class CadSurface:
             points: (N, 3) float64, the unit of the mesh.
         """
         found, face, weights = self._look_up(points)
+        number, triangle, exact = self._thin.nearer(points, face, found.distances, _TOUCHING * self.radius)
+        face[number], weights[number] = triangle, exact
+        found.feet[number] = np.einsum("nk,nki->ni", exact, self.mesh.vertices[self.mesh.faces[triangle]])
+        found.distances[number] = np.linalg.norm(points[number] - found.feet[number], axis=1)
         if self.watertight:
             inside = self._scene.compute_occupancy(self._tensor(self._local(points)), nsamples=_RAYS).numpy() > 0.5
         else:
