@@ -25,8 +25,8 @@ class ThinTriangles:
         doubled = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
         longest = np.linalg.norm(corners - np.roll(corners, 1, axis=1), axis=2).max(axis=1)
         touched = np.zeros(len(vertices), dtype=np.bool_)
-        touched[faces[doubled <= _THIN * longest**2]] = True
-        self._near = touched[faces].any(axis=1)
+        touched[faces[np.flatnonzero(doubled <= _THIN * longest**2)]] = True
+        self._near: NDArray[np.bool_] = np.asarray(touched[faces].any(axis=1))
         order = np.argsort(faces.reshape(-1), kind="stable")
         self._around = order // 3
         self._start = np.searchsorted(faces.reshape(-1)[order], np.arange(len(vertices) + 1))

@@ -63,10 +63,11 @@ def test_beside_thin_triangles_distances_are_as_exact_as_elsewhere(rng, width):
     sheet = Mesh(corners, np.array([[0, 1, 2], [0, 2, 4], [4, 2, 3]]))
     pose = motion(rng, 20.0)
     along = rng.uniform(0.02, 0.98, (20_000, 1)) * corners[2]
-    points = along + rng.normal(size=along.shape) * [0.1, 0.1, 0.0] + [0.0, 0.0, 0.5]
+    points = along + rng.normal(size=along.shape) * [0.1, 0.1, 0.0]
     points[:, :2] = np.clip(points[:, :2], 0, [120, 80])
     surface = CadSurface(Mesh(moved(corners, pose), sheet.faces))
-    np.testing.assert_allclose(surface.signed_distance(moved(points, pose)), 0.5, atol=2e-6 * surface.radius)
+    found = surface.signed_distance(moved(points, pose))
+    np.testing.assert_allclose(found, 0.0, atol=2e-6 * surface.radius)  # up to 1e-4 of it where single precision ends
 
 
 def test_far_from_the_origin_nothing_is_lost(rng):
