@@ -110,7 +110,7 @@ class CadModel:
         self._triangles = len(mesh.faces)
         self._outer = outer_surface(mesh)
         outer = self._outer.mesh
-        self.surface = CadSurface(replace(outer, vertices=outer.vertices * self._ratio))
+        self.surface = CadSurface(replace(outer, vertices=outer.vertices * self._ratio), exact=outer is not mesh)
         self._inner = warnings_of(self._outer, path.name)
         self._aligner = CadAligner(self.surface, search=search)
         places, _ = sample_mesh(self.surface.mesh, _PLACES, np.random.default_rng(0))

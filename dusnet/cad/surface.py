@@ -42,10 +42,12 @@ class CadSurface:
     """A triangle mesh that distances are measured to, with Open3D's ray-casting scene.
 
     Computed in single precision about the middle of the part: distances are right to about 2e-7 of its radius, whatever
-    the place of its origin.
+    the place of its origin; beside thin triangles to about 5e-4 of it.
 
     Args:
         mesh: vertices in the unit that distances shall have; vertices at equal places are taken as one.
+        exact: look for the nearest place around thin triangles in double precision, in `signed_distance`: right to 1e-6
+            of the radius there too. Uniting bodies makes such triangles.
 
     Attributes:
         mesh: as given, without triangles of no area.
@@ -58,7 +60,8 @@ class CadSurface:
         MissingDependency: Open3D or one of its system libraries is absent.
     """
 
-    def __init__(self, mesh: Mesh) -> None:
+    def __init__(self, mesh: Mesh, *, exact: bool = False) -> None:
+        self._exact = exact
         name = str(mesh.path) if mesh.path is not None else "the mesh"
         corners = mesh.vertices[mesh.faces]
         if not np.isfinite(corners).all():
@@ -106,10 +109,11 @@ class CadSurface:
             points: (N, 3) float64, the unit of the mesh.
         """
         found, face, weights = self._look_up(points)
-        number, triangle, exact = self._thin.nearer(points, face, found.distances, _TOUCHING * self.radius)
-        face[number], weights[number] = triangle, exact
-        found.feet[number] = np.einsum("nk,nki->ni", exact, self.mesh.vertices[self.mesh.faces[triangle]])
-        found.distances[number] = np.linalg.norm(points[number] - found.feet[number], axis=1)
+        if self._exact:
+            number, triangle, exact = self._thin.nearer(points, face, found.distances, _TOUCHING * self.radius)
+            face[number], weights[number] = triangle, exact
+            found.feet[number] = np.einsum("nk,nki->ni", exact, self.mesh.vertices[self.mesh.faces[triangle]])
+            found.distances[number] = np.linalg.norm(points[number] - found.feet[number], axis=1)
         if self.watertight:
             inside = self._scene.compute_occupancy(self._tensor(self._local(points)), nsamples=_RAYS).numpy() > 0.5
         else:
