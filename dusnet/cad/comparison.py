@@ -15,6 +15,7 @@ from scipy.spatial import cKDTree
 
 from dusnet import coverage
 from dusnet.cad.alignment import CadAligner
+from dusnet.cad.inner_faces import warnings_of
 from dusnet.cad.surface import CadSurface, Floats
 from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
@@ -24,6 +25,7 @@ from dusnet.inspection.regions import components, minimum_region
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Expectations, decide
 from dusnet.io import Mesh, file_sha256, read_mesh, sample_mesh
+from dusnet.outer_surface import outer_surface
 from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.workflow import METRES, require_unit
 
@@ -93,7 +95,7 @@ class CadModel:
         path: the file.
         unit: of the scans and all results.
         sha256: of the file.
-        surface: in the unit of the scans.
+        surface: the outer one of all its bodies, in the unit of the scans.
 
     Raises:
         BadInput: the file cannot be read or holds no surface.
@@ -107,7 +109,10 @@ class CadModel:
         mesh = read_cad(path)
         self.sha256 = file_sha256(path)
         self._triangles = len(mesh.faces)
-        self.surface = CadSurface(replace(mesh, vertices=mesh.vertices * self._ratio))
+        self._outer = outer_surface(mesh)
+        outer = self._outer.mesh
+        self.surface = CadSurface(replace(outer, vertices=outer.vertices * self._ratio), exact=outer is not mesh)
+        self._inner = warnings_of(self._outer, path.name)
         self._aligner = CadAligner(self.surface, search=search)
         places, _ = sample_mesh(self.surface.mesh, _PLACES, np.random.default_rng(0))
         self._places = self._in_radii(places)
@@ -115,12 +120,21 @@ class CadModel:
     @property
     def notes(self) -> tuple[str, ...]:
         """What everybody who reads a result should know about the model."""
+        if self.surface.watertight and self._outer.skin is None:
+            flat = f"{self.path.name} encloses no volume, so it has no inside: every deviation counts as excess."
+            return (*self._inner, flat)
         if self.surface.watertight:
-            return ()
+            return self._inner
         return (
+            *self._inner,
             f"{self.path.name} is not watertight, so it has no inside: the sign of a deviation is taken from the "
             "normal of the nearest triangle, and is wrong where that points inwards.",
         )
+
+    @property
+    def united(self) -> str:
+        """What was done with several bodies, in one sentence; empty where nothing was."""
+        return self._outer.summary(self.path.name)
 
     def deviations(self, cloud: PointCloud, tolerance: Tolerance) -> Scores:
         """Where a scan deviates.
@@ -211,6 +225,10 @@ class CadModel:
                 "unit": self._cad_unit,
                 "triangles": self._triangles,
                 "watertight": self.surface.watertight,
+                "bodies": self._outer.bodies,
+                "united": self._outer.united,
+                "left_out": self._outer.left_out,
+                "not_united": self._outer.not_united,
             },
             "tolerance": {"plus": tolerance.plus, "minus": tolerance.minus, "default": not tolerance.chosen},
             "rms": float(np.sqrt(np.square(value).mean())),

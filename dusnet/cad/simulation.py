@@ -11,11 +11,13 @@ import numpy as np
 from pydantic import ValidationError
 
 from dusnet.cad.comparison import read_cad
+from dusnet.cad.inner_faces import warnings_of
 from dusnet.cloud import PointCloud
 from dusnet.data.synthetic.settings import BenchmarkSettings
-from dusnet.data.synthetic.specimens import GOOD, Part, entropy, load_parts, make_scan
+from dusnet.data.synthetic.specimens import GOOD, Part, entropy, make_scan, mesh_part, own_mesh
 from dusnet.errors import BadConfig
 from dusnet.io import file_sha256
+from dusnet.outer_surface import OuterSurface, outer_surface
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,28 @@ class CadScans:
             ) from error
 
     @cached_property
-    def _part(self) -> Part:
+    def _outer(self) -> OuterSurface:
         read_cad(self.path)
-        (part,) = load_parts(self._settings)
-        return part
+        return outer_surface(own_mesh(self.path))
+
+    @cached_property
+    def _part(self) -> Part:
+        return mesh_part(self.path.stem, self._outer)
+
+    @cached_property
+    def warnings(self) -> tuple[str, ...]:
+        """What is doubtful about the surface that is scanned.
+
+        Raises:
+            BadInput: the file cannot be read or holds no surface.
+            MissingDependency: Open3D or one of its system libraries is absent.
+        """
+        return warnings_of(self._outer, self.path.name)
+
+    @property
+    def united(self) -> str:
+        """What was done with several bodies, in one sentence; empty where nothing was."""
+        return self._outer.summary(self.path.name)
 
     def require_usable(self) -> None:
         """Raise what `scan` would raise.
@@ -98,6 +118,7 @@ class CadScans:
             "noise": self.noise,
             "points": self.points,
             "seed": self.seed,
+            **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 
 

@@ -33,6 +33,8 @@ class Comparer(Batch):
         super().__init__(choices, progress)
         self._cad, self._tolerance = cad, tolerance
         source = "" if tolerance.chosen else " (by default 0.1 mm)"
+        if cad.united:
+            progress.log(cad.united)
         progress.log(f"tolerance +{tolerance.plus:g} / -{tolerance.minus:g} {cad.unit}{source}, positive is excess.")
 
     def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:

@@ -143,6 +143,10 @@ def train(
             trainer.run_together(together)
         return
     work = [simulated_class(simulated, out)] if simulated else read_classes(sources or [], out, layout, classes)
+    if simulated is not None:
+        for line in (simulated.united, *simulated.warnings):
+            if line:
+                progress.log(line)
     for entry in work:
         with if_interrupted(partial(trainer.saved, entry)):
             trainer.run(entry)

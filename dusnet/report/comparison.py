@@ -36,9 +36,16 @@ def panel(record: Mapping[str, Any], length: Lengths) -> str:
             ("Noise of the scan", text(_magnitude(found["noise"], length))),
             ("Unit of the CAD model", text(cad["unit"])),
             ("Triangles of the CAD model", number(cad["triangles"])),
+            ("Bodies of the CAD model", text(_bodies(cad))),
             ("Watertight", text(closed)),
         ]
     )
+
+
+def _bodies(cad: Mapping[str, Any]) -> str:
+    """How many there are, and what was done with them."""
+    done = {"united": "united", "left_out": "left out (inside of others, or there twice)", "not_united": "not united"}
+    return ", ".join([str(cad["bodies"]), *(f"{cad[key]} {words}" for key, words in done.items() if cad[key])])
 
 
 def _magnitude(value: float, length: Lengths) -> str:

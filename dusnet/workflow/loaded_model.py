@@ -81,6 +81,7 @@ class LoadedModel:
         return (
             f"The model has seen no real part: it was made from {cad['scans']} simulated scans of {cad['file']} "
             f"(variation {cad['variation']:g}, noise {cad['noise']:g} of the radius).",
+            *(str(warning) for warning in cad.get("warnings", [])),
         )
 
     def threshold_for(self, false_alarm: float) -> float:

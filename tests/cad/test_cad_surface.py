@@ -57,6 +57,19 @@ def test_soup_of_random_triangles_beside_brute_force(rng):
     np.testing.assert_allclose(np.abs(surface.signed_distance(points)), brute_force(points, mesh), atol=1e-6)
 
 
+@pytest.mark.parametrize("width", [0.01, 0.1, 0.5])
+def test_beside_thin_triangles_distances_are_as_exact_as_elsewhere(rng, width):
+    corners = np.array([[0.0, 0, 0], [120, 0, 0], [120, 80, 0], [0, 80, 0], [0, width, 0]])
+    sheet = Mesh(corners, np.array([[0, 1, 2], [0, 2, 4], [4, 2, 3]]))
+    pose = motion(rng, 20.0)
+    along = rng.uniform(0.02, 0.98, (20_000, 1)) * corners[2]
+    points = along + rng.normal(size=along.shape) * [0.1, 0.1, 0.0]
+    points[:, :2] = np.clip(points[:, :2], 0, [120, 80])
+    surface = CadSurface(Mesh(moved(corners, pose), sheet.faces), exact=True)
+    found = surface.signed_distance(moved(points, pose))
+    np.testing.assert_allclose(found, 0.0, atol=2e-6 * surface.radius)  # in single precision up to 1e-4 of it
+
+
 def test_far_from_the_origin_nothing_is_lost(rng):
     far = np.array([4.3e6, 5.2e5, 1e3])
     points = rng.uniform(-0.2, 1.2, (500, 3)) * BOX

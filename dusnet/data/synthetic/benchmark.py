@@ -58,6 +58,9 @@ def write_benchmark(out: Path, settings: BenchmarkSettings, *, progress: Progres
     """
     progress = progress if progress is not None else Silent()
     parts = load_parts(settings)
+    for part in parts:
+        for note in part.notes:
+            progress.log(note)
     items = [item for part in parts for item in _items(out, part, settings)]
     manifest = _manifest(parts, items, settings, out)
     _claim(out, manifest)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from dusnet.data.synthetic.surface import Floats, Surface
 from dusnet.data.synthetic.variation import SmoothField, smooth_field
 from dusnet.errors import BadInput
 from dusnet.io import Mesh, read_mesh, sample_mesh
+from dusnet.outer_surface import OuterSurface, outer_surface, require_measurable
 
 GOOD = "good"
 _DENSITY = 4
@@ -47,6 +48,7 @@ class Part:
         remake: makes a specimen with other dimensions, given a generator and the jitter; None where there is no way.
         reach: what a scanner can see of it, or None where that is (nearly) everything.
         closed: whether the surface bounds a solid.
+        notes: what everybody who uses the part should know.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Part:
     remake: Callable[[np.random.Generator, float], Mesh] | None
     reach: Reach | None
     closed: bool
+    notes: tuple[str, ...] = ()
 
 
 def load_parts(settings: BenchmarkSettings) -> list[Part]:
@@ -68,7 +71,7 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
     names = tuple(PARTS) if "all" in settings.parts else settings.parts
     parts = [_part(name, make_part(name, np.random.default_rng(0), 0.0), partial(make_part, name)) for name in names]
     for path in settings.meshes:
-        parts.append(_part(path.stem, _own_mesh(path), None))
+        parts.append(mesh_part(path.stem, outer_surface(own_mesh(path))))
     seen: set[str] = set()
     for part in parts:
         if part.name in seen:
@@ -86,16 +89,30 @@ def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], 
     return Part(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
 
 
+def mesh_part(name: str, outer: OuterSurface) -> Part:
+    """A mesh as a class of the benchmark.
+
+    Args:
+        name: of the class.
+        outer: the outer surface of the mesh.
+    """
+    file = name if outer.mesh.path is None else outer.mesh.path.name
+    summary = outer.summary(file)
+    return replace(_part(name, outer.mesh, None), notes=(*([summary] if summary else []), *outer.notes(file)))
+
+
 def _visible(reach: Reach | None, mesh: Mesh) -> Mesh:
     return mesh if reach is None else reach.visible_faces(mesh)
 
 
-def _own_mesh(path: Path) -> Mesh:
+def own_mesh(path: Path) -> Mesh:
+    """Read a mesh of the user's own.
+
+    Raises:
+        BadInput: it cannot be read, has no surface, or coordinates that no part has.
+    """
     mesh = read_mesh(path)
-    if len(mesh.faces) == 0:
-        raise BadInput(f"{path} holds no faces; export it as a mesh.")
-    if not np.isfinite(mesh.vertices).all():
-        raise BadInput(f"{path} holds NaN or infinite coordinates; repair the mesh.")
+    require_measurable(mesh)
     a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
     area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2.0)
     extent = float(np.linalg.norm(np.ptp(mesh.vertices[np.unique(mesh.faces)], axis=0)))
