@@ -15,7 +15,10 @@ class RegistrationSettings(Section):
     method: Literal["auto", "none", "icp", "global"] = "auto"
     points: int = Field(default=6000, ge=100, description="points of a scan that take part in the alignment")
     hypotheses: int = Field(
-        default=8, ge=1, description="global: poses per family of starting poses that fine ICP follows, best is kept"
+        default=8,
+        ge=1,
+        le=1000,
+        description="global: poses per family of starting poses that fine ICP follows, best is kept",
     )
     accept_residual: float = Field(
         default=0.004, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
@@ -56,7 +59,9 @@ class ScoringSettings(Section):
     max_centers: int = Field(
         default=40_000, ge=1000, description="points of a bigger scan that become centres; the others are interpolated"
     )
-    draws: int = Field(default=0, ge=0, description="noise draws averaged at test, 0 = no noise, 1 = the paper")
+    draws: int = Field(
+        default=0, ge=0, le=1000, description="noise draws averaged at test, 0 = no noise, 1 = the paper"
+    )
 
 
 class CalibrationSettings(Section):

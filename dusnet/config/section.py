@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from typing_extensions import Self
 
 LARGEST_COUNT = 10**9
 """Steps, points, dimensions: more than this of anything ends in a full memory or in no end at all."""
 
+MOST_LAYERS = 64
+WIDEST = 8192
+MOST_OCTAVES = 32
+"""Of the networks of all methods; the widest here has 384 channels. What a model file asks for is built before it can
+be compared with what the file holds."""
+MOST_AROUND = 65_536
+"""Points in a group, groups in a step, places of a part: what is larger needs a machine that does not exist."""
+Width = Annotated[int, Field(ge=1, le=WIDEST)]
+"""Channels of a layer."""
 LONGEST_NAME = 255
 """Bytes of the name of a file or folder on the usual file systems."""
 

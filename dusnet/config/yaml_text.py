@@ -1,7 +1,7 @@
-"""YAML of settings: words, numbers, lists and sections. Reading takes time in proportion to the text, whatever is in it.
+"""YAML of settings: words, numbers, lists and sections, read in time in proportion to the text whatever is in it.
 
-YAML has more than settings need: values that stand for copies of others, dates, sets, tags of programs. What settings do
-not need is refused here, once for all files and for every `--set`.
+YAML has more than settings need: aliases that repeat values, dates, sets, tags of programs. What settings do not need
+is refused here, once for all files and for every `--set`.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def parse_yaml(text: str) -> Any:
     if len(text) > LARGEST:
         raise BadYaml(f"is longer than the {LARGEST // 1024} KiB that settings can have; give a YAML file of settings")
     try:
-        return _copied(yaml.load(text, _Loader))  # noqa: S506  (a SafeLoader with less in it)
+        return _copied(yaml.load(text, _Loader))
     except yaml.MarkedYAMLError as error:
         raise BadYaml(f"is not valid YAML{_line(error.problem_mark)}; correct it and try again") from error
     except yaml.YAMLError as error:  # characters that no text has

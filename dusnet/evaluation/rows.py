@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from dusnet.errors import BadInput
 from dusnet.evaluation.kinds import KindScore
 from dusnet.evaluation.metrics import METRICS
+from dusnet.io import parse_json
 
 if TYPE_CHECKING:
     from dusnet.data import Dataset, Sample
@@ -237,7 +238,7 @@ def row_name(detector: str, class_name: str, seed: int) -> str:
 def load_row(path: Path, expected: str) -> Row | None:
     """The row saved at `path` when it has the `expected` fingerprint; None when it has not or is damaged."""
     try:
-        row = Row.from_record(json.loads(path.read_text(encoding="utf-8")))
+        row = Row.from_record(parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent, cut off, or of another version: computing the row again is always right
     return row if row.fingerprint == expected else None

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from dusnet.config import Section, load_settings, read_yaml, settings_from, shown, tree_of
+from dusnet.config import Section, load_settings, read_yaml, settings_from, tree_of
 from dusnet.errors import BadConfig
 from dusnet.evaluation.corruption import Corruption
 from dusnet.evaluation.plan import Contender, title_of
