@@ -158,11 +158,13 @@ def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
 
 
 def _training(
-    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str
+    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str, code: str
 ) -> dict[str, Any]:
     from dusnet import __version__
 
-    return {
+    # Detectors of this package are told by its version.
+    outside = {"code": code} if code else {}
+    return outside | {
         "schema": ROW_SCHEMA,
         "version": __version__,
         "detector": contender.detector,
@@ -180,10 +182,10 @@ def _hash(content: dict[str, Any]) -> str:
 
 
 def training_fingerprint(
-    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str
+    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str, code: str = ""
 ) -> str:
     """A hash of all that a training depends on; arguments and errors as for `fingerprint`."""
-    return _hash(_training(dataset, contender, learned, seed=seed, device=device))
+    return _hash(_training(dataset, contender, learned, seed=seed, device=device, code=code))
 
 
 def fingerprint(
@@ -195,6 +197,7 @@ def fingerprint(
     seed: int,
     device: str,
     calibrate: bool,
+    code: str = "",
 ) -> str:
     """A hash of all that a row depends on.
 
@@ -211,13 +214,14 @@ def fingerprint(
         seed: of training and scoring.
         device: where it runs.
         calibrate: whether thresholds are looked for.
+        code: tells the code of a detector that is none of this package's; see `dusnet.evaluation.outside`.
 
     Raises:
         BadInput: a listed file cannot be read.
     """
     return _hash(
         {
-            **_training(dataset, contender, learned, seed=seed, device=device),
+            **_training(dataset, contender, learned, seed=seed, device=device, code=code),
             "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
             "calibrate": calibrate,
             "class": class_name,
