@@ -35,6 +35,11 @@ class WarpSettings(Section):
     cutoff: float = Field(
         default=0.004, gt=0, description="distance from the warped surface from which on a point has no vote"
     )
+    tolerance: bool = Field(
+        default=True,
+        description="detector warp: divide by what the training clouds do at the same place, in place of "
+        "scoring.tolerance",
+    )
     ridge: float = Field(default=1e-4, gt=0, description="penalty of the field's coefficients, per point")
 
 
@@ -45,7 +50,11 @@ class ScoringSettings(Section):
         default="down", description="measure against the dense predicted centres or against the Up-Net's cloud"
     )
     distance: Literal["point", "plane", "displacement"] = "displacement"
-    tolerance: bool = Field(default=False, description="divide by what the training clouds do at the same place")
+    tolerance: bool = Field(
+        default=False,
+        description="networks of one part: divide by what the training clouds do at the same place; warp.tolerance "
+        "says it for the detector warp",
+    )
     gap: float = Field(
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )

@@ -8,8 +8,11 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from dusnet.errors import BadInput
 from dusnet.evaluation.kinds import KindScore
@@ -122,7 +125,7 @@ class Row:
         """The inverse of `record`.
 
         Raises:
-            KeyError, TypeError, ValueError: the data are not those of a row of this version.
+            AttributeError, KeyError, TypeError, ValueError: the data are not those of a row of this version.
         """
         rest = dict(data)
         if rest.pop("schema_version") != ROW_SCHEMA:
@@ -132,7 +135,24 @@ class Row:
         }
         rest["kinds"] = tuple(KindScore.from_record(kind) for kind in rest["kinds"])
         rest["scans"] = tuple(ScanScore(**scan) for scan in rest["scans"])
-        return cls(**rest)
+        row = cls(**rest)
+        _row_type().validate_json(json.dumps(asdict(row)), strict=True)
+        if not set(row.reasons) <= set(METRICS) or not row.scans or any(one < 0 for one in row.counts):
+            raise ValueError("numbers that no row has")
+        return row
+
+    @property
+    def counts(self) -> tuple[float, ...]:
+        """What is never below zero."""
+        times = (self.train_seconds, self.score_seconds, self.scans_per_second, self.calibrate_seconds or 0.0)
+        sizes = (self.peak_memory_mib, self.peak_gpu_mib or 0.0, self.model_mb)
+        return (self.seed, self.train_scans, self.test_scans, self.test_points, *times, *sizes)
+
+
+@cache
+def _row_type() -> TypeAdapter[Row]:
+    """Checks the types of the fields of a row: dataclasses take anything."""
+    return TypeAdapter(Row)
 
 
 def relative(path: Path, root: Path) -> str:
