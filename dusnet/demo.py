@@ -15,7 +15,7 @@ import numpy as np
 from dusnet.config import Settings, load_settings
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadModel
-from dusnet.io import write_json, write_text
+from dusnet.io import parse_json, write_json, write_text
 from dusnet.progress import Progress, Silent
 from dusnet.workflow import LoadedModel, train_model, training_folder
 
@@ -122,7 +122,7 @@ class _Work:
         loaded = self._trained()
         kept = self.results / _METRICS
         try:
-            record = json.loads(kept.read_text(encoding="utf-8"))
+            record = parse_json(kept.read_text(encoding="utf-8"))
             if record["model_sha256"] == loaded.sha256:
                 known: Metrics = {key: record["metrics"][key] for key, _ in COLUMNS}
                 return known

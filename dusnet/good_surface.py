@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,13 +10,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry
+from dusnet import geometry, stored
 from dusnet.config import WarpSettings
 from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
 from dusnet.scoring import Tolerance
 
 POINTS_PER_CLOUD = 12_000
 MOST_CLOUDS = 12
+UNIT_ERROR = 1e-3
+"""Of the length of a normal; those that are written are right to the sixth digit."""
 PASSES = 2
 """How often a good scan is warped onto the first one; its own noise must not stay in the common surface."""
 
@@ -118,12 +120,44 @@ class GoodSurface:
     def restore(
         cls, metadata: dict[str, Any], tensors: dict[str, Tensor], settings: WarpSettings, *, seed: int
     ) -> GoodSurface:
-        """The inverse of `tensors` and `metadata`."""
-        planes = TangentPlanes(tensors["surface.points"], tensors["surface.normals"])
-        tolerance = None
-        if metadata["level"] is not None:
-            tolerance = Tolerance(tensors["tolerance.places"], tensors["tolerance.values"], float(metadata["level"]))
-        return cls(planes, tuple(metadata["sizes"]), tolerance, settings, seed)
+        """The inverse of `tensors` and `metadata`.
+
+        Raises:
+            KeyError, Unusable: they are none of a surface.
+        """
+        planes = planes_of(tensors, "surface.points", "surface.normals")
+        sizes = tuple(stored.whole(one, "size of a cloud", 1) for one in stored.entries(metadata["sizes"], "sizes"))
+        if sum(sizes) != len(planes.points):
+            raise stored.Unusable("the sizes of its clouds are not those of its surface")
+        return cls(planes, sizes, tolerance_of(tensors, metadata["level"]), settings, seed)
+
+
+def planes_of(tensors: Mapping[str, Tensor], points: str, normals: str) -> TangentPlanes:
+    """The surface that two tensors of a model file stand for.
+
+    Raises:
+        KeyError, Unusable: they are none.
+    """
+    places = stored.tensor(tensors, points, None, 3)
+    directions = stored.tensor(tensors, normals, len(places), 3)
+    if float((directions.norm(dim=1) - 1).abs().max()) > UNIT_ERROR:
+        raise stored.Unusable(f"its tensor {normals} holds no unit vectors")
+    return TangentPlanes(places, directions)
+
+
+def tolerance_of(tensors: Mapping[str, Tensor], level: Any) -> Tolerance | None:
+    """The tolerance in a model file, None where the file has none.
+
+    Raises:
+        KeyError, Unusable: it is none.
+    """
+    if level is None:
+        return None
+    places = stored.tensor(tensors, "tolerance.places", None, 3)
+    values = stored.tensor(tensors, "tolerance.values", len(places))
+    if float(values.min()) < 0:
+        raise stored.Unusable("its tolerance is below zero somewhere")
+    return Tolerance(places, values, stored.number(level, "level of the tolerance", 0, stored.LENGTHS[1]))
 
 
 def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:

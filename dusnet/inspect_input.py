@@ -21,7 +21,7 @@ from dusnet.progress import Progress, Silent
 
 # The diagonal of a part that somebody inspects, in millimetres.
 _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
-_UNITS_MM = {"mm": 1.0, "cm": 10.0, "inch": 25.4, "m": 1000.0}
+_UNITS_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "m": 1000.0}
 _SPACING_SAMPLES = 5000
 _MANY_DUPLICATES = 0.05
 _MANY_DROPPED = 0.5
@@ -163,7 +163,7 @@ def plausible_units(diagonal: float) -> tuple[str, ...]:
 
     Example:
         >>> plausible_units(0.2)
-        ('inch', 'm')
+        ('in', 'm')
     """
     return tuple(unit for unit, mm in _UNITS_MM.items() if _SMALLEST_MM <= diagonal * mm <= _LARGEST_MM)
 

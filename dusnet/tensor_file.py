@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from dusnet.errors import BadModel
-from dusnet.io import atomic_path
+from dusnet.io import atomic_path, parse_json
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -47,7 +47,12 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     if header.get("sha256") != _checksum(tensors, header["dusnet"]):
         raise BadModel(_damaged(path))
-    metadata: dict[str, Any] = json.loads(header["dusnet"])
+    try:
+        metadata = parse_json(header["dusnet"])
+    except ValueError as error:
+        raise BadModel(_damaged(path)) from error
+    if not isinstance(metadata, dict):
+        raise BadModel(_damaged(path))
     return tensors, metadata
 
 

@@ -35,7 +35,7 @@ def test_a_good_scan(tmp_path: Path) -> None:
     assert report.normals
     assert not report.colors
     assert report.warnings == ()
-    assert report.plausible_units == ("mm", "cm", "inch")
+    assert report.plausible_units == ("mm", "cm", "in")
     assert "900 points, normals" in report.lines()[0]
     assert json.loads(json.dumps(report.as_dict()))["usable"] is True
 
@@ -139,7 +139,7 @@ def test_one_bad_file_makes_the_whole_unusable_but_hides_nothing(tmp_path: Path)
 
 @pytest.mark.parametrize(
     ("diagonal", "units"),
-    [(0.001, ()), (0.2, ("inch", "m")), (1.0, ("cm", "inch", "m")), (300.0, ("mm", "cm")), (1e5, ())],
+    [(0.001, ()), (0.2, ("in", "m")), (1.0, ("cm", "in", "m")), (300.0, ("mm", "cm")), (1e5, ())],
 )
 def test_plausible_units(diagonal: float, units: tuple[str, ...]) -> None:
     assert plausible_units(diagonal) == units

@@ -85,8 +85,10 @@ def mendable(error: Exception) -> str | None:
         return f"cannot use{where}: {error.strerror}; choose another place or free this one."
     if out_of_memory(error):
         return (
-            "out of memory; train with a lower training.down.batch, training.up.batch, grouping.groups or "
-            "scoring.max_centers (--set), or free memory on this machine."
+            "out of memory; free memory on this machine, or train with lower settings (--set): guide.centers and "
+            "grouping.groups of the default detector, also training.down.batch, training.up.batch and "
+            "scoring.max_centers with --config paper, features.points of cras, pbas and crr, memory.points and "
+            "memory.entries of the detectors with a memory."
         )
     # Typer carries Click inside it under a name that changes between versions; usage errors are told by their shape.
     if hasattr(error, "format_message") and getattr(error, "exit_code", None) == 2:

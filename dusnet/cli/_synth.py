@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from dusnet.cli._common import comma_list
+from dusnet.config import BadYaml, parse_yaml, shown
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadConfig
 
@@ -52,9 +52,9 @@ def benchmark_settings(
         if not separator:
             raise BadConfig(f"--set {override!r} is not of the form key=value, for example points=5000.")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise BadConfig(f"the value in --set {override!r} is not valid YAML; quote it.") from error
+            value = parse_yaml(text)
+        except BadYaml as error:
+            raise BadConfig(f"the value in --set {shown(override)} {error}.") from error
         # One word for a list of words is what people write.
         given[key.strip()] = comma_list(value) if key.strip() == "kinds" and isinstance(value, str) else value
     try:
@@ -69,4 +69,4 @@ def _explain(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(key, BenchmarkSettings.model_fields, n=1, cutoff=0.0)
         return f"there is no benchmark setting {key!r}; did you mean {near[0]!r}?"
-    return f"{key} of the benchmark cannot be {problem['input']!r}: {problem['msg']}; give another value."
+    return f"{key} of the benchmark cannot be {shown(problem['input'])}: {problem['msg']}; give another value."

@@ -10,7 +10,7 @@ from dusnet.config.feature_space import (
     PartsSettings,
     PBASSettings,
 )
-from dusnet.config.loading import load_settings, named_configs, settings_from
+from dusnet.config.loading import load_settings, named_configs, settings_from, tree_of
 from dusnet.config.networks import (
     DownNetSettings,
     GroupingSettings,
@@ -25,8 +25,10 @@ from dusnet.config.peers import MemorySettings, OffsetSettings
 from dusnet.config.scans import CalibrationSettings, RegistrationSettings, ScoringSettings, WarpSettings
 from dusnet.config.section import Section
 from dusnet.config.settings import Settings
+from dusnet.config.yaml_text import BadYaml, parse_yaml, read_yaml, shown
 
 __all__ = [
+    "BadYaml",
     "CRASSettings",
     "CRRSettings",
     "CalibrationSettings",
@@ -51,5 +53,9 @@ __all__ = [
     "WarpSettings",
     "load_settings",
     "named_configs",
+    "parse_yaml",
+    "read_yaml",
     "settings_from",
+    "shown",
+    "tree_of",
 ]

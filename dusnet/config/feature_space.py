@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dusnet.config.section import Section, require_multiple, require_ranges
+from dusnet.config.section import (
+    MOST_AROUND,
+    MOST_LAYERS,
+    MOST_OCTAVES,
+    WIDEST,
+    Section,
+    require_multiple,
+    require_ranges,
+)
 
 
 class FeatureSettings(Section):
@@ -68,9 +76,9 @@ class CRASSettings(Section):
     places: int = Field(default=128, ge=1, description="places that a step draws from each map")
     adapter_rate: float = Field(default=1e-4, gt=0, description="learning rate of the adapter")
     discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
-    adapter_layers: int = Field(default=0, ge=0, description="0 leaves features as they are")
-    hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
-    discriminator_layers: int = Field(default=3, ge=1)
+    adapter_layers: int = Field(default=0, ge=0, le=MOST_LAYERS, description="0 leaves features as they are")
+    hidden: int = Field(default=64, ge=1, le=WIDEST, description="width of the discriminator between its layers")
+    discriminator_layers: int = Field(default=3, ge=1, le=MOST_LAYERS)
     noise: float = Field(default=0.015, gt=0, description="sigma of the Gaussian noise")
     beta: float = Field(default=0.3, ge=0, le=1, description="how strongly the distance guides the noise (Eq. 5)")
     ratio: Literal["noise", "residual", "fixed"] = Field(default="noise", description="what guides it")
@@ -92,9 +100,9 @@ class PBASSettings(Section):
     discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
     projector_decay: float = Field(default=1e-5, ge=0, description="weight decay of the projector")
     discriminator_decay: float = Field(default=1e-2, ge=0, description="weight decay of the discriminator")
-    projector_layers: int = Field(default=1, ge=0)
-    hidden: int = Field(default=64, ge=1, description="width of the discriminator between its layers")
-    discriminator_layers: int = Field(default=3, ge=1)
+    projector_layers: int = Field(default=1, ge=0, le=MOST_LAYERS)
+    hidden: int = Field(default=64, ge=1, le=WIDEST, description="width of the discriminator between its layers")
+    discriminator_layers: int = Field(default=3, ge=1, le=MOST_LAYERS)
     alpha: float = Field(default=0.3, gt=0, description="how far beyond a feature its anomaly lies, in radii (Eq. 7)")
     center: Literal["alignment", "average", "iterative", "clustering"] = Field(
         default="alignment", description="how the centre map is made (Algorithm 1, or what it is compared with)"
@@ -118,12 +126,12 @@ class CRRSettings(Section):
 
     steps: int = Field(default=300, ge=1)
     batch: int = Field(default=8, ge=1, description="feature maps per step")
-    places: int = Field(default=512, ge=8, description="places of a map that attend to each other")
+    places: int = Field(default=512, ge=8, le=MOST_AROUND, description="places of a map that attend to each other")
     learning_rate: float = Field(default=1e-3, gt=0)
-    width: int = Field(default=64, ge=8, description="channels of a token")
-    layers: int = Field(default=2, ge=0, description="transformer blocks of the decoder")
+    width: int = Field(default=64, ge=8, le=WIDEST, description="channels of a token")
+    layers: int = Field(default=2, ge=0, le=MOST_LAYERS, description="transformer blocks of the decoder")
     heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=4, ge=0)
+    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)
     hidden: float = Field(default=0.3, ge=0, lt=1, description="share of the places whose features are masked")
     damaged: int = Field(default=4, ge=1, description="damaged copies of every scan, real or simulated")
     defects: int = Field(default=6, ge=1, description="pseudo-defects on each of them")
@@ -140,11 +148,15 @@ class CRRSettings(Section):
 class ImageSettings(Section):
     """The image form of cras, pbas and crr (docs/methods/images.md)."""
 
-    resize: int = Field(default=329, ge=8, description="pixels of the shorter side of an image")
-    crop: int = Field(default=288, ge=8, description="pixels of each side of the middle that is looked at")
+    resize: int = Field(default=329, ge=8, le=2048, description="pixels of the shorter side of an image")
+    crop: int = Field(default=288, ge=8, le=2048, description="pixels of each side of the middle that is looked at")
     weights: Path | None = Field(default=None, description="weights of WideResNet50, none = torchvision downloads them")
-    neighborhood: int = Field(default=3, ge=1, description="places that a feature is the mean of, in each direction")
-    sigma: float = Field(default=4.0, ge=0, description="of the Gaussian filter on score maps in pixels, 0 = none")
+    neighborhood: int = Field(
+        default=3, ge=1, le=101, description="places that a feature is the mean of, in each direction"
+    )
+    sigma: float = Field(
+        default=4.0, ge=0, le=1000, description="of the Gaussian filter on score maps in pixels, 0 = none"
+    )
 
     @model_validator(mode="after")
     def _possible(self) -> ImageSettings:

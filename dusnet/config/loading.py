@@ -7,31 +7,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from dusnet.config.settings import Settings
+from dusnet.config.yaml_text import BadYaml, parse_yaml, read_yaml, require_plain, shown
 from dusnet.errors import BadConfig
 
 _FOLDER = Path(__file__).parent.parent / "configs"
-
-
-class _GivenTwice(yaml.MarkedYAMLError):
-    """A mapping holds a key twice."""
-
-
-class _Loader(yaml.SafeLoader):
-    """Refuses a key that is given twice; YAML itself would silently keep the last."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        mapping = super().compose_mapping_node(anchor)
-        seen: set[str] = set()
-        for key, _ in mapping.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise _GivenTwice(problem=key.value, problem_mark=key.start_mark)
-                seen.add(key.value)
-        return mapping
+_LONGEST_KEY = 200
+"""Characters of an unknown key that are compared with the known ones."""
 
 
 def named_configs() -> list[str]:
@@ -63,7 +47,10 @@ def settings_from(tree: Mapping[str, Any], source: str) -> Settings:
         source: where the mapping came from, for the error message.
     """
     try:
+        require_plain(tree)
         return Settings.model_validate(tree)
+    except BadYaml as error:
+        raise BadConfig(f"{source} {error}.") from error
     except ValidationError as error:
         raise BadConfig(_explain(error, source)) from error
 
@@ -71,27 +58,15 @@ def settings_from(tree: Mapping[str, Any], source: str) -> Settings:
 def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     path = Path(name_or_path)
     if str(name_or_path) in named_configs():
-        text, source = (_FOLDER / f"{name_or_path}.yaml").read_text(), f"configuration {name_or_path}"
-    elif path.is_file():
+        path, source = _FOLDER / f"{name_or_path}.yaml", f"configuration {name_or_path}"
+    elif _is_file(path):
         source = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise BadConfig(f"{source} is not UTF-8 text; give a YAML file of settings.") from error
     else:
         raise BadConfig(
-            f"There is no configuration or file {str(name_or_path)!r}; use a YAML file or one of "
+            f"There is no configuration or file {shown(str(name_or_path))}; use a YAML file or one of "
             f"{', '.join(named_configs())}."
         )
-    try:
-        tree = yaml.load(text, _Loader)
-    except _GivenTwice as error:
-        line = f" (line {error.problem_mark.line + 1})" if error.problem_mark is not None else ""
-        raise BadConfig(f"{source} gives {error.problem!r} twice in one section{line}; keep one of them.") from error
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" (line {where.line + 1})" if where is not None else ""
-        raise BadConfig(f"{source} is not valid YAML{line}; correct it and try again.") from error
+    tree = read_yaml(path, source)
     if tree is None:
         return {}, source
     if not isinstance(tree, dict):
@@ -99,22 +74,47 @@ def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     return tree, source
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
-    key, separator, text = override.partition("=")
-    if not separator or not key:
-        raise BadConfig(f"{override!r} is not of the form key.sub=value, for example training.down.steps=500.")
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no name of a file holds a zero byte or is longer than the system allows."""
     try:
-        value = yaml.load(text, _Loader)
-    except _GivenTwice as error:
-        raise BadConfig(f"The value in {override!r} gives {error.problem!r} twice; keep one of them.") from error
-    except yaml.YAMLError as error:
-        raise BadConfig(f"The value in {override!r} is not valid YAML; quote it.") from error
-    *sections, last = key.strip().split(".")
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def tree_of(override: str) -> dict[str, Any]:
+    """The sections that a `key.sub=value` string stands for.
+
+    Raises:
+        BadConfig: it is no such string, or its value is no YAML.
+    """
+    keys, value = _parts_of(override)
+    tree: Any = value
+    for key in reversed(keys):
+        tree = {key: tree}
+    found: dict[str, Any] = tree
+    return found
+
+
+def _parts_of(override: str) -> tuple[list[str], Any]:
+    """Keys from the outermost section inwards, and the value."""
+    key, separator, text = override.partition("=")
+    keys = [part.strip() for part in key.split(".")]
+    if not separator or not all(keys):
+        raise BadConfig(f"{shown(override)} is not of the form key.sub=value, for example training.down.steps=500.")
+    try:
+        return keys, parse_yaml(text)
+    except BadYaml as error:
+        raise BadConfig(f"The value in {shown(override)} {error}.") from error
+
+
+def _apply_override(tree: dict[str, Any], override: str) -> None:
+    (*sections, last), value = _parts_of(override)
     node = tree
     for section in sections:
         node = node.setdefault(section, {})
         if not isinstance(node, dict):
-            raise BadConfig(f"{section!r} in {override!r} is a value, not a section.")
+            raise BadConfig(f"{shown(section)} in {shown(override)} is a value, not a section.")
     node[last] = value
 
 
@@ -130,9 +130,11 @@ def _explain(error: ValidationError, source: str) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
         known = list(_known_keys(Settings))
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.3)
+        near = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]!r}?" if near else "."
-        return f"Unknown setting {key!r} in {source}{hint}"
+        return f"Unknown setting {shown(key)} in {source}{hint}"
     if problem["type"] == "value_error":  # of a section whose values do not go together
         return f"Section {key!r} in {source} cannot be used: {problem['ctx']['error']}."
-    return f"Setting {key!r} in {source} is {problem['input']!r}: {problem['msg'].rstrip('.')}."
+    if not key:
+        return f"{source} must hold sections such as `training`, not {shown(problem['input'])}."
+    return f"Setting {shown(key)} in {source} is {shown(problem['input'])}: {problem['msg'].rstrip('.')}."

@@ -7,14 +7,16 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from dusnet.config.section import Section, require_multiple
+from dusnet.config.section import MOST_AROUND, MOST_LAYERS, MOST_OCTAVES, WIDEST, Section, Width, require_multiple
 
 
 class GroupingSettings(Section):
     """Farthest point sampling of centres and their nearest neighbours."""
 
-    groups: int = Field(default=256, ge=8, description="G, centres per training step and per chunk at test")
-    neighbors: int = Field(default=48, ge=3, description="K, neighbours that span a patch")
+    groups: int = Field(
+        default=256, ge=8, le=MOST_AROUND, description="G, centres per training step and per chunk at test"
+    )
+    neighbors: int = Field(default=48, ge=3, le=MOST_AROUND, description="K, neighbours that span a patch")
     stride: int = Field(default=3, ge=1, description="take every stride-th of the K neighbours, nearest first")
     dense: bool = Field(default=True, description="at test every input point becomes a group centre once")
 
@@ -33,11 +35,11 @@ class NoiseSettings(Section):
 class DownNetSettings(Section):
     """Transformer that predicts anomaly-free centres (Eq. 2-4)."""
 
-    patch_widths: tuple[int, int, int] = (64, 64, 128)
-    width: int = Field(default=128, ge=8)
-    layers: int = Field(default=2, ge=0)
+    patch_widths: tuple[Width, Width, Width] = (64, 64, 128)
+    width: int = Field(default=128, ge=8, le=WIDEST)
+    layers: int = Field(default=2, ge=0, le=MOST_LAYERS)
     heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=4, ge=0)
+    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)
     head: Literal["offset", "absolute"] = "offset"
 
     @model_validator(mode="after")
@@ -53,14 +55,14 @@ class GuideSettings(Section):
     weights: Path | None = Field(default=None, description="their weights; None takes those that the package brings")
     centers: int = Field(default=10_000, ge=256, description="points of a bigger scan that become centres")
     slits: float = Field(default=0.25, ge=0, description="weight of slits in the scan (cracks); 0 leaves them out")
-    neighbors: int = Field(default=32, ge=4, description="points of the scan that a group shows")
+    neighbors: int = Field(default=32, ge=4, le=MOST_AROUND, description="points of the scan that a group shows")
     stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
-    places: int = Field(default=96, ge=4, description="places of the good surface that a group shows")
-    patch_width: int = Field(default=64, ge=8)
-    width: int = Field(default=128, ge=8)
-    layers: int = Field(default=2, ge=0)
+    places: int = Field(default=96, ge=4, le=MOST_AROUND, description="places of the good surface that a group shows")
+    patch_width: int = Field(default=64, ge=8, le=WIDEST)
+    width: int = Field(default=128, ge=8, le=WIDEST)
+    layers: int = Field(default=2, ge=0, le=MOST_LAYERS)
     heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=3, ge=0)
+    fourier_octaves: int = Field(default=3, ge=0, le=MOST_OCTAVES)
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> GuideSettings:
@@ -71,9 +73,9 @@ class GuideSettings(Section):
 class UpNetSettings(Section):
     """PointNet++ network that rebuilds a dense cloud from the centres (Eq. 9-11)."""
 
-    gamma: int = Field(default=4, ge=1, description="points rebuilt per centre")
-    neighbors: int = Field(default=16, ge=1, description="neighbours of a set abstraction")
-    widths: tuple[int, int] = (64, 128)
+    gamma: int = Field(default=4, ge=1, le=1024, description="points rebuilt per centre")
+    neighbors: int = Field(default=16, ge=1, le=MOST_AROUND, description="neighbours of a set abstraction")
+    widths: tuple[Width, Width] = (64, 128)
     head: Literal["offset", "absolute"] = "offset"
 
 
@@ -90,7 +92,7 @@ class LossSettings(Section):
     )
     repulsion_form: Literal["punet", "paper"] = "punet"
     repulsion_h: float = Field(default=0.03, gt=0)
-    repulsion_neighbors: int = Field(default=5, ge=1)
+    repulsion_neighbors: int = Field(default=5, ge=1, le=MOST_AROUND)
     emd_form: Literal["assignment", "one_sided"] = "assignment"
 
 

@@ -6,7 +6,15 @@ from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from dusnet.config.section import Section, require_multiple, require_ranges
+from dusnet.config.section import (
+    MOST_LAYERS,
+    MOST_OCTAVES,
+    WIDEST,
+    Section,
+    Width,
+    require_multiple,
+    require_ranges,
+)
 
 
 class MemorySettings(Section):
@@ -51,11 +59,11 @@ class MemorySettings(Section):
 class OffsetSettings(Section):
     """The peer that regresses offsets (docs/peers.md): its network, and the pseudo-defects that it learns from."""
 
-    patch_widths: tuple[int, int, int] = (32, 32, 64)
-    width: int = Field(default=128, ge=8)
-    layers: int = Field(default=0, ge=0)
+    patch_widths: tuple[Width, Width, Width] = (32, 32, 64)
+    width: int = Field(default=128, ge=8, le=WIDEST)
+    layers: int = Field(default=0, ge=0, le=MOST_LAYERS)
     heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=4, ge=0)
+    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)
     batch: int = Field(default=8, ge=1, description="clouds per step, in place of training.down.batch")
     rotation_deg: float = Field(default=0.5, ge=0, description="random rigid jitter, in place of training.rotation_deg")
     translation: float = Field(default=0.002, ge=0, description="the same, in place of training.translation")

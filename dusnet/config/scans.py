@@ -15,7 +15,10 @@ class RegistrationSettings(Section):
     method: Literal["auto", "none", "icp", "global"] = "auto"
     points: int = Field(default=6000, ge=100, description="points of a scan that take part in the alignment")
     hypotheses: int = Field(
-        default=8, ge=1, description="global: poses per family of starting poses that fine ICP follows, best is kept"
+        default=8,
+        ge=1,
+        le=1000,
+        description="global: poses per family of starting poses that fine ICP follows, best is kept",
     )
     accept_residual: float = Field(
         default=0.004, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
@@ -32,6 +35,11 @@ class WarpSettings(Section):
     cutoff: float = Field(
         default=0.004, gt=0, description="distance from the warped surface from which on a point has no vote"
     )
+    tolerance: bool = Field(
+        default=True,
+        description="detector warp: divide by what the training clouds do at the same place, in place of "
+        "scoring.tolerance",
+    )
     ridge: float = Field(default=1e-4, gt=0, description="penalty of the field's coefficients, per point")
 
 
@@ -42,7 +50,11 @@ class ScoringSettings(Section):
         default="down", description="measure against the dense predicted centres or against the Up-Net's cloud"
     )
     distance: Literal["point", "plane", "displacement"] = "displacement"
-    tolerance: bool = Field(default=False, description="divide by what the training clouds do at the same place")
+    tolerance: bool = Field(
+        default=False,
+        description="networks of one part: divide by what the training clouds do at the same place; warp.tolerance "
+        "says it for the detector warp",
+    )
     gap: float = Field(
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )
@@ -56,7 +68,9 @@ class ScoringSettings(Section):
     max_centers: int = Field(
         default=40_000, ge=1000, description="points of a bigger scan that become centres; the others are interpolated"
     )
-    draws: int = Field(default=0, ge=0, description="noise draws averaged at test, 0 = no noise, 1 = the paper")
+    draws: int = Field(
+        default=0, ge=0, le=1000, description="noise draws averaged at test, 0 = no noise, 1 = the paper"
+    )
 
 
 class CalibrationSettings(Section):

@@ -13,7 +13,6 @@ with a category instead of samples. Formats are told apart by what the files hol
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -25,7 +24,7 @@ from numpy.typing import NDArray
 
 from dusnet.data import _archive
 from dusnet.errors import BadInput, MissingDependency
-from dusnet.io import read_cloud
+from dusnet.io import parse_json, read_cloud
 
 Split = Literal["train", "val", "test", "all"]
 SPLITS = ("train", "val", "test", "all")
@@ -148,7 +147,7 @@ def _members(root: Path, split: Split) -> set[tuple[str, str]]:
     if not path.is_file():
         raise BadInput(f"the list of the {split} split is missing, expected {path}; unpack it or use split 'all'.")
     try:
-        entries = json.loads(path.read_text(encoding="utf-8"))
+        entries = parse_json(path.read_text(encoding="utf-8"))
         return {(parts[-2], parts[-1]) for parts in (str(entry).split("/") for entry in entries)}
     except (OSError, ValueError, TypeError, IndexError) as error:
         raise BadInput(f"{path} is not a list of shape_data/<synset>/<id> ({error}); unpack it again.") from error

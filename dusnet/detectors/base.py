@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -17,6 +18,7 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.progress import Progress
 from dusnet.registration import Alignment
+from dusnet.stored import Unusable, numbers, text
 
 if TYPE_CHECKING:
     from dusnet.detectors.frame_cache import FrameCache
@@ -171,14 +173,23 @@ class Calibration:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Calibration:
-        """The inverse of `to_json`."""
-        return cls(
-            tuple(data["object_scores"]),
-            tuple(data["point_scores"]),
-            data["source"],
-            tuple(data.get("left_out", ())),
-            tuple(data.get("added", ())),
-        )
+        """The inverse of `to_json`.
+
+        Raises:
+            KeyError, ValueError: the data are none of a calibration.
+        """
+        objects, points = (_ascending(data[name], name) for name in ("object_scores", "point_scores"))
+        left_out, added = (_ascending(data.get(name, []), name) for name in ("left_out", "added"))
+        if not objects or len(objects) != len(points) or len(left_out) + len(added) > len(objects):
+            raise Unusable("its calibration counts good scans that it does not have")
+        return cls(objects, points, text(data["source"], "source of the calibration"), left_out, added)
+
+
+def _ascending(data: Any, what: str) -> tuple[float, ...]:
+    found = numbers(data, f"calibration, {what},")
+    if any(low > high for low, high in pairwise(found)):
+        raise Unusable(f"its calibration, {what}, is not in order")
+    return found
 
 
 def _enough(count: int, rate: float) -> bool:

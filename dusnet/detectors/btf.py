@@ -27,6 +27,10 @@ class BTFRaw(_BTF):
 
     name: ClassVar[str] = "btf_raw"
 
+    @property
+    def _channels(self) -> int:
+        return 3
+
     def _describe(self, cloud: Thinned) -> Description:
         described = Description(cloud, cloud.tensor, cloud.tensor)
         return Description(cloud, cloud.tensor, described.in_frame)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry
+from dusnet import geometry, stored
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.coverage import Coverage, missing
@@ -26,6 +26,8 @@ REFERENCE_POINTS = 20_000
 SIZE_FACTOR = 3.0
 STRAY_FACTOR = 3.0
 RESIDUAL_FACTOR = 1.5
+MOST_RESIDUAL = 10.0
+"""Of a registration, in radii: no two points of a part are that far from each other."""
 
 
 class Poses(Protocol):
@@ -166,16 +168,31 @@ class ClassFrame:
         cls, metadata: dict[str, Any], tensors: dict[str, Tensor], settings: RegistrationSettings, *, seed: int
     ) -> ClassFrame:
         """The inverse of `tensors` and `metadata`."""
-        frame, reference = frame_from_json(metadata["frame"]), tensors["reference"].numpy()
-        residual = float(metadata["training_residual"])
+        frame = frame_from_json(metadata["frame"])
+        reference = stored.tensor(tensors, "reference", None, 3, dtype=torch.float64).numpy()
+        _require_in_frame(frame, reference)
+        residual = stored.number(metadata["training_residual"], "residual of the training", 0, MOST_RESIDUAL)
         return cls(
             frame,
             reference,
             residual,
-            int(metadata["training_points"]),
-            float(metadata["training_unseen"]),
+            stored.whole(metadata["training_points"], "number of training points", 1),
+            stored.number(metadata["training_unseen"], "unseen share", 0, 1),
             _aligner(reference, settings, frame, residual, seed),
         )
+
+
+def _require_in_frame(frame: Frame, reference: NDArray[np.float64]) -> None:
+    """Check that a surface is that of the part whose frame this is.
+
+    Raises:
+        Unusable: it lies elsewhere or is much larger or smaller.
+        BadInput: it is no surface.
+    """
+    PointCloud(reference).require_usable(4)
+    reach = float(np.linalg.norm(frame.apply(reference), axis=1).max())
+    if not 0.5 <= reach <= 2.0:  # 1 up to what thinning has left out
+        raise stored.Unusable(f"its surface reaches {reach:.3g} times the radius of its frame")
 
 
 def _without_strays(cloud: PointCloud, progress: Progress) -> PointCloud:

@@ -24,7 +24,17 @@ class DUSNet(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet"
-    reads: ClassVar[frozenset[str]] = frozenset(Settings.model_fields) - {"detector", "memory", "offset"}
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        "warp",
+        "grouping",
+        "noise",
+        "down_net",
+        "guide",
+        "up_net",
+        "loss",
+        "training",
+        "scoring",
+    }
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
         super().__init__(settings, seed=seed, device=device)

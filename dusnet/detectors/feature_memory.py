@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
+from dusnet import geometry, ops, scoring, stored
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors.base import Scores
-from dusnet.detectors.descriptors import Thinned, density_cell, farthest, fpfh, local_mean
+from dusnet.detectors.descriptors import FPFH_SIZE, Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.detectors.memory_bank import MemoryBank
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
@@ -135,6 +135,11 @@ class FeatureMemory(RegisteredDetector):
             away_from=-cloud.centroid if self.registered else None,
         )
 
+    @property
+    def _channels(self) -> int:
+        """Of a feature."""
+        return FPFH_SIZE
+
     @abstractmethod
     def _describe(self, cloud: Thinned) -> Description:
         """The features of a thinned scan."""
@@ -161,8 +166,8 @@ class FeatureMemory(RegisteredDetector):
         return {"cell": self._cell}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self._cell = float(metadata["cell"])
-        self._bank = MemoryBank.restore(tensors)
+        self._cell = stored.length(metadata["cell"], "cell")
+        self._bank = MemoryBank.restore(tensors, self._channels)
 
 
 class CenterMemory(FeatureMemory):

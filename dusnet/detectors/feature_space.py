@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,13 +13,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
+from dusnet import scoring, stored
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import Settings
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
+from dusnet.detectors.descriptors import FPFH_SIZE
 from dusnet.detectors.extractors import Descriptors, Deviations, Heights
 from dusnet.detectors.features import Extractor, Places
 from dusnet.detectors.model_file import MissingPart
+from dusnet.detectors.openings import CHANNELS as OPENINGS
 from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.place_scores import at_points
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
@@ -176,6 +179,19 @@ class FeatureSpace(RegisteredDetector):
             return Deviations(chosen, surface)
         return Heights(chosen) if chosen.extractor == "heights" else Descriptors(chosen)
 
+    def _channels(self) -> int | None:
+        """Of a feature, None where only the extractor knows."""
+        if self._given is not None:
+            return None
+        chosen = self.settings.features
+        made = {
+            "deviations": 2 * len(chosen.heights),
+            "heights": len(chosen.heights),
+            "fpfh": FPFH_SIZE * len(chosen.neighbors),
+            "down_net": 0 if self._embeddings is None else self._embeddings.channels,
+        }
+        return made[chosen.extractor] + OPENINGS * chosen.openings
+
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:
@@ -233,17 +249,19 @@ class FeatureSpace(RegisteredDetector):
         self._places = Places.restore(
             under("places", tensors),
             self.class_frame.surface(),
-            float(metadata["cell"]),
+            stored.length(metadata["cell"], "cell"),
             self.settings.features,
             seed=self.seed,
         )
         # Copies lie in memory as they did after training; sums over what a file holds can round otherwise.
         self._kept = {name: value.clone() for name, value in under("kept", tensors).items()}
-        mean = tensors["scaling.mean"]
-        self._learned = self.method(self.settings, mean.shape[-1], seed=self.seed)
-        self._learned.networks.load_state_dict(under("networks", tensors))
-        self._learned.networks.eval()
-        self._scaling = Scaling(mean, tensors["scaling.spread"], self._learned.spread)
+        scaling = Scaling.restore(under("scaling", tensors), len(self._places.positions), self._channels())
+        self._learned = self.method.restored(
+            self.settings, scaling.mean.shape[-1], under("networks", tensors), seed=self.seed
+        )
+        self._scaling = replace(scaling, target=self._learned.spread)
+        self._learned.require_kept(self._kept, scaling.mean.shape[-1])
+        stored.tensor(self._kept, "around", len(self._places.positions), 3)
 
 
 def _evenly(share: float, count: int) -> Iterator[bool]:

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import geometry, ops, stored
 from dusnet.config import FeatureSettings
 from dusnet.coverage import Coverage, missing
 from dusnet.detectors.descriptors import Thinned, density_cell, farthest, local_mean
@@ -152,5 +152,10 @@ class Places:
     def restore(
         cls, tensors: dict[str, Tensor], surface: Tensor, cell: float, settings: FeatureSettings, *, seed: int
     ) -> Places:
-        """The inverse of `tensors`."""
-        return cls(tensors["positions"], tensors["normals"], surface, cell, settings, seed)
+        """The inverse of `tensors`.
+
+        Raises:
+            KeyError, Unusable: they are no places.
+        """
+        positions = stored.tensor(tensors, "positions", None, 3)
+        return cls(positions, stored.tensor(tensors, "normals", len(positions), 3), surface, cell, settings, seed)

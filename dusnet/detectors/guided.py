@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,10 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from dusnet import coverage, geometry, ops, scoring
-from dusnet.config import Settings
+from dusnet import coverage, geometry, ops, scoring, stored
+from dusnet.config import Settings, shown
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadModel
 from dusnet.good_surface import Comparison, GoodSurface
@@ -34,6 +36,11 @@ MADE_FOR = {
     "up_net": ("gamma", "neighbors", "widths", "head"),
 }
 """Settings that weights are good for only with the value that they were made with."""
+
+_MISFIT = (
+    "The weights of the guided networks lack a part or have another shape; use the guide and up_net settings that they "
+    "were made with."
+)
 
 MOST_CENTERS = 4096
 """Centres that the Up-Net rebuilds the dense cloud from."""
@@ -61,15 +68,21 @@ class Guided:
     ) -> None:
         self._surface, self._weights, self._settings = surface, weights, settings
         self._device, self._seed = device, seed
+        builds: dict[str, Callable[[], nn.Module]] = {
+            "down": partial(GuidedDownNet, settings.guide),
+            "up": partial(UpNet, settings.up_net, spacing=1.0),
+        }
+        try:
+            for prefix, build in builds.items():
+                stored.require_network(build, under(prefix, weights), f"{prefix} network")
+        except (KeyError, stored.Unusable) as error:
+            raise BadModel(_MISFIT) from error
         self._down, self._up = GuidedDownNet(settings.guide), UpNet(settings.up_net, spacing=1.0)
         for prefix, network in (("down", self._down), ("up", self._up)):
             try:
                 network.load_state_dict(under(prefix, weights))
             except RuntimeError as error:
-                raise BadModel(
-                    "The weights of the guided networks lack a part or have another shape; use the guide and up_net "
-                    "settings that they were made with."
-                ) from error
+                raise BadModel(_MISFIT) from error
             network.to(device).eval()
 
     @classmethod
@@ -226,13 +239,17 @@ def _read(path: Path, settings: Settings) -> dict[str, Tensor]:
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise BadModel(f"{path} holds no guided networks; give a file that tools/train_guided.py wrote.")
-    made = metadata["course"]["settings"]
+    course = metadata.get("course")
+    made = course.get("settings") if isinstance(course, dict) else None
     for section, keys in MADE_FOR.items():
         wanted = getattr(settings, section).model_dump(mode="json")
+        values = made.get(section) if isinstance(made, dict) else None
+        if not isinstance(values, dict) or any(key not in values for key in keys):
+            raise BadModel(f"{path} does not say which settings its networks were made with; train them again.")
         for key in keys:
-            if made[section][key] != wanted[key]:
+            if values[key] != wanted[key]:
                 raise BadModel(
-                    f"The weights in {path} were made with {section}.{key} {made[section][key]}, not {wanted[key]}; "
+                    f"The weights in {path} were made with {section}.{key} {shown(values[key])}, not {wanted[key]}; "
                     "use that value, or weights of your own."
                 )
     return tensors

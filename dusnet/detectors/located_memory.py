@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dusnet.detectors.descriptors import Thinned
+from dusnet.detectors.descriptors import FPFH_SIZE, Thinned
 from dusnet.detectors.feature_memory import CenterMemory, Description
 
 
@@ -19,6 +19,10 @@ class LocatedMemory(CenterMemory):
 
     name: ClassVar[str] = "located_memory"
     coreset: ClassVar[float] = 1.0
+
+    @property
+    def _channels(self) -> int:
+        return FPFH_SIZE * len(self.settings.memory.located_neighbors)
 
     def _describe(self, cloud: Thinned) -> Description:
         return self._described_centers(cloud, self.settings.memory.located_neighbors)

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from dusnet import stored
+
 # Features that the coreset is chosen from: its cost is their number times the number of choices.
 POOL = 60_000
 # Entries of a block of distances.
@@ -164,13 +166,15 @@ class MemoryBank:
         return {"features": self.features, "places": self.places}
 
     @classmethod
-    def restore(cls, tensors: dict[str, Tensor]) -> MemoryBank:
+    def restore(cls, tensors: dict[str, Tensor], channels: int) -> MemoryBank:
         """The inverse of `tensors`.
 
+        Args:
+            tensors: of a model file.
+            channels: C, of the features that are looked up.
+
         Raises:
-            ValueError: the two do not belong together.
+            KeyError, Unusable: the two are not there or do not belong together.
         """
-        features, places = tensors["features"], tensors["places"]
-        if features.dim() != 2 or places.shape != (len(features), 3) or not len(features):
-            raise ValueError(f"features {tuple(features.shape)} and places {tuple(places.shape)} are no memory")
-        return cls(features, places)
+        features = stored.tensor(tensors, "features", None, channels)
+        return cls(features, stored.tensor(tensors, "places", len(features), 3))

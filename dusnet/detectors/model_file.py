@@ -15,11 +15,19 @@ import torch
 from torch import Tensor
 
 from dusnet.cloud import Frame
-from dusnet.errors import BadModel
+from dusnet.config import Settings, settings_from
+from dusnet.errors import BadConfig, BadInput, BadModel
+from dusnet.stored import Unusable, entries, mapping, number, numbers, text
 from dusnet.tensor_file import read_tensors, write_tensors
 
 FORMAT = "dusnet-model"
 VERSION = 1
+SCALES = (1e-12, 1e12)
+"""Between these the radius of a part lies, in any unit."""
+KINDS = frozenset({torch.float32, torch.float64, torch.int64, torch.int32, torch.bool, torch.uint8})
+"""What tensors of models hold."""
+ADDED = "calibrated_with"
+"""Where the provenance of a model keeps the good scans that were added to its calibration."""
 IMAGES = "images:"
 """What the name of a detector begins with that judges images."""
 
@@ -46,7 +54,14 @@ def frame_to_json(frame: Frame) -> dict[str, Any]:
 
 def frame_from_json(data: Mapping[str, Any]) -> Frame:
     """The inverse of `frame_to_json`."""
-    return Frame(np.asarray(data["rotation"], float), np.asarray(data["translation"], float), float(data["scale"]))
+    rows = [numbers(row, "rotation") for row in entries(data["rotation"], "rotation")]
+    rotation = np.asarray(rows, float)
+    translation = np.asarray(numbers(data["translation"], "translation"), float)
+    if rotation.shape != (3, 3) or not np.allclose(rotation @ rotation.T, np.eye(3), atol=1e-6):
+        raise Unusable("the rotation of its frame is none")
+    if translation.shape != (3,):
+        raise Unusable("the translation of its frame is no place in space")
+    return Frame(rotation, translation, number(data["scale"], "radius", *SCALES))
 
 
 class MissingPart(Exception):
@@ -58,16 +73,55 @@ def restoring(stored: StoredModel, what: str) -> Iterator[None]:
     """Turns what goes wrong when `what` is built from the contents of a model file into a sentence.
 
     Raises:
-        BadModel: something is not in the file, or has another shape.
+        BadModel: something is not in the file, has another shape, or cannot be.
     """
     try:
         yield
-    except (KeyError, TypeError, ValueError, RuntimeError) as error:
+    except Unusable as error:
+        raise BadModel(f"{stored.path} holds no {what} that can be used, because {error}; train again.") from error
+    except (LookupError, TypeError, ValueError, RuntimeError, AttributeError, ArithmeticError, BadInput) as error:
         raise BadModel(
             f"{stored.path} lacks a part of the {what}, or holds one of another shape; train again."
         ) from error
     except MissingPart as error:
         raise BadModel(f"{stored.path} lacks {error}.") from error
+
+
+def settings_of(stored: StoredModel) -> Settings:
+    """The settings that a model was made with.
+
+    Raises:
+        BadModel: there are none, or they do not exist or contradict each other.
+    """
+    try:
+        return settings_from(stored.metadata["settings"], str(stored.path))
+    except BadConfig as error:
+        raise BadModel(f"{str(error).rstrip('.')}; train again or install the version that wrote the model.") from error
+
+
+def provenance_of(data: Any) -> dict[str, Any]:
+    """Where a model comes from, as far as something is done with it.
+
+    Raises:
+        Unusable: it is not what training and calibration write.
+    """
+    facts = mapping(data, "provenance")
+    for key in ("training_scans", "training_sha256"):
+        for one in entries(facts.get(key, []), key):
+            if one is not None:
+                text(one, key)
+    if facts.get("class") is not None:
+        text(facts["class"], "class")
+    if facts.get("unit") is not None and not text(facts["unit"], "unit").isalpha():  # results and lines of text name it
+        raise Unusable("its unit is no word")
+    for one in entries(facts.get(ADDED, []), ADDED):
+        text(mapping(one, ADDED)["sha256"], ADDED)
+    if facts.get("cad") is not None:
+        cad = mapping(facts["cad"], "cad")
+        text(cad["file"], "name of the mesh")
+        for key in ("scans", "variation", "noise"):
+            number(cad[key], key)
+    return facts
 
 
 def write_model(path: Path, detector: str, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
@@ -107,4 +161,9 @@ def read_model(path: Path) -> StoredModel:
             f"{path} has model format {metadata.get('version')} but this dusnet reads format {VERSION}; "
             "train again or install the version that wrote it."
         )
+    if not isinstance(metadata.get("detector"), str):
+        raise BadModel(f"{path} does not say which detector it is of; train again.")
+    for name, value in tensors.items():
+        if value.dtype not in KINDS or (value.is_floating_point() and not bool(value.isfinite().all())):
+            raise BadModel(f"{path} holds NaN, infinite or foreign numbers in its tensor {name[:80]!r}; train again.")
     return StoredModel(path, metadata, tensors)

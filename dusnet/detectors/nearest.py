@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import ops, scoring
+from dusnet import ops, scoring, stored
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
 
@@ -49,7 +49,7 @@ class Nearest(RegisteredDetector):
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         del metadata
-        self._memory = _searchable(tensors["memory"])
+        self._memory = _searchable(stored.tensor(tensors, "memory", None, 3))
 
 
 def _searchable(memory: Tensor) -> ops.PointIndex:

@@ -8,6 +8,7 @@ grouping are this package's own; `docs/peers.md` lists what differs.
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
+from dusnet import geometry, ops, scoring, stored
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.nn.grouping import neighbor_index, random_chunks
 from dusnet.nn.offset_net import OffsetNet
@@ -122,7 +123,10 @@ class Offset(RegisteredDetector):
         return {"cell": self._cell}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self._cell = float(metadata["cell"])
-        self._network = OffsetNet(self.settings.offset, patch_radius=float(tensors["patch_radius"]))
+        self._cell = stored.length(metadata["cell"], "cell")
+        radius = stored.length(float(tensors["patch_radius"]), "radius of a patch")
+        build = partial(OffsetNet, self.settings.offset, patch_radius=radius)
+        stored.require_network(build, tensors, "network")
+        self._network = build()
         self._network.load_state_dict(tensors)
         self._network.eval()

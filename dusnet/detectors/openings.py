@@ -20,6 +20,9 @@ CARRIED = 3
 ACCIDENTAL = 1.5
 """Usual distances: both features in the mean over places of good scans from all sides (eight parts, 8000 points)."""
 
+CHANNELS = 2
+"""Features of a place."""
+
 
 @dataclass(frozen=True)
 class Openings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet.config import DownNetSettings, GroupingSettings
+from dusnet import stored
+from dusnet.config import GroupingSettings, settings_from
+from dusnet.config.section import WIDEST
+from dusnet.detectors.model_file import StoredModel, restoring
 from dusnet.errors import BadModel
 from dusnet.nn.blocks import MiniPointNet
 from dusnet.nn.grouping import neighbor_index
@@ -30,8 +34,11 @@ class PatchEmbeddings:
 
     def __init__(self, widths: tuple[int, int, int], grouping: GroupingSettings, tensors: dict[str, Tensor]) -> None:
         self._widths, self._grouping, self._tensors = widths, grouping, tensors
-        self._encoder = MiniPointNet(widths)
-        self._encoder.load_state_dict(under("encoder", tensors))
+        state, build = under("encoder", tensors), partial(MiniPointNet, widths)
+        stored.require_network(build, state, "patch encoder")
+        stored.length(float(tensors["patch_radius"]), "radius of a patch")
+        self._encoder = build()
+        self._encoder.load_state_dict(state)
         self._encoder.eval()
 
     @classmethod
@@ -48,11 +55,11 @@ class PatchEmbeddings:
                 f"{path} holds no Down-Net with patches; give a model that was trained with --config paper, or weights "
                 "of train --layout shapes."
             )
-        settings = metadata["settings"]
-        widths = DownNetSettings.model_validate(settings["down_net"]).patch_widths
         encoder = {f"encoder.{name}": value for name, value in under("patch_encoder", network).items()}
-        grouping = GroupingSettings.model_validate(settings["grouping"])
-        return cls(widths, grouping, {"patch_radius": network["patch_radius"], **encoder})
+        with restoring(StoredModel(path, metadata, tensors), "patch encoder"):
+            settings = settings_from(metadata["settings"], str(path))
+            weights = {"patch_radius": network["patch_radius"], **encoder}
+            return cls(settings.down_net.patch_widths, settings.grouping, weights)
 
     @torch.inference_mode()
     def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
@@ -63,6 +70,11 @@ class PatchEmbeddings:
         patches = torch.cat([places.unsqueeze(1), around], dim=1) - places.unsqueeze(1)
         embedded: Tensor = self._encoder(patches / self._tensors["patch_radius"])
         return embedded
+
+    @property
+    def channels(self) -> int:
+        """Of an embedding."""
+        return self._widths[-1]
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores."""
@@ -75,5 +87,5 @@ class PatchEmbeddings:
     @classmethod
     def restore(cls, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> PatchEmbeddings:
         """The inverse of `tensors` and `metadata`."""
-        first, second, third = metadata["widths"]
+        first, second, third = (stored.whole(one, "width", 1, WIDEST) for one in metadata["widths"])
         return cls((first, second, third), GroupingSettings.model_validate(metadata["grouping"]), tensors)

@@ -14,6 +14,7 @@ from dusnet import coverage, geometry, scoring
 from dusnet.config import Settings
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadConfig
+from dusnet.good_surface import tolerance_of
 from dusnet.progress import Progress
 from dusnet.reconstruction import Centers, Reconstructor
 from dusnet.registration.warp import TangentPlanes
@@ -155,9 +156,7 @@ class PerPart:
     ) -> PerPart:
         """The inverse of `tensors` and `metadata`."""
         networks = Networks.restore(settings, metadata["measured"], tensors)
-        tolerance = None
-        if metadata["level"] is not None:
-            tolerance = Tolerance(tensors["tolerance.places"], tensors["tolerance.values"], metadata["level"])
+        tolerance = tolerance_of(tensors, metadata["level"])
         return cls(networks, settings, device=device, seed=seed, tolerance=tolerance)
 
 

@@ -17,14 +17,15 @@ from typing_extensions import Self
 
 from dusnet.clean_scan import CleanScan, clean_clouds
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, settings_from
+from dusnet.config import Settings
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
 from dusnet.detectors.frame_cache import FrameCache
-from dusnet.detectors.model_file import StoredModel, restoring, write_model
+from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.io import file_sha256, printable
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
+from dusnet.stored import mapping, whole
 from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
@@ -250,8 +251,8 @@ class RegisteredDetector(ABC):
         """
         metadata = stored.metadata
         with restoring(stored, f"{cls.name} model"):
-            settings = settings_from(metadata["settings"], str(stored.path))
-            detector = cls(settings, seed=metadata["seed"], device=device, **given)
+            settings = settings_of(stored)
+            detector = cls(settings, seed=whole(metadata["seed"], "seed"), device=device, **given)
             detector.restore(metadata, stored.tensors)
         return detector
 
@@ -270,8 +271,8 @@ class RegisteredDetector(ABC):
             metadata["class_frame"], under("class_frame", tensors), self.settings.registration, seed=self.seed
         )
         if metadata["calibration"] is not None:
-            self.calibration = Calibration.from_json(metadata["calibration"])
-        self.provenance = metadata["provenance"]
+            self.calibration = Calibration.from_json(mapping(metadata["calibration"], "calibration"))
+        self.provenance = provenance_of(metadata["provenance"])
         self._restore(metadata["learned"], under("learned", tensors))
 
     @abstractmethod

@@ -12,15 +12,16 @@ from typing_extensions import Self
 
 from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, settings_from
+from dusnet.config import Settings
 from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space import FeatureSpace
 from dusnet.detectors.features import Extractor
-from dusnet.detectors.model_file import StoredModel, restoring, write_model
+from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.registered import Brought
 from dusnet.errors import BadConfig, BadInput
 from dusnet.progress import Progress, Silent
 from dusnet.registration.shape_distribution import Appearances, ShapeDistribution
+from dusnet.stored import Unusable, entries, text, whole
 from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
@@ -192,16 +193,21 @@ class SeveralParts:
         """
         metadata = stored.metadata
         with restoring(stored, f"{kind.name} model"):
-            settings = settings_from(metadata["settings"], str(stored.path))
-            model = cls(kind, settings, seed=metadata["seed"], device=device, extractor=extractor)
+            settings = settings_of(stored)
+            seed = whole(metadata["seed"], "seed")
+            model = cls(kind, settings, seed=seed, device=device, extractor=extractor)
             shared = {f"learned.{name}": value for name, value in under("shared", stored.tensors).items()}
-            for number, entry in enumerate(metadata["parts"]):
+            parts = entries(metadata["parts"], "list of parts")
+            names = [text(entry["name"], "name of a part") for entry in parts]
+            if not names or len(set(names)) < len(names):
+                raise Unusable("it names no part, or one of them twice")
+            for number, (name, entry) in enumerate(zip(names, parts, strict=True)):
                 part = model._new_part()
                 own = under(f"parts.{number}", stored.tensors)
                 part.restore(entry, own | shared)
-                model.parts[entry["name"]] = part
-                model.appearances[entry["name"]] = Appearances.restore(under("looks", own))
-            model.provenance = metadata["provenance"]
+                model.parts[name] = part
+                model.appearances[name] = Appearances.restore(under("looks", own))
+            model.provenance = provenance_of(metadata["provenance"])
         return model
 
     def _new_part(self) -> FeatureSpace:

@@ -10,7 +10,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dusnet.detectors.descriptors import Thinned
+from dusnet.detectors.descriptors import FPFH_SIZE, Thinned
 from dusnet.detectors.feature_memory import CenterMemory, Description
 
 
@@ -20,6 +20,10 @@ class Simple3D(CenterMemory):
     name: ClassVar[str] = "simple3d"
     registered: ClassVar[bool] = False
     coreset: ClassVar[float] = 0.05
+
+    @property
+    def _channels(self) -> int:
+        return FPFH_SIZE * len(self.settings.memory.simple3d_neighbors)
 
     def _describe(self, cloud: Thinned) -> Description:
         return self._described_centers(cloud, self.settings.memory.simple3d_neighbors)

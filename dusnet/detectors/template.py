@@ -16,6 +16,7 @@ from torch import Tensor
 
 from dusnet import scoring
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.good_surface import planes_of
 from dusnet.progress import Progress
 from dusnet.registration.warp import TangentPlanes
 
@@ -51,4 +52,4 @@ class Template(RegisteredDetector):
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         del metadata
-        self._planes = TangentPlanes(tensors["points"], tensors["normals"])
+        self._planes = planes_of(tensors, "points", "normals")

@@ -36,7 +36,9 @@ class WarpDistance(RegisteredDetector):
     ) -> None:
         del progress, workdir, resume
         tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
-        self._surface = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed)
+        self._surface = GoodSurface.learn(
+            tensors, self.settings.warp, seed=self.seed, tolerance=self.settings.warp.tolerance
+        )
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         chosen = self.settings.scoring

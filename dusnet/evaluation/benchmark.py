@@ -6,12 +6,15 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation.compute import Outcome, outcome_of
 from dusnet.evaluation.learning import Shared
+from dusnet.evaluation.outside import code_mark, is_outside
 from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, Unit, Wanted, units_of
 from dusnet.evaluation.report import write_results
 from dusnet.evaluation.rows import Row
@@ -110,9 +113,21 @@ def evaluate(
         (out / "rows").mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BadInput(f"{out} cannot hold results ({error.strerror}); choose another folder.") from error
-    for one in contenders.values():  # a name that does not exist must not wait for hours of other work
-        (plan.create_for_parts if one.together else plan.create)(one.detector, one.settings, seed=0, device=device)
-    return _run(plan, chosen, seeds, jobs)
+    code = {name: mark for name, one in contenders.items() if (mark := _code_of(plan, one))}
+    return _run(replace(plan, code=code), chosen, seeds, jobs)
+
+
+def _code_of(plan: Plan, one: Contender) -> str:
+    """What tells the code of a detector that is none of this package's; empty for the others.
+
+    The detector is made for it: a name that does not exist must not wait for hours of other work.
+    """
+    create = plan.create_for_parts if one.together else plan.create
+    made = create(one.detector, one.settings, seed=0, device=plan.device)
+    if not is_outside(create) and not is_outside(type(made)):
+        return ""
+    # Code that cannot be told from other code is never the same again.
+    return code_mark(create, made) or uuid4().hex
 
 
 def _contenders(

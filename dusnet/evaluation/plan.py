@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -143,3 +143,5 @@ class Plan:
     create: Create
     create_for_parts: CreateForParts
     study: Study | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
+    """By the name of a contender: what tells the code of a detector that is none of this package's."""

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from dusnet.config import Section
+from dusnet.config import Section, read_yaml
 from dusnet.errors import BadConfig
 from dusnet.evaluation.ranks import ranks_of
 from dusnet.evaluation.rows import Row
@@ -117,8 +116,8 @@ def read_published(path: Path = _FILE) -> Published:
         BadConfig: the file is no YAML, or a key, class or value in it is wrong.
     """
     try:
-        return Published.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValidationError) as error:
+        return Published.model_validate(read_yaml(path, f"The file of published figures {path}"))
+    except ValidationError as error:
         first = " ".join(str(error).split())[:300]
         raise BadConfig(f"{path} holds no published figures as docs/evaluation.md describes them: {first}.") from error
 

@@ -8,12 +8,16 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter
 
 from dusnet.errors import BadInput
 from dusnet.evaluation.kinds import KindScore
 from dusnet.evaluation.metrics import METRICS
+from dusnet.io import parse_json
 
 if TYPE_CHECKING:
     from dusnet.data import Dataset, Sample
@@ -121,7 +125,7 @@ class Row:
         """The inverse of `record`.
 
         Raises:
-            KeyError, TypeError, ValueError: the data are not those of a row of this version.
+            AttributeError, KeyError, TypeError, ValueError: the data are not those of a row of this version.
         """
         rest = dict(data)
         if rest.pop("schema_version") != ROW_SCHEMA:
@@ -131,7 +135,24 @@ class Row:
         }
         rest["kinds"] = tuple(KindScore.from_record(kind) for kind in rest["kinds"])
         rest["scans"] = tuple(ScanScore(**scan) for scan in rest["scans"])
-        return cls(**rest)
+        row = cls(**rest)
+        _row_type().validate_json(json.dumps(asdict(row)), strict=True)
+        if not set(row.reasons) <= set(METRICS) or not row.scans or any(one < 0 for one in row.counts):
+            raise ValueError("numbers that no row has")
+        return row
+
+    @property
+    def counts(self) -> tuple[float, ...]:
+        """What is never below zero."""
+        times = (self.train_seconds, self.score_seconds, self.scans_per_second, self.calibrate_seconds or 0.0)
+        sizes = (self.peak_memory_mib, self.peak_gpu_mib or 0.0, self.model_mb)
+        return (self.seed, self.train_scans, self.test_scans, self.test_points, *times, *sizes)
+
+
+@cache
+def _row_type() -> TypeAdapter[Row]:
+    """Checks the types of the fields of a row: dataclasses take anything."""
+    return TypeAdapter(Row)
 
 
 def relative(path: Path, root: Path) -> str:
@@ -157,11 +178,13 @@ def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
 
 
 def _training(
-    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str
+    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str, code: str
 ) -> dict[str, Any]:
     from dusnet import __version__
 
-    return {
+    # Detectors of this package are told by its version.
+    outside = {"code": code} if code else {}
+    return outside | {
         "schema": ROW_SCHEMA,
         "version": __version__,
         "detector": contender.detector,
@@ -179,10 +202,10 @@ def _hash(content: dict[str, Any]) -> str:
 
 
 def training_fingerprint(
-    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str
+    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str, code: str = ""
 ) -> str:
     """A hash of all that a training depends on; arguments and errors as for `fingerprint`."""
-    return _hash(_training(dataset, contender, learned, seed=seed, device=device))
+    return _hash(_training(dataset, contender, learned, seed=seed, device=device, code=code))
 
 
 def fingerprint(
@@ -194,6 +217,7 @@ def fingerprint(
     seed: int,
     device: str,
     calibrate: bool,
+    code: str = "",
 ) -> str:
     """A hash of all that a row depends on.
 
@@ -210,13 +234,14 @@ def fingerprint(
         seed: of training and scoring.
         device: where it runs.
         calibrate: whether thresholds are looked for.
+        code: tells the code of a detector that is none of this package's; see `dusnet.evaluation.outside`.
 
     Raises:
         BadInput: a listed file cannot be read.
     """
     return _hash(
         {
-            **_training(dataset, contender, learned, seed=seed, device=device),
+            **_training(dataset, contender, learned, seed=seed, device=device, code=code),
             "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
             "calibrate": calibrate,
             "class": class_name,
@@ -237,7 +262,7 @@ def row_name(detector: str, class_name: str, seed: int) -> str:
 def load_row(path: Path, expected: str) -> Row | None:
     """The row saved at `path` when it has the `expected` fingerprint; None when it has not or is damaged."""
     try:
-        row = Row.from_record(json.loads(path.read_text(encoding="utf-8")))
+        row = Row.from_record(parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None  # absent, cut off, or of another version: computing the row again is always right
     return row if row.fingerprint == expected else None

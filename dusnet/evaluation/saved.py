@@ -44,12 +44,20 @@ def mark_of(plan: Plan, wanted: Wanted) -> str:
         seed=wanted.seed,
         device=plan.device,
         calibrate=plan.calibrate,
+        code=plan.code.get(wanted.name, ""),
     )
 
 
 def workdir_of(plan: Plan, wanted: Wanted) -> Path:
     """Where the checkpoints are of the training that a row needs; one folder for all rows of one model."""
     contender = plan.contenders[wanted.name]
-    mark = training_fingerprint(plan.dataset, contender, wanted.learned, seed=wanted.seed, device=plan.device)
+    mark = training_fingerprint(
+        plan.dataset,
+        contender,
+        wanted.learned,
+        seed=wanted.seed,
+        device=plan.device,
+        code=plan.code.get(wanted.name, ""),
+    )
     name = row_name(wanted.name, ALL_CLASSES if contender.together else wanted.class_name, wanted.seed)
     return plan.out / "work" / f"{name}--{mark[:12]}"

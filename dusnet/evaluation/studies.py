@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from dusnet.config import Section, load_settings, settings_from
+from dusnet.config import Section, load_settings, read_yaml, settings_from, tree_of
 from dusnet.errors import BadConfig
 from dusnet.evaluation.corruption import Corruption
 from dusnet.evaluation.plan import Contender, title_of
@@ -86,10 +85,7 @@ def load_study(name_or_path: str | Path) -> Study:
         raise BadConfig(
             f"There is no study or file {str(name_or_path)!r}; use a YAML file or one of {', '.join(named_studies())}."
         )
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadConfig(f"Study {path} is not valid YAML; correct it and try again.") from error
+    tree = read_yaml(path, f"Study {path}")
     try:
         return Study.model_validate(tree)
     except ValidationError as error:
@@ -126,7 +122,7 @@ def contenders(
     small = config != _FULL_SCALE
     common = load_settings(config).model_dump(mode="json")
     load_settings(config, overrides)  # says what is wrong with an override
-    for tree in (study.settings, study.small if small else {}, *map(_tree_of, overrides)):
+    for tree in (study.settings, study.small if small else {}, *map(tree_of, overrides)):
         common = _merged(common, tree)
     found = []
     for detector, one_model in [*((name, False) for name in detectors), *((name, True) for name in together)]:
@@ -152,14 +148,6 @@ def printed(study: Study) -> str:
         cells = [f"{variant.printed[key]:.3f}" if key in variant.printed else "–" for key in ("o_auroc", "p_auroc")]
         lines.append(f"| {variant.name} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
-
-
-def _tree_of(override: str) -> Tree:
-    key, _, text = override.partition("=")
-    value: Any = yaml.safe_load(text)
-    for part in reversed(key.strip().split(".")):
-        value = {part: value}
-    return dict(value)
 
 
 def _merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> Tree:

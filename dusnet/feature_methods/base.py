@@ -8,7 +8,9 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import Self
 
+from dusnet import stored
 from dusnet.config import Settings
 from dusnet.nn.feature_maps import LocalFeatures
 from dusnet.training.loop import Run
@@ -46,6 +48,37 @@ class FeatureMethod(ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.networks = self._build(size)
+
+    @classmethod
+    def restored(cls, settings: Settings, size: int, state: Mapping[str, Tensor], *, seed: int) -> Self:
+        """The method with networks that were trained before.
+
+        Args:
+            settings: what it computes.
+            size: channels of a feature.
+            state: of its networks.
+            seed: as for the method.
+
+        Raises:
+            Unusable: these are no networks of these settings.
+        """
+        stored.require_network(lambda: cls(settings, size, seed=seed).networks, state, f"{cls.name} network")
+        made = cls(settings, size, seed=seed)
+        made.networks.load_state_dict(dict(state))
+        made.networks.eval()
+        return made
+
+    def require_kept(self, kept: Mapping[str, Tensor], size: int) -> None:
+        """Check what `learn` answered for a part when it comes from a file.
+
+        Args:
+            kept: by name.
+            size: channels of a feature.
+
+        Raises:
+            KeyError, Unusable: it is not that.
+        """
+        del kept, size
 
     @property
     def spread(self) -> float:

@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from dusnet import stored
 from dusnet.feature_methods.base import FeatureMethod
 from dusnet.nn.center_maps import first_center, mean_center
 from dusnet.nn.feature_heads import anomaly_score
@@ -41,6 +42,10 @@ class CRASMethod(FeatureMethod):
         stage = CRASStage(self.networks, maps, self.settings.cras)
         train_stage(stage, stage.stage, run)
         return [{"searched": map_.clone()} for map_ in searched]
+
+    def require_kept(self, kept: Mapping[str, Tensor], size: int) -> None:
+        """See `FeatureMethod.require_kept`."""
+        stored.tensor(kept, "searched", None, size)
 
     def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
         """See `FeatureMethod.values`."""

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import Self
 
-from dusnet.config import Settings, settings_from
-from dusnet.detectors.model_file import IMAGES, read_model, restoring, write_model
+from dusnet.config import Settings
+from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.feature_methods import CRASMethod, CRRMethod, FeatureMethod, PBASMethod
 from dusnet.images.backbone import Backbone, patch_features, wide_resnet50
@@ -26,6 +26,7 @@ from dusnet.images.pseudo_defects import pseudo_defect
 from dusnet.nn.center_maps import map_similarity
 from dusnet.nn.feature_maps import DamagedFeatures, LocalFeatures, Scaling
 from dusnet.progress import Progress, Silent
+from dusnet.stored import Unusable, entries, tensor, text, whole
 from dusnet.tensor_file import under
 from dusnet.training.loop import Run, fingerprint, require_device
 
@@ -219,21 +220,23 @@ class ImageDetector:
         if not kind.startswith(IMAGES):
             raise BadModel(f"{path} judges scans, not images; give a model that `dusnet images` wrote.")
         with restoring(stored, f"{kind} model"):
-            settings = settings_from(metadata["settings"], str(path))
-            detector = cls(kind.removeprefix(IMAGES), settings, backbone=backbone, seed=metadata["seed"], device=device)
-            channels = len(stored.tensors["probe"])
-            detector._method = detector._kind(settings, channels, seed=metadata["seed"])
-            detector._method.networks.load_state_dict(under("networks", stored.tensors))
-            detector._method.networks.eval()
-            detector._positions = stored.tensors["positions"]
-            for number, name in enumerate(metadata["classes"]):
+            settings = settings_of(stored)
+            seed = whole(metadata["seed"], "seed")
+            detector = cls(kind.removeprefix(IMAGES), settings, backbone=backbone, seed=seed, device=device)
+            channels = len(tensor(stored.tensors, "probe", None))
+            method = detector._kind.restored(settings, channels, under("networks", stored.tensors), seed=seed)
+            detector._method, detector._positions = method, tensor(stored.tensors, "positions", None, 3)
+            places = len(detector._positions)
+            for number, name in enumerate(entries(metadata["classes"], "list of classes")):
                 own = under(f"parts.{number}", stored.tensors)
-                scaling = Scaling(
-                    own["scaling.mean"],
-                    own["scaling.spread"],
-                    1.0 if not detector._method.wants_spread else detector._method.spread,
-                )
-                detector._parts[name] = _Learned(scaling, under("kept", own))
+                scaling = Scaling.restore(under("scaling", own), places, channels)
+                kept = under("kept", own)
+                method.require_kept(kept, channels)
+                tensor(kept, "center", places, channels)
+                target = method.spread if method.wants_spread else 1.0
+                detector._parts[text(name, "name of a class")] = _Learned(replace(scaling, target=target), kept)
+            if not detector._parts:
+                raise Unusable("it knows no class")
             probe, now = stored.tensors["probe"], detector._probe()
         if probe.shape != now.shape or not torch.allclose(probe, now, rtol=1e-2, atol=1e-3):
             raise BadModel(f"{path} was trained with another backbone; give that one.")

@@ -13,6 +13,7 @@ from dusnet.io.clouds import (
 )
 from dusnet.io.files import atomic_path, file_mark, file_sha256, printable, remove_file, write_json, write_text
 from dusnet.io.mesh import Mesh, sample_mesh
+from dusnet.io.strict_json import parse_json
 from dusnet.io.text import read_labelled_points
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "file_sha256",
     "find_clouds",
     "natural_key",
+    "parse_json",
     "printable",
     "read_cloud",
     "read_labelled_points",

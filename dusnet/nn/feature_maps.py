@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -124,6 +124,27 @@ class Scaling:
     def none(cls, channels: int) -> Scaling:
         """Leaves features as they are."""
         return cls(torch.zeros(channels), torch.ones(channels), 1.0)
+
+    @classmethod
+    def restore(cls, tensors: Mapping[str, Tensor], places: int, channels: int | None) -> Scaling:
+        """What a model file says of it; the target is 1.
+
+        Args:
+            tensors: `mean` and `spread`.
+            places: G.
+            channels: C, None where any number is right.
+
+        Raises:
+            KeyError, ValueError: they are not there or do not belong together.
+        """
+        mean, spread = tensors["mean"], tensors["spread"]
+        wanted = mean.shape[-1:] if channels is None else (channels,)
+        for one in (mean, spread):
+            if one.dtype != torch.float32 or one.shape not in (torch.Size(wanted), torch.Size((places, *wanted))):
+                raise ValueError(f"a scaling of shape {tuple(one.shape)} is none of {places} places")
+        if not bool((spread > 0).all()):
+            raise ValueError("a spread is not above zero")
+        return cls(mean, spread, 1.0)
 
     def __call__(self, features: Tensor) -> Tensor:
         """(..., G, C) -> (..., G, C)."""

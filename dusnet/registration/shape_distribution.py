@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from dusnet import ops
+from dusnet import ops, stored
 from dusnet.registration.surface import thin_to
 from dusnet.registration.visibility import Eye, directions, visible
 
@@ -95,8 +95,16 @@ class Appearances:
 
     @classmethod
     def restore(cls, tensors: Mapping[str, Tensor]) -> Appearances:
-        """The inverse of `tensors`."""
-        return cls(tensors["whole"].numpy(), tensors["views"].numpy())
+        """The inverse of `tensors`.
+
+        Raises:
+            KeyError, Unusable: they are no distances.
+        """
+        whole = stored.tensor(tensors, "whole", _QUANTILES, dtype=torch.float64)
+        views = tensors["views"]
+        if len(views):
+            stored.tensor(tensors, "views", None, _QUANTILES, dtype=torch.float64)
+        return cls(whole.numpy(), views.numpy().reshape(-1, _QUANTILES))
 
     def difference(self, scan: ShapeDistribution) -> float:
         """How differently the points of a scan lie to each other than those of the part, in the unit of the points.

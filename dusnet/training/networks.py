@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from dusnet import geometry, ops
+from dusnet import geometry, ops, stored
 from dusnet.config import Settings
 from dusnet.errors import BadModel
 from dusnet.nn.down_net import DownNet
@@ -140,7 +140,14 @@ class Networks:
     def restore(cls, settings: Settings, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> Networks:
         """The inverse of `tensors` and `metadata`."""
         trained = settings.model_copy(update={"training": settings.training.model_copy(update={"init": None})})
-        networks = cls(trained, Measured(**metadata), seed=0)
+        measured = Measured(**{name: stored.length(value, name) for name, value in metadata.items()})
+        builds: dict[str, Callable[[], nn.Module]] = {
+            "down": lambda: DownNet(settings.down_net, patch_radius=measured.patch_radius),
+            "up": lambda: UpNet(settings.up_net, spacing=measured.spacing),
+        }
+        for prefix, build in builds.items():
+            stored.require_network(build, under(prefix, tensors), f"{prefix} network")
+        networks = cls(trained, measured, seed=0)
         for prefix, network in (("down", networks.down), ("up", networks.up)):
             network.load_state_dict(under(prefix, tensors))
         return networks

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +14,7 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.inspection.regions import Region
 from dusnet.inspection.results import RECONSTRUCTION, SCORED
-from dusnet.io import find_clouds, read_cloud, read_scalars
+from dusnet.io import find_clouds, parse_json, read_cloud, read_scalars
 from dusnet.visualization.deviation_bands import DeviationBands
 
 Array = NDArray[np.float64]
@@ -191,10 +190,10 @@ def _record(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
+        record = parse_json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
-    except (ValueError, RecursionError) as error:  # the latter from thousands of brackets
+    except ValueError as error:
         raise BadInput(f"{path} is no valid JSON; score the scan again or remove the file.") from error
     if not isinstance(record, dict) or "object_score" not in record:
         raise BadInput(f"{path} is no result of `dusnet score`; move it away from the scan of the same name.")

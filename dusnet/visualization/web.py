@@ -15,6 +15,7 @@ from typing import Any
 
 from dusnet.errors import BadInput, MissingDependency
 from dusnet.visualization.exhibit import read_exhibit, viewable_files
+from dusnet.visualization.web_gate import Gate, guarded
 from dusnet.visualization.web_page import Page
 
 HOST, PORT = "127.0.0.1", 8080
@@ -47,7 +48,7 @@ def serve(
     files = viewable_files(paths)
     first = read_exhibit(files[0], reconstruction=reconstruction)
     address, free = listening_place(host, port)
-    server = _start(viser, address, free)
+    server = _start(viser, address, free, host)
     try:
         page = Page(server, files, first, reconstruction=reconstruction)
         url = f"http://{f'[{address}]' if ':' in address else address}:{free}"
@@ -102,12 +103,18 @@ def _viser() -> ModuleType:
     return viser
 
 
-def _start(viser: ModuleType, address: str, port: int) -> Any:
-    with contextlib.redirect_stdout(io.StringIO()):  # its banner; the page is announced in our words
+def _start(viser: ModuleType, address: str, port: int, host: str = HOST) -> Any:
+    gate = Gate(host, address, port)
+    with contextlib.redirect_stdout(io.StringIO()), guarded(gate) as asking:  # its banner; ours says the same
         server = viser.ViserServer(host=address, port=port, label="dusnet", verbose=False)
     if server.get_port() != port:  # it goes on to the next one when somebody was faster
         server.stop()
         raise BadInput(f"Port {port} of {address} is in use; choose another with --port, 0 takes a free one.")
+    if not asking:
+        server.stop()
+        raise MissingDependency(
+            'This version of viser answers pages of anybody; run `pip install "viser>=1.1,<1.2"` or use --png.'
+        )
     # Its page could ask for a tunnel that shows everything under a public address.
     server.request_share_url = lambda verbose=True: None  # noqa: ARG005
     return server

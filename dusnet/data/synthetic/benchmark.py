@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,7 @@ from dusnet.cloud import PointCloud
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.specimens import GOOD, Part, entropy, load_parts, make_scan
 from dusnet.errors import BadInput
-from dusnet.io import atomic_path, write_cloud, write_json
+from dusnet.io import atomic_path, parse_json, write_cloud, write_json
 from dusnet.progress import Progress, Silent
 
 MANIFEST = "benchmark.json"
@@ -131,7 +130,7 @@ def _claim(out: Path, manifest: dict[str, Any]) -> None:
             raise BadInput(f"{out} holds files that are no benchmark; name an empty or a new folder.")
         return
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = parse_json(path.read_text(encoding="utf-8"))
         differing = _differences(found, manifest)
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         raise BadInput(f"{path} is damaged; remove the folder and write the benchmark again.") from error

@@ -1,0 +1,297 @@
+"""Settings, evaluation rows, results and models that somebody else has written: refused in one sentence, or right."""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from mutants import as_json, mutated_tensors, mutated_text, mutated_tree, refused_or_right
+
+from dusnet.cloud import PointCloud
+from dusnet.config import Settings, load_settings
+from dusnet.detectors import create, load_model
+from dusnet.detectors.base import Calibration
+from dusnet.errors import BadConfig, BadInput, BadModel
+from dusnet.evaluation.metrics import METRICS
+from dusnet.evaluation.report import markdown
+from dusnet.evaluation.rows import Row, load_row
+from dusnet.io import parse_json, write_cloud
+from dusnet.tensor_file import read_tensors, write_tensors
+from dusnet.visualization.exhibit import read_exhibit
+from dusnet.visualization.page_text import legend, verdict
+
+FEW, MANY = 120, 2_500
+"""Mutants of each of the four kinds of files, in the usual and in the slow tests."""
+sizes = pytest.mark.parametrize("count", [FEW, pytest.param(MANY, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+
+
+SOME = ("detector", "registration", "up_net", "scoring", "features", "calibration")
+"""Sections that have every kind of value."""
+
+
+@sizes
+def test_mutants_of_settings_files(count, tmp_path):
+    rng, tree, path = random.Random(1), Settings().model_dump(mode="json", include=set(SOME)), tmp_path / "x.yaml"
+    text, read = yaml.safe_dump(tree), 0
+    for number in range(count):
+        if number % 2:
+            mutant = mutated_text(rng, text)
+        else:
+            mutant = yaml.safe_dump(mutated_tree(rng, tree)[0])
+        path.write_bytes(mutant.encode("utf-8", "surrogatepass"))
+        read += refused_or_right(lambda: load_settings(path), mutant[:200])
+    assert 0 < read < count
+
+
+@sizes
+def test_mutants_of_set(count):
+    rng = random.Random(2)
+    right = ["training.down.steps=2001", "features.heights=[4, 16]", "scoring.gap=0.5", "guide.weights=a/b.safetensors"]
+    read = 0
+    for _ in range(count):
+        mutant = mutated_text(rng, mutated_text(rng, rng.choice(right)))
+        read += refused_or_right(lambda text=mutant: load_settings(None, [text]), mutant)
+    assert 0 < read < count
+
+
+SCORE = {"file": "a.ply", "kind": "good", "anomalous": False, "object_score": 0.5, "threshold": 1.0, "points": 9}
+ROW: dict[str, Any] = {
+    "schema_version": 3,
+    "detector": "nearest",
+    "class_name": "lid",
+    "seed": 0,
+    "metrics": dict.fromkeys(METRICS, 0.5) | {"p_aupro": None},
+    "reasons": {"p_aupro": "no region"},
+    "kinds": [{"kind": "bump", "scans": 2, "o_auroc": 0.5, "p_auroc": None, "p_ap": 0.25}],
+    **dict.fromkeys(("train_scans", "test_scans", "test_points"), 2),
+    **dict.fromkeys(("train_seconds", "score_seconds", "scans_per_second", "peak_memory_mib", "model_mb"), 0.5),
+    "train_resumed": False,
+    "calibrate_seconds": None,
+    "peak_memory_scope": "row",
+    **dict.fromkeys(("peak_gpu_mib", "false_alarms", "found", "recognized")),
+    "device": "cpu",
+    "scans": [SCORE | {"seconds": 0.1}, SCORE | {"anomalous": True, "threshold": None, "seconds": 0.1}],
+    "fingerprint": "mark",
+}
+
+
+@sizes
+def test_mutants_of_evaluation_rows(count, tmp_path):
+    rng, path = random.Random(3), tmp_path / "row.json"
+    path.write_text(as_json(ROW))
+    assert load_row(path, "mark") == Row.from_record(ROW)
+    text, kept = as_json(ROW), 0
+    for number in range(count):
+        mutant, what = (mutated_text(rng, text), "text") if number % 3 == 0 else mutated_tree(rng, ROW)
+        written = mutant if isinstance(mutant, str) else as_json(mutant)
+        path.write_bytes(written.encode("utf-8", "surrogatepass"))
+
+        def shown() -> None:
+            row = load_row(path, "mark")
+            if row is not None:  # then all that is made of rows can be made of it
+                markdown([row])
+                as_json(row.record())
+
+        refused_or_right(shown, what)
+        kept += load_row(path, "mark") is not None
+    assert 0 < kept < count
+
+
+RESULT: dict[str, Any] = {
+    "object_score": 2.5,
+    "threshold": 1.0,
+    "point_threshold": 0.5,
+    "unit": "mm",
+    "color_range": {"low": 0.0, "high": 2.0},
+    "verdict": {"status": "NG", "reasons": [{"code": "score", "text": "The score is above 1."}]},
+    "regions": [
+        {
+            "id": 1,
+            "kind": "bulge",
+            "center": [0, 0, 1],
+            "size": [0.5, 0.5, 0.1],
+            "bounds": {"low": [0, 0, 0], "high": [1, 1, 1]},
+            "point_count": 12,
+            "peak_score": 3.0,
+        }
+    ],
+    "region_count": 1,
+    "comparison": {"tolerance": {"plus": 0.1, "minus": 0.1}},
+    "warnings": ["The unit is not known."],
+}
+
+
+@sizes
+def test_mutants_of_results(count, tmp_path, rng):
+    generator, path, points = random.Random(4), tmp_path / "part.json", rng.normal(size=(40, 3))
+    scored = {"anomaly_score": np.linspace(0, 2, 40), "deviation": np.linspace(-1, 1, 40)}
+    write_cloud(tmp_path / "part.scored.ply", PointCloud(points), scalars=scored)
+    text, read = as_json(RESULT), 0
+    for number in range(count):
+        mutant, what = (mutated_text(generator, text), "text") if number % 3 == 0 else mutated_tree(generator, RESULT)
+        written = mutant if isinstance(mutant, str) else as_json(mutant)
+        path.write_bytes(written.encode("utf-8", "surrogatepass"))
+
+        def shown() -> None:
+            exhibit = read_exhibit(tmp_path / "part.scored.ply")
+            assert "<script" not in verdict(exhibit) + legend(exhibit)
+
+        read += refused_or_right(shown, what)
+    assert 0 < read < count
+
+
+def egg(seed: int, points: int = 500) -> PointCloud:
+    """A lopsided egg of 40 mm."""
+    rng = np.random.default_rng(seed)
+    direction = rng.normal(size=(points, 3))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    x, y, z = direction.T
+    return PointCloud(40 * (1 + 0.25 * x + 0.15 * x * y + 0.1 * y * z)[:, None] * direction * [1.0, 0.8, 0.6])
+
+
+METHODS = {
+    "nearest": {},
+    "template": {},
+    "warp": {},
+    "btf_raw": {"memory": {"points": 100}},
+    "dusnet": {"guide": {"centers": 256}, "grouping": {"groups": 64}},
+    "pbas": {"features": {"points": 200, "places": 32, "replicas": 0}, "pbas": {"epochs": 1, "batch": 2}},
+    "crr": {
+        "features": {"points": 200, "places": 32, "replicas": 0},
+        "crr": {"steps": 2, "batch": 2, "width": 16, "heads": 2, "layers": 1, "damaged": 1, "defects": 1},
+    },
+    "offset": {
+        "grouping": {"groups": 32, "neighbors": 16},
+        "offset": {"patch_widths": (8, 8, 8), "width": 8, "heads": 2, "clouds": 2, "defects": 1, "batch": 2},
+        "training": {"down": {"steps": 2}, "points": 400},
+    },
+}
+
+
+def model_of(name: str, path: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
+    """What is in the file of a model of the eggs."""
+    settings = Settings.model_validate({"detector": name, "registration": {"method": "none"}, **METHODS[name]})
+    detector = create(name, settings, seed=1)
+    detector.fit([egg(0), egg(1)])
+    detector.calibration = Calibration((0.01, 0.02, 0.03), (0.04, 0.05, 0.06), "three good scans", (0.02,), (0.03,))
+    detector.provenance |= {"unit": "mm", "class": "egg"}
+    detector.save(path)
+    return read_tensors(path)
+
+
+def check_model_mutants(name: str, count: int, folder: Path) -> None:
+    path, scan, rng = folder / "m.safetensors", egg(9, 120), random.Random(5)
+    tensors, metadata = model_of(name, path)
+    assert load_model(path).name == name
+    read = refused = 0
+    for number in range(count):
+        changed, about = tensors, metadata
+        if number % 5 < 3:
+            about, what = mutated_tree(rng, metadata)
+        else:
+            changed, what = mutated_tensors(rng, tensors)
+        write_tensors(path, changed, about)  # the checksum is that of the mutant
+
+        def scored() -> None:
+            scores = load_model(path).score(scan, explain=False)
+            assert len(scores.point_scores) == len(scan)
+            assert math.isfinite(scores.object_score)
+            assert scores.threshold is None or math.isfinite(scores.threshold)
+
+        right = refused_or_right(scored, f"{name}: {what}")
+        read, refused = read + right, refused + (not right)
+    assert read
+    assert refused
+
+
+@pytest.mark.parametrize("name", ["nearest", "warp"])
+def test_mutants_of_models(name, tmp_path):
+    check_model_mutants(name, 40, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", METHODS)
+def test_many_mutants_of_models(name, tmp_path):
+    check_model_mutants(name, 320, tmp_path)
+
+
+class TestKnownBombs:
+    def test_an_alias_bomb_takes_no_time(self, tmp_path):
+        lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x]"]
+        lines += [f"a{n + 1}: &a{n + 1} [{', '.join([f'*a{n}'] * 9)}]" for n in range(12)]
+        (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+        start = time.monotonic()
+        with pytest.raises(BadConfig, match="stands for more than"):
+            load_settings(tmp_path / "bomb.yaml")
+        assert time.monotonic() - start < 5
+
+    def test_merged_sections_cannot_grow_either(self, tmp_path):
+        lines = ["a0: &a0 {k: 1}"]
+        lines += [f"a{n + 1}: &a{n + 1} {{<<: [{', '.join([f'*a{n}'] * 9)}], k{n}: 1}}" for n in range(12)]
+        (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+        with pytest.raises(BadConfig, match="stands for more than"):
+            load_settings(tmp_path / "bomb.yaml")
+
+    def test_an_alias_that_is_honest_is_a_copy(self, tmp_path):
+        (tmp_path / "s.yaml").write_text("training: {down: &stage {steps: 3}, up: *stage}")
+        settings = load_settings(tmp_path / "s.yaml", ["training.down.steps=5"])
+        assert (settings.training.down.steps, settings.training.up.steps) == (5, 3)
+
+    @pytest.mark.parametrize(
+        "text",
+        ["a: &a [*a]", "[" * 5000, "? [a]\n: 1", "1: 2", "x: !!python/name:os.system ''", "x: !!set {a}", "\x00"],
+    )
+    def test_what_settings_do_not_need_is_one_sentence(self, text, tmp_path):
+        (tmp_path / "s.yaml").write_text(text)
+        assert not refused_or_right(lambda: load_settings(tmp_path / "s.yaml"), text)
+
+    @pytest.mark.parametrize(
+        "override",
+        [
+            "training.down.steps=2001-99-99",
+            "training.down.steps=!!int foo",
+            "training.down.steps=" + "[" * 5000,
+            "training.down.steps=" + "9" * 6000,
+            "training.down.steps=0x" + "f" * 6000,
+            "training.down.steps=10000000000",
+            "down_net.width=100000000",
+            'guide.weights="a\\0b"',
+            "=x",
+            "a..b=1",
+            "training.=1",
+        ],
+    )
+    def test_a_value_that_cannot_be_is_one_sentence(self, override):
+        assert not refused_or_right(lambda: load_settings(None, [override]), override)
+
+    @pytest.mark.parametrize("text", ["NaN", "-Infinity", "1e999", "9" * 30, "[" * 100_000, '{"a": 1' * 50_000])
+    def test_json_that_no_program_of_ours_writes(self, text):
+        with pytest.raises(ValueError):
+            parse_json(text)
+
+    @pytest.mark.parametrize("value", [10**400, float("nan"), 2**63])
+    def test_a_result_with_such_numbers_is_refused(self, value, tmp_path, rng):
+        write_cloud(
+            tmp_path / "a.scored.ply", PointCloud(rng.normal(size=(30, 3))), scalars={"anomaly_score": np.ones(30)}
+        )
+        (tmp_path / "a.json").write_text(as_json(RESULT | {"object_score": value}))
+        with pytest.raises(BadInput, match="no valid JSON"):
+            read_exhibit(tmp_path / "a.scored.ply")
+
+    def test_a_model_that_asks_for_gigabytes_is_refused_before_it_gets_them(self, tmp_path):
+        path = tmp_path / "m.safetensors"
+        tensors, metadata = model_of("offset", path)
+        metadata["settings"]["offset"] |= {"width": 8192, "layers": 8, "patch_widths": [8192, 8192, 8192]}
+        write_tensors(path, tensors, metadata)
+        start = time.monotonic()
+        with pytest.raises(BadModel):
+            load_model(path)
+        assert time.monotonic() - start < 30  # 200 GB of weights would not be there by then
