@@ -5,8 +5,8 @@
 #   make bench    race the point-cloud ops against other packages, in an environment of its own
 #   make unit-blas  the numeric tests as on another processor: with a second BLAS kernel
 #
-# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS, BENCH_SIZES,
-# OMP_NUM_THREADS (threads of each test process).
+# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS, BENCH_SIZES;
+# OMP_NUM_THREADS is the number of threads of each test process, 1 unless it is set.
 
 SHELL := /bin/bash
 PY := .venv/bin/python
@@ -22,7 +22,8 @@ PYTEST_ARGS ?=
 BENCH_SIZES ?= full
 OMP_NUM_THREADS ?= 1
 # Tests whose figures pass through BLAS or LAPACK.
-NUMERIC_TESTS := tests/cad tests/detectors tests/inspection tests/nn tests/training $(wildcard tests/test_*.py)
+NUMERIC_TESTS := $(addprefix tests/,cad detectors inspection nn training) $(wildcard tests/test_registration*.py) \
+	$(patsubst %,tests/test_%.py,coverage geometry good_surface outward reconstruction scoring slits warp)
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help

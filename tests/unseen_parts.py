@@ -1,4 +1,4 @@
-"""Two parts that no shipped weights have seen, made by hand: a lopsided pebble and an angle with a rib; good and with defects."""
+"""Two parts that no shipped weights have seen, good and with defects: a lopsided pebble and an angle with a rib."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def scan(name: str, kind: str, seed: int, *, points: int = 2000, height: float =
         height: in mm, 10 % of the radius.
 
     Returns:
-        The cloud; its labels are the points within 1.2 radii of the defect, of a good scan those of the same place.
+        The cloud; its labels are the points within the radius of the defect, of a good scan those of the same place.
     """
     rng = np.random.default_rng(seed)
     make, place = PARTS[name]
@@ -80,4 +80,4 @@ def scan(name: str, kind: str, seed: int, *, points: int = 2000, height: float =
     elif kind == "hole":
         kept = away > 1
     surface = surface[kept] + rng.normal(scale=NOISE_MM, size=(int(kept.sum()), 3))
-    return PointCloud(surface + rng.normal(scale=1.0, size=3), labels=away[kept] < 1.2)
+    return PointCloud(surface + rng.normal(scale=1.0, size=3), labels=away[kept] < 1)

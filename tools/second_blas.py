@@ -51,9 +51,9 @@ def main() -> int:
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     kernel = second_kernel()
     if kernel is None:
-        print("second_blas: no OpenBLAS kernel computes unlike this machine's own.", file=sys.stderr)
+        sys.stderr.write("second_blas: no OpenBLAS kernel computes unlike this machine's own.\n")
         return 1
-    print(kernel)
+    sys.stdout.write(f"{kernel}\n")
     return 0
 
 
