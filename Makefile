@@ -3,8 +3,10 @@
 #   make demo     set up once, then train and score on the embedded benchmark
 #   make test     set up once, then every check: lint, format, types, tests
 #   make bench    race the point-cloud ops against other packages, in an environment of its own
+#   make unit-blas  the numeric tests as on another processor: with a second BLAS kernel
 #
-# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS, BENCH_SIZES.
+# Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS, BENCH_SIZES;
+# OMP_NUM_THREADS is the number of threads of each test process, 1 unless it is set.
 
 SHELL := /bin/bash
 PY := .venv/bin/python
@@ -18,15 +20,20 @@ DEMO_OUT ?= demo
 DEMO_BUDGET ?= full
 PYTEST_ARGS ?=
 BENCH_SIZES ?= full
+OMP_NUM_THREADS ?= 1
+# Tests whose figures pass through BLAS or LAPACK.
+NUMERIC_TESTS := $(addprefix tests/,cad detectors inspection nn training) $(wildcard tests/test_registration*.py) \
+	$(patsubst %,tests/test_%.py,coverage geometry good_surface outward reconstruction scoring slits warp)
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint types unit cuda-check sanitize format clean distclean
+.PHONY: help setup demo bench test lint types unit unit-blas cuda-check sanitize format clean distclean
 
 help:
 	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
 	@echo "make bench    race the point-cloud ops against other packages"
 	@echo "make test     lint, format check, types and tests"
+	@echo "make unit-blas   the numeric tests with a second BLAS kernel"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, to object files"
 	@echo "make sanitize    run the tests of the ops under sanitizers"
 	@echo "make setup    only make the environment .venv"
@@ -59,7 +66,13 @@ types: $(STAMP)
 
 # A process per core; with one thread each they do not wait for one another.
 unit: $(STAMP)
-	@OMP_NUM_THREADS=1 $(PY) -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(PY) -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+
+# MKL, which torch brings, is told to round otherwise, too.
+unit-blas: $(STAMP)
+	@kernel="$$($(PY) tools/second_blas.py)" || exit 0; echo "numeric tests with OPENBLAS_CORETYPE=$$kernel"; \
+	OPENBLAS_CORETYPE="$$kernel" MKL_CBWR=COMPATIBLE OMP_NUM_THREADS=$(OMP_NUM_THREADS) \
+	$(PY) -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS) $(NUMERIC_TESTS)
 
 # No GPU and no CUDA build of torch needed; without nvcc there is nothing to check.
 cuda-check: $(STAMP)

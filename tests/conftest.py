@@ -9,7 +9,17 @@ import numpy as np
 import pytest
 import torch
 
+from dusnet.errors import DusnetError
+
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def pytest_configure() -> None:
+    """One sentence for the whole run where DUSNET_SIMD or DUSNET_OPS ask for what this machine lacks."""
+    try:
+        import dusnet.ops  # noqa: F401
+    except DusnetError as error:
+        pytest.exit(f"No test can run here. {error}", returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,40 @@ def test_everything_is_set_up_before_it_is_used(copy):
     commands = _make(copy, "-n", "test").splitlines()
     assert "setup_environment.sh" in commands[0]
     assert [re.findall(r"-m (\w+)", line) for line in commands[2:]] == [["ruff"], ["ruff"], ["mypy"], ["pytest"]]
+
+
+def test_the_numeric_tests_run_with_a_second_kernel(copy):
+    shutil.copytree(REPOSITORY / "tests", copy / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    told = _make(copy, "-n", "unit-blas")
+    assert 'OPENBLAS_CORETYPE="$kernel"' in told
+    named = re.findall(r"tests/\S+", told)
+    assert {"tests/detectors", "tests/nn", "tests/test_warp.py", "tests/test_registration_search.py"} <= set(named)
+    assert [name for name in named if not (REPOSITORY / name).exists()] == []
+
+
+def test_each_test_process_has_one_thread_unless_told_otherwise(copy, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert "OMP_NUM_THREADS=1 " in _make(copy, "-n", "unit")
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert "OMP_NUM_THREADS=2 " in _make(copy, "-n", "unit")
+
+
+def test_a_second_kernel_computes_otherwise_than_the_own():
+    """Where NumPy has an OpenBLAS that can choose; the name is one of those that this machine can run."""
+    found = subprocess.run(
+        [sys.executable, str(REPOSITORY / "tools" / "second_blas.py")], capture_output=True, text=True, check=False
+    )
+    if found.returncode == 1:
+        pytest.skip(found.stderr.strip())
+    code = "import numpy as np; a = np.random.default_rng(1).normal(size=(300, 300)); print((a @ a).tobytes())"
+    own, other = (
+        subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, check=True).stdout
+        for env in (
+            {name: value for name, value in os.environ.items() if name != "OPENBLAS_CORETYPE"},
+            {**os.environ, "OPENBLAS_CORETYPE": found.stdout.strip()},
+        )
+    )
+    assert own != other
 
 
 def test_a_second_run_sets_nothing_up_until_a_source_changes(copy):

@@ -42,8 +42,10 @@ class TestCoreset:
     def test_covers_better_than_chance(self) -> None:
         points = features(2000, 8)
         exact = points.double().numpy()
-        chance = np.random.default_rng(0).choice(2000, 100, replace=False).tolist()
-        assert radius(exact, greedy_coreset(points, 100).tolist()) < 0.9 * radius(exact, chance)
+        rng = np.random.default_rng(0)
+        chance = np.mean([radius(exact, rng.choice(2000, 100, replace=False).tolist()) for _ in range(5)])
+        # .80 of one draw, deviation .04 over six seeds; .02 of the mean of five.
+        assert radius(exact, greedy_coreset(points, 100).tolist()) < 0.9 * chance
 
     def test_nothing_is_chosen_twice_even_where_all_are_the_same(self) -> None:
         assert sorted(greedy_coreset(torch.ones(9, 4), 9, 3).tolist()) == list(range(9))

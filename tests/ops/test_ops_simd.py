@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dusnet import ops
@@ -91,6 +92,30 @@ def test_the_best_is_chosen_alone() -> None:
     assert ops.status().simd in _levels()
     if "DUSNET_SIMD" not in os.environ:
         assert ops.status().simd == _levels()[-1]
+
+
+@pytest.mark.usefixtures("native")
+@pytest.mark.parametrize("level", ["avx2", "avx512"])
+def test_what_the_processor_lacks_is_refused_with_a_sentence(level: str, tmp_path: Path) -> None:
+    """Instructions that a processor does not have would end the process without a word."""
+    if level in _levels():
+        pytest.skip(f"this processor has {level}")
+    done = _run(level, "import dusnet.ops")
+    assert done.returncode == 1
+    said = f"BadConfig: This processor cannot run DUSNET_SIMD={level}; unset it for the best one it can."
+    assert said in done.stderr
+    np.savetxt(tmp_path / "scan.xyz", np.random.default_rng(0).normal(size=(100, 3)))
+    refused = subprocess.run(
+        [sys.executable, "-m", "dusnet", "train", str(tmp_path), "--out", str(tmp_path / "model.safetensors")],
+        env={**os.environ, "DUSNET_SIMD": level, "PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+    assert f"cannot run DUSNET_SIMD={level}" in refused.stderr
 
 
 def test_an_unknown_instruction_set_is_refused() -> None:
