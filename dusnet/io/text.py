@@ -84,9 +84,8 @@ def read_labelled_points(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bo
             raise BadInput(f"{path} has {bad} rows with NaN or infinite numbers, which ground truth must not have.")
         cloud = RawCloud(np.ascontiguousarray(table[:, :3]))
         cloud.check_range(path)
-        kept = ~cloud.empty_pixels()
-        if not kept.any():
-            raise BadInput(f"{path} has {len(kept)} rows that are all at 0, 0, 0; unpack or export it again.")
+        empty = cloud.empty_pixels()
+        kept = ~empty if not empty.all() else empty  # a file of nothing else is told by what is done with its points
         return cloud.points[kept], table[kept, 3] > 0.5
 
 

@@ -271,5 +271,4 @@ def test_ground_truth_loses_the_same_empty_pixels_as_its_scan(tmp_path: Path) ->
     np.testing.assert_array_equal(found, read_cloud(tmp_path / "a.npy").points)
     np.testing.assert_array_equal(marked, np.delete(labels, [2, 8, 9]) == 1)
     np.savetxt(tmp_path / "gt.txt", np.zeros((5, 4)))
-    with pytest.raises(BadInput, match="all at 0, 0, 0"):
-        read_labelled_points(tmp_path / "gt.txt")
+    assert len(read_labelled_points(tmp_path / "gt.txt")[0]) == 5  # no scan to match; its use as a scan is refused
