@@ -229,8 +229,10 @@ def _header(
         fitting = [names for names in splits if len(names) == width]
         if (named := _first_named(path, fitting)) is not None:
             return named
-        # Else a comment is prose, unless it looks like names.
-        if width > 3 and fitting and ((delimiter and delimiter in text) or any(map(names_something, fitting))):
+        # Else a comment is prose, unless it is right above the numbers and looks like names.
+        listed = delimiter is not None and delimiter in text
+        near = comment is start.comments[-1] and width > 3
+        if near and fitting and (listed or any(map(names_something, fitting))):
             raise _not_understood(path, fitting[0])
         bare = [without_unit(name).lower() for name in splits[0]]
         if {"x", "y", "z"} <= set(bare) and not (width == 3 and "x y z" in " ".join(bare)):
