@@ -16,6 +16,7 @@ from dusnet.errors import BadInput
 from dusnet.io.columns import RawCloud, color_bytes
 from dusnet.io.numbers import shown
 
+_VERSIONS = ((1, 0), (2, 0), (3, 0))
 _POINT_KEYS = ("points", "xyz", "pos", "vertices")
 # An array may be this much larger than the whole file; points of a scan hardly compress to a tenth.
 _LARGEST_RATIO = 64
@@ -111,6 +112,8 @@ def _array(path: Path, data: bytes) -> NDArray[Any]:
     try:
         stream = io.BytesIO(data)
         version = np.lib.format.read_magic(stream)
+        if version not in _VERSIONS:
+            raise ValueError("version")
         # Versions 2 and 3 differ in how they write names of columns, which arrays of plain numbers have not.
         read_header = np.lib.format.read_array_header_1_0 if version[0] == 1 else np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read_header(stream)

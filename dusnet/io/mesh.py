@@ -241,7 +241,7 @@ def _text_stl(path: Path, data: bytes) -> list[list[float]]:
     vertices: list[list[float]] = []
     facets = 0
     inside = False
-    for number, line in enumerate(data.splitlines(), start=1):
+    for number, line in enumerate(data.rstrip(b"\0\x1a").splitlines(), start=1):  # an old end-of-file mark, padding
         words = line.split()
         if not words:
             continue

@@ -84,9 +84,8 @@ def read_labelled_points(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bo
             raise BadInput(f"{path} has {bad} rows with NaN or infinite numbers, which ground truth must not have.")
         cloud = RawCloud(np.ascontiguousarray(table[:, :3]))
         cloud.check_range(path)
-        kept = ~cloud.empty_pixels()
-        if not kept.any():
-            raise BadInput(f"{path} has {len(kept)} rows that are all at 0, 0, 0; unpack or export it again.")
+        empty = cloud.empty_pixels()
+        kept = ~empty if not empty.all() else empty  # a file of nothing else is told by what is done with its points
         return cloud.points[kept], table[kept, 3] > 0.5
 
 
@@ -230,8 +229,10 @@ def _header(
         fitting = [names for names in splits if len(names) == width]
         if (named := _first_named(path, fitting)) is not None:
             return named
-        # Else a comment is prose, unless it looks like names.
-        if width > 3 and fitting and ((delimiter and delimiter in text) or any(map(names_something, fitting))):
+        # Else a comment is prose, unless it is right above the numbers and looks like names.
+        listed = delimiter is not None and delimiter in text
+        near = comment is start.comments[-1] and width > 3
+        if near and fitting and (listed or any(map(names_something, fitting))):
             raise _not_understood(path, fitting[0])
         bare = [without_unit(name).lower() for name in splits[0]]
         if {"x", "y", "z"} <= set(bare) and not (width == 3 and "x y z" in " ".join(bare)):

@@ -278,31 +278,60 @@ def judge(name: str, content: bytes, folder: Path) -> str | None:
 
 def oracle(name: str, content: bytes) -> np.ndarray | None:
     """All points of a file read in the plainest way, or None where its beginning is not that of the good file."""
-    good = CORPUS[name]
     try:
-        if name.endswith((".xyz", ".pts")):
-            rows = [line.split() for line in content.decode("ascii").splitlines() if line.strip()]
-            rows = rows[1:] if name.endswith(".pts") else rows
-            return np.array([[float(word) for word in row[:3]] for row in rows]).reshape(-1, 3)
         if name.endswith(".npy"):
             return np.load(io.BytesIO(content), allow_pickle=False)[:, :3].astype(np.float64)
-        if name.endswith(".obj"):
-            rows = [line.split() for line in content.decode("ascii").splitlines()]
-            rows = [row for row in rows if row[:1] == ["v"]]
-            if any(len(row) != 4 for row in rows) or b"\\" in content:
-                return None
-            return np.array([[float(word) for word in row[1:]] for row in rows])
-        for mark, wide, order in (
-            (b"end_header\n", 12, {"binary_little_endian.ply": "<", "binary_big_endian.ply": ">"}.get(name)),
-            (b"DATA binary\n", 19, {"binary.pcd": "<"}.get(name)),
-        ):
-            start = good.find(mark) + len(mark)
-            if order and start >= len(mark) and content[:start] == good[:start]:
-                body = np.frombuffer(content[start : start + 40 * wide], np.uint8).reshape(40, wide)[:, :12]
-                return np.ascontiguousarray(body).view(order + "f4").astype(np.float64)
+        if name in _TEXTS:
+            return _text_oracle(name, content.decode("ascii"))
+        if name in _BINARIES:
+            mark, wide, skip, order, count = _BINARIES[name]
+            start = CORPUS[name].find(mark) + len(mark) if mark else 84
+            if not mark or content[:start] == CORPUS[name][:start]:
+                body = np.frombuffer(content[start : start + count * wide], np.uint8).reshape(count, wide)[:, skip:]
+                values = np.ascontiguousarray(body[:, : (wide - skip) // 12 * 12]).view(order + "f4").astype(float)
+                return np.unique(values.reshape(-1, 3), axis=0) if not mark else values[:, :3]
     except (ValueError, IndexError, OverflowError, SyntaxError, TypeError):
         return None
     return None
+
+
+# Of binary files: what the header ends with, bytes per row, bytes to skip in each, byte order, rows.
+_BINARIES = {
+    "binary_little_endian.ply": (b"end_header\n", 12, 0, "<", 40),
+    "binary_big_endian.ply": (b"end_header\n", 12, 0, ">", 40),
+    "binary.pcd": (b"DATA binary\n", 19, 0, "<", 40),
+    "binary.stl": (b"", 50, 12, "<", 30),
+}
+# Of text files: lines above the numbers, the first column of the coordinates, what separates columns.
+_TEXTS: dict[str, tuple[int, int, str | None]] = {
+    "plain.xyz": (0, 0, None),
+    "count.pts": (1, 0, None),
+    "named.csv": (1, 1, ","),
+    "position.txt": (1, 1, None),
+    "semicolon.asc": (1, 1, ";"),
+    "ascii.ply": (8, 0, None),
+    "ascii.pcd": (11, 0, None),
+    "mesh.obj": (0, 1, None),
+    "mesh.off": (2, 0, None),
+}
+
+
+def _text_oracle(name: str, text: str) -> np.ndarray | None:
+    above, first, mark = _TEXTS[name]
+    lines = text.split("\n")
+    same = lines[:above] == CORPUS[name].decode("ascii").split("\n")[:above]
+    if not same or re.search(r"[#\\]" if name == "mesh.obj" else r'["#/%]', "".join(lines[above:])):
+        return None
+    rows = [line.replace(",", "." if mark == ";" else ",").split(mark) for line in lines[above:] if line.strip()]
+    if name == "mesh.obj":
+        rows = [row for row in rows if row[0] == "v"]
+    elif name == "mesh.off":
+        rows = rows[:40]
+    elif any(len(row) != len(rows[0]) for row in rows):
+        return None  # numbers of ascii PLY and PCD may stand on any line
+    if name == "mesh.obj" and any(len(row) != 4 for row in rows):
+        return None  # weights and colours
+    return np.array([[float(word) for word in row[first : first + 3]] for row in rows]).reshape(-1, 3)
 
 
 def run(first: int, count: int, folder: Path) -> dict[str, object]:

@@ -35,7 +35,7 @@ def table(path: Path, head: str, columns: str, mark: str = ",") -> Path:
         ("Point_1;Point_2;Point_3;q", "xyzv", ";"),
         ("No,X_mm,Y_mm,Z_mm", "ixyz", ","),
         ("# Id X_coord Y_coord Z_coord Value", "ixyzv", " "),
-        ("# written by hand\n# Id X [mm] Y [mm] Z [mm] Value\n# 4 points", "ixyzv", " "),
+        ("# by hand, on Monday, in Ulm, twice, ok\n# Id X [mm] Y [mm] Z [mm] Value\n# 4 points", "ixyzv", " "),
         ("id X [mm] Y [mm] Z [mm]", "ixyz", " "),
         ('id "x coord" "y coord" "z coord"', "ixyz", " "),
         ("id\tX coord\tY coord\tZ coord", "ixyz", "\t"),
