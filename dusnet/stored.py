@@ -124,7 +124,9 @@ def require_network(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor
             raise KeyError(odd)
         raise Unusable(f"its {what} has no place for {odd[:80]!r}")
     for name, (shape, dtype) in wanted.items():
-        tensor(tensors, name, *shape, dtype=dtype)
+        found = tensor(tensors, name, *shape, dtype=dtype)
+        if not shape and dtype.is_floating_point:  # what lengths are divided by
+            length(float(found), name)
 
 
 class _Unfilled(TorchFunctionMode):
