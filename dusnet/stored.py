@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 LARGEST_SEED = 2**63 - 1
 LENGTHS = (1e-9, 1e3)
@@ -123,11 +124,30 @@ def require_network(build: Callable[[], nn.Module], tensors: Mapping[str, Tensor
             raise KeyError(odd)
         raise Unusable(f"its {what} has no place for {odd[:80]!r}")
     for name, (shape, dtype) in wanted.items():
-        tensor(tensors, name, *shape, dtype=dtype)
+        found = tensor(tensors, name, *shape, dtype=dtype)
+        if not shape and dtype.is_floating_point:  # what lengths are divided by
+            length(float(found), name)
+
+
+class _Unfilled(TorchFunctionMode):
+    """Leaves new tensors as they are: memory that nothing is written into is never taken."""
+
+    FILLING = frozenset({"uniform_", "normal_", "trunc_normal_", "fill_", "zero_", "copy_"})
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        del types
+        options = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init" or getattr(func, "__name__", "") in self.FILLING:
+            return args[0] if args else options["tensor"]
+        return func(*args, **options)
 
 
 def _shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     """Shape and kind of every tensor in the state of a network, without the memory for it.
+
+    torch has a device "meta" for this, but its first use loads 800 modules.
 
     Args:
         build: makes the network; what it draws at random leaves no trace.
@@ -135,6 +155,6 @@ def _shapes_of(build: Callable[[], nn.Module]) -> dict[str, tuple[tuple[int, ...
     Returns:
         name -> (shape, dtype), in the order of the state.
     """
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with torch.random.fork_rng(devices=[]), _Unfilled():
         state = build().state_dict()
     return {name: (tuple(value.shape), value.dtype) for name, value in state.items()}

@@ -90,7 +90,7 @@ def mutated_tree(rng: random.Random, tree: Any) -> tuple[Any, str]:
         value = parent[last] if isinstance(parent, list) or last in parent else None
         if kind < 0.15:
             del parent[last]
-        elif kind < 0.3 and isinstance(value, int | float) and not isinstance(value, bool):
+        elif kind < 0.3 and isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300:
             parent[last] = rng.choice((-value, value * 1e6, value / 1e6, value + 1, int(value) * 2))
         elif kind < 0.36 and isinstance(parent, dict):
             parent[f"unknown{rng.random()}"] = rng.choice(VALUES)

@@ -87,6 +87,7 @@ def test_mutants_of_evaluation_rows(count, tmp_path):
     rng, path = random.Random(3), tmp_path / "row.json"
     path.write_text(as_json(ROW))
     assert load_row(path, "mark") == Row.from_record(ROW)
+    markdown([Row.from_record(ROW)])  # loads what the tables need
     text, kept = as_json(ROW), 0
     for number in range(count):
         mutant, what = (mutated_text(rng, text), "text") if number % 3 == 0 else mutated_tree(rng, ROW)

@@ -166,15 +166,18 @@ class MemoryBank:
         return {"features": self.features, "places": self.places}
 
     @classmethod
-    def restore(cls, tensors: dict[str, Tensor], channels: int) -> MemoryBank:
+    def restore(cls, tensors: dict[str, Tensor], channels: int | None = None) -> MemoryBank:
         """The inverse of `tensors`.
 
         Args:
             tensors: of a model file.
-            channels: C, of the features that are looked up.
+            channels: C, of the features that are looked up; None where any number is right.
 
         Raises:
             KeyError, Unusable: the two are not there or do not belong together.
         """
-        features = stored.tensor(tensors, "features", None, channels)
-        return cls(features, stored.tensor(tensors, "places", len(features), 3))
+        features, places = tensors["features"], tensors["places"]
+        if features.dim() != 2 or places.shape != (len(features), 3) or not len(features):
+            raise stored.Unusable(f"features {tuple(features.shape)} and places {tuple(places.shape)} are no memory")
+        wanted = features.shape[1] if channels is None else channels
+        return cls(stored.tensor(tensors, "features", None, wanted), stored.tensor(tensors, "places", len(features), 3))

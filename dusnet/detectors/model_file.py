@@ -28,6 +28,9 @@ KINDS = frozenset({torch.float32, torch.float64, torch.int64, torch.int32, torch
 """What tensors of models hold."""
 ADDED = "calibrated_with"
 """Where the provenance of a model keeps the good scans that were added to its calibration."""
+LEARNED = ("learned.", "shared.", "networks.")
+LARGEST_LEARNED = 1e6
+"""Weights and features are in no unit, and below a thousand; with larger ones scores are no numbers."""
 IMAGES = "images:"
 """What the name of a detector begins with that judges images."""
 
@@ -166,4 +169,6 @@ def read_model(path: Path) -> StoredModel:
     for name, value in tensors.items():
         if value.dtype not in KINDS or (value.is_floating_point() and not bool(value.isfinite().all())):
             raise BadModel(f"{path} holds NaN, infinite or foreign numbers in its tensor {name[:80]!r}; train again.")
+        if name.startswith(LEARNED) and value.is_floating_point() and bool((value.abs() > LARGEST_LEARNED).any()):
+            raise BadModel(f"{path} holds numbers that nothing learns in its tensor {name[:80]!r}; train again.")
     return StoredModel(path, metadata, tensors)

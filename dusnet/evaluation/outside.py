@@ -6,12 +6,14 @@ except the standard library, installed packages and this package; and the number
 
 from __future__ import annotations
 
+import ast
 import hashlib
+import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 _INSTALLED = ("site-packages", "dist-packages")
@@ -122,9 +124,10 @@ def _is_full(cell: Any) -> bool:
 
 
 def _files_of(things: Iterable[object]) -> set[Path] | None:
-    """Source files of the modules of some things and of what they use, None where one of them has none."""
-    waiting = [name for thing in things for name in _modules_of(thing)]
-    own = {_top(name) for name in waiting}
+    """Source files of the modules of some things and of what these import, None where one of the first has none."""
+    waiting = [_module_of(thing) for thing in things]
+    first = set(waiting)
+    own = {_top(name) for name in first}
     seen: set[str] = set()
     files: set[Path] = set()
     while waiting:
@@ -132,27 +135,52 @@ def _files_of(things: Iterable[object]) -> set[Path] | None:
         if name in seen or not _is_followed(name, first=_top(name) in own):
             continue
         seen.add(name)
-        module = sys.modules.get(name)
-        file = getattr(module, "__file__", None)
-        if module is None or file is None or not Path(file).is_file():
-            if _top(name) in own:
-                return None
-            continue
-        files.add(Path(file).resolve())
-        for value in list(vars(module).values()):
-            waiting += _modules_of(value)
+        file = _file_of(name)
+        if file is not None:
+            files.add(file.resolve())
+            waiting += _imports_of(file, name)
+        elif name in first:
+            return None
     return files
 
 
-def _modules_of(thing: object) -> list[str]:
-    """Names of the modules that a value of a module comes from."""
-    if isinstance(thing, ModuleType):
-        return [thing.__name__]
+def _module_of(thing: object) -> str:
     if isinstance(thing, partial):
-        return _modules_of(thing.func)
-    if isinstance(thing, type | FunctionType | MethodType):
-        return [str(thing.__module__)]
-    return [str(type(thing).__module__)]
+        return _module_of(thing.func)
+    named = isinstance(thing, type | FunctionType | MethodType)
+    return str(thing.__module__ if named else type(thing).__module__)
+
+
+def _file_of(name: str) -> Path | None:
+    """The file of a module, whether or not it was imported yet; None where there is none."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    if file is None and name not in sys.modules:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (ImportError, ValueError, AttributeError):
+            return None
+        file = None if spec is None else spec.origin
+    return Path(file) if file is not None and Path(file).is_file() else None
+
+
+def _imports_of(file: Path, name: str) -> list[str]:
+    """Names that the source of a module may import, wherever in it; some are no modules."""
+    if file.suffix != ".py":
+        return []
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):
+        return []
+    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
+    found = [package] if package else []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [one.name for one in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found += [base, *(f"{base}.{one.name}" for one in node.names)]
+    return [one for one in found if one.strip(".")]
 
 
 def _top(name: str) -> str:

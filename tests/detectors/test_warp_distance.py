@@ -107,6 +107,18 @@ def test_a_model_of_a_single_scan_has_no_tolerance(several: list[PointCloud], tm
     np.testing.assert_allclose(scores.point_scores * scale, scores.distances, rtol=1e-5)
 
 
+def test_the_tolerance_can_be_left_out(several: list[PointCloud]) -> None:
+    plain = fitted("warp", several[:2], scoring={"smoothing": 1, "gap": 0}, warp={"tolerance": False})
+    scores = plain.score(varied(9))
+    assert scores.distances is not None
+    scale = plain.class_frame.frame.scale  # type: ignore[attr-defined]
+    np.testing.assert_allclose(scores.point_scores * scale, scores.distances, rtol=1e-5)
+    corrected = fitted("warp", several[:2], scoring={"smoothing": 1, "gap": 0, "tolerance": False}).score(varied(9))
+    assert corrected.distances is not None
+    np.testing.assert_array_equal(corrected.distances, scores.distances)
+    assert np.abs(corrected.point_scores * scale / corrected.distances - 1).max() > 0.01
+
+
 def test_scores_put_together_from_the_pieces_of_the_model_file(warp: Detector) -> None:
     """From the stored points, normals and tolerance with SciPy; only the fit itself is the package's."""
     stored = warp._tensors()  # type: ignore[attr-defined]
