@@ -104,7 +104,7 @@ def _step(moved: Array, surface: Nearest, reach: float, hold: Array, before: Arr
     step = _solved(left + hold, right)
     stuck = np.flatnonzero(np.abs(step).max(axis=1) > _SHORTER * before)
     if len(stuck):
-        more = _sliding(step[stuck], left[stuck], moved[stuck], weight[stuck])
+        more = sliding(step[stuck], left[stuck], moved[stuck], weight[stuck])
         hold[stuck] += more
         step[stuck] = _solved(left[stuck] + hold[stuck], right[stuck])
     return step, hold
@@ -114,7 +114,7 @@ def _solved(left: Array, right: Array) -> Array:
     return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0])
 
 
-def _sliding(step: Array, left: Array, moved: Array, weight: Array) -> Array:
+def sliding(step: Array, left: Array, moved: Array, weight: Array) -> Array:
     """Damping (H, 6, 6) of the steps (H, 6) that slide along the surface, zero for the others."""
     carried = np.cross(step[:, None, :3], moved) + step[:, None, 3:]
     pull = carried * weight[:, :, None]
