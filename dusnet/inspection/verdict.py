@@ -92,7 +92,7 @@ class Limits:
 
     Attributes:
         residual_factor: times the residual that training scans reach beside each other. Right poses, damaged or not,
-            reach 1.7 times (docs/registration.md).
+            reach 1.5 times (docs/registration.md).
         residual_floor: a residual up to this fraction of the frame's scale is believed, whatever training scans reach:
             the noise of a scanner.
         residual_unknown: the same where nobody knows what good scans reach: they may differ by 2 %.
@@ -107,7 +107,7 @@ class Limits:
         unseen_margin: share of the part that a scan may leave out beyond what training scans leave out.
     """
 
-    residual_factor: float = 2.2
+    residual_factor: float = 2.5
     residual_floor: float = 0.0025
     residual_unknown: float = 0.008
     fitness: float = 0.93
