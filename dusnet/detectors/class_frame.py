@@ -20,12 +20,17 @@ from dusnet.detectors.model_file import frame_from_json, frame_to_json
 from dusnet.errors import BadInput
 from dusnet.outward import Outward
 from dusnet.progress import Progress
-from dusnet.registration import Aligner, Alignment
+from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
 
 REFERENCE_POINTS = 20_000
 SIZE_FACTOR = 3.0
 STRAY_FACTOR = 3.0
-RESIDUAL_FACTOR = 1.5
+RESIDUAL_FACTOR = 2.4
+"""Residual, in units of what training scans reach beside the others, up to which a scan lies near its part."""
+UNLIKE = 1.2
+"""How much worse than another one a training scan may lie on the first one before more poses are compared."""
+ALONE = 2.0
+"""The same beside the points of the first scan itself, which do not show how good parts differ."""
 MOST_RESIDUAL = 10.0
 """Of a registration, in radii: no two points of a part are that far from each other."""
 
@@ -44,11 +49,13 @@ class ClassFrame:
     Attributes:
         frame: centre and scale.
         reference: aligned training points that registration aligns to, in the unit of the scans, (M, 3) float64.
-        residual: the worst registration residual among the training clouds, fraction of the scale.
+        residual: the worst registration residual of a training cloud beside the others, fraction of the scale; 0 for a
+            single one.
         points: number of points of the smallest training cloud.
         unseen: largest share of the part that a training cloud leaves out in one piece.
         aligner: brings a scan to the reference.
         poses: answers for the aligner where several detectors share their registration, or None.
+        cost: as `residual`, the registration cost; None in the files of older versions.
     """
 
     frame: Frame
@@ -58,6 +65,7 @@ class ClassFrame:
     unseen: float
     aligner: Aligner
     poses: Poses | None = None
+    cost: float | None = None
 
     @classmethod
     def learn(
@@ -77,22 +85,17 @@ class ClassFrame:
             cloud.require_usable(16)
         clouds = [_without_strays(cloud, progress) for cloud in clouds]
         first = clouds[0].points
-        aligner = Aligner(first, settings, scale=Frame.of(first).scale, seed=seed)
-        aligned, residual = [first], 0.0
-        with progress.task("Aligning training scans", len(clouds)) as task:
-            task.advance()
-            for cloud in clouds[1:]:
-                alignment = aligner.align(cloud.points)
-                residual = max(residual, alignment.residual)
-                aligned.append(cloud.transformed(alignment.matrix).points)
-                task.advance()
+        aligned = [first, *_onto(first, [cloud.points for cloud in clouds[1:]], settings, seed, progress)]
         everything = np.concatenate(aligned)
         rng = np.random.default_rng(seed)
         cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)
-        reference = everything[geometry.thin(everything, cell, rng)]
-        frame = Frame.of(everything)
+        kept = geometry.thin(everything, cell, rng)
+        reference, frame = everything[kept], Frame.of(everything)
+        aligner = Aligner(reference, settings, scale=frame.scale, seed=seed)
+        usual = _usual(aligner, aligned, kept, seed=seed, scale=frame.scale)
         fewest = min(len(points) for points in aligned)
-        made = cls(frame, reference, residual, fewest, 0.0, _aligner(reference, settings, frame, residual, seed))
+        aligner = _expecting(aligner, settings, usual)
+        made = cls(frame, reference, usual.residual, fewest, 0.0, aligner, cost=usual.cost)
         in_frame = [frame.apply(points) for points in aligned]
         made.unseen = max(made.unseen_in(points) for points in in_frame)
         return made, in_frame
@@ -159,6 +162,7 @@ class ClassFrame:
         return {
             "frame": frame_to_json(self.frame),
             "training_residual": self.residual,
+            "training_cost": self.cost,
             "training_points": self.points,
             "training_unseen": self.unseen,
         }
@@ -172,13 +176,17 @@ class ClassFrame:
         reference = stored.tensor(tensors, "reference", None, 3, dtype=torch.float64).numpy()
         _require_in_frame(frame, reference)
         residual = stored.number(metadata["training_residual"], "residual of the training", 0, MOST_RESIDUAL)
+        cost = metadata.get("training_cost")
+        cost = None if cost is None else stored.number(cost, "cost of the training", 0, MOST_RESIDUAL)
+        aligner = Aligner(reference, settings, scale=frame.scale, seed=seed)
         return cls(
             frame,
             reference,
             residual,
             stored.whole(metadata["training_points"], "number of training points", 1),
             stored.number(metadata["training_unseen"], "unseen share", 0, 1),
-            _aligner(reference, settings, frame, residual, seed),
+            _expecting(aligner, settings, Usual(residual, cost)),
+            cost=cost,
         )
 
 
@@ -204,9 +212,50 @@ def _without_strays(cloud: PointCloud, progress: Progress) -> PointCloud:
     return cloud if kept.all() else cloud.select(kept)
 
 
-def _aligner(
-    reference: NDArray[np.float64], settings: RegistrationSettings, frame: Frame, residual: float, seed: int
-) -> Aligner:
-    """The aligner of a class, which believes ICP where it comes as close as it does for the training scans."""
-    accept = max(settings.accept_residual, RESIDUAL_FACTOR * residual)
-    return Aligner(reference, settings.model_copy(update={"accept_residual": accept}), scale=frame.scale, seed=seed)
+def _onto(
+    first: NDArray[np.float64],
+    others: Sequence[NDArray[np.float64]],
+    settings: RegistrationSettings,
+    seed: int,
+    progress: Progress,
+) -> list[NDArray[np.float64]]:
+    """Training clouds aligned to the first one.
+
+    Where one lies on it worse than another does, more poses are compared: all of them come from good parts, and one
+    askew would blur the reference.
+    """
+    scale = Frame.of(first).scale
+    aligner = Aligner(first, settings, scale=scale, seed=seed)
+    with progress.task("Aligning training scans", 1 + len(others)) as task:
+        task.advance()
+        found = []
+        for points in others:
+            found.append(aligner.align(points))
+            task.advance()
+    if settings.method == "auto" and found:
+        least = min(one.cost for one in found)
+        if len(found) == 1:
+            least = min(least, ALONE * alone(first, scale, seed).cost)
+        stricter = aligner.expecting(UNLIKE * least)
+        found = [
+            one if stricter.believes(one) else stricter.align(points) for one, points in zip(found, others, strict=True)
+        ]
+    return [PointCloud(points).transformed(one.matrix).points for one, points in zip(found, others, strict=True)]
+
+
+def _usual(
+    aligner: Aligner, aligned: Sequence[NDArray[np.float64]], kept: NDArray[np.intp], *, seed: int, scale: float
+) -> Usual:
+    """What the aligned training clouds reach beside each other; `kept` are the rows of all that are the reference."""
+    owners = np.repeat(np.arange(len(aligned)), [len(points) for points in aligned])
+    spare = np.ones(len(owners), dtype=bool)
+    spare[kept] = False
+    starts = np.searchsorted(owners, np.arange(len(aligned)))
+    left = [points[spare[start : start + len(points)]] for start, points in zip(starts, aligned, strict=True)]
+    return Usual.of(beside_others(aligner, aligned, owners[kept], left), alone(aligned[0], scale, seed))
+
+
+def _expecting(aligner: Aligner, settings: RegistrationSettings, usual: Usual) -> Aligner:
+    """The aligner of a class, which believes a pose where it comes as close as those of the training scans."""
+    accept = max(settings.accept_residual, RESIDUAL_FACTOR * usual.residual)
+    return aligner.expecting(usual.cost, accept)

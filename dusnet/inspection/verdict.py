@@ -91,9 +91,11 @@ class Limits:
     """How far a scan may be from the expectations before its score is not believed.
 
     Attributes:
-        residual_factor: times the residual of the training scans. Right poses of parts with 1-2 % variation, damaged
-            or not, reach 1.4 times (docs/registration.md).
-        residual_floor: a residual up to this fraction of the frame's scale is believed.
+        residual_factor: times the residual that training scans reach beside each other. Right poses, damaged or not,
+            reach 1.5 times (docs/registration.md).
+        residual_floor: a residual up to this fraction of the frame's scale is believed, whatever training scans reach:
+            the noise of a scanner.
+        residual_unknown: the same where nobody knows what good scans reach: they may differ by 2 %.
         fitness: share of the points near the model below which the next two replace the two above.
         unfit_factor: as `residual_factor`.
         unfit_floor: as `residual_floor`.
@@ -105,8 +107,9 @@ class Limits:
         unseen_margin: share of the part that a scan may leave out beyond what training scans leave out.
     """
 
-    residual_factor: float = 2.0
-    residual_floor: float = 0.008
+    residual_factor: float = 2.5
+    residual_floor: float = 0.0025
+    residual_unknown: float = 0.008
     fitness: float = 0.93
     unfit_factor: float = 1.2
     unfit_floor: float = 0.006
@@ -202,7 +205,8 @@ def _alignment_doubt(scores: Scores, expected: Expectations, limits: Limits) -> 
         return None
     residual, fitness = scores.alignment.residual, scores.alignment.fitness
     if fitness >= limits.fitness:
-        most = max(limits.residual_factor * expected.residual, limits.residual_floor)
+        floor = limits.residual_floor if expected.residual > 0.0 else limits.residual_unknown
+        most = max(limits.residual_factor * expected.residual, floor)
     else:  # a wrong pose that nearly fits has a moderate residual, but never this many points near the model
         most = max(limits.unfit_factor * expected.residual, limits.unfit_floor)
     if residual <= most:  # NaN is not, and must not pass

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from dusnet.registration.aligner import Aligner, Alignment
 from dusnet.registration.normals import estimate_normals
+from dusnet.registration.usual import Usual, alone, beside_others
 
-__all__ = ["Aligner", "Alignment", "estimate_normals"]
+__all__ = ["Aligner", "Alignment", "Usual", "alone", "beside_others", "estimate_normals"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -32,6 +33,10 @@ _SYMMETRIC = 0.03  # a motion that leaves 90 % of the reference this near to it 
 _HOPELESS = 0.02  # cost above which a pose is not polished; right poses of damaged parts are below half of it
 _POLISH_REACH = 0.02
 _POLISH_ITERATIONS = 30
+_SETTLED = 2000  # points that move a scan which nearly lies where it should
+_WIDE = 48  # poses of the sweep that are kept: those beyond `hypotheses` are followed where the best ones fit badly
+_TRUST = 1.25  # cost, in units of what good scans reach, up to which a pose is believed without a look at others
+_TIE = 1e-11  # costs that differ by less are equal: last bits must not choose a pose
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,13 @@ def cost_of(distances: Array) -> Array:
     return np.asarray(np.minimum(distances, _FIT).mean(axis=-1))
 
 
+def ordered(costs: Array) -> NDArray[np.intp]:
+    """Index of costs, (P,), in ascending order; those that differ by less than `_TIE` keep their order."""
+    order = np.argsort(costs, kind="stable")
+    group = np.cumsum(np.diff(costs[order], prepend=costs[order[:1]]) > _TIE)
+    return order[np.lexsort((order, group))]
+
+
 class Aligner:
     """Aligns scans to one reference. The same scan, settings and seed give the same bits.
 
@@ -82,18 +94,23 @@ class Aligner:
         settings: method and effort.
         scale: bounding radius of the class in the unit of the files; all lengths of the method are fractions of it.
         seed: of the subsampling and of RANSAC.
+        usual: cost that good scans reach, None where nobody knows. A pose of more than `_TRUST` times this is compared
+            with others, however near it is.
 
     Raises:
         BadInput: the reference has too few points, or they are identical, on one line, or not finite.
     """
 
-    def __init__(self, reference: Array, settings: RegistrationSettings, *, scale: float, seed: int) -> None:
+    def __init__(
+        self, reference: Array, settings: RegistrationSettings, *, scale: float, seed: int, usual: float | None = None
+    ) -> None:
         if not (np.isfinite(scale) and scale > 0.0):
             raise ValueError(f"scale must be a positive length, got {scale}")
         PointCloud(reference).require_usable()
-        self._settings, self._scale, self._seed = settings, float(scale), seed
+        self._settings, self._scale, self._seed, self._usual = settings, float(scale), seed, usual
         generator = np.random.default_rng(seed)
-        points = _draw(np.asarray(reference, dtype=np.float64), settings.points * _REFERENCE_SHARE, generator)
+        self._drawn = _drawn(len(reference), settings.points * _REFERENCE_SHARE, generator)
+        points = np.asarray(reference, dtype=np.float64)[self._drawn]
         self._center = (points.min(axis=0) + points.max(axis=0)) / 2.0
         self._surface = Surface.of((points - self._center) / self._scale)
 
@@ -133,8 +150,49 @@ class Aligner:
                 return found
         return self._search(scan, center, found, generator)
 
+    def expecting(self, usual: float | None, accept_residual: float | None = None) -> Aligner:
+        """The same aligner where good scans reach the cost `usual`, perhaps with another `accept_residual`."""
+        other = copy(self)
+        other._usual = usual
+        if accept_residual is not None:
+            other._settings = self._settings.model_copy(update={"accept_residual": accept_residual})
+        return other
+
+    def without(self, left_out: NDArray[np.bool_]) -> Aligner:
+        """The same aligner without some points of the reference, (M,); the normals are those of all."""
+        other, kept = copy(self), ~left_out[self._drawn]
+        other._surface, other._drawn = self._surface.select(kept), self._drawn[kept]
+        return other
+
+    def settle(self, points: Array) -> Alignment:
+        """The motion that brings points, (N, 3), to the reference from nearby; no other pose is tried."""
+        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, np.random.default_rng(self._seed))
+        center = points.mean(axis=0)
+        scan, pose = (points - center) / self._scale, _shift((center - self._center) / self._scale)
+        if self._settings.method == "none":
+            return self._result(scan, pose, center, "none")
+        part = scan[:: max(1, len(scan) // _SETTLED)]
+        pose = icp(part, self._surface, pose[None], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-4)[0]
+        return self._result(scan, pose, center, "icp")
+
+    def measure(self, points: Array, *, not_beside: NDArray[np.bool_] | None = None) -> Alignment:
+        """How points, (N, 3), lie on the reference where they are; they need not suffice for a pose.
+
+        With `not_beside`, (M,), those whose nearest reference point is one of these do not count.
+        """
+        scan = (points - self._center) / self._scale
+        if not_beside is not None:
+            _, nearest = self._surface.nearest(scan, np.inf)
+            counted = ~not_beside[self._drawn][nearest]
+            scan = scan[counted] if counted.any() else scan
+        return Alignment.measured(np.eye(4), self._surface.distance(scan), "none")
+
     def believes(self, found: Alignment) -> bool:
         """Whether a pose fits so well that no other one is looked for."""
+        return self.near(found) and (self._usual is None or found.cost <= _TRUST * self._usual)
+
+    def near(self, found: Alignment) -> bool:
+        """Whether a scan lies on the reference as closely as the settings ask for; it may be wrong by little."""
         return self.fits(found) and found.fitness >= self._settings.accept_fitness
 
     def fits(self, found: Alignment, size: float = 1.0) -> bool:
@@ -150,36 +208,57 @@ class Aligner:
         """The best pose of all, `local` included.
 
         Features are matched only where the sweep neither convinces nor ends as well as the local pose: two searches
-        that come to the same end independently are believed.
+        that come to the same end independently are believed. Where a pose is near but fits worse than good scans do,
+        more poses of the sweep are followed to their ends.
         """
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         eyes = Eye.all_of(scan)
-        ends = np.concatenate([self._follow(few, sweep(scan, eye, self._views)) for eye in eyes])
-        found = self._best(scan, ends, center, "global")
+        ends = [self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in eyes]
+        chosen = self._settings.hypotheses
+        found = self._best(scan, np.concatenate([poses[:chosen] for poses in ends]), center, "global")
+        best = found if local is None else self._better(local, found)
         known = [found] if local is None else [found, local]
         agreed = max(each.cost for each in known) <= EQUAL * min(each.cost for each in known)
-        if not (self.believes(found) or (local is not None and agreed)):
+        if not (self.near(found) or (local is not None and agreed)):
             matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
-            ends = np.concatenate([self._follow(few, poses) for poses in matched])
-            if len(ends):
-                known.append(self._best(scan, ends, center, "global"))
-        return min(known, key=lambda each: each.cost)
+            turned = np.concatenate([self._follow(few, poses, chosen) for poses in matched])
+            if len(turned):
+                best = self._better(best, self._best(scan, turned, center, "global"))
+        others = np.concatenate([poses[chosen:] for poses in ends])
+        if len(others) and self.near(best) and not (self.believes(best) or self._same(scan, center, local, found)):
+            best = self._better(best, self._best(scan, others, center, "global", wide=True))
+        return best
 
-    def _follow(self, few: Array, poses: Array) -> Array:
-        """Different poses, at most `hypotheses`, that coarse ICP reaches from the best of the starting `poses`."""
+    def _better(self, first: Alignment, second: Alignment) -> Alignment:
+        """The one of less cost; a pose that is near is left only for one that fits clearly better."""
+        return second if second.cost * (EQUAL if self.near(first) else 1.0) < first.cost else first
+
+    def _same(self, scan: Array, center: Array, one: Alignment | None, other: Alignment) -> bool:
+        """Whether two searches came to the same pose."""
+        if one is None:
+            return False
+        points = scan * self._scale + center
+        moved = transform(np.stack([one.matrix, other.matrix]), points)
+        return bool(np.linalg.norm(moved[0] - moved[1], axis=1).mean() <= SAME * self._scale)
+
+    def _follow(self, few: Array, poses: Array, count: int) -> Array:
+        """Different poses, at most `count`, that coarse ICP reaches from the best of the starting `poses`."""
         for keep, reach, iterations in _SEARCH_SCALES:
             poses = rank(few, self._table, poses, keep)
             poses = icp(few, self._table, poses, reach, iterations, tolerance=1e-3)
-        return distinct(few, rank(few, self._table, poses, len(poses)), self._settings.hypotheses)
+        return distinct(few, rank(few, self._table, poses, len(poses)), count)
 
-    def _best(self, scan: Array, poses: Array, center: Array, method: str) -> Alignment:
-        """The best alignment that fine ICP reaches from `poses`: ever fewer of them on ever more points."""
-        for keep, reach, count in _FINE_SCALES:
+    def _best(self, scan: Array, poses: Array, center: Array, method: str, *, wide: bool = False) -> Alignment:
+        """The best alignment that fine ICP reaches from `poses`: ever fewer of them on ever more points.
+
+        With `wide` all of them take part, and twice as many as otherwise in the second round.
+        """
+        for (keep, reach, count), more in zip(_FINE_SCALES, (len(poses), 2 * _FINE_SCALES[1][0]), strict=True):
             part = scan[:: max(1, len(scan) // count)]
-            poses = distinct(part, poses[np.argsort(self._costs(part, poses), kind="stable")], keep)
+            poses = distinct(part, poses[ordered(self._costs(part, poses))], more if wide else keep)
             poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
         costs = self._costs(scan, poses)
-        order = np.argsort(costs, kind="stable")
+        order = ordered(costs)
         poses, costs = poses[order], costs[order]
         iterations = _POLISH_ITERATIONS if costs[0] < _HOPELESS else 0
         winner = icp(scan, self._surface, poses[:1], _POLISH_REACH, iterations, tolerance=1e-5)[0]
@@ -217,9 +296,12 @@ class Aligner:
 
 def _draw(points: Array, count: int, generator: np.random.Generator) -> Array:
     """`count` of the points, each at most once, or all of them."""
-    if len(points) <= count:
-        return points
-    return points[generator.choice(len(points), count, replace=False)]
+    return points[_drawn(len(points), count, generator)]
+
+
+def _drawn(number: int, count: int, generator: np.random.Generator) -> NDArray[np.intp]:
+    """Which of a number of points are drawn: `count`, each at most once, or all of them."""
+    return np.arange(number) if number <= count else generator.choice(number, count, replace=False)
 
 
 def _shift(offset: Array) -> Array:

@@ -14,6 +14,9 @@ from dusnet.registration.surface import Nearest
 Array = NDArray[np.float64]
 
 _DAMPING = 1e-9  # keeps the 6 x 6 system solvable where the surface does not fix a motion (a plane, a cylinder)
+_SHORTER = 0.7  # ratio of two steps in a row from which on the second one is no progress
+_ALONG = 0.1  # share of a step's squared motion that leads across the surface below which it slides along it
+_HOLD = 0.2  # damping of a sliding step, in units of its squared motion
 
 
 def transform(poses: Array, points: Array) -> Array:
@@ -53,10 +56,12 @@ def icp(
     """
     poses = poses.copy()
     active = np.arange(len(poses))
+    hold, before = np.zeros((len(poses), 6, 6)), np.full(len(poses), np.inf)
     for _ in range(iterations):
         if not len(active):
             break
-        step = _step(transform(poses[active], points), surface, reach)
+        step, hold[active] = _step(transform(poses[active], points), surface, reach, hold[active], before[active])
+        before[active] = np.abs(step).max(axis=1)
         update = np.zeros((len(active), 4, 4))
         update[:, :3, :3], update[:, :3, 3], update[:, 3, 3] = rotations(step[:, :3]), step[:, 3:], 1.0
         poses[active] = np.einsum("hij,hjk->hik", update, poses[active])
@@ -64,8 +69,24 @@ def icp(
     return poses
 
 
-def _step(moved: Array, surface: Nearest, reach: float) -> Array:
-    """Turn and shift (H, 6) of one Gauss-Newton step for the points (H, n, 3) where they are."""
+def _step(moved: Array, surface: Nearest, reach: float, hold: Array, before: Array) -> tuple[Array, Array]:
+    """One Gauss-Newton step for the points (H, n, 3) where they are.
+
+    A vessel can be turned about its axis: only the noise of the normals says how far, and steps that follow it neither
+    become shorter nor forget where they came from. They multiply the last bits, until two processors end in different
+    poses. A step that slides along the surface and is no shorter than the one before is therefore held back, and so
+    is what follows in its direction.
+
+    Args:
+        moved: the points.
+        surface: the reference.
+        reach: cut-off of a pair.
+        hold: (H, 6, 6), damping so far.
+        before: (H,), size of the step before, infinite at first.
+
+    Returns:
+        Turn and shift, (H, 6), and the damping for the next step.
+    """
     gap, index = surface.nearest(moved.reshape(-1, 3), reach)
     found = (gap < reach).reshape(moved.shape[:2])
     index = index.reshape(moved.shape[:2])
@@ -80,4 +101,25 @@ def _step(moved: Array, surface: Nearest, reach: float) -> Array:
     left = np.einsum("hin,hjn->hij", weighted, jacobian)
     left += _DAMPING * np.maximum(np.trace(left, axis1=1, axis2=2), 1.0)[:, None, None] * np.eye(6)
     right = -np.einsum("hin,hn->hi", weighted, height)
+    step = _solved(left + hold, right)
+    stuck = np.flatnonzero(np.abs(step).max(axis=1) > _SHORTER * before)
+    if len(stuck):
+        more = sliding(step[stuck], left[stuck], moved[stuck], weight[stuck])
+        hold[stuck] += more
+        step[stuck] = _solved(left[stuck] + hold[stuck], right[stuck])
+    return step, hold
+
+
+def _solved(left: Array, right: Array) -> Array:
     return np.asarray(np.linalg.solve(left, right[:, :, None])[:, :, 0])
+
+
+def sliding(step: Array, left: Array, moved: Array, weight: Array) -> Array:
+    """Damping (H, 6, 6) of the steps (H, 6) that slide along the surface, zero for the others."""
+    carried = np.cross(step[:, None, :3], moved) + step[:, None, 3:]
+    pull = carried * weight[:, :, None]
+    motion = np.einsum("hni,hni->h", pull, carried)
+    across = np.einsum("hi,hij,hj->h", step, left, step)
+    push = np.concatenate([np.cross(moved, pull).sum(axis=1), pull.sum(axis=1)], axis=1)
+    strength = np.where(across < _ALONG * motion, _HOLD / np.maximum(motion, 1e-300), 0.0)
+    return np.asarray(strength[:, None, None] * push[:, :, None] * push[:, None, :])

@@ -59,6 +59,11 @@ class Surface:
         nearest, _ = tree.query(points, min(_DISC_NEIGHBOR + 1, len(points)))
         return cls(points, estimate_normals(points), nearest[:, -1], tree)
 
+    def select(self, kept: NDArray[np.bool_]) -> Surface:
+        """The surface of some of the points, (M,), with the normals and discs of all."""
+        points = self.points[kept]
+        return Surface(points, self.normals[kept], self.radii[kept], cKDTree(points))
+
     def nearest(self, points: Array, reach: float) -> tuple[Array, NDArray[np.intp]]:
         """As `Nearest` says; exact."""
         gap, index = self.tree.query(points, distance_upper_bound=reach)

@@ -50,10 +50,14 @@ def test_a_score_that_is_no_number_is_not_decided(score):
     ("residual", "trained", "doubted"),
     [
         (0.015, 0.01, False),
-        (0.02, 0.01, False),
-        (0.021, 0.01, True),
-        (0.0079, 0.001, False),  # below the floor
-        (0.0081, 0.001, True),
+        (0.0249, 0.01, False),
+        (0.0251, 0.01, True),
+        (0.0034, 0.0014, False),
+        (0.0036, 0.0014, True),  # a thin wall that lies a little askew
+        (0.0024, 0.001, False),  # below the floor
+        (0.0026, 0.001, True),
+        (0.0079, 0.0, False),  # nobody knows what good scans reach
+        (0.0081, 0.0, True),
         (np.nan, 0.01, True),
         (5.0, None, False),  # nothing to compare with
         (None, 0.01, False),  # not aligned at all
