@@ -18,6 +18,7 @@ from dusnet.io.clouds import read_raw
 from dusnet.io.columns import RawCloud
 from dusnet.io.mesh import Mesh, sample_mesh
 from dusnet.progress import Progress, Silent
+from dusnet.scan_sizes import size_groups, size_of, size_problem, unit_words
 
 # The diagonal of a part that somebody inspects, in millimetres.
 _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
@@ -27,7 +28,6 @@ _MANY_DUPLICATES = 0.05
 _MANY_NON_FINITE = 0.5
 _MANY_AT_ORIGIN = 0.001
 _FEW_POINTS = 500
-_SIZE_FACTOR = 3.0
 _COUNT_FACTOR = 10.0
 
 
@@ -44,6 +44,7 @@ class ScanReport:
         duplicates: share of the points that repeat another, 0 to 1.
         extent: size of the bounding box along x, y and z.
         diagonal: of the bounding box.
+        size: half the diagonal along the main axes, without stray points; see `dusnet.scan_sizes`.
         spacing: median distance from a point to the nearest different one, or None (mesh, unusable).
         normals: whether there are normals.
         colors: whether there are colours.
@@ -61,6 +62,7 @@ class ScanReport:
     duplicates: float = 0.0
     extent: tuple[float, float, float] = (0.0, 0.0, 0.0)
     diagonal: float = 0.0
+    size: float = 0.0
     spacing: float | None = None
     normals: bool = False
     colors: bool = False
@@ -196,6 +198,7 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
         duplicates=1.0 - len(distinct) / len(points),
         extent=(float(extent[0]), float(extent[1]), float(extent[2])),
         diagonal=diagonal,
+        size=size_of(points),
         spacing=None if triangles else _spacing(distinct),
         normals=raw.normals is not None,
         colors=raw.colors is not None,
@@ -236,15 +239,28 @@ def _scan_warnings(report: ScanReport, points: NDArray[np.float64]) -> list[str]
     return warnings
 
 
+def _odd_sizes(scans: list[ScanReport]) -> list[str]:
+    """The scans that are not as large as most are; where no size has the majority, the sizes that there are."""
+    sizes = [scan.size for scan in scans]
+    problem = size_problem([str(scan.path) for scan in scans], sizes)
+    if problem is None:
+        return []
+    groups = size_groups(sizes)
+    if len(groups[0]) == len(groups[1]):
+        return [f"{problem}; training refuses them together"]
+    usual = float(np.median([sizes[index] for index in groups[0]]))
+    odd = sorted(index for group in groups[1:] for index in group)
+    return [
+        f"{scans[index].path} is {sizes[index] / usual:.3g} times as large as the median"
+        f"{unit_words(sizes[index] / usual)}; training refuses them together, is its unit the same?"
+        for index in odd
+    ]
+
+
 def _comparison(scans: list[ScanReport]) -> list[str]:
     if len(scans) < 2:
         return []
-    warnings = []
-    diagonal = float(np.median([scan.diagonal for scan in scans]))
-    for scan in scans:
-        ratio = scan.diagonal / diagonal
-        if not 1 / _SIZE_FACTOR <= ratio <= _SIZE_FACTOR:
-            warnings.append(f"{scan.path} is {ratio:.3g} times as large as the median; is its unit the same?")
+    warnings = _odd_sizes(scans)
     clouds = [scan for scan in scans if not scan.triangles]
     count = float(np.median([scan.points for scan in clouds])) if clouds else 0.0
     warnings += [

@@ -84,6 +84,7 @@ class Calibration:
         source: where the good scans came from.
         left_out: those that training scans got from a model of the other training scans, ascending.
         added: those of good scans that came after training, ascending.
+        small_defects: object scores of some simulated scans without and with a defect of 2 % of the part's radius.
     """
 
     object_scores: tuple[float, ...]
@@ -91,6 +92,7 @@ class Calibration:
     source: str
     left_out: tuple[float, ...] = ()
     added: tuple[float, ...] = ()
+    small_defects: tuple[tuple[float, float], ...] = ()
 
     def threshold(self, false_alarm: float) -> float:
         """Object score that a new good scan exceeds with probability at most `false_alarm`.
@@ -114,6 +116,14 @@ class Calibration:
     def supports(self, false_alarm: float) -> bool:
         """Whether there are enough good scans to promise this rate."""
         return _enough(len(self.object_scores), false_alarm)
+
+    def misses_small_defects(self, threshold: float) -> bool:
+        """Whether no simulated scan that is good without its small defect exceeds this threshold with it.
+
+        False where none was simulated, as in older models.
+        """
+        scored = [damaged for clean, damaged in self.small_defects if clean <= threshold]
+        return bool(scored) and max(scored) <= threshold
 
     def provenance(self, false_alarm: float) -> dict[str, Any]:
         """What the threshold for a rate rests on, as JSON."""
@@ -140,6 +150,7 @@ class Calibration:
             f"{self.source}; {source}",
             self.left_out,
             tuple(sorted([*self.added, *objects])),
+            self.small_defects,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -150,6 +161,7 @@ class Calibration:
             "source": self.source,
             "left_out": list(self.left_out),
             "added": list(self.added),
+            "small_defects": [list(pair) for pair in self.small_defects],
         }
 
     @classmethod
@@ -161,6 +173,7 @@ class Calibration:
             data["source"],
             tuple(data.get("left_out", ())),
             tuple(data.get("added", ())),
+            tuple((clean, damaged) for clean, damaged in data.get("small_defects", ())),
         )
 
 

@@ -17,6 +17,7 @@ from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.coverage import Coverage, missing
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
+from dusnet.detectors.training_scans import bring_together, copies_words, require_one_size
 from dusnet.errors import BadInput
 from dusnet.outward import Outward
 from dusnet.progress import Progress
@@ -67,23 +68,33 @@ class ClassFrame:
             The frame, and the training clouds in it, (N, 3) float64 each.
 
         Raises:
-            BadInput: there is no cloud, or one of them cannot be used.
+            BadInput: there is no cloud, one of them cannot be used, or they do not show one part in one unit.
         """
         if not clouds:
             raise BadInput("There is no training scan; give at least one defect-free scan.")
         for cloud in clouds:
             cloud.require_usable(16)
         clouds = [_without_strays(cloud, progress) for cloud in clouds]
+        require_one_size(clouds)
+        copies = copies_words(clouds)
+        if copies is not None:
+            progress.log(copies)
         first = clouds[0].points
-        aligner = Aligner(first, settings, scale=Frame.of(first).scale, seed=seed)
-        aligned, residual = [first], 0.0
+        scale = Frame.of(first).scale
+        aligner = Aligner(first, settings, scale=scale, seed=seed)
+        aligned, residuals = [first], [0.0]
         with progress.task("Aligning training scans", len(clouds)) as task:
             task.advance()
             for cloud in clouds[1:]:
                 alignment = aligner.align(cloud.points)
-                residual = max(residual, alignment.residual)
+                residuals.append(alignment.residual)
                 aligned.append(cloud.transformed(alignment.matrix).points)
                 task.advance()
+        if settings.method != "none":  # without a search the poses are the user's, and so is how well they fit
+            aligned, residuals = bring_together(
+                clouds, aligned, residuals, scale, lambda points: Aligner(points, settings, scale=scale, seed=seed)
+            )
+        residual = max(residuals)
         everything = np.concatenate(aligned)
         rng = np.random.default_rng(seed)
         cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)

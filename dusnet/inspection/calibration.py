@@ -13,12 +13,16 @@ from dusnet.cloud import PointCloud
 from dusnet.coverage import Coverage
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.base import Calibration, Detector, Scores
+from dusnet.errors import BadInput
+from dusnet.inspection.small_defects import score_small_defects
 from dusnet.progress import Progress, Silent
 
 LEAST_LEFT_OUT = 3
 """Training scans from which on the model of the others is worth asking."""
 LEAST_SEEN = 0.3
 """A view that shares less than this with a training scan tells nothing about how it could look."""
+MOST_DAMAGED = 8
+"""Simulated scans that are scored with a small defect at most."""
 
 
 def calibrate(
@@ -30,7 +34,10 @@ def calibrate(
     points are lost, the rest are shifted by noise of the size of the scanner's own, the shape changes smoothly by as
     much as the training parts differ from each other, and what another training cloud leaves out is left out. With a
     single training cloud there is no difference to measure and none is simulated. Where fitting is quick, every
-    training cloud is also scored by a detector of the others.
+    training cloud is also scored by a detector of the others; where these do not fit each other it is not.
+
+    Some simulated scans are scored once more with a small defect, so that the calibration knows thresholds that such
+    defects do not reach.
 
     Args:
         detector: fitted on `clouds`.
@@ -47,16 +54,23 @@ def calibrate(
     variation = normal_variation([cloud.points for cloud in clouds])
     views = [ops.PointIndex(torch.from_numpy(_centered(cloud, clouds[0])).float()[None]) for cloud in clouds]
     alone = detector.fits_in_seconds and len(clouds) >= LEAST_LEFT_OUT
-    scored, left_out = [], []
+    scored: list[Scores] = []
+    left_out: list[Scores] = []
+    chosen: list[tuple[PointCloud, float]] = []
+    damaged = set(np.linspace(0, replicas * len(clouds) - 1, MOST_DAMAGED).astype(int).tolist())
     steps = (replicas + alone) * len(clouds)
     with (progress or Silent()).task("Calibrating the threshold", steps) as task:
         for cloud in clouds:
             for _ in range(replicas):
                 seen = _as_seen_by(views[rng.integers(len(views))], cloud, clouds[0])
-                scored.append(detector.score(simulated_scan(seen, variation, rng), explain=False))
+                simulated = simulated_scan(seen, variation, rng)
+                answer = detector.score(simulated, explain=False)
+                if len(scored) in damaged:
+                    chosen.append((simulated, answer.object_score))
+                scored.append(answer)
                 task.advance()
         for number in range(len(clouds) if alone else 0):
-            left_out.append(_left_out(detector, clouds, number))
+            left_out += _left_out(detector, clouds, number)
             task.advance()
     source = f"{len(scored)} simulated scans of {len(clouds)} training scans, shape variation {variation:.4g}"
     if left_out:
@@ -66,11 +80,13 @@ def calibrate(
     level = _level(objects, real_objects)
     if level != 1.0:
         source += f"; simulated scores times {level:.2g}, to the level of these"
+    all_objects = tuple(sorted([*(level * score for score in objects), *real_objects]))
     return Calibration(
-        tuple(sorted([*(level * score for score in objects), *real_objects])),
+        all_objects,
         tuple(sorted([*(_level(points, real_points) * score for score in points), *real_points])),
         source,
         tuple(sorted(real_objects)),
+        small_defects=score_small_defects(detector, chosen, all_objects[-1], np.random.default_rng([seed, 1])),
     )
 
 
@@ -85,14 +101,17 @@ def _level(simulated: Sequence[float], real: Sequence[float]) -> float:
     return float(np.max(real) / np.median(simulated))
 
 
-def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> Scores:
-    """What a training cloud scores when only the others are known."""
+def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> list[Scores]:
+    """What a training cloud scores when only the others are known; nothing where these do not fit each other."""
     from dusnet.detectors import create
 
     other = create(detector.name, detector.settings, seed=detector.seed, device=str(detector.device))
     other.frames = detector.frames
-    other.fit([cloud for index, cloud in enumerate(clouds) if index != number])
-    return other.score(clouds[number], explain=False)
+    try:
+        other.fit([cloud for index, cloud in enumerate(clouds) if index != number])
+    except BadInput:  # this scan shows what connects the others
+        return []
+    return [other.score(clouds[number], explain=False)]
 
 
 def _centered(cloud: PointCloud, first: PointCloud) -> NDArray[np.float64]:
