@@ -24,6 +24,7 @@ from dusnet.scan_sizes import size_groups, size_of, size_problem, unit_words
 _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
 _UNITS_MM = {"mm": 1.0, "cm": 10.0, "inch": 25.4, "m": 1000.0}
 _SPACING_SAMPLES = 5000
+_SIZE_SAMPLES = 2000
 _MANY_DUPLICATES = 0.05
 _MANY_NON_FINITE = 0.5
 _MANY_AT_ORIGIN = 0.001
@@ -178,8 +179,10 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
     if not len(points):
         raise BadInput(f"{path} holds {dropped} points, all with NaN or infinite coordinates; export the scan again.")
     triangles = 0 if raw.faces is None else len(raw.faces)
+    surface = points
     if triangles and raw.faces is not None:
-        sample_mesh(Mesh(raw.points, raw.faces, path), 1, np.random.default_rng(0))  # refuses one without a surface
+        # Refuses a mesh without a surface. Vertices lie where the shape is intricate, and tell little about its size.
+        surface, _ = sample_mesh(Mesh(raw.points, raw.faces, path), _SIZE_SAMPLES, np.random.default_rng(0))
     else:
         PointCloud(points, path=path).require_usable()
     extent = np.ptp(points, axis=0)
@@ -198,7 +201,7 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
         duplicates=1.0 - len(distinct) / len(points),
         extent=(float(extent[0]), float(extent[1]), float(extent[2])),
         diagonal=diagonal,
-        size=size_of(points),
+        size=size_of(surface),
         spacing=None if triangles else _spacing(distinct),
         normals=raw.normals is not None,
         colors=raw.colors is not None,
@@ -251,7 +254,7 @@ def _odd_sizes(scans: list[ScanReport]) -> list[str]:
     usual = float(np.median([sizes[index] for index in groups[0]]))
     odd = sorted(index for group in groups[1:] for index in group)
     return [
-        f"{scans[index].path} is {sizes[index] / usual:.3g} times as large as the median"
+        f"{scans[index].path} is {sizes[index] / usual:.2g} times as large as the median"
         f"{unit_words(sizes[index] / usual)}; training refuses them together, is its unit the same?"
         for index in odd
     ]

@@ -127,7 +127,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _times(factor: float) -> str:
-    return f"about {factor:.0f} times" if factor >= 10.0 else f"about {factor:.2g} times"
+    return f"about {float(f'{factor:.2g}'):g} times"
 
 
 def _are(group: NDArray[np.intp]) -> str:

@@ -92,7 +92,12 @@ class ClassFrame:
                 task.advance()
         if settings.method != "none":  # without a search the poses are the user's, and so is how well they fit
             aligned, residuals = bring_together(
-                clouds, aligned, residuals, scale, lambda points: Aligner(points, settings, scale=scale, seed=seed)
+                clouds,
+                aligned,
+                residuals,
+                scale,
+                lambda points: Aligner(points, settings, scale=scale, seed=seed),
+                progress=progress,
             )
         residual = max(residuals)
         everything = np.concatenate(aligned)

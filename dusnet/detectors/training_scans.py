@@ -10,20 +10,23 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
+from dusnet.progress import Progress
 from dusnet.registration import Aligner
 from dusnet.registration.surface import Surface, thin_to
 from dusnet.registration.sweep import trimmed
+from dusnet.registration.visibility import Eye
 from dusnet.scan_sizes import listed, size_of, size_problem
 
 Array = NDArray[np.float64]
 
 APART = 0.02
 """Mean distance of nine in ten points of a scan from the others, fraction of the radius, above which it shows another
-part. Scans of one part reach 0.010 with 2 % variation; those of another part as large have at least 0.034."""
+part. Scans of one part reach 0.010 with 2 % variation; those of another part as large at least 0.044, and views of
+one side of a part without a whole scan anywhere up to 0.15."""
 _KEEP = 0.9
 _COMPARED = 3000
-_PIVOTS = 4
-"""Scans that the others are brought to in search of one that they all fit."""
+_PIVOTS = 3
+"""Scans of the whole part that the others are brought to in search of one that they all fit."""
 _SAME = 2e-5
 """Fraction of the radius within which the distances of two scans' points from their middle agree if they are the same
 points: more than the rounding of single precision, less than the noise of any scanner."""
@@ -73,11 +76,14 @@ def bring_together(
     residuals: Sequence[float],
     scale: float,
     aligner_of: Callable[[Array], Aligner],
+    *,
+    progress: Progress,
 ) -> tuple[list[Array], list[float]]:
     """Aligned training scans, all of one part.
 
     Where every scan lies on the first one, that is what comes back. Where one does not, the first one may show too
-    little, so others are tried in its place.
+    little, so scans of the whole part are tried in its place. Scans of single sides need not fit each other: where
+    there is no other scan, nothing can be said for sure, and the user is told.
 
     Args:
         clouds: the training scans.
@@ -85,29 +91,29 @@ def bring_together(
         residuals: of these alignments, fractions of the scale; 0 for the first.
         scale: bounding radius, the unit of the scans.
         aligner_of: makes what brings scans to one of them.
+        progress: where to report.
 
     Returns:
         The points, and the residual of every scan.
 
     Raises:
-        BadInput: some scans do not show the part that the others show.
+        BadInput: some scans do not show the part that scans of the whole part show.
     """
     if max(residuals) <= APART:
         return list(aligned), list(residuals)
-    groups: list[set[int]] = []
-    points, found = list(aligned), list(residuals)
-    pivot, tried = 0, {0}
-    while True:
-        groups.append(_fitting(points, pivot, scale))
-        if len(groups[-1]) == len(clouds):
-            return points, found
-        best = max(groups, key=len)
-        left = [number for number in range(len(clouds)) if number not in best and number not in tried]
-        if not left or len(tried) == min(_PIVOTS, len(clouds)):
-            raise BadInput(_other_part(scan_names(clouds), groups))
-        pivot = left[0]
-        tried.add(pivot)
-        points, found = _brought_to(clouds, pivot, aligner_of(clouds[pivot].points))
+    whole = [number for number, cloud in enumerate(clouds) if not Eye.all_of(cloud.points)[0].one_sided]
+    groups = [_fitting(aligned, 0, scale)]
+    for pivot in [number for number in whole if number != 0][:_PIVOTS]:
+        if len(groups[-1]) == len(clouds) or (min(groups[-1]) in whole and 2 * len(groups[-1]) > len(clouds)):
+            break
+        aligned, residuals = _brought_to(clouds, pivot, aligner_of(clouds[pivot].points))
+        groups.append(_fitting(aligned, pivot, scale))
+    if len(groups[-1]) < len(clouds):
+        problem = _other_part(scan_names(clouds), max(groups, key=len))
+        if whole:
+            raise BadInput(problem)
+        progress.log(problem)
+    return list(aligned), list(residuals)
 
 
 def _brought_to(clouds: Sequence[PointCloud], pivot: int, aligner: Aligner) -> tuple[list[Array], list[float]]:
@@ -141,25 +147,27 @@ def _apart(one: Array, other: Array) -> float:
     return min(float(trimmed(Surface.of(there).distance(here), _KEEP)) for here, there in ((one, other), (other, one)))
 
 
-def _other_part(names: Sequence[str], groups: Sequence[set[int]]) -> str:
-    """The sentence about scans of which `groups` fit each other."""
-    best = max(groups, key=len)
-    odd = [names[number] for number in range(len(names)) if number not in best]
+def _other_part(names: Sequence[str], best: set[int]) -> str:
+    """The sentences about scans of which most, or none, fit each other.
+
+    Args:
+        names: of all scans.
+        best: the largest group that fits.
+    """
+    fitting = [name for number, name in enumerate(names) if number in best]
+    odd = [name for number, name in enumerate(names) if number not in best]
     advice = (
-        "Train with scans of one part. Scans of different sides need enough overlap to be aligned: merge the sides of "
-        "a part into one scan, or train a model per side."
+        "Train with scans of one part. Scans of different sides must overlap to be aligned: merge the sides of a part "
+        "into one scan, or train a model per side."
     )
-    if len(best) * 2 > len(names):
+    if 2 * len(best) > len(names) and len(names) > 2:
         verb = "does" if len(odd) == 1 else "do"
         return (
             f"{listed(odd)} {verb} not fit the other {len(best)} scans in any pose: another part, or a side that they "
             f"do not show. {advice}"
         )
-    if len(names) == 2:
-        return f"{names[0]} and {names[1]} do not fit each other in any pose: two parts, or two sides of one. {advice}"
-    fitting = listed([names[number] for number in sorted(best)])
-    together = f"{fitting} fit each other but not" if len(best) > 1 else f"{fitting} does not fit"
-    return f"The scans do not show one part in one state: {together} {listed(odd)}. {advice}"
+    together = f"{fitting[0]} does" if len(fitting) == 1 else f"{listed(fitting)} fit each other but do"
+    return f"The scans do not show one part: {together} not fit {listed(odd)} in any pose. {advice}"
 
 
 def _distances(points: Array) -> Array:

@@ -13,6 +13,7 @@ from dusnet.cloud import PointCloud
 from dusnet.coverage import Coverage
 from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.base import Calibration, Detector, Scores
+from dusnet.detectors.training_scans import scan_names
 from dusnet.errors import BadInput
 from dusnet.inspection.small_defects import score_small_defects
 from dusnet.progress import Progress, Silent
@@ -21,6 +22,10 @@ LEAST_LEFT_OUT = 3
 """Training scans from which on the model of the others is worth asking."""
 LEAST_SEEN = 0.3
 """A view that shares less than this with a training scan tells nothing about how it could look."""
+ODD_SCORE = 0.05
+"""Score of a left-out training scan up to which it is not odd, whatever the others have."""
+ODD_FACTOR = 4.0
+"""Times the second highest left-out score that an odd one exceeds."""
 MOST_DAMAGED = 8
 """Simulated scans that are scored with a small defect at most."""
 
@@ -72,6 +77,9 @@ def calibrate(
         for number in range(len(clouds) if alone else 0):
             left_out += _left_out(detector, clouds, number)
             task.advance()
+    remark = _odd_scan(clouds, [one.object_score for one in left_out])
+    if remark is not None and progress is not None:
+        progress.log(remark)
     source = f"{len(scored)} simulated scans of {len(clouds)} training scans, shape variation {variation:.4g}"
     if left_out:
         source += f"; {len(left_out)} training scans, each scored by a model of the others"
@@ -87,6 +95,25 @@ def calibrate(
         source,
         tuple(sorted(real_objects)),
         small_defects=score_small_defects(detector, chosen, all_objects[-1], np.random.default_rng([seed, 1])),
+    )
+
+
+def _odd_scan(clouds: Sequence[PointCloud], left_out: Sequence[float]) -> str | None:
+    """What to say of the training scan that scores far more than all others where it is left out, if there is one.
+
+    Args:
+        clouds: the training scans.
+        left_out: their scores, or fewer where one of them could not be left out.
+    """
+    if len(left_out) < max(LEAST_LEFT_OUT, len(clouds)):
+        return None
+    second, highest = sorted(left_out)[-2:]
+    if highest <= max(ODD_SCORE, ODD_FACTOR * second):
+        return None
+    return (
+        f"{scan_names(clouds)[int(np.argmax(left_out))]} differs from the other training scans: a model of them gives "
+        f"it the score {highest:.4g}, and the others reach {second:.4g} in the same way. Check that it is the same "
+        "part, not mirrored, not damaged and scanned whole."
     )
 
 
