@@ -84,7 +84,7 @@ class Calibration:
         source: where the good scans came from.
         left_out: those that training scans got from a model of the other training scans, ascending.
         added: those of good scans that came after training, ascending.
-        small_defects: object scores of some simulated scans without and with a defect of 2 % of the part's radius.
+        small_defects: object scores of training scans without and with a defect of 2 % of the part's radius.
     """
 
     object_scores: tuple[float, ...]
@@ -118,9 +118,9 @@ class Calibration:
         return _enough(len(self.object_scores), false_alarm)
 
     def misses_small_defects(self, threshold: float) -> bool:
-        """Whether no simulated scan that is good without its small defect exceeds this threshold with it.
+        """Whether no scan that is good without its small defect exceeds this threshold with it.
 
-        False where none was simulated, as in older models.
+        False where none was scored, as in older models.
         """
         scored = [damaged for clean, damaged in self.small_defects if clean <= threshold]
         return bool(scored) and max(scored) <= threshold

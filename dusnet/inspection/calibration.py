@@ -26,8 +26,6 @@ ODD_SCORE = 0.05
 """Score of a left-out training scan up to which it is not odd, whatever the others have."""
 ODD_FACTOR = 4.0
 """Times the second highest left-out score that an odd one exceeds."""
-MOST_DAMAGED = 8
-"""Simulated scans that are scored with a small defect at most."""
 
 
 def calibrate(
@@ -41,8 +39,8 @@ def calibrate(
     single training cloud there is no difference to measure and none is simulated. Where fitting is quick, every
     training cloud is also scored by a detector of the others; where these do not fit each other it is not.
 
-    Some simulated scans are scored once more with a small defect, so that the calibration knows thresholds that such
-    defects do not reach.
+    Training clouds are scored once more with a small defect, so that the calibration knows thresholds that such defects
+    do not reach.
 
     Args:
         detector: fitted on `clouds`.
@@ -55,24 +53,19 @@ def calibrate(
     """
     rng = np.random.default_rng(seed)
     replicas = detector.settings.calibration.replicas
-    clouds = [_aligned(detector, cloud) for cloud in clouds]
+    known = [detector.score(cloud, explain=False) for cloud in clouds]
+    clouds = [_aligned(cloud, scores) for cloud, scores in zip(clouds, known, strict=True)]
     variation = normal_variation([cloud.points for cloud in clouds])
     views = [ops.PointIndex(torch.from_numpy(_centered(cloud, clouds[0])).float()[None]) for cloud in clouds]
     alone = detector.fits_in_seconds and len(clouds) >= LEAST_LEFT_OUT
     scored: list[Scores] = []
     left_out: list[Scores] = []
-    chosen: list[tuple[PointCloud, float]] = []
-    damaged = set(np.linspace(0, replicas * len(clouds) - 1, MOST_DAMAGED).astype(int).tolist())
     steps = (replicas + alone) * len(clouds)
     with (progress or Silent()).task("Calibrating the threshold", steps) as task:
         for cloud in clouds:
             for _ in range(replicas):
                 seen = _as_seen_by(views[rng.integers(len(views))], cloud, clouds[0])
-                simulated = simulated_scan(seen, variation, rng)
-                answer = detector.score(simulated, explain=False)
-                if len(scored) in damaged:
-                    chosen.append((simulated, answer.object_score))
-                scored.append(answer)
+                scored.append(detector.score(simulated_scan(seen, variation, rng), explain=False))
                 task.advance()
         for number in range(len(clouds) if alone else 0):
             left_out += _left_out(detector, clouds, number)
@@ -88,13 +81,14 @@ def calibrate(
     level = _level(objects, real_objects)
     if level != 1.0:
         source += f"; simulated scores times {level:.2g}, to the level of these"
+    training = [(cloud, one.object_score) for cloud, one in zip(clouds, known, strict=True)]
     all_objects = tuple(sorted([*(level * score for score in objects), *real_objects]))
     return Calibration(
         all_objects,
         tuple(sorted([*(_level(points, real_points) * score for score in points), *real_points])),
         source,
         tuple(sorted(real_objects)),
-        small_defects=score_small_defects(detector, chosen, all_objects[-1], np.random.default_rng([seed, 1])),
+        small_defects=score_small_defects(detector, training, all_objects[-1], np.random.default_rng([seed, 1])),
     )
 
 
@@ -153,6 +147,5 @@ def _as_seen_by(view: ops.PointIndex, cloud: PointCloud, first: PointCloud) -> P
     return cloud.select(kept) if kept.mean() >= LEAST_SEEN else cloud
 
 
-def _aligned(detector: Detector, cloud: PointCloud) -> PointCloud:
-    alignment = detector.score(cloud, explain=False).alignment
-    return cloud if alignment is None else cloud.transformed(alignment.matrix)
+def _aligned(cloud: PointCloud, scores: Scores) -> PointCloud:
+    return cloud if scores.alignment is None else cloud.transformed(scores.alignment.matrix)

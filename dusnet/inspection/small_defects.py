@@ -1,9 +1,10 @@
-"""Whether a threshold lets small defects through: what simulated scans with one of known size score."""
+"""Whether a threshold lets small defects through: what training scans with one of known size score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import cycle, islice
 
 import numpy as np
 
@@ -17,6 +18,8 @@ HEIGHT = 0.02
 REACH = (0.12, 0.25)
 """Its reach from the middle, fractions of the radius: large enough to be seen, too local to be variation of shape."""
 KINDS = ("bulge", "dent")
+MOST = 8
+"""Scans with a small defect that are scored at most."""
 
 
 def with_small_defect(cloud: PointCloud, rng: np.random.Generator) -> PointCloud | None:
@@ -41,9 +44,11 @@ def score_small_defects(
 ) -> tuple[tuple[float, float], ...]:
     """Score good scans again with a small defect each, until one scores more than `enough`.
 
+    The scans are those that the detector learned from: whatever they score besides the defect is least.
+
     Args:
         detector: that scored them.
-        scans: simulated good scans and their object scores.
+        scans: training scans and their object scores; they take turns.
         enough: the highest threshold that the answer has to be good for.
         rng: where and how the defects are.
 
@@ -51,7 +56,7 @@ def score_small_defects(
         Object score without and with the defect, for as many scans as were needed.
     """
     found: list[tuple[float, float]] = []
-    for cloud, clean in scans:
+    for cloud, clean in islice(cycle(scans), MOST):
         damaged = with_small_defect(cloud, rng)
         if damaged is None:
             continue

@@ -161,7 +161,7 @@ class TestOddScan:
             return fit(self, given, **more)
 
         monkeypatch.setattr(type(detector), "fit", refusing)
-        monkeypatch.setattr("dusnet.inspection.calibration._aligned", lambda _, cloud: cloud)
+        monkeypatch.setattr("dusnet.inspection.calibration._aligned", lambda cloud, _: cloud)
         made = calibrate(detector, clouds)
         assert (len(made.left_out), len(made.object_scores)) == (2, 5)
 
