@@ -17,7 +17,7 @@ from dusnet.detectors import create
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.errors import BadInput
 from dusnet.inspection.calibration import calibrate
-from dusnet.inspection.small_defects import with_small_defect
+from dusnet.inspection.small_defects import score_small_defects, with_small_defect
 from dusnet.progress import Silent
 
 
@@ -201,12 +201,18 @@ class TestSmallDefects:
         assert min(heights) > 0.01 * radius
         assert with_small_defect(egg(0, 100), rng) is None
 
-    def test_a_threshold_that_they_exceed_is_believed_after_the_first_one_that_does(self):
-        judge = Judge(1.0, 0.0)
-        made = calibrate(judge, [egg(0, 2000, noise=0.02)])
-        assert judge.asked == 1 + 8 + len(made.small_defects)
-        assert 1 <= len(made.small_defects) < 8
-        assert not made.misses_small_defects(made.threshold(0.05))
+    def test_one_that_exceeds_the_highest_threshold_is_enough(self):
+        judge, cloud = Judge(1.0, 0.0), egg(0, 2000, noise=0.02)
+        clean = judge.score(cloud, explain=False).object_score
+        (pair,) = score_small_defects(judge, [(cloud, clean)], 2 * clean, _rng())
+        assert pair[0] == clean
+        assert pair[1] > 5 * clean
+
+    def test_all_are_tried_where_none_does(self):
+        judge, clouds = Judge(1.0, 0.0), [egg(0), egg(1), egg(2)]
+        found = score_small_defects(judge, [(cloud, 0.1 * i) for i, cloud in enumerate(clouds)], 9, _rng())
+        assert [clean for clean, _ in found] == pytest.approx([0, 0.1, 0.2, 0, 0.1, 0.2, 0, 0.1])
+        assert len({damaged for _, damaged in found}) == judge.asked == 8
 
     @pytest.mark.parametrize(("factor", "rest"), [(0.0, 0.1), (1e-3, 0.0)])
     def test_a_threshold_that_they_do_not_reach_is_found_out(self, factor, rest):
@@ -247,6 +253,10 @@ class TestSmallDefects:
         old = Calibration((0.1,), (0.1,), "").to_json()
         del old["small_defects"]
         assert Calibration.from_json(old).small_defects == ()
+
+
+def _rng():
+    return np.random.default_rng(0)
 
 
 def answer(score):
