@@ -84,7 +84,7 @@ class Calibration:
         source: where the good scans came from.
         left_out: those that training scans got from a model of the other training scans, ascending.
         added: those of good scans that came after training, ascending.
-        small_defects: object scores of training scans without and with a defect of 2 % of the part's radius.
+        small_defects: object scores of training scans without and with a bulge of 2 % of the part's radius.
     """
 
     object_scores: tuple[float, ...]

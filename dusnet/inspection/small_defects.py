@@ -17,13 +17,14 @@ HEIGHT = 0.02
 """Height of a small defect, fraction of the part's radius."""
 REACH = (0.12, 0.25)
 """Its reach from the middle, fractions of the radius: large enough to be seen, too local to be variation of shape."""
-KINDS = ("bulge", "dent")
+KIND = "bulge"
+"""A dent cannot be as deep in a thin wall, and would say that the threshold is too high where it is not."""
 MOST = 8
 """Scans with a small defect that are scored at most."""
 
 
 def with_small_defect(cloud: PointCloud, rng: np.random.Generator) -> PointCloud | None:
-    """The scan with one bulge or dent that is `HEIGHT` of its radius high; None where it has too few points for one."""
+    """The scan with one bulge that is `HEIGHT` of its radius high; None where it has too few points for one."""
     if len(cloud) < FEWEST_POINTS:
         return None
     points = cloud.points - cloud.points.mean(axis=0)
@@ -31,7 +32,7 @@ def with_small_defect(cloud: PointCloud, rng: np.random.Generator) -> PointCloud
         points,
         estimate_normals(points),
         rng,
-        kind=KINDS,
+        kind=KIND,
         radius=REACH,
         amplitude=(HEIGHT, HEIGHT),
         scale=Frame.of(points).scale,

@@ -193,7 +193,7 @@ def limit_words(threshold: float | None) -> str:
     """What a threshold that is too high for small defects means, in one sentence."""
     shown = "" if threshold is None else f" {threshold:.4g}"
     return (
-        f"The threshold{shown} is too high: no simulated bump or dent of 2 % of the part's radius exceeds it, "
+        f"The threshold{shown} is too high: no simulated bump of 2 % of the part's radius exceeds it, "
         "so a score below it does not mean that the part is good; train with more scans that show the same of the part."
     )
 

@@ -62,7 +62,7 @@ class TestThresholdTooHigh:
         result, _ = calibrated(model, 5.0, ((0.1, 0.2),)).score(scan(9), tmp_path, stem="a", **words)
         assert result.verdict.status is Status.RECHECK
         assert result.verdict.codes == ("limit_too_high",)
-        assert any("no simulated bump or dent of 2 %" in warning for warning in result.record["warnings"])
+        assert any("no simulated bump of 2 %" in warning for warning in result.record["warnings"])
 
     def test_a_threshold_of_the_user_is_the_users_choice_but_the_result_says_it(
         self, model: LoadedModel, tmp_path: Path
