@@ -19,6 +19,9 @@ REACH = (0.12, 0.25)
 """Its reach from the middle, fractions of the radius: large enough to be seen, too local to be variation of shape."""
 KIND = "bulge"
 """A dent cannot be as deep in a thin wall, and would say that the threshold is too high where it is not."""
+CREDIT = 2 * HEIGHT
+"""What a bulge counts for at least where scores are lengths: its height, and as much again for the probability of a
+defect (`scoring.doubt`). A wide bulge that the warp takes for variation must not make a low threshold look too high."""
 MOST = 8
 """Scans with a small defect that are scored at most."""
 
@@ -57,11 +60,12 @@ def score_small_defects(
         Object score without and with the defect, for as many scans as were needed.
     """
     found: list[tuple[float, float]] = []
+    least = CREDIT if getattr(detector, "scores_are_lengths", False) else 0.0
     for cloud, clean in islice(cycle(scans), MOST):
         damaged = with_small_defect(cloud, rng)
         if damaged is None:
             continue
-        found.append((clean, detector.score(damaged, explain=False).object_score))
+        found.append((clean, max(detector.score(damaged, explain=False).object_score, least)))
         if found[-1][0] <= enough < found[-1][1]:
             break
     return tuple(found)

@@ -208,6 +208,14 @@ class TestSmallDefects:
         assert pair[0] == clean
         assert pair[1] > 5 * clean
 
+    def test_where_scores_are_lengths_twice_the_height_is_never_too_high(self):
+        judge = Judge(0.0, 0.001)
+        judge.scores_are_lengths = True
+        (pair,) = score_small_defects(judge, [(egg(0), 0.001)], 0.039, _rng())
+        assert pair == (0.001, 0.04)
+        found = score_small_defects(judge, [(egg(0), 0.001)], 0.041, _rng())
+        assert found == ((0.001, 0.04),) * 8
+
     def test_all_are_tried_where_none_does(self):
         judge, clouds = Judge(1.0, 0.0), [egg(0), egg(1), egg(2)]
         found = score_small_defects(judge, [(cloud, 0.1 * i) for i, cloud in enumerate(clouds)], 9, _rng())
