@@ -18,15 +18,16 @@ from dusnet.io.clouds import read_raw, usable_rows
 from dusnet.io.columns import RawCloud
 from dusnet.io.mesh import Mesh, sample_mesh
 from dusnet.progress import Progress, Silent
+from dusnet.scan_sizes import size_groups, size_of, size_problem, unit_words
 
 # The diagonal of a part that somebody inspects, in millimetres.
 _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
 _UNITS_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "m": 1000.0}
 _SPACING_SAMPLES = 5000
+_SIZE_SAMPLES = 2000
 _MANY_DUPLICATES = 0.05
 _MANY_DROPPED = 0.5
 _FEW_POINTS = 500
-_SIZE_FACTOR = 3.0
 _COUNT_FACTOR = 10.0
 
 
@@ -44,6 +45,7 @@ class ScanReport:
         duplicates: share of the points that repeat another, 0 to 1.
         extent: size of the bounding box along x, y and z.
         diagonal: of the bounding box.
+        size: half the diagonal along the main axes, without stray points; see `dusnet.scan_sizes`.
         spacing: median distance from a point to the nearest different one, or None (mesh, unusable).
         normals: whether there are normals.
         colors: whether there are colours.
@@ -62,6 +64,7 @@ class ScanReport:
     duplicates: float = 0.0
     extent: tuple[float, float, float] = (0.0, 0.0, 0.0)
     diagonal: float = 0.0
+    size: float = 0.0
     spacing: float | None = None
     normals: bool = False
     colors: bool = False
@@ -172,8 +175,10 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
     kept, non_finite, empty = usable_rows(path, raw)
     points = raw.points[kept]
     triangles = 0 if raw.faces is None else len(raw.faces)
+    surface = points
     if triangles and raw.faces is not None:
-        sample_mesh(Mesh(raw.points, raw.faces, path), 1, np.random.default_rng(0))  # refuses one without a surface
+        # Refuses a mesh without a surface. Vertices lie where the shape is intricate, and tell little about its size.
+        surface, _ = sample_mesh(Mesh(raw.points, raw.faces, path), _SIZE_SAMPLES, np.random.default_rng(0))
     else:
         PointCloud(points, path=path).require_usable()
     extent = np.ptp(points, axis=0)
@@ -195,6 +200,7 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
         duplicates=1.0 - len(distinct) / len(points),
         extent=(float(extent[0]), float(extent[1]), float(extent[2])),
         diagonal=diagonal,
+        size=size_of(surface),
         spacing=None if triangles else _spacing(distinct),
         normals=raw.normals is not None,
         colors=raw.colors is not None,
@@ -233,15 +239,28 @@ def _scan_warnings(report: ScanReport, points: NDArray[np.float64]) -> list[str]
     return warnings
 
 
+def _odd_sizes(scans: list[ScanReport]) -> list[str]:
+    """The scans that are not as large as most are; where no size has the majority, the sizes that there are."""
+    sizes = [scan.size for scan in scans]
+    problem = size_problem([str(scan.path) for scan in scans], sizes)
+    if problem is None:
+        return []
+    groups = size_groups(sizes)
+    if len(groups[0]) == len(groups[1]):
+        return [f"{problem}; training refuses them together"]
+    usual = float(np.median([sizes[index] for index in groups[0]]))
+    odd = sorted(index for group in groups[1:] for index in group)
+    return [
+        f"{scans[index].path} is {sizes[index] / usual:.2g} times as large as the median"
+        f"{unit_words(sizes[index] / usual)}; training refuses them together, is its unit the same?"
+        for index in odd
+    ]
+
+
 def _comparison(scans: list[ScanReport]) -> list[str]:
     if len(scans) < 2:
         return []
-    warnings = []
-    diagonal = float(np.median([scan.diagonal for scan in scans]))
-    for scan in scans:
-        ratio = scan.diagonal / diagonal
-        if not 1 / _SIZE_FACTOR <= ratio <= _SIZE_FACTOR:
-            warnings.append(f"{scan.path} is {ratio:.3g} times as large as the median; is its unit the same?")
+    warnings = _odd_sizes(scans)
     clouds = [scan for scan in scans if not scan.triangles]
     count = float(np.median([scan.points for scan in clouds])) if clouds else 0.0
     warnings += [

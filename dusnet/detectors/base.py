@@ -18,7 +18,7 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.progress import Progress
 from dusnet.registration import Alignment
-from dusnet.stored import Unusable, numbers, text
+from dusnet.stored import Unusable, entries, numbers, text
 
 if TYPE_CHECKING:
     from dusnet.detectors.frame_cache import FrameCache
@@ -103,6 +103,7 @@ class Calibration:
         source: where the good scans came from.
         left_out: those that training scans got from a model of the other training scans, ascending.
         added: those of good scans that came after training, ascending.
+        small_defects: object scores of training scans without and with a bulge of 2 % of the part's radius.
     """
 
     object_scores: tuple[float, ...]
@@ -110,6 +111,7 @@ class Calibration:
     source: str
     left_out: tuple[float, ...] = ()
     added: tuple[float, ...] = ()
+    small_defects: tuple[tuple[float, float], ...] = ()
 
     def threshold(self, false_alarm: float) -> float:
         """Object score that a new good scan exceeds with probability at most `false_alarm`.
@@ -133,6 +135,14 @@ class Calibration:
     def supports(self, false_alarm: float) -> bool:
         """Whether there are enough good scans to promise this rate."""
         return _enough(len(self.object_scores), false_alarm)
+
+    def misses_small_defects(self, threshold: float) -> bool:
+        """Whether no scan that is good without its small defect exceeds this threshold with it.
+
+        False where none was scored, as in older models.
+        """
+        scored = [damaged for clean, damaged in self.small_defects if clean <= threshold]
+        return bool(scored) and max(scored) <= threshold
 
     def provenance(self, false_alarm: float) -> dict[str, Any]:
         """What the threshold for a rate rests on, as JSON."""
@@ -159,6 +169,7 @@ class Calibration:
             f"{self.source}; {source}",
             self.left_out,
             tuple(sorted([*self.added, *objects])),
+            self.small_defects,
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -169,6 +180,7 @@ class Calibration:
             "source": self.source,
             "left_out": list(self.left_out),
             "added": list(self.added),
+            "small_defects": [list(pair) for pair in self.small_defects],
         }
 
     @classmethod
@@ -182,7 +194,8 @@ class Calibration:
         left_out, added = (_ascending(data.get(name, []), name) for name in ("left_out", "added"))
         if not objects or len(objects) != len(points) or len(left_out) + len(added) > len(objects):
             raise Unusable("its calibration counts good scans that it does not have")
-        return cls(objects, points, text(data["source"], "source of the calibration"), left_out, added)
+        source = text(data["source"], "source of the calibration")
+        return cls(objects, points, source, left_out, added, _pairs(data.get("small_defects", [])))
 
 
 def _ascending(data: Any, what: str) -> tuple[float, ...]:
@@ -190,6 +203,14 @@ def _ascending(data: Any, what: str) -> tuple[float, ...]:
     if any(low > high for low, high in pairwise(found)):
         raise Unusable(f"its calibration, {what}, is not in order")
     return found
+
+
+def _pairs(data: Any) -> tuple[tuple[float, float], ...]:
+    what = "calibration, small_defects,"
+    found = [numbers(pair, what) for pair in entries(data, what)]
+    if any(len(pair) != 2 for pair in found):
+        raise Unusable("its calibration, small_defects, does not hold pairs")
+    return tuple((clean, damaged) for clean, damaged in found)
 
 
 def _enough(count: int, rate: float) -> bool:

@@ -17,6 +17,7 @@ from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.coverage import Coverage, missing
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
+from dusnet.detectors.training_scans import bring_together, copies_words, require_one_size
 from dusnet.errors import BadInput
 from dusnet.outward import Outward
 from dusnet.progress import Progress
@@ -77,15 +78,29 @@ class ClassFrame:
             The frame, and the training clouds in it, (N, 3) float64 each.
 
         Raises:
-            BadInput: there is no cloud, or one of them cannot be used.
+            BadInput: there is no cloud, one of them cannot be used, or they do not show one part in one unit.
         """
         if not clouds:
             raise BadInput("There is no training scan; give at least one defect-free scan.")
         for cloud in clouds:
             cloud.require_usable(16)
         clouds = [_without_strays(cloud, progress) for cloud in clouds]
+        require_one_size(clouds)
+        copies = copies_words(clouds)
+        if copies is not None:
+            progress.log(copies)
         first = clouds[0].points
-        aligned = [first, *_onto(first, [cloud.points for cloud in clouds[1:]], settings, seed, progress)]
+        scale = Frame.of(first).scale
+        aligned, residuals = _onto(first, [cloud.points for cloud in clouds[1:]], settings, seed, progress)
+        if settings.method != "none":  # without a search the poses are the user's, and so is how well they fit
+            aligned, _ = bring_together(
+                clouds,
+                aligned,
+                residuals,
+                scale,
+                lambda points: Aligner(points, settings, scale=scale, seed=seed),
+                progress=progress,
+            )
         everything = np.concatenate(aligned)
         rng = np.random.default_rng(seed)
         cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)
@@ -218,8 +233,8 @@ def _onto(
     settings: RegistrationSettings,
     seed: int,
     progress: Progress,
-) -> list[NDArray[np.float64]]:
-    """Training clouds aligned to the first one.
+) -> tuple[list[NDArray[np.float64]], list[float]]:
+    """Training clouds aligned to the first one, itself the first, and the residual of each.
 
     Where one lies on it worse than another does, more poses are compared: all of them come from good parts, and one
     askew would blur the reference.
@@ -240,7 +255,8 @@ def _onto(
         found = [
             one if stricter.believes(one) else stricter.align(points) for one, points in zip(found, others, strict=True)
         ]
-    return [PointCloud(points).transformed(one.matrix).points for one, points in zip(found, others, strict=True)]
+    moved = [PointCloud(points).transformed(one.matrix).points for one, points in zip(found, others, strict=True)]
+    return [first, *moved], [0.0, *(one.residual for one in found)]
 
 
 def _usual(

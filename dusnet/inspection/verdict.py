@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 ABOVE = "score_above_threshold"
+LIMIT_TOO_HIGH = "limit_too_high"
 
 
 class Status(str, Enum):
@@ -33,7 +34,8 @@ class Reason:
 
     Attributes:
         code: stable word for programs: `score_above_threshold`, `no_threshold`, `score_not_finite`,
-            `alignment_residual_high`, `alignment_ambiguous`, `too_few_points`, `part_not_seen` or `unit_doubtful`.
+            `alignment_residual_high`, `alignment_ambiguous`, `too_few_points`, `part_not_seen`, `unit_doubtful` or
+            `limit_too_high`.
         text: one sentence for people.
     """
 
@@ -76,6 +78,7 @@ class Expectations:
         points: least number of points of a training scan.
         scale: bounding radius of the training scans in the model's unit.
         unseen: largest share of the part that a training scan leaves out in one piece.
+        limit_too_high: whether no small defect exceeds the threshold, so that a score below it says little.
         source: what the expectations come from, for the reader of a reason.
     """
 
@@ -83,6 +86,7 @@ class Expectations:
     points: int | None = None
     scale: float | None = None
     unseen: float | None = None
+    limit_too_high: bool = False
     source: str = "training scans"
 
 
@@ -145,8 +149,8 @@ def decide(
     """The verdict on one scan.
 
     RECHECK when the score cannot be believed or there is nothing to compare it with, whatever the score is; else NG
-    when the object score is greater than the threshold; else OK. A RECHECK whose score is above the threshold says
-    that too.
+    when the object score is greater than the threshold; else RECHECK when the threshold is too high for small defects;
+    else OK. A RECHECK whose score is above the threshold says that too.
 
     Args:
         scores: what the detector answered; `is_anomalous` decides, or where it is None, the threshold.
@@ -181,7 +185,20 @@ def decide(
     )
     if doubts:
         return Verdict(Status.RECHECK, (*doubts, *findings))
-    return Verdict(Status.NG, tuple(findings)) if high else Verdict(Status.OK)
+    if high:
+        return Verdict(Status.NG, tuple(findings))
+    if expected.limit_too_high:
+        return Verdict(Status.RECHECK, (Reason(LIMIT_TOO_HIGH, limit_words(scores.threshold)),))
+    return Verdict(Status.OK)
+
+
+def limit_words(threshold: float | None) -> str:
+    """What a threshold that is too high for small defects means, in one sentence."""
+    shown = "" if threshold is None else f" {threshold:.4g}"
+    return (
+        f"The threshold{shown} is too high: no simulated bump of 2 % of the part's radius exceeds it, "
+        "so a score below it does not mean that the part is good; train with more scans that show the same of the part."
+    )
 
 
 def _above(scores: Scores) -> bool | None:

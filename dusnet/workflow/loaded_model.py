@@ -137,7 +137,8 @@ class LoadedModel:
             cloud: the scan.
             out: folder of the results.
             stem: what the names of the files begin with.
-            threshold: object score above which the scan is anomalous, None for the model's own.
+            threshold: object score above which the scan is anomalous, None for the model's own. It is the caller's
+                choice: one that small defects do not exceed gives a warning, but no RECHECK.
             false_alarm: rate to take the threshold for in place of the model's own; see `threshold_for`.
             unit: of the scan, None for that of the model.
             progress: where to report.
@@ -150,7 +151,7 @@ class LoadedModel:
             BadInput: the scan cannot be used or a file cannot be written.
         """
         from dusnet.inspection.results import write_result
-        from dusnet.inspection.verdict import decide
+        from dusnet.inspection.verdict import decide, limit_words
 
         if threshold is not None:
             require_threshold(threshold)
@@ -167,7 +168,8 @@ class LoadedModel:
             threshold = self._threshold(judge, false_alarm)
         if threshold is not None:
             scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
-        expected = _expectations(judge)
+        blind = _misses_small_defects(judge, scores.threshold)
+        expected = replace(_expectations(judge), limit_too_high=blind and source["kind"] == "calibration")
         verdict = decide(scores, inside.points, expected=expected)
         if ratio != 1.0:
             scores = _in_unit_of_scan(scores, ratio)
@@ -182,7 +184,7 @@ class LoadedModel:
             verdict=verdict,
             training_residual=expected.residual,
             threshold_source=source,
-            warnings=self.notes,
+            warnings=(*self.notes, *([limit_words(scores.threshold)] if blind else [])),
         )
         return result, scores
 
@@ -192,7 +194,7 @@ class LoadedModel:
         """Add good scans that the model did not learn from to its calibration; the file is not written.
 
         A scan whose score cannot be believed (see `Verdict`) tells nothing about good parts and is left out, and so is
-        a file that cannot be used.
+        one whose size is not that of the training scans, or a file that cannot be used.
 
         Args:
             scans: defect-free scans, or their files, which are read one at a time.
@@ -223,10 +225,12 @@ class LoadedModel:
                 except DusnetError as error:
                     failures.append(str(error))
                 else:
-                    expected = _expectations(self.detector.judging(scores))
-                    doubts = [one for one in decide(scores, inside.points, expected=expected).reasons if one.is_doubt]
+                    judge = self.detector.judging(scores)
+                    verdict = decide(scores, inside.points, expected=_expectations(judge))
+                    doubts = [one.text for one in verdict.reasons if one.is_doubt]
+                    doubts = [*_size_doubt(judge, inside), *doubts]
                     if doubts:
-                        refused.append(f"{cloud.name} is left out. {doubts[0].text}")
+                        refused.append(f"{cloud.name} is left out. {doubts[0]}")
                     else:
                         used.setdefault(scores.part, []).append(scores)
                         each[-1] = scores.object_score
@@ -262,6 +266,11 @@ def _threshold_source(detector: Detector, threshold: float | None, false_alarm: 
     return {"kind": "calibration", **detector.calibration.provenance(rate)}
 
 
+def _misses_small_defects(detector: Detector, threshold: float | None) -> bool:
+    known = detector.calibration
+    return known is not None and threshold is not None and known.misses_small_defects(threshold)
+
+
 def _expectations(detector: Detector) -> Expectations:
     from dusnet.detectors.registered import RegisteredDetector
     from dusnet.inspection.verdict import Expectations
@@ -270,6 +279,19 @@ def _expectations(detector: Detector) -> Expectations:
         return Expectations()
     frame = detector.class_frame
     return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
+
+
+def _size_doubt(detector: Detector, cloud: PointCloud) -> list[str]:
+    """What to say of a scan that is not as large as the training scans, in a list that is empty where it is."""
+    from dusnet.detectors.registered import RegisteredDetector
+    from dusnet.scan_sizes import SPAN, size_of, size_words, unit_words
+
+    if not isinstance(detector, RegisteredDetector):
+        return []
+    ratio = size_of(cloud.points) / size_of(detector.class_frame.reference)
+    if 1.0 / SPAN <= ratio <= SPAN:
+        return []
+    return [f"It is {size_words(ratio)} than the training scans{unit_words(ratio)}; convert it, or say its unit."]
 
 
 def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:

@@ -53,7 +53,7 @@ def train_model(
         progress: where to report.
 
     Raises:
-        BadInput: a scan cannot be used.
+        BadInput: a scan cannot be used, or the scans do not show one part in one unit.
         BadConfig: the unit, the detector or the device does not exist, or the settings contradict each other.
         BadModel: the checkpoints to resume from belong to another training.
     """
@@ -93,7 +93,7 @@ def train_for_parts(
         progress: where to report.
 
     Raises:
-        BadInput: a scan cannot be used.
+        BadInput: a scan cannot be used, or those of a part do not show one part in one unit.
         BadConfig: the detector learns one part at a time, or as for `train_model`.
         BadModel: the checkpoints to resume from belong to another training.
     """
@@ -129,6 +129,7 @@ def _deliver(
         progress: where to report.
     """
     from dusnet.inspection.calibration import calibrate
+    from dusnet.inspection.verdict import limit_words
 
     wait_for_all()
     if not is_first():
@@ -136,6 +137,9 @@ def _deliver(
     for detector, clouds, facts in parts:
         detector.calibration = calibrate(detector, clouds, seed=seed, progress=progress)
         detector.provenance |= facts
+        threshold = detector.calibration.threshold(detector.settings.calibration.false_alarm)
+        if detector.calibration.misses_small_defects(threshold):
+            progress.log(f"{facts['class']}: {limit_words(threshold)}")
     scorer.provenance |= {"unit": unit}
     scorer.save(model)
     finish_training(model)

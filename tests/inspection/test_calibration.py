@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from egg_parts import egg
+from scipy.spatial import cKDTree
 
+from dusnet.cloud import Frame, PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration, Scores
+from dusnet.errors import BadInput
 from dusnet.inspection.calibration import calibrate
+from dusnet.inspection.small_defects import score_small_defects, with_small_defect
+from dusnet.progress import Silent
 
 
 def tiny(detector, replicas):
@@ -119,6 +126,145 @@ class TestAddedScans:
         assert enough.provenance(0.5)["good_scans"] == {"simulated": 0, "left_out": 0, "added": 3}
         assert few.provenance(0.3)["good_scans"] == {"simulated": 3, "left_out": 0, "added": 1}
         assert Calibration.from_json(json.loads(json.dumps(enough.to_json()))) == enough
+
+
+class TestOddScan:
+    def test_a_scan_that_the_others_do_not_explain_is_named(self):
+        clouds = [egg(0), egg(1), PointCloud(egg(2).points * [1, 1, 1.8], path=Path("odd.ply")), egg(3)]
+        said = []
+
+        class Listener(Silent):
+            def log(self, message):
+                said.append(message)
+
+        detector = create("nearest", tiny("nearest", 1))
+        detector.fit(clouds)
+        calibrate(detector, clouds, progress=Listener())
+        (line,) = [line for line in said if "differs" in line]
+        assert line.startswith("odd.ply differs from the other training scans")
+        said.clear()
+        clouds = [egg(seed) for seed in range(4)]
+        detector.fit(clouds)
+        calibrate(detector, clouds, progress=Listener())
+        assert said == []
+
+    def test_a_scan_that_connects_the_others_can_not_be_left_out(self, monkeypatch):
+        """Training goes on where the others do not fit each other without it."""
+        clouds = [egg(seed) for seed in range(3)]
+        detector = create("nearest", tiny("nearest", 1))
+        detector.fit(clouds)
+        fit = type(detector).fit
+
+        def refusing(self, given, **more):
+            if given[0] is not clouds[0] and len(given) == 2:
+                raise BadInput("they do not fit")
+            return fit(self, given, **more)
+
+        monkeypatch.setattr(type(detector), "fit", refusing)
+        monkeypatch.setattr("dusnet.inspection.calibration._aligned", lambda cloud, _: cloud)
+        made = calibrate(detector, clouds)
+        assert (len(made.left_out), len(made.object_scores)) == (2, 5)
+
+
+class Judge:
+    """A detector whose score is how far the farthest patch is from an egg's surface, times a factor, and a rest."""
+
+    name, seed, device, frames, fits_in_seconds = "judge", 0, "cpu", None, False
+
+    def __init__(self, factor, rest):
+        self.settings, self.factor, self.rest, self.asked = tiny("nearest", 8), factor, rest, 0
+
+    def score(self, cloud, *, explain):
+        assert not explain
+        x, y, z = (cloud.points / [40.0, 32.0, 24.0]).T
+        radius = np.linalg.norm([x, y, z], axis=0)
+        x, y, z = x / radius, y / radius, z / radius
+        off = radius / (1 + 0.25 * x + 0.15 * x * y + 0.1 * y * z) - 1
+        self.asked += 1
+        _, around = cKDTree(cloud.points).query(cloud.points, 40)  # the simulated noise must not decide
+        score = self.factor * float(np.abs(off[around].mean(axis=1)).max()) + self.rest
+        return Scores(np.zeros(len(cloud), np.float32), score)
+
+
+class TestSmallDefects:
+    def test_a_small_defect_is_two_percent_of_the_radius_high(self):
+        rng = np.random.default_rng(0)
+        cloud = egg(0, noise=0.0)
+        heights = []
+        for _ in range(20):
+            damaged = with_small_defect(cloud, rng)
+            moved = np.linalg.norm(damaged.points - cloud.points, axis=1)
+            assert 0.002 < (moved > 0.2).mean() < 0.1
+            heights.append(moved.max())
+        radius = Frame.of(cloud.points).scale
+        assert max(heights) == pytest.approx(0.02 * radius, rel=0.02)
+        assert min(heights) > 0.01 * radius
+        assert with_small_defect(egg(0, 100), rng) is None
+
+    def test_one_that_exceeds_the_highest_threshold_is_enough(self):
+        judge, cloud = Judge(1.0, 0.0), egg(0, 2000, noise=0.02)
+        clean = judge.score(cloud, explain=False).object_score
+        (pair,) = score_small_defects(judge, [(cloud, clean)], 2 * clean, _rng())
+        assert pair[0] == clean
+        assert pair[1] > 5 * clean
+
+    def test_where_scores_are_lengths_twice_the_height_is_never_too_high(self):
+        judge = Judge(0.0, 0.001)
+        judge.scores_are_lengths = True
+        (pair,) = score_small_defects(judge, [(egg(0), 0.001)], 0.039, _rng())
+        assert pair == (0.001, 0.04)
+        found = score_small_defects(judge, [(egg(0), 0.001)], 0.041, _rng())
+        assert found == ((0.001, 0.04),) * 8
+
+    def test_all_are_tried_where_none_does(self):
+        judge, clouds = Judge(1.0, 0.0), [egg(0), egg(1), egg(2)]
+        found = score_small_defects(judge, [(cloud, 0.1 * i) for i, cloud in enumerate(clouds)], 9, _rng())
+        assert [clean for clean, _ in found] == pytest.approx([0, 0.1, 0.2, 0, 0.1, 0.2, 0, 0.1])
+        assert len({damaged for _, damaged in found}) == judge.asked == 8
+
+    @pytest.mark.parametrize(("factor", "rest"), [(0.0, 0.1), (1e-3, 0.0)])
+    def test_a_threshold_that_they_do_not_reach_is_found_out(self, factor, rest):
+        """Of a detector that sees no defect, and of one whose good scans score more than its defects."""
+        judge = Judge(factor, rest)
+        made = calibrate(judge, [egg(0, 2000, noise=0.02)])
+        highest = max(damaged for _, damaged in made.small_defects)
+        assert made.misses_small_defects(2 * highest)
+        if factor == 0:
+            assert len(made.small_defects) == 8
+            assert made.misses_small_defects(made.threshold(0.05))
+
+    def test_scores_and_thresholds_do_not_depend_on_them(self, monkeypatch):
+        clouds = [egg(0), egg(1)]
+        detector = create("nearest", tiny("nearest", 2))
+        detector.fit(clouds)
+        made = calibrate(detector, clouds)
+        monkeypatch.setattr("dusnet.inspection.calibration.score_small_defects", lambda *_: ())
+        assert replace(made, small_defects=()) == calibrate(detector, clouds)
+
+    @pytest.mark.parametrize(
+        ("pairs", "misses"),
+        [
+            ((), False),  # an older model
+            (((0.01, 0.05),), True),
+            (((0.01, 0.05), (0.02, 0.2)), False),
+            (((0.15, 0.2),), False),  # such a scan is a false alarm with and without a defect
+            (((0.01, 0.05), (0.15, 0.2)), True),
+        ],
+    )
+    def test_worked_pairs_at_a_threshold_of_a_tenth(self, pairs, misses):
+        made = Calibration((0.1,), (0.1,), "", small_defects=pairs)
+        assert made.misses_small_defects(0.1) == misses
+        assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
+        assert made.with_scans([answer(9.0)], "more").small_defects == pairs
+
+    def test_older_models_have_none(self):
+        old = Calibration((0.1,), (0.1,), "").to_json()
+        del old["small_defects"]
+        assert Calibration.from_json(old).small_defects == ()
+
+
+def _rng():
+    return np.random.default_rng(0)
 
 
 def answer(score):

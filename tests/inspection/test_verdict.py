@@ -39,6 +39,16 @@ def test_a_score_without_a_threshold_is_not_decided():
     assert decide(scored(threshold=None, is_anomalous=True), POINTS).status is Status.NG
 
 
+def test_below_a_threshold_that_is_too_high_is_no_ok_and_above_it_is_ng():
+    blind = Expectations(limit_too_high=True)
+    below = decide(scored(1.0), POINTS, expected=blind)
+    assert (below.status, below.codes) == (Status.RECHECK, ("limit_too_high",))
+    assert below.reasons[0].is_doubt
+    assert "The threshold 2 is too high" in below.reasons[0].text
+    assert decide(scored(2.5), POINTS, expected=blind) == decide(scored(2.5), POINTS)
+    assert decide(scored(np.nan), POINTS, expected=blind).codes == ("score_not_finite",)
+
+
 @pytest.mark.parametrize("score", [np.nan, np.inf])
 def test_a_score_that_is_no_number_is_not_decided(score):
     verdict = decide(scored(score, is_anomalous=False), POINTS)

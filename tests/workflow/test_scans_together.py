@@ -1,0 +1,140 @@
+"""Models of scans that do not belong together, and thresholds that small defects do not reach."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dusnet.cloud import PointCloud
+from dusnet.config import Settings
+from dusnet.detectors import create
+from dusnet.detectors.base import Calibration
+from dusnet.errors import BadInput
+from dusnet.inspection.verdict import Status
+from dusnet.io import write_cloud
+from dusnet.progress import Silent
+from dusnet.workflow import LoadedModel, train_model
+
+SETTINGS = Settings.model_validate(
+    {"detector": "nearest", "registration": {"method": "icp", "points": 500}, "calibration": {"replicas": 1}}
+)
+
+
+def block(seed: int, count: int = 1000) -> np.ndarray:
+    """Points on the surface of a block of 60 x 40 x 20 with a step, which no turn maps to itself."""
+    rng = np.random.default_rng(seed)
+    points = rng.random((count, 3))
+    axis, side = rng.integers(0, 3, count), rng.integers(0, 2, count)
+    points[np.arange(count), axis] = side
+    points *= [60.0, 40.0, 20.0]
+    points[(points[:, 0] > 40) & (points[:, 1] > 25) & (points[:, 2] > 19.9), 2] -= 8.0
+    return points
+
+
+def scan(seed: int, factor: float = 1.0, name: str | None = None) -> PointCloud:
+    return PointCloud(block(seed) * factor, path=None if name is None else Path(name))
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
+    """Of two scans; its calibration scores are replaced by what a test needs."""
+    path = tmp_path_factory.mktemp("model") / "block.safetensors"
+    train_model([scan(0), scan(1)], SETTINGS, path, class_name="block")
+    return LoadedModel.open(path)
+
+
+def calibrated(model: LoadedModel, threshold: float, small: tuple[tuple[float, float], ...]) -> LoadedModel:
+    detector = create("nearest", SETTINGS)
+    (known,) = model.detector.each
+    detector.__dict__.update(known.__dict__)
+    detector.calibration = Calibration((threshold,) * 20, (threshold,) * 20, "by hand", small_defects=small)
+    return replace(model, detector=detector)
+
+
+class TestThresholdTooHigh:
+    @pytest.mark.parametrize("words", [{}, {"false_alarm": 0.1}])
+    def test_a_good_score_is_rechecked_and_the_result_says_why(
+        self, model: LoadedModel, tmp_path: Path, words: dict[str, float]
+    ) -> None:
+        result, _ = calibrated(model, 5.0, ((0.1, 0.2),)).score(scan(9), tmp_path, stem="a", **words)
+        assert result.verdict.status is Status.RECHECK
+        assert result.verdict.codes == ("limit_too_high",)
+        assert any("no simulated bump of 2 %" in warning for warning in result.record["warnings"])
+
+    def test_a_threshold_of_the_user_is_the_users_choice_but_the_result_says_it(
+        self, model: LoadedModel, tmp_path: Path
+    ) -> None:
+        blind = calibrated(model, 5.0, ((0.1, 0.2),))
+        result, _ = blind.score(scan(9), tmp_path, stem="a", threshold=4.0)
+        assert result.verdict.status is Status.OK
+        assert any("The threshold 4 is too high" in warning for warning in result.record["warnings"])
+        result, _ = blind.score(scan(9), tmp_path, stem="a", threshold=0.15)
+        assert not any("too high" in warning for warning in result.record["warnings"])
+
+    def test_ng_stays_ng(self, model: LoadedModel, tmp_path: Path) -> None:
+        bad = PointCloud(np.concatenate([block(9), block(8)[:40] * 0.1 + [30.0, 20.0, 26.0]]))
+        blind = calibrated(model, 0.04, ((0.01, 0.03),))
+        result, _ = blind.score(bad, tmp_path, stem="a")
+        assert (result.verdict.status, result.object_score > 0.04) == (Status.NG, True)
+        assert any("too high" in warning for warning in result.record["warnings"])
+
+    @pytest.mark.parametrize("small", [(), ((0.1, 6.0),), ((0.1, 0.2), (0.2, 5.5))])
+    def test_other_thresholds_are_believed(
+        self, model: LoadedModel, tmp_path: Path, small: tuple[tuple[float, float], ...]
+    ) -> None:
+        result, _ = calibrated(model, 5.0, small).score(scan(9), tmp_path, stem="a")
+        assert result.verdict.status is Status.OK
+        assert result.record["warnings"] == []
+
+    def test_training_says_it_and_the_model_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        said: list[str] = []
+        blind = Calibration((5.0,) * 20, (5.0,) * 20, "by hand", small_defects=((0.1, 0.2), (0.1, 0.3)))
+        monkeypatch.setattr("dusnet.inspection.calibration.calibrate", lambda *_, **__: blind)
+
+        class Listener(Silent):
+            def log(self, message: str) -> None:
+                said.append(message)
+
+        path = tmp_path / "m.safetensors"
+        train_model([scan(0), scan(1)], SETTINGS, path, class_name="block", progress=Listener())
+        (line,) = said
+        assert line.startswith("block: The threshold 5 is too high")
+        (loaded,) = LoadedModel.open(path).detector.each
+        assert loaded.calibration == blind
+
+
+class TestSizes:
+    def test_training_writes_no_model_of_scans_in_two_units(self, tmp_path: Path) -> None:
+        path = tmp_path / "m.safetensors"
+        with pytest.raises(BadInput, match=r"odd\.ply is about .* smaller than the other 2 scans .* look like in"):
+            train_model([scan(0), scan(1), scan(2, 1 / 25.4, "odd.ply")], SETTINGS, path, class_name="block")
+        assert not path.exists()
+
+    @pytest.mark.parametrize("factor", [0.001, 1 / 2.54, 10.0])
+    def test_calibration_leaves_out_a_scan_in_another_unit_and_names_it(
+        self, model: LoadedModel, tmp_path: Path, factor: float
+    ) -> None:
+        odd = write_cloud_of(scan(5, factor), tmp_path / "odd.ply")
+        done = model.calibrate([scan(4), odd])
+        assert [score is None for score in done.scores] == [False, True]
+        (sentence,) = done.refused
+        assert sentence.startswith(f"{odd} is left out. It is about")
+        assert "look like" in sentence
+
+    def test_calibration_refuses_when_no_scan_is_left(self, model: LoadedModel) -> None:
+        with pytest.raises(BadInput, match=r"None of the 2 scans can be used: .*about .* times smaller"):
+            model.calibrate([scan(4, 0.001), scan(5, 0.001)])
+
+    def test_more_good_scans_are_how_a_threshold_that_is_too_high_comes_down(self, model: LoadedModel) -> None:
+        done = calibrated(model, 5.0, ((0.1, 0.2),)).calibrate([scan(4)])
+        assert done.refused == ()
+        ((_, made),) = done.calibrations
+        assert made.small_defects == ((0.1, 0.2),)
+
+
+def write_cloud_of(cloud: PointCloud, path: Path) -> Path:
+    write_cloud(path, cloud)
+    return path
