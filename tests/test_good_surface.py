@@ -46,7 +46,7 @@ class TestLearn:
         raw = torch.cat([tensor(one) for one in scans(4, 3000, 0.02)[1:]])
         before = true.signed_distance(raw)[0].abs().quantile(0.9)
         after = true.signed_distance(varied.points[3000:])[0].abs().quantile(0.9)
-        assert before > 0.006  # .011, deviation .0015 over five seeds
+        assert before > 0.006  # .011, deviation .0015 over two seeds
         assert after < 0.4 * before  # .2 times, deviation .03
 
     def test_the_first_scan_stays_as_it_is(self, varied: GoodSurface) -> None:
