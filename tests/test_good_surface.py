@@ -46,8 +46,8 @@ class TestLearn:
         raw = torch.cat([tensor(one) for one in scans(4, 3000, 0.02)[1:]])
         before = true.signed_distance(raw)[0].abs().quantile(0.9)
         after = true.signed_distance(varied.points[3000:])[0].abs().quantile(0.9)
-        assert before > 0.006
-        assert after < 0.3 * before
+        assert before > 0.006  # .011, deviation .0015 over two seeds
+        assert after < 0.4 * before  # .2 times, deviation .03
 
     def test_the_first_scan_stays_as_it_is(self, varied: GoodSurface) -> None:
         assert torch.equal(varied.points[: varied.sizes[0]], tensor(scans(1, 3000)[0]))

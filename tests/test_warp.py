@@ -156,7 +156,7 @@ class TestVariationVanishes:
         planes = request.getfixturevalue(shape)
         points, _, _ = scan(5, axes=ROD if shape == "rod" else EGG, amplitude=amplitude)
         before, after = bare(points, planes), left(points, planes)
-        assert np.quantile(before, 0.9) > 0.2 * amplitude  # .4 to .7 times, deviation .14 over five seeds
+        assert np.quantile(before, 0.9) > 0.2 * amplitude  # .4 to .7 times, deviation .14 over two seeds
         assert np.sqrt(np.mean(after**2)) < 1.5 * NOISE
         assert np.quantile(after, 0.99) < 4 * NOISE
 
@@ -236,13 +236,13 @@ class TestDefectsStay:
     @pytest.mark.parametrize("height", [0.04, 0.06, 0.1])
     def test_a_bent_end_stays_bent(self, rod: TangentPlanes, height: float, amplitude: float) -> None:
         kept, elsewhere = self._kept_of_a_bent_end(rod, height, amplitude, SETTINGS)
-        assert kept > 0.7  # .88, deviation .03 over five seeds, at the smallest height
+        assert kept > 0.7  # .88, deviation .03 over two seeds, at the smallest height
         assert np.quantile(elsewhere, 0.99) < 4 * NOISE
 
     def test_a_cubic_with_a_wide_cutoff_would_hide_a_bent_end(self, rod: TangentPlanes) -> None:
         wide, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, WarpSettings(cutoff=0.012))
         narrow, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, SETTINGS)
-        assert wide < 0.6 * narrow  # .34, deviation .04 over five seeds
+        assert wide < 0.6 * narrow  # .34, deviation .04 over two seeds
 
 
 class TestFit:
@@ -326,7 +326,7 @@ class TestFit:
         warp = fit_warp(tensor(points), egg, SETTINGS, seed=0)
         taken = ((points - warp.remove(tensor(points)).double().numpy()) * normals).sum(axis=1)
         true = (variation(whole, 0.03) * normals).sum(axis=1)
-        # .13 times, deviation .03 over five seeds.
+        # .13 times, deviation .03 over two seeds.
         assert np.sqrt(np.mean((taken - true) ** 2)) < 0.3 * np.sqrt(np.mean(true**2))
 
     def test_a_flat_part_has_no_votes_for_sideways_motion(self, rng: np.random.Generator) -> None:

@@ -29,7 +29,7 @@ def test_a_loaded_model_gives_the_same_scores(btf: Detector, tmp_path) -> None:
     check_round_trip(btf, tmp_path)
 
 
-@pytest.mark.parametrize(("name", "least"), [("btf_raw", 0.75), ("btf_fpfh", 0.95)])
+@pytest.mark.parametrize(("name", "least"), [("btf_raw", 0.75), ("btf_fpfh", 0.92)])
 def test_the_dent_is_where_the_scores_are_high(name: str, least: float) -> None:
     check_finds_the_dent(name, least, objects=name == "btf_fpfh")
 

@@ -44,7 +44,7 @@ class TestCoreset:
         exact = points.double().numpy()
         rng = np.random.default_rng(0)
         chance = np.mean([radius(exact, rng.choice(2000, 100, replace=False).tolist()) for _ in range(5)])
-        # .80 of one draw, deviation .04 over six seeds; .02 of the mean of five.
+        # .80 of one draw, deviation .04 over five seeds; .02 of the mean of five.
         assert radius(exact, greedy_coreset(points, 100).tolist()) < 0.9 * chance
 
     def test_nothing_is_chosen_twice_even_where_all_are_the_same(self) -> None:

@@ -30,7 +30,7 @@ def test_a_loaded_model_gives_the_same_scores(patchcore: Detector, tmp_path) -> 
 
 @pytest.mark.parametrize("name", BOTH)
 def test_the_dent_is_where_the_scores_are_high(name: str) -> None:
-    check_finds_the_dent(name, 0.95)
+    check_finds_the_dent(name, 0.92)
 
 
 class TestReweighting:

@@ -198,6 +198,8 @@ class TestUpStage:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             net = UpNet(UpNetSettings(gamma=4, neighbors=4, widths=(16, 16)), spacing=1.0)
+        with torch.no_grad():
+            net.head[-1].bias.add_(1.0)  # all new points beside the surface: a fresh net has little to learn
 
         def watch(rebuilt, targets, settings):
             seen.append((rebuilt.detach().double().numpy(), targets.double().numpy()))
@@ -216,7 +218,7 @@ class TestUpStage:
 
         before = distance()
         learn(stage, 100, 0.01)
-        assert distance() < 0.94 * before  # two draws of 128 points from one cloud are apart themselves
+        assert distance() < 0.5 * before  # .29 times, deviation .02 over three seeds
 
     def test_clouds_come_in_units_of_the_spacing_of_their_centres(
         self, clouds: list[Lesson], monkeypatch: pytest.MonkeyPatch
