@@ -62,9 +62,7 @@ class Coverage:
         return self.beside(self.scan, places)
 
     @classmethod
-    def beside(
-        cls, scan: ops.PointIndex, places: Tensor, *, outward: Callable[[], Outward] | None = None
-    ) -> Coverage:
+    def beside(cls, scan: ops.PointIndex, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Coverage:
         """`of` with a scan that is prepared already, (1, N, 3)."""
         squared, nearest = scan.nearest(places.unsqueeze(0))
         distance = squared[0].sqrt()

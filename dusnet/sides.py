@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.registration.visibility import Eye, visible
+from dusnet.registration.surface import thin_to
+from dusnet.registration.visibility import Eye, directions, visible
 
 VISIBLE_SHARE = 0.9
 """Share of a piece that a scan of one side must be able to see, or the piece counts as hidden."""
@@ -25,10 +26,14 @@ LEAST_FACING = 0.25
 LEAST_HIDDEN = 0.02
 """Share of the part that must be hidden for the scan to be compared with it."""
 COVERED = 0.5
-"""Share of what is hidden that a scan of one side can have points at, by errors of the scanner's place.
-
-Views of one side have less than half of this, scans from all around nearly 1.
-"""
+"""Share of what is hidden that a scan of one side can have points at, since its best eye is a rough guess."""
+COVERED_BESIDE = 0.9
+"""The same from some direction near the best eye: views of bent sheets have up to 0.8, scans of all faces 0.97."""
+EYES = 64
+LEAST_COSINE = 0.5
+"""Directions within 60 degrees of the best eye are tried where the part contradicts that."""
+LOOKED_AT = 2000
+"""Places that are looked at from these."""
 THIN_PIECE = 12
 """Places from which on a piece can be that of both faces of a thin wall."""
 THIN_VISIBLE = 1 / 3
@@ -122,23 +127,51 @@ def one_side(points: Floats, part: Part) -> Side | None:
     eyes = Eye.all_of(points)
     if not eyes[0].one_sided:
         return None
+    undecided = None
     for eye in eyes:
-        seen = np.zeros(len(part.places), dtype=bool)
-        seen[visible(part.places, eye.direction)] = True
-        if not _contradicted(part, seen, eye.direction):
+        seen = _seen(part, eye.direction)
+        covered = _covered(part, seen, eye.direction)
+        if covered is None:
+            undecided = undecided or Side(part, seen)
+        elif covered < COVERED:
             return Side(part, seen)
-    return None
+        else:
+            beside = _eye_beside(part, eye.direction)
+            if beside is not None:
+                return Side(part, _seen(part, beside))
+    return undecided
 
 
-def _contradicted(part: Part, seen: Mask, direction: Floats) -> bool:
-    """Whether a scan shows most of what the part hides from a direction.
+def _seen(part: Part, direction: Floats) -> Mask:
+    seen = np.zeros(len(part.places), dtype=bool)
+    seen[visible(part.places, direction)] = True
+    return seen
 
-    Hidden is what lies farther than the reach of a point from all places that can be seen and face the direction: points
-    on the near face of a thin wall reach through to the far one.
+
+def _covered(part: Part, seen: Mask, direction: Floats) -> float | None:
+    """Share of what the part hides from a direction that the scan shows, None where it hides next to nothing.
+
+    Hidden is what lies farther than the reach of a point from all places that can be seen: points on the near face of a
+    thin wall reach through to the far one.
     """
-    facing = part.normals() @ direction > 0.0
-    if not LEAST_FACING <= facing.mean() <= 1.0 - LEAST_FACING or not (seen & facing).any():
-        return False
-    showing = cKDTree(part.places[seen & facing])
-    hidden = np.isinf(showing.query(part.places, distance_upper_bound=part.reach)[0])
-    return bool(hidden.mean() >= LEAST_HIDDEN and 1.0 - part.empty[hidden].mean() >= COVERED)
+    facing = float((part.normals() @ direction > 0.0).mean())
+    if not LEAST_FACING <= facing <= 1.0 - LEAST_FACING or not seen.any():
+        return None
+    hidden = np.isinf(cKDTree(part.places[seen]).query(part.places, distance_upper_bound=part.reach)[0])
+    return None if hidden.mean() < LEAST_HIDDEN else float(1.0 - part.empty[hidden].mean())
+
+
+def _eye_beside(part: Part, direction: Floats) -> Floats | None:
+    """The direction near one from where a scan shows least of what is hidden, None where it shows most of that from all.
+
+    Of a bent sheet the best eye is a rough guess.
+    """
+    few = thin_to(part.places, LOOKED_AT)
+    normals = part.normals()[few]
+    some = Part(part.places[few], lambda: normals, part.empty[few], part.reach, part.spacing)
+    best, least = None, COVERED_BESIDE
+    for eye in directions(EYES):
+        covered = _covered(some, _seen(some, eye), eye) if eye @ direction > LEAST_COSINE else None
+        if covered is not None and covered < least:
+            best, least = eye, covered
+    return best

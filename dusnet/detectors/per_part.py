@@ -98,9 +98,7 @@ class PerPart:
                 task.advance()
         return Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    def judge(
-        self, cloud: Tensor, surface: Tensor, outward: Callable[[], Outward] | None = None
-    ) -> FrameScores:
+    def judge(self, cloud: Tensor, surface: Tensor, outward: Callable[[], Outward] | None = None) -> FrameScores:
         """Score a scan in the frame, (N, 3) float32, of a part with the places `surface`, (M, 3).
 
         `outward` gives these places with their outward normals.
