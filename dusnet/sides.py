@@ -1,8 +1,8 @@
 """Which places of a good part a scan looked at: all of them, or what can be seen from one side.
 
-Hidden point removal sees through thin walls, so a scan of both faces of a sheet, a bowl or a rod can look like a scan of
-one side. The part itself decides: where the scan has points at most of what is hidden from the scanner's place, it was
-not taken from there alone.
+Hidden point removal sees through thin walls, so a scan of both faces of a sheet, a bowl or a rod can look like a scan
+of one side. The part itself decides: where the scan has points at most of what is hidden from the scanner's place, it
+was not taken from there alone.
 
 All lengths are in the frame of the class.
 """
@@ -162,7 +162,7 @@ def _covered(part: Part, seen: Mask, direction: Floats) -> float | None:
 
 
 def _eye_beside(part: Part, direction: Floats) -> Floats | None:
-    """The direction near one from where a scan shows least of what is hidden, None where it shows most of that from all.
+    """The direction near another one from where a scan shows least of what is hidden; None where it shows nearly all.
 
     Of a bent sheet the best eye is a rough guess.
     """
