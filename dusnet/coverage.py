@@ -1,30 +1,31 @@
 """What a scan leaves out: pieces of a good part that no point of the scan is near.
 
 Some of it is missing material and some was out of the scanner's sight. Told apart by three rules: a piece of more than
-`UNSEEN_SHARE` of the part is a side that was not scanned; of a scan of one side, a piece counts only where the part
-itself does not hide it from the scanner; and what is left has been looked at and is not there.
+`UNSEEN_SHARE` of the part is a side that was not scanned; of a scan of one side (`dusnet.sides`), a piece counts only
+where the part itself does not hide it from the scanner; and what is left has been looked at and is not there.
 
 All lengths are in the frame of the class; all functions take and return torch tensors on the CPU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from dusnet import geometry, ops
-from dusnet.registration.visibility import Eye, visible
+from dusnet.outward import Outward
+from dusnet.sides import Part, one_side
 
 GAP_FACTOR = 4.0
 RIM_WIDTH = 2.0
 RIM_POINTS = 64
 UNSEEN_SHARE = 0.1
 UNSEEN_REACH = 5.0
-VISIBLE_SHARE = 0.9
 # Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
 MEDIAN_TO_TENTH = 2.56
 QUANTILE_LIMIT = 2**24
@@ -41,6 +42,7 @@ class Coverage:
         nearest: that point, (M,) int64.
         usual: distance that half of the places have where the scan covers the part.
         scan: the scan, ready to be searched again.
+        outward: gives the places with their outward normals, None where nobody knows them yet.
     """
 
     places: Tensor
@@ -48,25 +50,26 @@ class Coverage:
     nearest: Tensor
     usual: float
     scan: ops.PointIndex
+    outward: Callable[[], Outward] | None = None
 
     @classmethod
-    def of(cls, points: Tensor, places: Tensor) -> Coverage:
+    def of(cls, points: Tensor, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Coverage:
         """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
-        return cls.beside(ops.PointIndex(points.unsqueeze(0)), places)
+        return cls.beside(ops.PointIndex(points.unsqueeze(0)), places, outward=outward)
 
     def elsewhere(self, places: Tensor) -> Coverage:
         """Other places, (M, 3), beside the same scan."""
         return self.beside(self.scan, places)
 
     @classmethod
-    def beside(cls, scan: ops.PointIndex, places: Tensor) -> Coverage:
+    def beside(cls, scan: ops.PointIndex, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Coverage:
         """`of` with a scan that is prepared already, (1, N, 3)."""
         squared, nearest = scan.nearest(places.unsqueeze(0))
         distance = squared[0].sqrt()
         # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
         some = distance[:: 1 + len(distance) // QUANTILE_LIMIT]
         usual = max(MEDIAN_TO_TENTH * float(some.quantile(0.1)), geometry.neighbor_spacing(places))
-        return cls(places, distance, nearest[0], usual, scan)
+        return cls(places, distance, nearest[0], usual, scan, outward)
 
     @property
     def unseen_share(self) -> float:
@@ -79,7 +82,12 @@ class Coverage:
     @cached_property
     def piece(self) -> np.ndarray:
         """Number of the connected piece that each empty place belongs to, (E,) int32."""
-        return _pieces(self.places, self.empty)
+        return geometry.connected(self.places[self.empty].numpy(), UNSEEN_REACH * self.spacing)
+
+    @cached_property
+    def spacing(self) -> float:
+        """Distance of a place to the nearest other one."""
+        return geometry.neighbor_spacing(self.places)
 
     @cached_property
     def empty(self) -> Tensor:
@@ -87,18 +95,19 @@ class Coverage:
         return self.distance > GAP_FACTOR * self.usual
 
 
-def gap(points: Tensor, places: Tensor) -> Tensor:
+def gap(points: Tensor, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Tensor:
     """What is missing: how far places of a good part are from any point of the scan, carried to the rim of the hole.
 
     Args:
         points: the scan, (N, 3).
         places: of a good part, (M, 3).
+        outward: gives the places with their outward normals; None estimates them where they are needed.
 
     Returns:
         (N,), zero away from holes: of the missing places around, the largest distance beyond the usual. A place is
         around the points that are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
     """
-    beside = Coverage.of(points, places)
+    beside = Coverage.of(points, places, outward=outward)
     return carried(points, beside, missing(points, beside))
 
 
@@ -162,17 +171,19 @@ def missing(points: Tensor, beside: Coverage) -> Tensor:
     piece = beside.piece
     sizes = np.bincount(piece)
     kept = sizes <= UNSEEN_SHARE * len(beside.places)
-    eye = Eye.all_of(points.double().numpy())[0]
-    if eye.one_sided and kept.any():
-        seen = np.zeros(len(empty))
-        seen[visible(beside.places.double().numpy(), eye.direction)] = 1.0
-        kept &= np.bincount(piece, weights=seen[empty.numpy()]) >= VISIBLE_SHARE * sizes
+    side = one_side(points.double().numpy(), _part(beside)) if kept.any() else None
+    if side is not None:
+        kept = side.shows(piece, kept)
     lost[empty] = torch.from_numpy(kept[piece])
     return lost
 
 
-def _pieces(places: Tensor, empty: Tensor) -> np.ndarray:
-    """Number of the connected piece that each empty place belongs to, (E,)."""
-    chosen = places[empty].numpy()
-    reach = UNSEEN_REACH * geometry.neighbor_spacing(places)
-    return geometry.connected(chosen, reach)
+def _part(beside: Coverage) -> Part:
+    outward = beside.outward or (lambda: Outward.of(beside.places))
+    return Part(
+        places=beside.places.double().numpy(),
+        normals=cache(lambda: outward().normals.double().numpy()),
+        empty=beside.empty.numpy(),
+        reach=GAP_FACTOR * beside.usual,
+        spacing=beside.spacing,
+    )

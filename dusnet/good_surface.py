@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 
 from dusnet import geometry, stored
 from dusnet.config import WarpSettings
+from dusnet.outward import Outward
 from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
 from dusnet.scoring import Tolerance
 
@@ -93,6 +95,11 @@ class GoodSurface:
     def points(self) -> Tensor:
         """Places of a good part, (M, 3) float32 in the frame."""
         return self.planes.points
+
+    @cached_property
+    def outward(self) -> Outward:
+        """The places with normals that point away from the material."""
+        return Outward.of(self.points)
 
     def compare(self, points: Tensor) -> Comparison:
         """Take the smooth variation out of a registered scan and measure what is left.

@@ -136,7 +136,7 @@ class ClassFrame:
 
     def coverage(self, points: NDArray[np.float64]) -> Coverage:
         """A scan in the frame, (N, 3), beside the places of a good part."""
-        return Coverage.of(torch.from_numpy(points).float(), self.surface())
+        return Coverage.of(torch.from_numpy(points).float(), self.surface(), outward=lambda: self.outward)
 
     def unseen_in(self, points: NDArray[np.float64]) -> float:
         """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""

@@ -23,6 +23,7 @@ from dusnet.coverage import Coverage, missing
 from dusnet.detectors.descriptors import Thinned, density_cell, farthest, local_mean
 from dusnet.detectors.openings import Openings
 from dusnet.nn.feature_maps import LocalFeatures
+from dusnet.outward import Outward
 
 EDGE = 0.012
 """Share of the places, those nearest to a place, that a view of one side must show as well where it is seen."""
@@ -108,7 +109,7 @@ class Places:
         thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
         kept = thinned.points + thinned.centroid
         cloud = torch.from_numpy(kept).float()
-        beside = Coverage.of(cloud, self.surface)
+        beside = Coverage.of(cloud, self.surface, outward=lambda: self._outward)
         lost = missing(cloud, beside)
         seen, whole = (~beside.empty | lost)[self._on_surface], beside.unseen_share == 0
         return View(
@@ -137,6 +138,10 @@ class Places:
         """The places nearest to each of these, (G, k) int64."""
         _, nearest = ops.knn(self.positions[None], self.positions[None], max(1, round(EDGE * len(self.positions))))
         return nearest[0]
+
+    @cached_property
+    def _outward(self) -> Outward:
+        return Outward.of(self.surface)
 
     @cached_property
     def _on_surface(self) -> Tensor:

@@ -116,7 +116,7 @@ class Guided:
         down = time.perf_counter()
         # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
         shaped = found.shaped if len(index) == len(cloud) else found.warp.remove(cloud)
-        beside = coverage.Coverage.of(shaped, self._surface.points)
+        beside = coverage.Coverage.of(shaped, self._surface.points, outward=lambda: self._surface.outward)
         lost = coverage.missing(shaped, beside)
         dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
         up = time.perf_counter()

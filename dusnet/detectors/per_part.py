@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from dusnet.config import Settings
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadConfig
 from dusnet.good_surface import tolerance_of
+from dusnet.outward import Outward
 from dusnet.progress import Progress
 from dusnet.reconstruction import Centers, Reconstructor
 from dusnet.registration.warp import TangentPlanes
@@ -97,8 +99,11 @@ class PerPart:
                 task.advance()
         return Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    def judge(self, cloud: Tensor, surface: Tensor) -> FrameScores:
-        """Score a scan in the frame, (N, 3) float32, of a part with the places `surface`, (M, 3)."""
+    def judge(self, cloud: Tensor, surface: Tensor, outward: Callable[[], Outward] | None = None) -> FrameScores:
+        """Score a scan in the frame, (N, 3) float32, of a part with the places `surface`, (M, 3).
+
+        `outward` gives these places with their outward normals.
+        """
         start = time.perf_counter()
         chosen = self._settings.scoring
         centers = self._reconstructor.centers(cloud)
@@ -113,7 +118,7 @@ class PerPart:
             scores = self._tolerance.normalise(scores, to_points(cloud, centers, centers.predicted))
         scores = scoring.smooth_over(cloud, scores, chosen.smoothing)
         if chosen.gap:
-            scores = scores + chosen.gap * coverage.gap(cloud, surface)
+            scores = scores + chosen.gap * coverage.gap(cloud, surface, outward=outward)
         object_score = scoring.pool(scores, chosen)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         rebuilt = dense.double().numpy()
