@@ -22,7 +22,7 @@ from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.regions import components, minimum_region
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Expectations, decide
-from dusnet.io import Mesh, file_sha256, read_mesh, sample_mesh
+from dusnet.io import Mesh, read_mesh, sample_mesh
 from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.workflow import METRES, require_unit
 
@@ -91,7 +91,7 @@ class CadModel:
     Attributes:
         path: the file.
         unit: of the scans and all results.
-        sha256: of the file.
+        sha256: of the file as it was read.
         surface: in the unit of the scans.
 
     Raises:
@@ -104,7 +104,7 @@ class CadModel:
         self.path, self.unit, self._cad_unit = path, require_unit(unit), require_unit(cad_unit or unit)
         self._ratio = METRES[self._cad_unit] / METRES[unit]
         mesh = read_cad(path)
-        self.sha256 = file_sha256(path)
+        self.sha256 = mesh.sha256
         self._triangles = len(mesh.faces)
         self.surface = CadSurface(replace(mesh, vertices=mesh.vertices * self._ratio))
         self._aligner = CadAligner(self.surface, search=search)

@@ -15,7 +15,6 @@ from dusnet.cloud import PointCloud
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.specimens import GOOD, Part, entropy, load_parts, make_scan
 from dusnet.errors import BadConfig
-from dusnet.io import file_sha256
 
 
 @dataclass(frozen=True)
@@ -61,8 +60,13 @@ class CadScans:
             ) from error
 
     @cached_property
+    def _sha256(self) -> str | None:
+        """Of the file as it was read; refuses what is no CAD model."""
+        return read_cad(self.path).sha256
+
+    @cached_property
     def _part(self) -> Part:
-        read_cad(self.path)
+        _ = self._sha256
         (part,) = load_parts(self._settings)
         return part
 
@@ -91,7 +95,7 @@ class CadScans:
         """Where a model that learned from these scans comes from, as JSON."""
         return {
             "file": self.path.name,
-            "sha256": file_sha256(self.path),
+            "sha256": self._sha256,
             "radius": self._part.radius,
             "scans": self.count,
             "variation": self.variation,

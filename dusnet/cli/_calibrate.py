@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dusnet.cli._common import scans_in
-from dusnet.errors import BadConfig
-from dusnet.io import file_sha256
+from dusnet.cli._streams import tell
+from dusnet.errors import BadConfig, BadInput
+from dusnet.io import file_sha256, read_cloud
 from dusnet.workflow import LoadedModel
 
 if TYPE_CHECKING:
+    from dusnet.cloud import PointCloud
     from dusnet.detectors import Detector
     from dusnet.detectors.base import Calibration
     from dusnet.progress import Progress
@@ -42,7 +42,7 @@ def run(
     marks = {entry["sha256"] for entry in known}
     learned = {one for part in loaded.detector.each for one in part.provenance.get("training_sha256", []) if one}
     fresh = {}
-    for path in scans_in(paths):
+    for path in scans_in(paths, progress.log):
         mark = file_sha256(path)
         if mark in learned:
             progress.log(f"{path} is left out: the model learned from it, so its score tells nothing about others.")
@@ -52,7 +52,15 @@ def run(
             fresh[mark] = path
     if not fresh:
         raise BadConfig(f"{model} has learned from all scans or has them in its calibration already; give others.")
-    done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress)
+    marks_of = {path: mark for mark, path in fresh.items()}
+
+    def read(path: Path) -> PointCloud:
+        cloud = read_cloud(path)
+        if cloud.sha256 != marks_of[path]:
+            raise BadInput(f"{path} was replaced while the calibration ran; give the same command again.")
+        return cloud
+
+    done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress, read=read)
     for sentence in done.refused:
         progress.log(sentence)
     added = [
@@ -66,7 +74,7 @@ def run(
     loaded.detector.provenance[KEPT] = [*known, *added]
     loaded.detector.save(out)
     for line in lines:
-        typer.echo(line)
+        tell(line)
     progress.log(f"wrote {out}.")
     return done.failures
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._common import Quiet
+from dusnet.cli._streams import show, tell
 from dusnet.errors import BadInput
 
 
@@ -25,7 +26,7 @@ def doctor() -> None:
     from dusnet.doctor import as_text, examine, well
 
     findings = examine()
-    typer.echo(as_text(findings))
+    show(as_text(findings))
     raise typer.Exit(0 if well(findings) else 2)
 
 
@@ -61,9 +62,9 @@ def view(
     if not web:
         if host is not None or port is not None:
             raise BadInput("--host and --port belong to --web; add it or leave them out.")
-        from dusnet.visualization.view import view as show
+        from dusnet.visualization.view import view as draw
 
-        show(results, png=png, reconstruction=not only_scans, progress=progress)
+        draw(results, png=png, reconstruction=not only_scans, progress=progress)
         return
     if png is not None:
         raise BadInput("--png draws a picture and --web serves a page; give one of them.")
@@ -74,6 +75,6 @@ def view(
         host=HOST if host is None else host,
         port=PORT if port is None else port,
         reconstruction=not only_scans,
-        announce=typer.echo,
+        announce=tell,
         say=progress.log,
     )

@@ -21,9 +21,9 @@ from dusnet.cli._common import (
     Scans,
     Seed,
     if_interrupted,
-    one_line,
     settings_from,
 )
+from dusnet.cli._streams import warn
 from dusnet.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def calibrate(
     target = model if out is None else out
     failures = run(model, scans, target, unit=unit, device=device, progress=for_terminal(quiet=quiet))
     for failure in failures:
-        typer.echo(f"dusnet: {one_line(failure)}", err=True)
+        warn(failure)
     if failures:
         raise typer.Exit(2)
 

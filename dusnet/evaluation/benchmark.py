@@ -13,7 +13,7 @@ from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation.compute import Outcome, outcome_of
 from dusnet.evaluation.learning import Shared
 from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, Unit, Wanted, units_of
-from dusnet.evaluation.report import write_results
+from dusnet.evaluation.report import require_free, write_results
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.saved import row_if_finished
 from dusnet.evaluation.workers import in_processes
@@ -106,10 +106,7 @@ def evaluate(
         create_for_parts=create_for_parts if create_for_parts is not None else known.create_for_parts,
         study=study,
     )
-    try:
-        (out / "rows").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{out} cannot hold results ({error.strerror}); choose another folder.") from error
+    require_free(out)
     for one in contenders.values():  # a name that does not exist must not wait for hours of other work
         (plan.create_for_parts if one.together else plan.create)(one.detector, one.settings, seed=0, device=device)
     return _run(plan, chosen, seeds, jobs)

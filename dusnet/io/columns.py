@@ -30,6 +30,7 @@ class RawCloud:
         scalars: every other number per point by its name in the file, each (N,).
         faces: triangles of a mesh, (F, 3) int64, or None.
         notes: what the reader ignored or had to assume.
+        sha256: of the bytes that were read, as hexadecimal digits; set by `dusnet.io.clouds.read_raw`.
     """
 
     points: NDArray[np.float64]
@@ -38,6 +39,7 @@ class RawCloud:
     scalars: dict[str, Column] = field(default_factory=dict)
     faces: NDArray[np.int64] | None = None
     notes: list[str] = field(default_factory=list)
+    sha256: str | None = None
 
 
 def cloud_from_columns(path: Path, columns: Mapping[str, Column]) -> RawCloud:
