@@ -186,8 +186,9 @@ class Batch(ABC):
     def _one(self, scan: Path, stem: str) -> Result:
         # What an earlier run said of this scan must not be taken for what this one says.
         page = self._choices.out / f"{stem}{REPORT}"
-        if kind_of(page) is Kind.PAGE:
-            remove_file(page)
+        for path, kind in ((page, Kind.PAGE), (self._choices.out / f"{stem}.png", Kind.PICTURE)):
+            if kind_of(path) is kind:
+                remove_file(path)
         remove_result(self._choices.out, stem)
         cloud = read_cloud(scan)
         result, scores = self._judge(cloud, stem)

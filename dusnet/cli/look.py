@@ -30,6 +30,19 @@ def doctor() -> None:
     raise typer.Exit(0 if well(findings) else 2)
 
 
+def require_picture(path: Path) -> None:
+    """Refuse a picture that could not be written, or would replace a file that is none.
+
+    A picture of others is replaced: the user named that very file.
+    """
+    from dusnet.io.marks import Kind, is_png, require_replaceable
+    from dusnet.io.places import require_file
+
+    require_file(path, option="--png")
+    if not is_png(path):
+        require_replaceable(path, Kind.PICTURE, named=True)
+
+
 def view(
     results: Annotated[
         list[Path],
@@ -63,6 +76,9 @@ def view(
         if host is not None or port is not None:
             raise BadInput("--host and --port belong to --web; add it or leave them out.")
         from dusnet.visualization.view import view as draw
+
+        if png is not None:
+            require_picture(png)
 
         draw(results, png=png, reconstruction=not only_scans, progress=progress)
         return

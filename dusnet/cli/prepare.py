@@ -73,11 +73,13 @@ def synth(
     """Make a labelled dataset: parts, defects and a virtual scanner. Equal settings give equal files."""
     from dusnet.cli._synth import benchmark_settings
     from dusnet.data.synthetic.benchmark import write_benchmark
+    from dusnet.io.places import require_folder
     from dusnet.progress import for_terminal
 
     settings = benchmark_settings(
         parts, meshes or [], layout, seed, overrides or [], variation=variation, jitter=jitter
     )
+    require_folder(out, option="OUT")
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"{out} is incomplete; give the same command again."):
         write_benchmark(out, settings, progress=progress)
