@@ -16,7 +16,6 @@ from dusnet.errors import BadInput
 from dusnet.inspection.regions import Region
 from dusnet.inspection.results import RECONSTRUCTION, SCORED
 from dusnet.io import find_clouds, read_cloud, read_scalars
-from dusnet.io.marks import Kind, kind_of
 from dusnet.visualization.deviation_bands import DeviationBands
 
 Array = NDArray[np.float64]
@@ -102,7 +101,7 @@ def viewable_files(paths: Sequence[Path]) -> list[Path]:
     """
     found: list[Path] = []
     for path in paths:
-        scored = sorted(one for one in path.glob("*.ply") if kind_of(one) is Kind.SCORED) if path.is_dir() else []
+        scored = sorted(path.glob(f"*{SCORED}")) if path.is_dir() else []
         if scored:
             found += scored
         elif path.suffix == ".json":
@@ -129,7 +128,7 @@ def read_exhibit(path: Path, *, reconstruction: bool = True) -> Exhibit:
         BadInput: a file cannot be read or is damaged.
     """
     stem = path.name.removesuffix(SCORED)
-    if stem == path.name or kind_of(path) is not Kind.SCORED:
+    if stem == path.name:
         return _plain(path)
     cloud, scalars = read_scalars(path)
     if "anomaly_score" not in scalars:
