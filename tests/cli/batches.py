@@ -25,7 +25,7 @@ class ByHeight(Batch):
         act: called with the name of every scan before it is judged.
     """
 
-    def __init__(self, out: Path, *, report: bool = False, pictures: bool = False, act=lambda name: None) -> None:
+    def __init__(self, out: Path, *, report: bool = False, pictures: bool = False, act=lambda _: None) -> None:
         super().__init__(Choices(out, report=report, pictures=pictures), Silent())
         self._act = act
 

@@ -107,7 +107,7 @@ def test_whatever_is_wrong_with_one_scan_does_not_lose_the_others(scans, tmp_pat
 
 
 def test_ctrl_c_is_not_one_scan_that_is_wrong(scans, tmp_path):
-    def act(name: str) -> None:
+    def act(_: str) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -124,7 +124,7 @@ def test_results_beside_the_scans_are_no_scans(scans):
     assert everything_in(scans) - before == {
         "renamed.ply", "own.scored.ply", "own.scored.json", "own.scored.scored.ply",
     }  # fmt: skip
-    with pytest.raises(BadInput, match="renamed.ply is a result"):
+    with pytest.raises(BadInput, match=r"renamed\.ply is a result"):
         ByHeight(scans).run([scans / "renamed.ply"])
 
 
@@ -198,7 +198,7 @@ def test_the_hash_is_of_the_scan_that_was_scored(scans, tmp_path):
 
     path = scans / "part0.ply"
     expected = hashlib.sha256(path.read_bytes()).hexdigest()
-    ByHeight(tmp_path / "out", act=lambda name: path.write_text("another scan by now")).run([path])
+    ByHeight(tmp_path / "out", act=lambda _: path.write_text("another scan by now")).run([path])
     assert read_summary(tmp_path / "out" / "summary.csv")[0]["scan_sha256"] == expected
 
 

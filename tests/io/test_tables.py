@@ -10,8 +10,8 @@ from dusnet.errors import BadInput
 from dusnet.io.tables import read_table, write_table
 
 NAMES = [
-    "part", "=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=x", "''-x", "'quoted'", "a,b", 'a"b', "a\nb", "a\rb", "a\r\nb", "",
-    "part=1", " =1", "\uff1dx", "ü 部",
+    "part", "=1+1", "+1", "-1", "@x", "\tx", "\rx", "'=x", "''-x", "'quoted'", "a,b", 'a"b', "a\nb", "a\rb", "a\r\nb",
+    "", "part=1", " =1", "\uff1dx", "ü 部",
 ]  # fmt: skip
 
 
