@@ -157,6 +157,8 @@ class Batch(ABC):
         files |= {out / SUMMARY: Kind.SUMMARY} | ({out / INDEX: Kind.PAGE} if self._choices.report else {})
         require_folder(out, [path.name for path in files])
         for path, kind in files.items():
+            if kind is Kind.PICTURE and path.is_dir():
+                continue  # nothing can be destroyed there, and the scan is worth more than its picture
             require_replaceable(path, kind)
 
     def _files(self, stem: str) -> dict[Path, Kind]:

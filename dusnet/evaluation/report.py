@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dusnet.errors import BadConfig, BadInput
 from dusnet.evaluation import all_classes, kinds, metrics, published, ranks, studies, tables
 from dusnet.evaluation.plan import Contender, Plan
 from dusnet.evaluation.rows import Row
@@ -30,11 +31,13 @@ def require_free(out: Path) -> None:
     """Refuse a folder in which the result files cannot be written, or would replace those of others.
 
     Raises:
-        BadConfig: the folder cannot be written.
-        BadInput: a file of the same name was written by others.
+        BadInput: the folder cannot be written, or a file of the same name was written by others.
     """
-    require_folder(out, TABLES)
-    require_folder(out / "rows")
+    try:
+        require_folder(out, TABLES)
+        require_folder(out / "rows")
+    except BadConfig as error:
+        raise BadInput(f"{out} cannot hold results: {error}") from error
     for name in TABLES:
         require_replaceable(out / name, Kind.EVALUATION)
 
