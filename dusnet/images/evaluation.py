@@ -116,8 +116,12 @@ def evaluate_images(
     groups = [choices.classes] if choices.one_model else [(name,) for name in choices.classes]
     # What cannot work must not wait for hours of training.
     require_folder(choices.out, [*TABLES, *(detector.name for detector in made)])
-    for file, kind in TABLES.items():
-        require_replaceable(choices.out / file, kind)
+    targets = {choices.out / file: kind for file, kind in TABLES.items()}
+    for detector in made:
+        names = [TOGETHER] if choices.one_model else choices.classes
+        targets |= {choices.out / detector.name / f"{name}.safetensors": Kind.MODEL for name in names}
+    for path, kind in targets.items():
+        require_replaceable(path, kind)
     for name in choices.classes:
         _require_usable(dataset, name, progress)
     write_json(choices.out / "settings.json", settings.model_dump(mode="json"))

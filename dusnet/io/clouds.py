@@ -17,7 +17,7 @@ from dusnet.errors import BadInput
 from dusnet.io.arrays import read_npy, read_npz
 from dusnet.io.columns import Column, RawCloud
 from dusnet.io.files import atomic_path, read_bytes, reason
-from dusnet.io.marks import Kind, comments_of, is_result
+from dusnet.io.marks import Kind, comments_of, is_result, kind_of
 from dusnet.io.mesh import Mesh, parse_mesh, sample_mesh
 from dusnet.io.pcd import read_pcd, write_pcd
 from dusnet.io.ply import read_ply, write_ply
@@ -274,7 +274,7 @@ class Sorted:
         scans: see `find_clouds`.
         results: files of dusnet that look like scans.
         broken: links that lead nowhere.
-        others: files that are no scans by their suffix, and tables and texts beside scans.
+        others: files of others that are no scans by their suffix, and tables and texts beside scans.
     """
 
     scans: list[Path]
@@ -300,7 +300,7 @@ def sort_folder(folder: Path) -> Sorted:
     scans = [entry for entry in named if entry not in known]
     scans = [entry for entry in scans if entry.suffix.lower() not in _SHARED_SUFFIXES] or scans
     taken = {*scans, *results, *broken}
-    others = [entry for entry in entries if entry not in taken and not entry.is_dir()]
+    others = [entry for entry in entries if entry not in taken and not entry.is_dir() and kind_of(entry) is None]
     return Sorted(scans, results, broken, others)
 
 
