@@ -29,8 +29,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """
     temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with temporary_file(target.parent, target.suffix) as temporary:
+        with temporary_file(target.parent, target.suffix, make=True) as temporary:
             yield temporary
             _take_place(temporary, target)
     except OSError as error:

@@ -15,22 +15,23 @@ from pathlib import Path
 _NAME = re.compile(r"\.dusnet-(?P<host>[0-9A-Za-z-]+)-(?P<process>\d+)-[0-9A-Za-z_]+(\..*)?")
 _FRESH = 60.0
 """Seconds in which the number of a process that lives is believed to be that of the file's owner."""
+_TRIES = 5
 _cleaned: set[tuple[int, Path]] = set()
 
 
 @contextmanager
-def temporary_file(folder: Path, suffix: str) -> Iterator[Path]:
+def temporary_file(folder: Path, suffix: str, *, make: bool = False) -> Iterator[Path]:
     """A new file in `folder` that is gone after the block unless it was renamed; locked for as long as it is in use.
 
     Args:
-        folder: where; it must exist. What killed processes left there is removed, once per process.
+        folder: where. What killed processes left there is removed, once per process.
         suffix: of the name.
+        make: make the folder when it is absent.
 
     Raises:
         OSError: the file cannot be made.
     """
-    remove_leftovers(folder)
-    handle, name = tempfile.mkstemp(prefix=f".dusnet-{_host()}-{os.getpid()}-", suffix=suffix, dir=folder)
+    handle, name = _made(folder, suffix, make)
     path = Path(name)
     try:
         with suppress(OSError):  # a file system without locks: the number of the process has to do
@@ -39,6 +40,19 @@ def temporary_file(folder: Path, suffix: str) -> Iterator[Path]:
     finally:
         os.close(handle)
         path.unlink(missing_ok=True)
+
+
+def _made(folder: Path, suffix: str, make: bool) -> tuple[int, str]:
+    for left in reversed(range(_TRIES)):
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(folder)
+        try:
+            return tempfile.mkstemp(prefix=f".dusnet-{_host()}-{os.getpid()}-", suffix=suffix, dir=folder)
+        except FileNotFoundError:
+            if not (make and left):  # another process that only looked removes a folder that it made
+                raise
+    raise AssertionError("the last try returns or raises")
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -86,3 +86,22 @@ def test_files_that_only_look_alike_are_left(tmp_path):
     leftovers._cleaned.clear()
     leftovers.remove_leftovers(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_many_processes_may_look_at_one_place_at_once(tmp_path):
+    import multiprocessing
+
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_look_and_write, args=(tmp_path / "a" / "b", number)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+    assert [worker.exitcode for worker in workers] == [0] * 4
+    assert len(list((tmp_path / "a" / "b").iterdir())) == 4
+
+
+def _look_and_write(folder, number) -> None:
+    for _ in range(30):
+        require_folder(folder)
+    write_text(folder / f"{number}.txt", "x")
