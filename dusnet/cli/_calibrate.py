@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dusnet.cli._common import scans_in
-from dusnet.cli._streams import tell
+from dusnet.cli._streams import show
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import file_sha256, read_cloud
+from dusnet.terminal import one_line
 from dusnet.workflow import LoadedModel
 
 if TYPE_CHECKING:
@@ -74,14 +75,14 @@ def run(
     loaded.detector.provenance[KEPT] = [*known, *added]
     loaded.detector.save(out)
     for line in lines:
-        tell(line)
+        show(line)
     progress.log(f"wrote {out}.")
     return done.failures
 
 
 def _summary(detector: Detector, calibration: Calibration, *, named: bool) -> list[str]:
     """What a new calibration means for a detector that still has its old one."""
-    part = f"{detector.provenance.get('class')}: " if named else ""
+    part = f"{one_line(str(detector.provenance.get('class')))}: " if named else ""
     count = len(calibration.added) - (0 if detector.calibration is None else len(detector.calibration.added))
     total = f"{part}{count} good scans added, {len(calibration.object_scores)} in all."
     return [total, *(_line(calibration, rate) for rate in RATES)]
