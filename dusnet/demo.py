@@ -16,7 +16,6 @@ from dusnet.config import Settings, load_settings
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadInput, BadModel
 from dusnet.io import write_json, write_text
-from dusnet.io.marks import MARKDOWN_MARK
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress, Silent
 from dusnet.workflow import LoadedModel, train_model, training_folder
@@ -98,7 +97,7 @@ def run(out: Path, *, budget: Budget = "full", progress: Progress | None = None)
                 task.advance()
     _draw(out, dataset)
     table = _table(measured)
-    write_text(out / _TABLE, f"{MARKDOWN_MARK}\n\n{table}")
+    write_text(out / _TABLE, table)
     remark = "" if budget == "full" else "The short budget only shows that everything runs; its figures say nothing.\n"
     return f"{table}{remark}\n{_places(out)}"
 
