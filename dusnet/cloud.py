@@ -24,6 +24,7 @@ class PointCloud:
         labels: ground truth, True where a point belongs to a defect, (N,) bool, or None.
         path: the file that the cloud came from, or None.
         notes: what reading had to do to get here (rows dropped, a mesh sampled), for the user to see.
+        sha256: of the bytes of the file as they were read, hexadecimal digits, or None when it was made otherwise.
     """
 
     points: Points
@@ -32,6 +33,7 @@ class PointCloud:
     labels: NDArray[np.bool_] | None = None
     path: Path | None = None
     notes: tuple[str, ...] = ()
+    sha256: str | None = None
 
     def __post_init__(self) -> None:
         if self.points.ndim != 2 or self.points.shape[1] != 3:

@@ -14,8 +14,9 @@ import numpy as np
 
 from dusnet.config import Settings, load_settings
 from dusnet.data.synthetic.settings import BenchmarkSettings
-from dusnet.errors import BadModel
+from dusnet.errors import BadInput, BadModel
 from dusnet.io import parse_json, write_json, write_text
+from dusnet.io.places import require_folder
 from dusnet.progress import Progress, Silent
 from dusnet.workflow import LoadedModel, train_model, training_folder
 
@@ -29,6 +30,7 @@ DETECTORS = ("dusnet", "nearest")
 COLUMNS = (("o_auroc", "O-AUROC"), ("p_auroc_pooled", "P-AUROC"), ("o_ap", "O-AP"), ("p_ap_pooled", "P-AP"))
 _PICTURED = 3  # parts in the picture of all
 _METRICS = "metrics.json"
+_TABLE, _PICTURE = "table.md", "demo.png"
 _LABEL = "anomaly score / threshold"
 # Chosen so that two cores need less than ten minutes.
 _FULL_PARTS = ("bottle", "bracket", "gear", "tap")
@@ -83,6 +85,7 @@ def run(out: Path, *, budget: Budget = "full", progress: Progress | None = None)
 
     progress = progress or Silent()
     plan = plan_of(budget)
+    _claim(out)
     dataset = open_dataset(write_benchmark(out / "benchmark", plan.benchmark, progress=progress))
     measured: dict[str, dict[str, Metrics]] = {}
     with progress.task("demo", len(dataset.classes) * len(DETECTORS)) as task:
@@ -94,9 +97,21 @@ def run(out: Path, *, budget: Budget = "full", progress: Progress | None = None)
                 task.advance()
     _draw(out, dataset)
     table = _table(measured)
-    write_text(out / "table.md", table)
+    write_text(out / _TABLE, table)
     remark = "" if budget == "full" else "The short budget only shows that everything runs; its figures say nothing.\n"
     return f"{table}{remark}\n{_places(out)}"
+
+
+def _claim(out: Path) -> None:
+    """Refuse a folder that cannot be written, or in which files of others have the names of ours."""
+    from dusnet.data.synthetic.benchmark import MANIFEST
+
+    require_folder(out, option="--out")
+    if (out / "benchmark" / MANIFEST).is_file():
+        return
+    for name in (_TABLE, _PICTURE, "models", "results"):
+        if (out / name).exists() or (out / name).is_symlink():
+            raise BadInput(f"{out / name} was not written by this demo; move it away or choose another folder.")
 
 
 @dataclass(frozen=True)
@@ -206,7 +221,7 @@ def _draw(out: Path, dataset: Dataset) -> None:
     measured = {part: (results / part / _METRICS).stat().st_mtime for part in dataset.classes}
     first = list(measured)[:_PICTURED]
     wanted = [(results / f"{part}.png", [part]) for part in measured]
-    for target, parts in [*wanted, (out / "demo.png", first)]:
+    for target, parts in [*wanted, (out / _PICTURE, first)]:
         if target.is_file() and target.stat().st_mtime > max(measured[part] for part in parts):
             continue
         rows = [_panels(results / part, dataset, part, number) for number, part in enumerate(parts)]

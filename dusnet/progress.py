@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Protocol, TextIO
 
+from dusnet.terminal import one_line
+
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
@@ -73,7 +75,7 @@ class _LineTask:
 
     def write(self, suffix: str) -> None:
         of = "" if self._total is None else f"/{self._total}"
-        print(f"{self._description}: {self._done}{of}, {suffix}", file=self._stream, flush=True)
+        print(f"{one_line(self._description)}: {self._done}{of}, {suffix}", file=self._stream, flush=True)
 
 
 class Lines:
@@ -93,7 +95,7 @@ class Lines:
 
     def log(self, message: str) -> None:
         """Print the message on its own line."""
-        print(message, file=self._stream, flush=True)
+        print(one_line(message), file=self._stream, flush=True)
 
 
 class _BarTask:
@@ -104,7 +106,7 @@ class _BarTask:
         self._live.advance(self._bar, steps)
 
     def describe(self, text: str) -> None:
-        self._live.update(self._bar, description=text)
+        self._live.update(self._bar, description=one_line(text))
 
 
 class Bars:
@@ -122,7 +124,7 @@ class Bars:
         outermost = self._live is None
         live = self._live or self._start()
         self._live = live
-        bar = live.add_task(description, total=total)
+        bar = live.add_task(one_line(description), total=total)
         try:
             yield _BarTask(live, bar)
         finally:
@@ -137,7 +139,7 @@ class Bars:
         from rich.progress import Progress as LiveDisplay
 
         live = LiveDisplay(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -150,7 +152,7 @@ class Bars:
 
     def log(self, message: str) -> None:
         """Print the message above the bars."""
-        self._console.print(message, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(one_line(message), markup=False, highlight=False, soft_wrap=True)
 
 
 def for_terminal(*, quiet: bool = False) -> Progress:

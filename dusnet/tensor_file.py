@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,18 +13,28 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dusnet.errors import BadModel
+from dusnet.errors import BadInput, BadModel
 from dusnet.io import atomic_path, parse_json
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]) -> None:
-    """Write tensors and JSON metadata into one safetensors file, atomically."""
+    """Write tensors and JSON metadata into one safetensors file, atomically.
+
+    Raises:
+        BadInput: the file cannot be written.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     contents = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     text = json.dumps(metadata)
-    with atomic_path(path) as temporary:
-        save_file(contents, temporary, metadata={"dusnet": text, "sha256": _checksum(contents, text)})
+    try:
+        with atomic_path(path) as temporary:
+            save_file(contents, temporary, metadata={"dusnet": text, "sha256": _checksum(contents, text)})
+    except SafetensorError as error:  # its own kind, also for what the system answers
+        found = re.search(r"\(os error (\d+)\)", str(error))
+        reason = os.strerror(int(found[1])) if found else " ".join(str(error).split())
+        raise BadInput(f"{path} cannot be written ({reason}); make room or choose another place.") from error
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -24,7 +24,7 @@ from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.regions import components, minimum_region
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Expectations, decide
-from dusnet.io import Mesh, file_sha256, read_mesh, sample_mesh
+from dusnet.io import Mesh, read_mesh, sample_mesh
 from dusnet.outer_surface import outer_surface
 from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.workflow import METRES, require_unit
@@ -94,7 +94,7 @@ class CadModel:
     Attributes:
         path: the file.
         unit: of the scans and all results.
-        sha256: of the file.
+        sha256: of the file as it was read.
         surface: the outer one of all its bodies, in the unit of the scans.
 
     Raises:
@@ -107,7 +107,7 @@ class CadModel:
         self.path, self.unit, self._cad_unit = path, require_unit(unit), require_unit(cad_unit or unit)
         self._ratio = METRES[self._cad_unit] / METRES[unit]
         mesh = read_cad(path)
-        self.sha256 = file_sha256(path)
+        self.sha256 = mesh.sha256
         self._triangles = len(mesh.faces)
         self._outer = outer_surface(mesh)
         outer = self._outer.mesh

@@ -16,7 +16,7 @@ from dusnet.cloud import PointCloud
 from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.data.synthetic.specimens import GOOD, Part, entropy, make_scan, mesh_part, own_mesh
 from dusnet.errors import BadConfig
-from dusnet.io import file_sha256
+from dusnet.io import Mesh
 from dusnet.outer_surface import OuterSurface, outer_surface
 
 
@@ -63,9 +63,14 @@ class CadScans:
             ) from error
 
     @cached_property
-    def _outer(self) -> OuterSurface:
+    def _mesh(self) -> Mesh:
+        """The file as it was read; refuses what is no CAD model."""
         read_cad(self.path)
-        return outer_surface(own_mesh(self.path))
+        return own_mesh(self.path)
+
+    @cached_property
+    def _outer(self) -> OuterSurface:
+        return outer_surface(self._mesh)
 
     @cached_property
     def _part(self) -> Part:
@@ -111,7 +116,7 @@ class CadScans:
         """Where a model that learned from these scans comes from, as JSON."""
         return {
             "file": self.path.name,
-            "sha256": file_sha256(self.path),
+            "sha256": self._mesh.sha256,
             "radius": self._part.radius,
             "scans": self.count,
             "variation": self.variation,

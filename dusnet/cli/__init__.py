@@ -1,14 +1,14 @@
 """The `dusnet` command: one module per group of verbs, and one place where errors become exit codes.
 
-Exit codes: 0 done, 1 a scan is anomalous (`--gate` of `score` and `compare`) or a bug with its traceback, 2 something
-the user can mend, 130 interrupted. Nothing here imports torch or Open3D before a verb needs it, so that `--help`
-answers at once.
+Exit codes: 0 done, 1 a scan is anomalous (`--gate` of `score` and `compare`, nothing else), 2 something the user can
+mend, 70 a bug with its traceback, 130 interrupted. Nothing here imports torch or Open3D before a verb needs it, so that
+`--help` answers at once.
 """
 
 from __future__ import annotations
 
 import os
-import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -18,8 +18,12 @@ import typer
 from dusnet import __version__
 from dusnet.cli import cad, images, look, models, prepare, study
 from dusnet.cli._common import Interrupted, mendable
+from dusnet.cli._streams import complain, steady_streams, warn
 
+BUG = 70
+"""What sysexits.h calls EX_SOFTWARE."""
 INTERRUPTED = 130
+MENDABLE = 2
 
 app = typer.Typer(
     name="dusnet",
@@ -57,14 +61,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after `dusnet`; None takes them from the process.
 
     Returns:
-        The exit code. A bug is not caught: it keeps its traceback, with which Python exits 1.
+        The exit code. A bug prints its traceback.
     """
     # OpenMP reads this when torch is loaded. By default its threads spin while they wait, and as soon as another
     # process wants a core every parallel region waits for a thread that does not run.
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    with warnings.catch_warnings():
+    with steady_streams() as out, warnings.catch_warnings():
         warnings.showwarning = _show
-        return _run(arguments)
+        code = _run(arguments)
+        out.flush()
+        if out.failure is not None and out.needed and code == 0:
+            reason = out.failure.strerror or type(out.failure).__name__
+            return _say(f"standard output cannot be written ({reason}), so lines are missing there.", MENDABLE)
+        return code
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -72,15 +81,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = app(args=None if arguments is None else list(arguments), prog_name="dusnet", standalone_mode=False)
     except Interrupted as error:
         return _say(str(error), INTERRUPTED)
-    except BrokenPipeError:
-        # Whoever read our output has seen enough; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except Exception as error:
         sentence = mendable(error)
         if sentence is None:
-            raise
-        return _say(sentence, 2)
+            complain(traceback.format_exc().rstrip())
+            return _say("this is a bug of dusnet; please report it with the lines above and `dusnet doctor`.", BUG)
+        return _say(sentence, MENDABLE)
     if code == INTERRUPTED:  # Typer's answer to Ctrl-C outside of `if_interrupted`
         return _say("interrupted", INTERRUPTED)
     return code if isinstance(code, int) else 0
@@ -91,5 +97,5 @@ def _show(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _say(sentence: str, code: int) -> int:
-    typer.echo(f"dusnet: {sentence}", err=True)
+    warn(sentence)
     return code

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import typer
-
 from dusnet.cli._common import scans_in
-from dusnet.errors import BadConfig
-from dusnet.io import file_sha256
+from dusnet.cli._streams import show
+from dusnet.errors import BadConfig, BadInput
+from dusnet.io import file_sha256, read_cloud
+from dusnet.terminal import one_line
 from dusnet.workflow import LoadedModel
 
 if TYPE_CHECKING:
+    from dusnet.cloud import PointCloud
     from dusnet.detectors import Detector
     from dusnet.detectors.base import Calibration
     from dusnet.progress import Progress
@@ -42,7 +43,7 @@ def run(
     marks = {entry["sha256"] for entry in known}
     learned = {one for part in loaded.detector.each for one in part.provenance.get("training_sha256", []) if one}
     fresh = {}
-    for path in scans_in(paths):
+    for path in scans_in(paths, progress.log):
         mark = file_sha256(path)
         if mark in learned:
             progress.log(f"{path} is left out: the model learned from it, so its score tells nothing about others.")
@@ -52,7 +53,15 @@ def run(
             fresh[mark] = path
     if not fresh:
         raise BadConfig(f"{model} has learned from all scans or has them in its calibration already; give others.")
-    done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress)
+    marks_of = {path: mark for mark, path in fresh.items()}
+
+    def read(path: Path) -> PointCloud:
+        cloud = read_cloud(path)
+        if cloud.sha256 != marks_of[path]:
+            raise BadInput(f"{path} was replaced while the calibration ran; give the same command again.")
+        return cloud
+
+    done = loaded.calibrate(list(fresh.values()), unit=unit, progress=progress, read=read)
     for sentence in done.refused:
         progress.log(sentence)
     added = [
@@ -66,14 +75,14 @@ def run(
     loaded.detector.provenance[KEPT] = [*known, *added]
     loaded.detector.save(out)
     for line in lines:
-        typer.echo(line)
+        show(line)
     progress.log(f"wrote {out}.")
     return done.failures
 
 
 def _summary(detector: Detector, calibration: Calibration, *, named: bool) -> list[str]:
     """What a new calibration means for a detector that still has its old one."""
-    part = f"{detector.provenance.get('class')}: " if named else ""
+    part = f"{one_line(str(detector.provenance.get('class')))}: " if named else ""
     count = len(calibration.added) - (0 if detector.calibration is None else len(detector.calibration.added))
     total = f"{part}{count} good scans added, {len(calibration.object_scores)} in all."
     return [total, *(_line(calibration, rate) for rate in RATES)]

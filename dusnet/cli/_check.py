@@ -6,7 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dusnet.errors import BadInput
 from dusnet.inspect_input import InputReport, inspect_scan, inspect_scans
+from dusnet.io.marks import is_result
+from dusnet.terminal import escaped
 
 if TYPE_CHECKING:
     from dusnet.progress import Progress
@@ -29,8 +32,10 @@ class Findings:
 
 def check_scan(path: Path) -> Findings:
     """Look at one file."""
+    if is_result(path):
+        raise BadInput(f"{path} is a result of dusnet and no scan; name the scan itself.")
     report = inspect_scan(path)
-    return Findings("" if report.error else "\n".join(report.lines()), report.as_dict(), report.error)
+    return Findings("" if report.error else "\n".join(map(escaped, report.lines())), report.as_dict(), report.error)
 
 
 def check_folder(path: Path, layout: str, progress: Progress) -> Findings:
@@ -52,7 +57,7 @@ def check_folder(path: Path, layout: str, progress: Progress) -> Findings:
         for entry in report.classes:
             found = inspect_scans([Path(report.root) / file.file for file in entry.files], progress=progress)
             data["scans"][entry.name] = found.as_dict()
-            text += "".join(f"\n{line}" for line in _remarkable(found))
+            text += "".join(f"\n{escaped(line)}" for line in _remarkable(found))
             problems |= {scan.error for scan in found.scans if scan.error is not None}
     problem = f"{path} has {len(problems)} problems that keep files from being used; standard output lists them."
     return Findings(text, data, problem if problems else None)

@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dusnet.cli._streams import warn
 from dusnet.errors import BadInput, DusnetError, out_of_memory
-from dusnet.io.files import printable
+from dusnet.terminal import one_line
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
+    from dusnet.io.clouds import Sorted
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda or cuda:N.")]
@@ -56,6 +58,9 @@ _REFUSALS = {
     errno.ENOTDIR,
     errno.EEXIST,
     errno.ENAMETOOLONG,
+    errno.EFBIG,
+    errno.EIO,
+    errno.ELOOP,
 }
 
 
@@ -98,11 +103,6 @@ def mendable(error: Exception) -> str | None:
     return None
 
 
-def one_line(text: str) -> str:
-    """`text` without line breaks, runs of blanks and what cannot be printed."""
-    return " ".join(printable(text).split())
-
-
 def settings_from(config: str | None, overrides: Sequence[str] | None, detector: str | None = None) -> Settings:
     """The settings that `--config`, `--set` and `--detector` ask for."""
     from dusnet.config import load_settings
@@ -113,28 +113,59 @@ def settings_from(config: str | None, overrides: Sequence[str] | None, detector:
     return load_settings(config, words)
 
 
-def scans_in(paths: Sequence[Path]) -> list[Path]:
+def scans_in(paths: Sequence[Path], say: Callable[[str], None] = lambda _: None) -> list[Path]:
     """The scan files that `paths`, files or folders, name; each once, in the order given.
 
+    Results of dusnet are no scans, whatever they are called, and are left out.
+
+    Args:
+        paths: what the user named.
+        say: is told what was left out.
+
     Raises:
-        BadInput: a path does not exist or a folder holds no scan.
+        BadInput: a path does not exist, a folder holds no scan, or all that was named are results.
     """
-    from dusnet.io import find_clouds
+    from dusnet.io.clouds import sort_folder
+    from dusnet.io.marks import is_result
 
     found: dict[Path, None] = {}
+    results: list[Path] = []
     for path in paths:
         if not path.exists():
             raise BadInput(f"{path} does not exist; name a scan file or a folder of scans.")
-        if path.is_dir():
-            inside = [
-                scan for scan in find_clouds(path) if not scan.name.endswith((".scored.ply", ".reconstruction.ply"))
-            ]
-            if not inside:
-                raise BadInput(f"{path} holds no scans; name a folder with .ply, .pcd or other cloud files.")
-            found.update(dict.fromkeys(inside))
-        else:
-            found[path] = None
+        if not path.is_dir():
+            if is_result(path):
+                results.append(path)
+            else:
+                found[path] = None
+            continue
+        inside = sort_folder(path)
+        tell_left_out(path, inside, say)
+        if not inside.scans:
+            raise BadInput(f"{path} holds no scans; name a folder with .ply, .pcd or other cloud files.")
+        found.update(dict.fromkeys(inside.scans))
+    if not found:
+        raise BadInput(f"{results[0]} is a result of dusnet and no scan; name the scan itself.")
+    for path in results:
+        say(f"{path} is a result of dusnet and no scan; it is left out.")
     return list(found)
+
+
+def tell_left_out(folder: Path, inside: Sorted, say: Callable[[str], None]) -> None:
+    """Name what a folder of scans holds that is not read."""
+    for link in inside.broken:
+        warn(f"{link} is a link that leads nowhere; it is left out.")
+    if inside.others:
+        say(f"{folder}: {named(inside.others)} left out, no scans by their names.")
+    if inside.results:
+        say(f"{folder}: {named(inside.results)} left out, results of dusnet.")
+
+
+def named(paths: Sequence[Path], most: int = 5) -> str:
+    """Names of files for a sentence: the first ones, and how many more, with the verb that belongs to them."""
+    names = ", ".join(path.name for path in paths[:most])
+    more = f" and {len(paths) - most} more" if len(paths) > most else ""
+    return f"{names}{more} {'is' if len(paths) == 1 else 'are'}"
 
 
 def comma_list(text: str | None) -> list[str]:

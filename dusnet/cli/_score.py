@@ -10,21 +10,29 @@ from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
-from dusnet.cli._common import if_interrupted, one_line, scans_in, seconds
+from dusnet.cli._common import if_interrupted, scans_in, seconds
+from dusnet.cli._streams import lines_are_extra, show, warn
 from dusnet.data.sample import read_with_labels
-from dusnet.errors import BadConfig, DusnetError
+from dusnet.errors import BadConfig, DusnetError, trouble_with
 from dusnet.inspection import verdict as verdicts
-from dusnet.inspection.results import Result, remove_result
+from dusnet.inspection.results import Result, remove_result, result_files
 from dusnet.inspection.stems import result_stems
-from dusnet.inspection.summary import SUMMARY, write_summary
+from dusnet.inspection.summary import SUMMARY
 from dusnet.io import read_cloud, remove_file
-from dusnet.report import REPORT, Report, remove_index, write_index, write_report
+from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.io.places import require_folder
+from dusnet.report import INDEX, REPORT, Report, renew_overview, write_report
+from dusnet.terminal import escaped, one_line
 from dusnet.workflow import LoadedModel, require_threshold
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
     from dusnet.detectors import Scores
     from dusnet.progress import Progress
+
+
+_NAMED = 3
+"""So many files that are no results are named in full."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +50,12 @@ class Outcome:
 
 def judge(batch: Batch, scans: Sequence[Path], *, gate: bool) -> NoReturn:
     """Run a batch, say what failed, and end the command with its exit code."""
+    if gate:
+        lines_are_extra()
     with if_interrupted(batch.saved):
         outcome = batch.run(scans)
     for failure in outcome.failures:
-        typer.echo(f"dusnet: {failure}", err=True)
+        warn(failure)
     raise typer.Exit(exit_code(outcome, gate=gate))
 
 
@@ -110,25 +120,27 @@ class Batch(ABC):
     def run(self, paths: Sequence[Path]) -> Outcome:
         """Judge files, and the files in folders, and write their results.
 
+        Whatever is wrong with one scan does not lose the others. What makes all of them fail is found out before.
+
         Raises:
-            BadInput: a path does not exist or a folder holds no scan.
+            BadInput: a path does not exist, a folder holds no scan, or a file that would be replaced is of others.
+            BadConfig: the folder of the results cannot be written.
         """
-        scans = scans_in(paths)
+        scans = scans_in(paths, self._progress.log)
+        stems = result_stems(scans)
+        self._require_free(stems)
         with self._progress.task(self._doing, len(scans)) as task:
-            for scan, stem in zip(scans, result_stems(scans), strict=True):
+            for scan, stem in zip(scans, stems, strict=True):
                 task.describe(f"{self._doing} {scan.name}")
                 try:
                     result = self._one(scan, stem)
                     self._results.append(result)
                     self._tell(result)
                     self._draw(result)
-                except DusnetError as error:
-                    self._failures.append(one_line(str(error)))
+                except Exception as error:  # a scan can be wrong in more ways than anybody has thought of
+                    self._failures.append(one_line(trouble_with(str(scan), error)))
                 task.advance()
-        if self._results or (self._choices.out / SUMMARY).is_file():
-            self._write_overview()
-        if self._results:
-            self._progress.log(f"wrote the results of {len(self._results)} scans to {self._choices.out}.")
+        self._finish()
         return Outcome(tuple(self._results), tuple(self._failures))
 
     def saved(self) -> str:
@@ -138,10 +150,47 @@ class Batch(ABC):
         self._write_overview()
         return f"{len(self._results)} scans are scored, their results and summary.csv are in {self._choices.out}."
 
+    def _require_free(self, stems: Sequence[str]) -> None:
+        """Refuse a folder that cannot be written or in which a file of others has the name of one of ours."""
+        out = self._choices.out
+        files = {path: kind for stem in stems for path, kind in self._files(stem).items()}
+        files |= {out / SUMMARY: Kind.SUMMARY} | ({out / INDEX: Kind.PAGE} if self._choices.report else {})
+        require_folder(out, [path.name for path in files])
+        for path, kind in files.items():
+            if kind is Kind.PICTURE and path.is_dir():
+                continue  # nothing can be destroyed there, and the scan is worth more than its picture
+            require_replaceable(path, kind)
+
+    def _files(self, stem: str) -> dict[Path, Kind]:
+        """The files of one scan, and what each may replace."""
+        out, files = self._choices.out, result_files(self._choices.out, stem)
+        if self._choices.report:
+            files[out / f"{stem}{REPORT}"] = Kind.PAGE
+        if self._choices.pictures:
+            files[out / f"{stem}.png"] = Kind.PICTURE
+        return files
+
+    def _finish(self) -> None:
+        """Write the overviews, and see whether all that was written is still there."""
+        out = self._choices.out
+        try:
+            self._write_overview()
+        except DusnetError as error:
+            self._failures.append(one_line(str(error)))
+        lost = [one for one in self._results if not (one.json_path.is_file() and one.scored_path.is_file())]
+        if lost:
+            self._failures.append(
+                one_line(f"the results of {len(lost)} scans ({lost[0].stem}, ...) were removed from {out} meanwhile.")
+            )
+        if len(lost) < len(self._results):
+            self._progress.log(f"wrote the results of {len(self._results) - len(lost)} scans to {out}.")
+
     def _one(self, scan: Path, stem: str) -> Result:
         # What an earlier run said of this scan must not be taken for what this one says.
         page = self._choices.out / f"{stem}{REPORT}"
-        remove_file(page)
+        for path, kind in ((page, Kind.PAGE), (self._choices.out / f"{stem}.png", Kind.PICTURE)):
+            if kind_of(path) is kind:
+                remove_file(path)
         remove_result(self._choices.out, stem)
         cloud = read_cloud(scan)
         result, scores = self._judge(cloud, stem)
@@ -153,22 +202,25 @@ class Batch(ABC):
         return result
 
     def _write_overview(self) -> None:
-        """What there is about the batch as a whole."""
-        out = self._choices.out
-        write_summary(out, self._results)
-        if self._choices.report:
-            write_index(out, self._results, reports=self._reports, failures=self._failures)
-        else:
-            remove_index(out)
+        """What the folder says as a whole, results of earlier runs and of other processes included."""
+        trouble = renew_overview(
+            self._choices.out, reports=self._reports, failures=self._failures, index=self._choices.report
+        )
+        for sentence in trouble[:_NAMED]:
+            self._progress.log(f"{sentence.rstrip('.')}; it is not listed in {SUMMARY}.")
+        if len(trouble) > _NAMED:
+            self._progress.log(f"{len(trouble) - _NAMED} more JSON files are not listed in {SUMMARY}.")
 
     def _draw(self, result: Result) -> None:
         if self._choices.pictures:
             from dusnet.visualization.view import view
 
-            view([result.scored_path], png=self._choices.out / f"{result.stem}.png", title=result.stem)
+            target = self._choices.out / f"{result.stem}.png"
+            require_replaceable(target, Kind.PICTURE)
+            view([result.scored_path], png=target, title=escaped(result.stem))
 
     def _tell(self, result: Result) -> None:
-        typer.echo(f"{result.verdict.status.value:<7} {result.stem}: {self._words(result)}")
+        show(f"{result.verdict.status.value:<7} {one_line(result.stem)}: {one_line(self._words(result))}")
         taken = result.record["timings"].get("total")
         if taken is not None:
             self._progress.log(f"{result.stem}: {result.record['points']} points in {seconds(taken)}")

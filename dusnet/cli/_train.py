@@ -2,30 +2,42 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dusnet.cli._common import comma_list, scans_in, seconds
-from dusnet.data import open_dataset
+from dusnet.cli._common import comma_list, scans_in, seconds, tell_left_out
+from dusnet.data import Sample, open_dataset
 from dusnet.data.pretraining import iterate_shapes
 from dusnet.detectors import create, create_for_parts
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import read_cloud
+from dusnet.io.clouds import sort_folder
+from dusnet.io.marks import Kind, require_replaceable
+from dusnet.io.places import require_file
 from dusnet.training.pretraining import pretrain
 from dusnet.training.processes import is_first, wait_for_all
-from dusnet.workflow import finish_training, require_unit, train_for_parts, train_model, training_folder
+from dusnet.workflow import (
+    finish_training,
+    require_own_folders,
+    require_unit,
+    train_for_parts,
+    train_model,
+    training_folder,
+)
 
 if TYPE_CHECKING:
     from dusnet.cad.simulation import CadScans, SimulatedScan
     from dusnet.cloud import PointCloud
     from dusnet.config import Settings
-    from dusnet.data import Sample
     from dusnet.progress import Progress
 
 SUFFIX = ".safetensors"
+_FILE_SUFFIX = re.compile(r"\.[A-Za-z][0-9A-Za-z_]*")
+"""`.pth`, `.pt`, `.onnx`; not the end of a folder that is called after a date, a version or a measure."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +73,7 @@ def read_classes(
         BadInput: a source cannot be used.
         BadConfig: the arguments contradict each other, or `out` cannot be written.
     """
+    _require_suffix(out)
     single = out.suffix == SUFFIX
     if one_model and not single:
         raise BadConfig(f"--one-model writes one file but --out {out} is a folder; name a {SUFFIX} file.")
@@ -82,7 +95,7 @@ def read_classes(
         scans = [(out.stem, scans_in(sources))]
     work = [Work(name, found, out if single else out / f"{name}{SUFFIX}") for name, found in scans]
     for entry in work:
-        _require_place(entry.model)
+        require_model_file(entry.model)
     return work
 
 
@@ -99,23 +112,45 @@ def simulated_class(scans: CadScans, out: Path) -> Work:
     """
     from dusnet.cad.simulation import SimulatedScan
 
+    _require_suffix(out)
     scans.require_usable()
     name = scans.path.stem
     model = out if out.suffix == SUFFIX else out / f"{name}{SUFFIX}"
-    _require_place(model)
+    require_model_file(model)
     found = [SimulatedScan(scans, index) for index in range(scans.count)]
     return Work(out.stem if out.suffix == SUFFIX else name, found, model, {"cad": scans.provenance()})
 
 
-def _require_place(target: Path) -> None:
-    """Refuse a target that could not be written, before hours of training and not after."""
+def require_model_file(target: Path) -> None:
+    """Refuse a model file that could not be written, or is of others, before hours of training and not after.
+
+    Raises:
+        BadConfig: it is a folder, or cannot be written.
+        BadInput: there is a file that is no model of dusnet, or a folder of others where checkpoints go.
+    """
     if target.is_dir():
         raise BadConfig(f"--out {target} is a folder; name a file in it or leave off {SUFFIX}.")
-    for parent in target.parents:
-        if parent.exists():
-            if not parent.is_dir():
-                raise BadConfig(f"--out {target} cannot be written because {parent} is a file; choose another place.")
-            return
+    require_file(target)
+    require_replaceable(target, Kind.MODEL, named=True)
+    require_own_folders(target)
+
+
+def require_new_model(out: Path) -> None:
+    """Refuse a name for one model file that has no such suffix.
+
+    Raises:
+        BadConfig: it has another one, or none.
+    """
+    if out.suffix != SUFFIX:
+        raise BadConfig(f"--out {out} is no model file; name it {out.stem}{SUFFIX}.")
+
+
+def _require_suffix(out: Path) -> None:
+    """Refuse a name that looks like a file of another kind: nobody wants a folder called `good.pth`."""
+    if out.suffix != SUFFIX and _FILE_SUFFIX.fullmatch(out.suffix) and not out.is_dir():
+        raise BadConfig(
+            f"--out {out} ends in {out.suffix}; name a model file {out.stem}{SUFFIX}, or a folder without a suffix."
+        )
 
 
 def pretrain_on(
@@ -143,7 +178,7 @@ def pretrain_on(
     """
     if out.suffix != SUFFIX:
         raise BadConfig(f"--out {out} must be a {SUFFIX} file when training on shapes; add the suffix.")
-    _require_place(out)
+    require_model_file(out)
     shapes = (shape.points for shape in iterate_shapes(source, categories=comma_list(wanted) or None))
     workdir = training_folder(out)
     count = pretrain(shapes, settings, out, seed=seed, device=device, workdir=workdir, resume=resume, progress=progress)
@@ -241,6 +276,8 @@ class Trainer:
 
     def _read(self, work: Work) -> list[PointCloud]:
         clouds = []
+        for folder in dict.fromkeys(scan.path.parent for scan in work.scans if isinstance(scan, Sample)):
+            tell_left_out(folder, sort_folder(folder), self._progress.log)
         with self._progress.task(f"reading {work.name}", len(work.scans)) as task:
             for scan in work.scans:
                 cloud = read_cloud(scan) if isinstance(scan, Path) else scan.load()

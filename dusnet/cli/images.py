@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted, settings_from
+from dusnet.cli._streams import show
 from dusnet.errors import BadConfig
 
 
@@ -60,5 +61,5 @@ def images(
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"finished models are in {out}; give the same command with --resume to go on."):
         rows = evaluate_images(found, names, settings, chosen, progress=progress)
-    typer.echo(markdown(rows))
+    show(markdown(rows))
     progress.log(f"wrote {out / 'results.json'} and results.md.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._common import Quiet
+from dusnet.cli._streams import show, tell
 from dusnet.errors import BadInput
 
 
@@ -25,8 +26,21 @@ def doctor() -> None:
     from dusnet.doctor import as_text, examine, well
 
     findings = examine()
-    typer.echo(as_text(findings))
+    show(as_text(findings))
     raise typer.Exit(0 if well(findings) else 2)
+
+
+def require_picture(path: Path) -> None:
+    """Refuse a picture that could not be written, or would replace a file that is none.
+
+    A picture of others is replaced: the user named that very file.
+    """
+    from dusnet.io.marks import Kind, is_png, require_replaceable
+    from dusnet.io.places import require_file
+
+    require_file(path, option="--png")
+    if not is_png(path):
+        require_replaceable(path, Kind.PICTURE, named=True)
 
 
 def view(
@@ -61,9 +75,12 @@ def view(
     if not web:
         if host is not None or port is not None:
             raise BadInput("--host and --port belong to --web; add it or leave them out.")
-        from dusnet.visualization.view import view as show
+        from dusnet.visualization.view import view as draw
 
-        show(results, png=png, reconstruction=not only_scans, progress=progress)
+        if png is not None:
+            require_picture(png)
+
+        draw(results, png=png, reconstruction=not only_scans, progress=progress)
         return
     if png is not None:
         raise BadInput("--png draws a picture and --web serves a page; give one of them.")
@@ -74,6 +91,6 @@ def view(
         host=HOST if host is None else host,
         port=PORT if port is None else port,
         reconstruction=not only_scans,
-        announce=typer.echo,
+        announce=tell,
         say=progress.log,
     )

@@ -21,9 +21,9 @@ from dusnet.cli._common import (
     Scans,
     Seed,
     if_interrupted,
-    one_line,
     settings_from,
 )
+from dusnet.cli._streams import warn
 from dusnet.errors import BadConfig
 
 if TYPE_CHECKING:
@@ -176,12 +176,16 @@ def calibrate(
     they count beside the simulated ones of the training.
     """
     from dusnet.cli._calibrate import run
+    from dusnet.cli._train import require_model_file, require_new_model
     from dusnet.progress import for_terminal
 
     target = model if out is None else out
+    if out is not None:
+        require_new_model(out)
+    require_model_file(target)
     failures = run(model, scans, target, unit=unit, device=device, progress=for_terminal(quiet=quiet))
     for failure in failures:
-        typer.echo(f"dusnet: {one_line(failure)}", err=True)
+        warn(failure)
     if failures:
         raise typer.Exit(2)
 

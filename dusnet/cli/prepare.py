@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dusnet.cli._common import Layout, Quiet, Seed, if_interrupted
+from dusnet.cli._streams import show
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +33,7 @@ def demo(
     from dusnet.progress import for_terminal
 
     with if_interrupted(lambda: f"what is finished is in {out}; the same command goes on from there."):
-        typer.echo(run(out, budget=budget, progress=for_terminal(quiet=quiet)))
+        show(run(out, budget=budget, progress=for_terminal(quiet=quiet)))
 
 
 def synth(
@@ -72,11 +73,13 @@ def synth(
     """Make a labelled dataset: parts, defects and a virtual scanner. Equal settings give equal files."""
     from dusnet.cli._synth import benchmark_settings
     from dusnet.data.synthetic.benchmark import write_benchmark
+    from dusnet.io.places import require_folder
     from dusnet.progress import for_terminal
 
     settings = benchmark_settings(
         parts, meshes or [], layout, seed, overrides or [], variation=variation, jitter=jitter
     )
+    require_folder(out, option="OUT")
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"{out} is incomplete; give the same command again."):
         write_benchmark(out, settings, progress=progress)
@@ -99,6 +102,6 @@ def check(
     found = check_folder(path, layout, for_terminal(quiet=quiet)) if path.is_dir() else check_scan(path)
     page = json.dumps(found.data, indent=2) if as_json else found.text
     if page:
-        typer.echo(page)
+        show(page)
     if found.problem is not None:
         raise BadInput(found.problem)

@@ -18,6 +18,7 @@ from dusnet.cli._common import (
     if_interrupted,
     settings_from,
 )
+from dusnet.cli._streams import show
 from dusnet.errors import BadConfig
 
 Sizes = Annotated[str, typer.Option("--sizes", metavar="N,N", help="Points per cloud.")]
@@ -111,7 +112,7 @@ def evaluate(
             jobs=jobs,
             study=variants,
         )
-    typer.echo(markdown(rows))
+    show(markdown(rows))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
 
 
@@ -139,7 +140,7 @@ def bench_ops(
     require_device(device)
     works = [FULL] if counts is None else [of_size(count) for count in counts]
     timings = time_ops(works, device, for_terminal(quiet=quiet), repeats=repeats)
-    typer.echo(as_markdown(timings) if markdown else as_text(timings))
+    show(as_markdown(timings) if markdown else as_text(timings))
 
 
 def bench_score(
@@ -154,7 +155,7 @@ def bench_score(
     from dusnet.bench import as_text, time_scoring
     from dusnet.progress import for_terminal
 
-    typer.echo(as_text(time_scoring(model, counts, device, for_terminal(quiet=quiet))))
+    show(as_text(time_scoring(model, counts, device, for_terminal(quiet=quiet))))
 
 
 def _counts(text: str) -> list[int]:

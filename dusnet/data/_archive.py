@@ -9,6 +9,7 @@ from pathlib import Path
 from dusnet.data.sample import GOOD
 from dusnet.errors import BadInput
 from dusnet.io import natural_key
+from dusnet.io.marks import is_result
 
 VIEW_SUFFIX = re.compile(r"(?:_(?:cut|copy))+$", re.IGNORECASE)
 TEMPLATE = re.compile(r"template|prototype", re.IGNORECASE)
@@ -49,9 +50,10 @@ def files(folders: Iterable[Path], suffixes: tuple[str, ...]) -> list[Path]:
 
 
 def scans(folders: Iterable[Path]) -> list[Path]:
-    """The scans of an archive's folders: its `.pcd` files, or its `.ply` files where it was converted."""
+    """The scans of an archive's folders: its `.pcd` files, or its `.ply` files where it was converted; no results."""
     folders = list(folders)
-    return files(folders, (".pcd",)) or files(folders, (".ply",))
+    found = files(folders, (".pcd",)) or files(folders, (".ply",))
+    return [scan for scan in found if not is_result(scan)]
 
 
 def is_class_folder(folder: Path) -> bool:

@@ -13,6 +13,7 @@ from dusnet.data.sample import GOOD, UNKNOWN, Dataset, Sample
 from dusnet.errors import BadInput
 from dusnet.io import read_cloud, read_labelled_points, write_json
 from dusnet.progress import Progress, Silent
+from dusnet.terminal import escaped, one_line
 
 MANIFEST_VERSION = 1
 
@@ -151,18 +152,19 @@ def write_manifest(report: Report, path: Path) -> None:
 
 def summary(report: Report) -> str:
     """The report as text: one line per class, then the problems, then the verdict."""
-    width = max([len("class"), *(len(entry.name) for entry in report.classes)])
+    names = [one_line(entry.name) for entry in report.classes]
+    width = max([len("class"), *map(len, names)])
     lines = [
         f"{report.dataset} ({report.layout}) at {report.root}",
         f"{'class':<{width}}  train   good  defective",
     ]
-    for entry in report.classes:
+    for name, entry in zip(names, report.classes, strict=True):
         extra = f"  unknown {entry.unknown}" if entry.unknown else ""
-        lines.append(f"{entry.name:<{width}}  {entry.train:5d}  {entry.good:5d}  {entry.defective:9d}{extra}")
+        lines.append(f"{name:<{width}}  {entry.train:5d}  {entry.good:5d}  {entry.defective:9d}{extra}")
     lines += [f"{'known' if problem.known else 'WRONG'}: {problem.message}" for problem in report.problems]
     wrong = sum(not problem.known for problem in report.problems)
     lines.append("everything is as it should be" if not wrong else f"{wrong} problems")
-    return "\n".join(lines) + "\n"
+    return "\n".join(map(escaped, lines)) + "\n"
 
 
 def _missing_classes(dataset: Dataset) -> list[Problem]:

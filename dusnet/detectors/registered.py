@@ -22,7 +22,7 @@ from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
 from dusnet.detectors.frame_cache import FrameCache
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
-from dusnet.io import file_sha256, printable
+from dusnet.io import printable
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
 from dusnet.stored import mapping, whole
@@ -143,7 +143,7 @@ class RegisteredDetector(ABC):
         files = [cloud.path for cloud in clouds]
         self.provenance = {
             "training_scans": [None if file is None else printable(file.name) for file in files],
-            "training_sha256": [None if file is None or not file.is_file() else file_sha256(file) for file in files],
+            "training_sha256": [cloud.sha256 for cloud in clouds],
         }
         return in_frame
 

@@ -16,7 +16,7 @@ from dusnet.evaluation.compute import Outcome, outcome_of
 from dusnet.evaluation.learning import Shared
 from dusnet.evaluation.outside import code_mark, is_outside
 from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, Unit, Wanted, units_of
-from dusnet.evaluation.report import write_results
+from dusnet.evaluation.report import require_free, write_results
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.saved import row_if_finished
 from dusnet.evaluation.workers import in_processes
@@ -109,10 +109,7 @@ def evaluate(
         create_for_parts=create_for_parts if create_for_parts is not None else known.create_for_parts,
         study=study,
     )
-    try:
-        (out / "rows").mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{out} cannot hold results ({error.strerror}); choose another folder.") from error
+    require_free(out)
     code = {name: mark for name, one in contenders.items() if (mark := _code_of(plan, one))}
     return _run(replace(plan, code=code), chosen, seeds, jobs)
 

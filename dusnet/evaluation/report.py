@@ -2,21 +2,44 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import platform
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dusnet.errors import BadConfig, BadInput
 from dusnet.evaluation import all_classes, kinds, metrics, published, ranks, studies, tables
 from dusnet.evaluation.plan import Contender, Plan
 from dusnet.evaluation.rows import Row
 from dusnet.io import write_json, write_text
+from dusnet.io.marks import GENERATOR, MARKDOWN_MARK, Kind, require_replaceable
+from dusnet.io.places import require_folder
+from dusnet.io.tables import write_table
+from dusnet.terminal import one_line, table_cell
 
 RESULTS_SCHEMA = 3
+
+
+TABLES = ("results.json", "results.csv", "results.md")
+
+
+def require_free(out: Path) -> None:
+    """Refuse a folder in which the result files cannot be written, or would replace those of others.
+
+    Raises:
+        BadInput: the folder cannot be written, or a file of the same name was written by others.
+    """
+    try:
+        require_folder(out, TABLES)
+        require_folder(out / "rows")
+    except BadConfig as error:
+        raise BadInput(f"{out} cannot hold results: {error}") from error
+    for name in TABLES:
+        require_replaceable(out / name, Kind.EVALUATION)
 
 
 def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
@@ -32,6 +55,7 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
     from dusnet import __version__
 
     summary = {
+        "generator": GENERATOR,
         "schema_version": RESULTS_SCHEMA,
         "dataset": {"name": plan.dataset.name, "root": str(plan.dataset.root), "layout": plan.dataset.layout},
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
@@ -57,12 +81,13 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
         "rows": [row.record() for row in rows],
     }
     write_json(plan.out / "results.json", summary)
-    write_text(plan.out / "results.csv", _csv(rows))
-    title = f"# {plan.dataset.name}: evaluation\n\n"
+    write_table(plan.out / "results.csv", CSV_FIELDS, map(_line, rows))
+    name = one_line(plan.dataset.name)
+    title = f"# {name}: evaluation\n\n{MARKDOWN_MARK}\n\n"
     if plan.study is not None:
-        title = f"# {plan.dataset.name}: {plan.study.title}\n\n"
+        title = f"# {name}: {plan.study.title}\n\n{MARKDOWN_MARK}\n\n"
         title += "".join(f"* {note}\n" for note in plan.study.notes) + ("\n" if plan.study.notes else "")
-    trouble = "".join(f"* failed: {text}\n" for text in failed)
+    trouble = "".join(f"* failed: {one_line(text)}\n" for text in failed)
     write_text(
         plan.out / "results.md", title + (trouble + "\n" if trouble else "") + markdown(rows) + _elsewhere(plan, rows)
     )
@@ -88,6 +113,7 @@ def markdown(rows: Sequence[Row]) -> str:
     Args:
         rows: what `dusnet.evaluation.benchmark.evaluate` returned.
     """
+    rows = [replace(row, class_name=table_cell(row.class_name), detector=table_cell(row.detector)) for row in rows]
     parts = [tables.markdown(rows)]
     for title, text in (
         ("All classes in one ranking", all_classes.markdown(all_classes.pooled(rows))),
@@ -129,12 +155,7 @@ CSV_FIELDS: tuple[str, ...] = (
 )
 
 
-def _csv(rows: Sequence[Row]) -> str:
-    """One line per row; an empty field is a value that is undefined or was not measured."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, CSV_FIELDS, lineterminator="\n", extrasaction="ignore")
-    writer.writeheader()
-    for row in rows:
-        record = row.record()
-        writer.writerow({**record, **record["metrics"], "class": row.class_name})
-    return text.getvalue()
+def _line(row: Row) -> dict[str, Any]:
+    """A row of `results.csv`; an empty field is a value that is undefined or was not measured."""
+    record = row.record()
+    return {**record, **record["metrics"], "class": row.class_name}

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import natural_key
+from dusnet.io.marks import Kind, kind_of
 
 GOOD = "good"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -110,5 +111,5 @@ class ImageDataset:
 
 def _images(folder: Path) -> list[Path]:
     named = [one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")]
-    found = [one for one in named if one.is_file()]
+    found = [one for one in named if one.is_file() and kind_of(one) is not Kind.PICTURE]  # no pictures of scores
     return sorted(found, key=natural_key)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from dusnet.images.dataset import ImageDataset, ImageSample
 from dusnet.images.detector import METHODS, ImageDetector
 from dusnet.images.preparation import read_image, read_mask, require_image
 from dusnet.io import atomic_path, write_json, write_text
+from dusnet.io.marks import MARKDOWN_MARK, Kind, require_replaceable, save_picture
+from dusnet.io.places import require_folder
 from dusnet.progress import Progress
+from dusnet.terminal import table_cell
 from dusnet.workflow import finish_training, training_folder
 
 COLUMNS = {
@@ -31,6 +34,7 @@ COLUMNS = {
 }
 TOGETHER = "all-classes"
 """Name of the model file that all classes share."""
+TABLES = {"settings.json": Kind.SETTINGS, "results.json": Kind.EVALUATION, "results.md": Kind.EVALUATION}
 
 
 @dataclass(frozen=True)
@@ -111,6 +115,13 @@ def evaluate_images(
         made.append(ImageDetector(name, settings, backbone=shared, seed=choices.seed, device=choices.device))
     groups = [choices.classes] if choices.one_model else [(name,) for name in choices.classes]
     # What cannot work must not wait for hours of training.
+    require_folder(choices.out, [*TABLES, *(detector.name for detector in made)])
+    targets = {choices.out / file: kind for file, kind in TABLES.items()}
+    for detector in made:
+        names = [TOGETHER] if choices.one_model else choices.classes
+        targets |= {choices.out / detector.name / f"{name}.safetensors": Kind.MODEL for name in names}
+    for path, kind in targets.items():
+        require_replaceable(path, kind)
     for name in choices.classes:
         _require_usable(dataset, name, progress)
     write_json(choices.out / "settings.json", settings.model_dump(mode="json"))
@@ -138,6 +149,7 @@ def _require_usable(dataset: ImageDataset, name: str, progress: Progress) -> Non
 
 def markdown(rows: Sequence[ImageRow]) -> str:
     """The rows as a table, the mean over the classes of each method last."""
+    rows = [replace(row, name=table_cell(row.name)) for row in rows]
     lines = [
         f"| method | class | {' | '.join(COLUMNS.values())} | recognised | s per image |",
         f"|---|---|{'---:|' * (len(COLUMNS) + 2)}",
@@ -255,11 +267,13 @@ def _draw(
     for sample, scores in zip(tests, pixels, strict=True):
         shade = np.clip((scores - low) / max(top - low, 1e-12) * 255, 0, 255).astype(np.uint8)
         both = np.concatenate([read_image(sample.path, detector.settings.images), colors[shade]], axis=1)
-        with atomic_path(folder / sample.kind / f"{sample.path.stem}.png") as temporary:
-            Image.fromarray(both).save(temporary, format="PNG")
+        target = folder / sample.kind / f"{sample.path.stem}.png"
+        require_replaceable(target, Kind.PICTURE)
+        with atomic_path(target) as temporary:
+            save_picture(Image.fromarray(both), temporary)
 
 
 def _write(rows: Sequence[ImageRow], out: Path) -> None:
     entries: list[dict[str, Any]] = [vars(row) for row in rows]
     write_json(out / "results.json", entries)
-    write_text(out / "results.md", markdown(rows))
+    write_text(out / "results.md", f"{MARKDOWN_MARK}\n\n{markdown(rows)}")

@@ -17,7 +17,8 @@ from dusnet.cloud import PointCloud
 from dusnet.inspection.defects import find_defects
 from dusnet.inspection.regions import Region, minimum_region
 from dusnet.inspection.verdict import Verdict, decide
-from dusnet.io import file_sha256, printable, remove_file, write_cloud, write_json
+from dusnet.io import printable, remove_file, write_cloud, write_json
+from dusnet.io.marks import GENERATOR, Kind, require_replaceable
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -33,10 +34,27 @@ BOTH_SIDES = {"min": 0.0, "p1": 0.01, "median": 0.5, "p99": 0.99, "max": 1.0}
 """Quantiles that a record gives of values whose high ones count, and of values of either sign."""
 
 
+def result_files(out_dir: Path, stem: str) -> dict[Path, Kind]:
+    """The files of a result and what each may replace; the JSON first, which the clouds belong to."""
+    return {
+        out_dir / f"{stem}.json": Kind.RECORD,
+        out_dir / f"{stem}{SCORED}": Kind.SCORED,
+        out_dir / f"{stem}{RECONSTRUCTION}": Kind.RECONSTRUCTION,
+    }
+
+
 def remove_result(out_dir: Path, stem: str) -> None:
-    """Remove what `write_result` wrote for a scan, where it did; the JSON first, which the clouds belong to."""
-    for name in (f"{stem}.json", f"{stem}{SCORED}", f"{stem}{RECONSTRUCTION}"):
-        remove_file(out_dir / name)
+    """Remove what `write_result` wrote for a scan, where it did.
+
+    Raises:
+        BadInput: a file of that name was written by others, or cannot be removed; none is removed then.
+    """
+    files = result_files(out_dir, stem)
+    # A reconstruction of an earlier version is known by the scored scan beside it, so all are looked at first.
+    for path, kind in files.items():
+        require_replaceable(path, kind)
+    for path in files:
+        remove_file(path)
 
 
 @dataclass(frozen=True)
@@ -98,7 +116,7 @@ def write_result(
         cloud: the scan that was scored, its own unit and pose, N points.
         scores: what the detector answered, `point_scores` (N,).
         model_id: how people call the model, such as its file name.
-        model_sha256: hash of the model file, see `file_sha256`.
+        model_sha256: hash of the model file, see `dusnet.io.file_sha256`.
         unit: unit of the scan's coordinates ("mm", ...), or None when nobody said.
         stem: what file names begin with, see `dusnet.inspection.stems`; None takes the name of the cloud's file.
         verdict: the decision; None decides with `verdict.decide` from the scores alone.
@@ -116,7 +134,7 @@ def write_result(
         What was written and where.
 
     Raises:
-        BadInput: a file cannot be written.
+        BadInput: a file cannot be written, or one of the same name was written by others.
         ValueError: scores and points differ in number, there is neither a stem nor a path to take it from, or there are
             bands but no deviation.
     """
@@ -135,6 +153,7 @@ def write_result(
     scored = out_dir / f"{name}{SCORED}"
     rebuilt = out_dir / f"{name}{RECONSTRUCTION}" if scores.reconstruction is not None else None
     record = {
+        "generator": GENERATOR,
         "schema_version": SCHEMA_VERSION,
         **_decision_record(scores, decision),
         "threshold_source": None if threshold_source is None else dict(threshold_source),
@@ -164,10 +183,8 @@ def write_result(
     clean: dict[str, Any] = _plain(record)
     target = out_dir / f"{name}.json"
     colors = _colors(scores, (low, high), bands)
-    remove_file(target)  # where it is, the clouds beside it belong to it
-    _write_clouds(
-        replace(cloud, colors=colors, labels=None), scores, scored, rebuilt, out_dir / f"{name}{RECONSTRUCTION}"
-    )
+    remove_result(out_dir, name)  # where the JSON is, the clouds beside it belong to it
+    _write_clouds(replace(cloud, colors=colors, labels=None), scores, scored, rebuilt)
     write_json(target, clean)
     return Result(
         stem=name,
@@ -189,7 +206,6 @@ def _write_clouds(
     scores: Scores,
     scored: Path,
     rebuilt: Path | None,
-    possible: Path,
 ) -> None:
     values = np.asarray(scores.point_scores, dtype=np.float32)
     scalars: dict[str, NDArray[Any]] = {"anomaly_score": values}
@@ -199,11 +215,10 @@ def _write_clouds(
         scalars["deviation"] = np.asarray(scores.deviation, dtype=np.float32)
     if scores.stray is not None:
         scalars["stray"] = scores.stray
-    write_cloud(scored, cloud, scalars=scalars)
+    write_cloud(scored, cloud, scalars=scalars, result=Kind.SCORED)
     if rebuilt is not None and scores.reconstruction is not None:
-        write_cloud(rebuilt, PointCloud(np.asarray(scores.reconstruction, dtype=np.float64)))
-    else:
-        remove_file(possible)
+        surface = PointCloud(np.asarray(scores.reconstruction, dtype=np.float64))
+        write_cloud(rebuilt, surface, result=Kind.RECONSTRUCTION)
 
 
 def _colors(scores: Scores, span: tuple[float, float], bands: DeviationBands | None) -> NDArray[np.uint8]:
@@ -273,7 +288,7 @@ def _alignment_record(scores: Scores, training_residual: float | None) -> dict[s
 def _scan_record(cloud: PointCloud) -> dict[str, Any]:
     if cloud.path is None:
         return {"file": None, "sha256": None}
-    return {"file": printable(cloud.path.name), "sha256": file_sha256(cloud.path) if cloud.path.is_file() else None}
+    return {"file": printable(cloud.path.name), "sha256": cloud.sha256}
 
 
 def _statistics(values: NDArray[Any], shares: Mapping[str, float]) -> dict[str, float]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from dusnet.inspection.results import Result
-from dusnet.io import write_text
+from dusnet.io.marks import Kind, require_replaceable
+from dusnet.io.tables import read_table, write_table
 
 SUMMARY = "summary.csv"
 SUMMARY_FIELDS: tuple[str, ...] = (
@@ -45,20 +44,31 @@ SUMMARY_FIELDS: tuple[str, ...] = (
 def write_summary(out_dir: Path, results: Iterable[Result]) -> Path:
     """Write `summary.csv`, one line per scan in the order given, atomically; an empty field means "not known".
 
+    A text that a spreadsheet would take for a formula has an apostrophe in front; `read_summary` takes it away.
+
     Args:
         out_dir: where to write; made when absent.
         results: what `write_result` returned.
 
     Returns:
         The file.
+
+    Raises:
+        BadInput: the file cannot be written, or one of this name was written by others.
     """
-    text = io.StringIO()
-    writer = csv.DictWriter(text, SUMMARY_FIELDS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(_summary_line(result) for result in results)
     target = out_dir / SUMMARY
-    write_text(target, text.getvalue())
+    require_replaceable(target, Kind.SUMMARY)
+    write_table(target, SUMMARY_FIELDS, map(_summary_line, results))
     return target
+
+
+def read_summary(path: Path) -> list[dict[str, str]]:
+    """The lines of a `summary.csv` by column, with the names as the scans have them.
+
+    Raises:
+        BadInput: the file cannot be read or is no table.
+    """
+    return read_table(path)
 
 
 def _seconds(timings: Mapping[str, float]) -> float | None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.io.arrays import read_npy, read_npz
 from dusnet.io.columns import Column, RawCloud
-from dusnet.io.files import atomic_path, read_bytes
+from dusnet.io.files import atomic_path, read_bytes, reason
 from dusnet.io.guard import only_bad_input
+from dusnet.io.marks import Kind, comments_of, is_result, kind_of
 from dusnet.io.mesh import Mesh, parse_mesh, sample_mesh
 from dusnet.io.pcd import read_pcd, write_pcd
 from dusnet.io.ply import read_ply, write_ply
@@ -59,6 +62,7 @@ def read_raw(path: Path) -> RawCloud:
         data = read_bytes(path)  # complains where there is no file at all, whatever the suffix
         raw = _READERS[suffix](path, data)
         raw.check_range(path)
+    raw.sha256 = hashlib.sha256(data).hexdigest()  # of what was read, whatever becomes of the file
     return raw
 
 
@@ -102,7 +106,7 @@ def read_mesh(path: Path) -> Mesh:
         raise BadInput(f"{path} has no faces; a mesh is needed, not a point cloud.")
     if not np.isfinite(raw.points).all():
         raise BadInput(f"{path} has vertices with NaN or infinite coordinates; export it again.")
-    return Mesh(raw.points, raw.faces, path)
+    return Mesh(raw.points, raw.faces, path, raw.sha256)
 
 
 def read_scalars(path: Path) -> tuple[PointCloud, dict[str, NDArray[np.float64]]]:
@@ -127,7 +131,7 @@ def _sampled(path: Path, raw: RawCloud, count: int, seed: int) -> PointCloud:
     mesh = Mesh(raw.points, raw.faces, path)
     points, normals = sample_mesh(mesh, count, np.random.default_rng(seed))
     note = f"a mesh of {len(raw.faces)} triangles: {count} points were drawn from its surface"
-    return PointCloud(points, normals=normals, path=path, notes=(*raw.notes, note))
+    return PointCloud(points, normals=normals, path=path, notes=(*raw.notes, note), sha256=raw.sha256)
 
 
 def usable_rows(path: Path, raw: RawCloud) -> tuple[NDArray[np.bool_], int, int]:
@@ -171,7 +175,14 @@ def _cleaned(path: Path, raw: RawCloud) -> tuple[PointCloud, NDArray[np.bool_]]:
         notes.append(f"{zeros} of {len(kept)} points were exactly 0, 0, 0, a scanner's empty pixels, and were dropped")
     if raw.faces is not None and len(raw.faces):
         notes.append(f"a mesh of {len(raw.faces)} triangles: its vertices were taken as points")
-    cloud = PointCloud(raw.points, normals=_unit(raw.normals), colors=raw.colors, path=path, notes=tuple(notes))
+    cloud = PointCloud(
+        raw.points,
+        normals=_unit(raw.normals),
+        colors=raw.colors,
+        path=path,
+        notes=tuple(notes),
+        sha256=raw.sha256,
+    )
     return (cloud.select(kept) if infinite or zeros else cloud), kept
 
 
@@ -188,7 +199,13 @@ def _unit(normals: NDArray[np.float64] | None) -> NDArray[np.float64] | None:
     return known / np.where(length > 0, length, 1.0) if length.any() else None
 
 
-def write_cloud(path: Path, cloud: PointCloud, *, scalars: Mapping[str, NDArray[Any]] | None = None) -> None:
+def write_cloud(
+    path: Path,
+    cloud: PointCloud,
+    *,
+    scalars: Mapping[str, NDArray[Any]] | None = None,
+    result: Kind | None = None,
+) -> None:
     """Write a cloud in place of whatever `path` held.
 
     Args:
@@ -197,6 +214,7 @@ def write_cloud(path: Path, cloud: PointCloud, *, scalars: Mapping[str, NDArray[
             extent, then float64.
         scalars: more numbers per point by their name in the file, each (N,): floats become `float`, bool and uint8
             become `uchar`, other integers `int`.
+        result: which part of a result a .ply file is; it is then marked and never taken for a scan. None is a scan.
 
     Raises:
         BadInput: the suffix is not one of these, or the file cannot be written.
@@ -208,7 +226,7 @@ def write_cloud(path: Path, cloud: PointCloud, *, scalars: Mapping[str, NDArray[
     columns = _columns(cloud, scalars or {}, pcd=suffix == ".pcd")
     with atomic_path(path) as temporary:
         if suffix == ".ply":
-            write_ply(temporary, columns, comments=("written by dusnet",))
+            write_ply(temporary, columns, comments=comments_of(result))
         elif suffix == ".pcd":
             write_pcd(temporary, columns)
         else:
@@ -269,23 +287,58 @@ def find_clouds(path: Path) -> list[Path]:
 
     Args:
         path: a file, returned as it is, or a folder, of which the files with known suffixes are returned in natural
-            order (scan2 before scan10), not those of its subfolders. Hidden files are left out, and so are .txt and
-            .csv files beside files of other formats: they are more often notes and tables.
+            order (scan2 before scan10), not those of its subfolders. Left out are hidden files, results of dusnet
+            (see `dusnet.io.marks`), and .txt and .csv files beside files of other formats: they are more often notes
+            and tables.
 
     Raises:
-        BadInput: the path does not exist.
+        BadInput: the path does not exist, or its folder cannot be read.
     """
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    return sort_folder(path).scans if path.is_dir() else [_existing(path)]
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
         raise BadInput(f"{path} does not exist; check the path.")
-    files = [
-        entry
-        for entry in path.iterdir()
-        if entry.suffix.lower() in _READERS and not entry.name.startswith(".") and entry.is_file()
-    ]
-    clear = [file for file in files if file.suffix.lower() not in _SHARED_SUFFIXES]
-    return sorted(clear or files, key=natural_key)
+    return path
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """What a folder holds, each in natural order; hidden files and subfolders are in none of these.
+
+    Attributes:
+        scans: see `find_clouds`.
+        results: files of dusnet that look like scans.
+        broken: links that lead nowhere.
+        others: files of others that are no scans by their suffix, and tables and texts beside scans.
+    """
+
+    scans: list[Path]
+    results: list[Path]
+    broken: list[Path]
+    others: list[Path]
+
+
+def sort_folder(folder: Path) -> Sorted:
+    """Tell the scans of a folder from what else lies there.
+
+    Raises:
+        BadInput: the folder cannot be read.
+    """
+    try:
+        entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=natural_key)
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be read ({reason(error)}); check the path and its permissions.") from error
+    broken = [entry for entry in entries if entry.is_symlink() and not entry.exists()]
+    named = [entry for entry in entries if entry.suffix.lower() in _READERS and entry.is_file()]
+    results = [entry for entry in named if is_result(entry)]
+    known = set(results)
+    scans = [entry for entry in named if entry not in known]
+    scans = [entry for entry in scans if entry.suffix.lower() not in _SHARED_SUFFIXES] or scans
+    taken = {*scans, *results, *broken}
+    others = [entry for entry in entries if entry not in taken and not entry.is_dir() and kind_of(entry) is None]
+    return Sorted(scans, results, broken, others)
 
 
 def natural_key(path: Path) -> list[tuple[int, int, str]]:

@@ -31,6 +31,7 @@ class RawCloud:
         scalars: every other number per point by its name in the file, each (N,).
         faces: triangles of a mesh, (F, 3) int64, or None.
         notes: what the reader ignored or had to assume.
+        sha256: of the bytes that were read, as hexadecimal digits; set by `dusnet.io.clouds.read_raw`.
     """
 
     points: NDArray[np.float64]
@@ -39,6 +40,7 @@ class RawCloud:
     scalars: dict[str, Column] = field(default_factory=dict)
     faces: NDArray[np.int64] | None = None
     notes: list[str] = field(default_factory=list)
+    sha256: str | None = None
 
     def empty_pixels(self) -> NDArray[np.bool_]:
         """Which rows are a scanner's empty pixels, (N,) bool: those at exactly 0, 0, 0 where there are several.

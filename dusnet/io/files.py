@@ -6,15 +6,15 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from dusnet.errors import BadInput
+from dusnet.io.leftovers import temporary_file
 
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -27,29 +27,28 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         BadInput: the folder or the file cannot be written, or the disk is full.
     """
+    temporary: Path | None = None
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=f".{target.stem}.", suffix=target.suffix, dir=target.parent)
+        with temporary_file(target.parent, target.suffix, make=True) as temporary:
+            yield temporary
+            _take_place(temporary, target)
     except OSError as error:
-        raise BadInput(f"{target} cannot be written ({_reason(error)}); choose another place.") from error
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        if target.is_dir():
-            raise BadInput(f"{target} is a folder and cannot be replaced by a file; choose another name.")
-        temporary.replace(target)
-    except OSError as error:
-        if error.errno in _NO_ROOM:
+        if error.errno in NO_ROOM:
             raise BadInput(
-                f"{target} cannot be written ({_reason(error)}); make room or choose another disk."
+                f"{target} cannot be written ({reason(error)}); make room or choose another disk."
             ) from error
+        if temporary is None or error.filename in (str(temporary), temporary):
+            raise BadInput(f"{target} cannot be written ({reason(error)}); choose another place.") from error
         raise
-    finally:
-        temporary.unlink(missing_ok=True)
+
+
+def _take_place(temporary: Path, target: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    temporary.chmod(0o666 & ~umask)
+    if target.is_dir():
+        raise BadInput(f"{target} is a folder and cannot be replaced by a file; choose another name.")
+    temporary.replace(target)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,7 +81,7 @@ def read_bytes(path: Path) -> bytes:
     except IsADirectoryError as error:
         raise BadInput(f"{path} is a folder, but a file is needed; name one of the files in it.") from error
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({_reason(error)}); check the path and its permissions.") from error
+        raise BadInput(f"{path} cannot be read ({reason(error)}); check the path and its permissions.") from error
     if not data:
         raise BadInput(f"{path} is empty; export the scan again.")
     return data
@@ -100,7 +99,7 @@ def file_sha256(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({_reason(error)}); check the path and its permissions.") from error
+        raise BadInput(f"{path} cannot be read ({reason(error)}); check the path and its permissions.") from error
     return digest.hexdigest()
 
 
@@ -120,7 +119,7 @@ def remove_file(path: Path) -> None:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise BadInput(f"{path} cannot be replaced ({_reason(error)}); choose another place.") from error
+        raise BadInput(f"{path} cannot be replaced ({reason(error)}); choose another place.") from error
 
 
 def printable(name: str) -> str:
@@ -128,5 +127,6 @@ def printable(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace")
 
 
-def _reason(error: OSError) -> str:
+def reason(error: OSError) -> str:
+    """What the system says of an error, in its words."""
     return error.strerror or type(error).__name__

@@ -28,11 +28,13 @@ class Mesh:
         vertices: (V, 3) float64 in the unit of the file.
         faces: indices of vertices, (F, 3) int64.
         path: the file that it came from, or None.
+        sha256: of the bytes of that file as they were read, hexadecimal digits, or None.
     """
 
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
     path: Path | None = None
+    sha256: str | None = None
 
 
 def sample_mesh(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dusnet.report.index import remove_index, write_index
+from dusnet.report.index import INDEX, remove_index, write_index
+from dusnet.report.overview import renew_overview
 from dusnet.report.page import REPORT, Report, write_report
 from dusnet.report.scales import ColorScale, Field, Mark, banded_scale
 
 __all__ = [
+    "INDEX",
     "REPORT",
     "ColorScale",
     "Field",
@@ -14,6 +16,7 @@ __all__ = [
     "Report",
     "banded_scale",
     "remove_index",
+    "renew_overview",
     "write_index",
     "write_report",
 ]

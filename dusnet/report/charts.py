@@ -205,10 +205,10 @@ def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
     parts.append(_line(_LEFT, bottom, right, bottom, _FAINT))
     for place in sorted({0, len(scans) // 2, len(scans) - 1}):
         parts.append(_words(x(place), bottom + 16, str(place + 1), anchor="middle"))
-    under = "scan, in the order of the batch"
+    under = "scan, in the order of the table"
     parts.append(_words((_LEFT + right) / 2, height - 4, under, anchor="middle", faint=True))
     kind = "logarithmic" if logarithmic else "linear"
-    label = f"Object scores of {len(drawn)} scans in the order of the batch, {kind} scale"
+    label = f"Object scores of {len(drawn)} scans in the order of the table, {kind} scale"
     return _svg(parts, label, width, height, role="group")  # an image would hide the links in it
 
 

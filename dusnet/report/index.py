@@ -9,7 +9,8 @@ from typing import Any
 from urllib.parse import quote
 
 from dusnet.inspection.results import Result
-from dusnet.io import write_text
+from dusnet.io import remove_file, write_text
+from dusnet.io.marks import Kind, kind_of, require_replaceable
 from dusnet.report.charts import VERDICT_COLORS, TrendPoint, trend_chart
 from dusnet.report.markup import MISSING, asset, badge, cell, fill, header_cell, number, page_head, text
 from dusnet.report.page import Report
@@ -17,7 +18,6 @@ from dusnet.report.sections import KINDS, when
 from dusnet.report.stills import THUMBNAIL, data_uri
 
 INDEX = "index.html"
-_OURS = b'<meta name="generator" content="dusnet'
 _TILES = (("OK", "OK"), ("NG", "NG"), ("RECHECK", "to check again"))
 
 
@@ -33,7 +33,7 @@ def write_index(
 
     Args:
         out_dir: folder of the results.
-        results: in the order of the batch; may be empty.
+        results: in the order of the table; may be empty.
         reports: the pages of the scans by stem; a scan without one has no link and no picture.
         failures: one sentence per scan that could not be scored.
         title: of the page.
@@ -42,7 +42,7 @@ def write_index(
         The file.
 
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: the file cannot be written, or one of this name was written by others.
     """
     pages = reports or {}
     page = fill(
@@ -60,6 +60,7 @@ def write_index(
         },
     )
     target = out_dir / INDEX
+    require_replaceable(target, Kind.PAGE)
     write_text(target, page)
     return target
 
@@ -67,8 +68,8 @@ def write_index(
 def remove_index(out_dir: Path) -> None:
     """Remove the index of an earlier batch, whose links may lead nowhere now; a page by others is left alone."""
     target = out_dir / INDEX
-    if target.is_file() and _OURS in target.read_bytes()[:2000]:
-        target.unlink()
+    if kind_of(target) is Kind.PAGE:
+        remove_file(target)
 
 
 def _under(results: Sequence[Result]) -> str:
@@ -161,7 +162,7 @@ def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, Report])
     cells = [cell(str(place), place)]
     if pages:
         picture = ""
-        if report is not None:
+        if report is not None and report.thumbnail:
             width, height = THUMBNAIL
             picture = (
                 f'<a href="{link}" tabindex="-1" aria-hidden="true"><img alt="" width="{width}" height="{height}" '

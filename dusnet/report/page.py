@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +15,13 @@ import numpy as np
 from dusnet.cloud import PointCloud
 from dusnet.inspection.results import Result
 from dusnet.io import write_text
+from dusnet.io.marks import Kind, kind_of, require_replaceable
 from dusnet.report import sections
 from dusnet.report.lengths import Lengths
 from dusnet.report.markup import asset, badge, data_script, fill, page_head, text
 from dusnet.report.scales import Field, Mark, heat_scale, round_limit, signed_scale
 from dusnet.report.scene import scene_data
-from dusnet.report.stills import Stills, draw_stills
+from dusnet.report.stills import Stills, data_uri, draw_stills
 from dusnet.report.thinning import shown_points
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ if TYPE_CHECKING:
 
 REPORT = ".report.html"
 """What follows the stem in the name of a page. Not `.html` alone: a scan may be called `index`."""
+_HEAD = 1 << 16
+_THUMBNAIL = re.compile(rb'<body data-thumbnail="data:image/jpeg;base64,([0-9A-Za-z+/=]*)">')
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Report:
 
     Attributes:
         path: the file.
-        thumbnail: JPEG of the side that shows most of the defects, a few kilobytes.
+        thumbnail: JPEG of the side that shows most of the defects, a few kilobytes; empty in pages of earlier versions.
     """
 
     path: Path
@@ -69,7 +74,7 @@ def write_report(
         The file and its thumbnail.
 
     Raises:
-        BadInput: the file cannot be written.
+        BadInput: the file cannot be written, or one of this name was written by others.
         ValueError: a field has another number of values than the scan has points.
     """
     record = result.record
@@ -98,7 +103,12 @@ def write_report(
     page = fill(
         "page.html",
         {
-            "head": page_head(f"{title}: {name}, {status}", record["versions"]["dusnet"], images="data: blob:"),
+            "head": page_head(
+                f"{title}: {name}, {status}",
+                record["versions"]["dusnet"],
+                images="data: blob:",
+            ),
+            "thumbnail": text(data_uri(stills.thumbnail)),
             "title": text(title),
             "name": text(name),
             "under": sections.under_title(record),
@@ -127,8 +137,25 @@ def write_report(
             "script": asset("sort.js") + asset("report.js"),
         },
     )
+    require_replaceable(path, Kind.PAGE)
     write_text(path, page)
     return Report(path, stills.thumbnail)
+
+
+def read_report(path: Path) -> Report | None:
+    """A page that `write_report` wrote, with its thumbnail; None where there is none or it was written by others."""
+    if kind_of(path) is not Kind.PAGE:
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    found = _THUMBNAIL.search(head)
+    try:
+        return Report(path, b64decode(found[1], validate=True) if found else b"")
+    except ValueError:
+        return Report(path, b"")
 
 
 def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[Field]:

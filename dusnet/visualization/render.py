@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.io import atomic_path
+from dusnet.io.marks import save_picture
 from dusnet.visualization.camera import Camera, Window, look_at
 from dusnet.visualization.color_maps import NEUTRAL, heat_colors, heat_table
 from dusnet.visualization.deviation_bands import COLORS, DeviationBands
@@ -154,7 +155,7 @@ def render_rows(
     elif has_heat:
         _color_bar(picture, limits, threshold, label, text)
     with atomic_path(path) as temporary:
-        picture.save(temporary, format="PNG")
+        save_picture(picture, temporary)
 
 
 class _Row:

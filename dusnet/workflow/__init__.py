@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dusnet.workflow.loaded_model import Calibrated, LoadedModel, require_threshold
-from dusnet.workflow.training import finish_training, train_for_parts, train_model, training_folder
+from dusnet.workflow.training import finish_training, require_own_folders, train_for_parts, train_model, training_folder
 from dusnet.workflow.units import METRES, require_unit
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Calibrated",
     "LoadedModel",
     "finish_training",
+    "require_own_folders",
     "require_threshold",
     "require_unit",
     "train_for_parts",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dusnet.cloud import PointCloud
-from dusnet.errors import BadConfig, BadInput, DusnetError
+from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.progress import Progress, Silent
 from dusnet.workflow.units import METRES, require_unit
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from dusnet.detectors.base import Calibration
     from dusnet.inspection.results import Result
     from dusnet.inspection.verdict import Expectations
+
+
+_TRIES = 3
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,12 @@ class LoadedModel:
         from dusnet.detectors import load_model
         from dusnet.io import file_sha256
 
-        return cls(path, load_model(path, device=device), file_sha256(path))
+        for _ in range(_TRIES):
+            before = _identity(path)
+            model = cls(path, load_model(path, device=device), file_sha256(path))
+            if _identity(path) == before:  # the hash is of what was loaded
+                return model
+        raise BadModel(f"{path} is replaced again and again while it is read; wait until it is written.")
 
     @property
     def unit(self) -> str | None:
@@ -189,7 +197,12 @@ class LoadedModel:
         return result, scores
 
     def calibrate(
-        self, scans: Sequence[PointCloud | Path], *, unit: str | None = None, progress: Progress | None = None
+        self,
+        scans: Sequence[PointCloud | Path],
+        *,
+        unit: str | None = None,
+        progress: Progress | None = None,
+        read: Callable[[Path], PointCloud] | None = None,
     ) -> Calibrated:
         """Add good scans that the model did not learn from to its calibration; the file is not written.
 
@@ -200,6 +213,7 @@ class LoadedModel:
             scans: defect-free scans, or their files, which are read one at a time.
             unit: of the scans, None for that of the model.
             progress: where to report.
+            read: reads a file; None takes `dusnet.io.read_cloud`.
 
         Raises:
             BadConfig: the model has no calibration to add to, or the unit does not exist.
@@ -210,7 +224,7 @@ class LoadedModel:
 
         if any(one.calibration is None for one in self.detector.each):
             raise BadConfig(f"{self.path} was not calibrated in training, so nothing can be added; train again.")
-        progress = progress or Silent()
+        progress, read = progress or Silent(), read or read_cloud
         ratio = self.ratio_from(unit)
         used: dict[str | None, list[Scores]] = {}
         each: list[float | None] = []
@@ -219,11 +233,11 @@ class LoadedModel:
             for scan in scans:
                 each.append(None)
                 try:
-                    cloud = read_cloud(scan) if isinstance(scan, Path) else scan
+                    cloud = read(scan) if isinstance(scan, Path) else scan
                     inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
                     scores = self.detector.score(inside, explain=False)
-                except DusnetError as error:
-                    failures.append(str(error))
+                except Exception as error:  # whatever is wrong with one scan must not lose the others
+                    failures.append(trouble_with(str(scan) if isinstance(scan, Path) else scan.name, error))
                 else:
                     judge = self.detector.judging(scores)
                     verdict = decide(scores, inside.points, expected=_expectations(judge))
@@ -243,6 +257,15 @@ class LoadedModel:
             assert judge.calibration is not None
             made.append((judge, judge.calibration.with_scans(found, f"{len(found)} good scans added later")))
         return Calibrated(tuple(made), tuple(each), tuple(refused), tuple(failures))
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What changes when another file takes the place of this one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def require_threshold(value: float) -> float:

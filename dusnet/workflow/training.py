@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dusnet.cloud import PointCloud
+from dusnet.errors import BadInput
 from dusnet.progress import Progress, Silent
 from dusnet.training.processes import is_first, wait_for_all
 from dusnet.workflow.units import require_unit
@@ -15,6 +16,10 @@ from dusnet.workflow.units import require_unit
 if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.detectors import Detector, Scorer, SeveralParts
+
+
+_OURS = (".safetensors", ".jsonl")
+"""Suffixes of checkpoints and curves."""
 
 
 def training_folder(model: Path) -> Path:
@@ -143,11 +148,30 @@ def _deliver(
     scorer.provenance |= {"unit": unit}
     scorer.save(model)
     finish_training(model)
+    if not model.is_file():
+        raise BadInput(f"{model} was removed as soon as it was written; train again into another folder.")
+
+
+def require_own_folders(model: Path) -> None:
+    """Refuse to train where the folders of checkpoints and curves would take the place of files of others.
+
+    Raises:
+        BadInput: `MODEL.training` or `MODEL.curves` is there and holds something else.
+    """
+    for folder in (training_folder(model), _curves_folder(model)):
+        entries = folder.iterdir() if folder.is_dir() else [folder] if folder.exists() or folder.is_symlink() else []
+        for entry in entries:
+            if entry.name != "tensorboard" and not entry.name.startswith(".") and entry.suffix not in _OURS:
+                raise BadInput(f"{entry} was not written by dusnet; move it away or choose another name for the model.")
+
+
+def _curves_folder(model: Path) -> Path:
+    return model.with_name(f"{model.name}.curves")
 
 
 def finish_training(model: Path) -> None:
     """Drop the checkpoints of a finished training; its loss curves go to `MODEL.curves`, which nothing resumes from."""
-    workdir, curves = training_folder(model), model.with_name(f"{model.name}.curves")
+    workdir, curves = training_folder(model), _curves_folder(model)
     if not workdir.is_dir():
         return
     for checkpoint in workdir.glob("*.checkpoint.*.safetensors"):

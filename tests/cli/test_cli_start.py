@@ -73,10 +73,10 @@ def test_usage_mistakes_are_one_line_and_exit_2(run, words, named):
     assert "--help" in result.sentence
 
 
-def test_a_bug_keeps_its_traceback_and_exits_1():
+def test_a_bug_keeps_its_traceback_and_has_an_exit_code_of_its_own():
     script = "import sys; from dusnet import cli; cli.app.command('b')(lambda: 1 / 0); sys.exit(cli.main(['b']))"
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
-    assert run.returncode == 1
+    assert run.returncode == cli.BUG == 70
     assert "ZeroDivisionError" in run.stderr
     assert "Traceback" in run.stderr
 

@@ -88,7 +88,11 @@ def test_report_writes_a_page_per_scan_and_an_index(run, model, parts, tmp_path)
     assert 'data-show="truth"' not in (out / "dent0.report.html").read_text()
     assert run("score", model, scan, "--out", out, "--quiet").code == 0
     left = {name for name in everything_in(out) if name.endswith(".html")}
-    assert left == {"labelled.report.html"}, "a page must not outlive the result that it belongs to"
+    assert left == {"labelled.report.html", "index.html"}, "a page must not outlive the result that it belongs to"
+    index = (out / "index.html").read_text()
+    assert './labelled.report.html"' in index
+    assert "dent0.report.html" not in index
+    assert "dent0.ply" in index
 
 
 @pytest.mark.parametrize(("threshold", "code"), [(1e6, 0), (0.0, 1)])
