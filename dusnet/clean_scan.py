@@ -98,7 +98,7 @@ class CleanScan:
         if self.stray:
             found.append(
                 f"{self.stray} stray {_verb(self.stray, 'point lies', 'points lie')} far from all others and "
-                f"{_verb(self.stray, 'is', 'are')} left out: {_verb(self.stray, 'it has', 'they have')} no score."
+                f"{_verb(self.stray, 'is', 'are')} left out."
             )
         return tuple(found)
 

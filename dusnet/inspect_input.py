@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
 from dusnet.errors import DusnetError
 from dusnet.io.clouds import read_raw, usable_rows
@@ -43,6 +44,7 @@ class ScanReport:
         non_finite: rows with NaN or infinite coordinates, which reading drops.
         empty: rows that are exactly 0, 0, 0, a scanner's empty pixels, which reading drops where there are several.
         duplicates: share of the points that repeat another, 0 to 1.
+        stray: points far from all others, which are not measured.
         extent: size of the bounding box along x, y and z.
         diagonal: of the bounding box.
         size: half the diagonal along the main axes, without stray points; see `dusnet.scan_sizes`.
@@ -62,6 +64,7 @@ class ScanReport:
     non_finite: int = 0
     empty: int = 0
     duplicates: float = 0.0
+    stray: int = 0
     extent: tuple[float, float, float] = (0.0, 0.0, 0.0)
     diagonal: float = 0.0
     size: float = 0.0
@@ -179,16 +182,17 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
     if triangles and raw.faces is not None:
         # Refuses a mesh without a surface. Vertices lie where the shape is intricate, and tell little about its size.
         surface, _ = sample_mesh(Mesh(raw.points, raw.faces, path), _SIZE_SAMPLES, np.random.default_rng(0))
+        clean = CleanScan(PointCloud(points))
     else:
-        PointCloud(points, path=path).require_usable()
-    extent = np.ptp(points, axis=0)
+        clean = CleanScan.of(PointCloud(points, path=path))
+    extent = np.ptp(clean.cloud.points, axis=0)
     diagonal = float(np.linalg.norm(extent))
-    distinct = np.unique(points, axis=0)
     notes = [*raw.notes]
     if non_finite:
         notes.append(f"{non_finite} of {len(kept)} points have NaN or infinite coordinates and are dropped")
     if empty:
         notes.append(f"{empty} of {len(kept)} points are exactly 0, 0, 0, a scanner's empty pixels, and are dropped")
+    notes += [note.rstrip(".") for note in clean.notes]
     if triangles:
         notes.append("a mesh: points are drawn from its surface")
     report = ScanReport(
@@ -197,11 +201,12 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
         triangles=triangles,
         non_finite=non_finite,
         empty=empty,
-        duplicates=1.0 - len(distinct) / len(points),
+        duplicates=clean.repeated / len(points),
+        stray=clean.stray,
         extent=(float(extent[0]), float(extent[1]), float(extent[2])),
         diagonal=diagonal,
         size=size_of(surface),
-        spacing=None if triangles else _spacing(distinct),
+        spacing=None if triangles else _spacing(clean.cloud.points),
         normals=raw.normals is not None,
         colors=raw.colors is not None,
         plausible_units=plausible_units(diagonal),

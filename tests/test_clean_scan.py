@@ -92,7 +92,7 @@ def test_what_is_left_out_is_said_in_numbers():
     clean = of(np.concatenate([points, points[:1], [[1e4, 0.0, 0.0]]]))
     assert clean.notes == (
         "1 point repeats another point and is left out.",
-        "1 stray point lies far from all others and is left out: it has no score.",
+        "1 stray point lies far from all others and is left out.",
     )
     said = []
 

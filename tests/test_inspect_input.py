@@ -143,3 +143,20 @@ def test_one_bad_file_makes_the_whole_unusable_but_hides_nothing(tmp_path: Path)
 )
 def test_plausible_units(diagonal: float, units: tuple[str, ...]) -> None:
     assert plausible_units(diagonal) == units
+
+
+def test_repeated_and_stray_points_are_counted_and_do_not_change_the_size(tmp_path):
+    points = np.random.default_rng(0).uniform(0, 50, (2000, 3)) * [1.0, 1.0, 0.1]
+    plain, odd = tmp_path / "plain.ply", tmp_path / "odd.ply"
+    write_cloud(plain, PointCloud(points))
+    write_cloud(odd, PointCloud(np.concatenate([points, points[:500], [[4000.0, 0.0, 0.0]]])))
+    clean, found = inspect_scan(plain), inspect_scan(odd)
+    assert (clean.duplicates, clean.stray) == (0.0, 0)
+    assert found.duplicates == pytest.approx(500 / 2501)
+    assert found.stray == 1
+    assert found.extent == clean.extent
+    assert found.spacing == clean.spacing
+    assert found.notes == (
+        "500 points repeat another point and are left out",
+        "1 stray point lies far from all others and is left out",
+    )
