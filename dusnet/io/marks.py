@@ -150,14 +150,14 @@ def _text(path: Path, head: bytes) -> Kind | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] in (b"{", b"["):
         return _json(path)
+    if path.suffix == ".md":
+        return Kind.EVALUATION if _markdown(path, start) else None
     if start[:1] == b"<":
         return Kind.PAGE if b'<meta name="generator" content="dusnet' in head[:4096] else None
     first = start.split(b"\n", 1)[0].rstrip(b"\r")
     if first.startswith(b"stem,scan,verdict,reasons,object_score,threshold,is_anomalous,"):
         return Kind.SUMMARY
     if first.startswith(b"class,detector,seed,") and first.endswith(b",fingerprint"):
-        return Kind.EVALUATION
-    if path.suffix == ".md" and _markdown(path, start):
         return Kind.EVALUATION
     return None
 

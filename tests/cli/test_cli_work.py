@@ -149,7 +149,9 @@ def test_the_seed_fixes_the_model(run, parts, tmp_path):
 
 
 def test_check_of_a_scan_measures_it(run, tmp_path):
-    grid = np.stack(np.meshgrid(np.arange(11.0), np.arange(6.0), [0.0, 2.0], indexing="ij"), axis=-1).reshape(-1, 3)
+    grid = (
+        np.stack(np.meshgrid(np.arange(11.0), np.arange(6.0), [0.0, 2.0], indexing="ij"), axis=-1).reshape(-1, 3) + 1.0
+    )
     scan = write_ascii_ply(tmp_path / "grid.ply", np.concatenate([grid, grid[:4]]))
     result = run("check", scan)
     assert result.code == 0

@@ -275,6 +275,10 @@ def test_only_our_own_index_is_removed(tmp_path):
     other.write_text("<html>mine</html>")
     remove_index(tmp_path)
     assert other.exists()
+    with pytest.raises(BadInput, match="not written by dusnet"):
+        write_index(tmp_path, [])
+    assert other.read_text() == "<html>mine</html>"
+    other.unlink()
     write_index(tmp_path, [])
     remove_index(tmp_path)
     assert not other.exists()
