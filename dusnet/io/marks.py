@@ -110,7 +110,9 @@ def require_replaceable(path: Path, *kinds: Kind, named: bool = False) -> None:
         raise BadInput(f"{path} is a folder and cannot be replaced by a file; move it away or choose another place.")
     if not path.is_file():
         raise BadInput(f"{path} is there already and is no regular file; choose another place.")
-    raise BadInput(f"{path} was not written by dusnet as a {kinds[0].value}; move it away or choose another place.")
+    kind = kinds[0].value
+    article = "an" if kind[0] in "aeiou" else "a"
+    raise BadInput(f"{path} was not written by dusnet as {article} {kind}; move it away or choose another place.")
 
 
 def _ply(path: Path, head: bytes) -> Kind | None:
