@@ -59,7 +59,7 @@ def read_result(path: Path) -> Result:
 def stored_results(folder: Path) -> tuple[list[Result], list[str]]:
     """All results of a folder, oldest first, and one sentence per JSON file that is none.
 
-    The time grows with the number of files: about a millisecond for each.
+    The time grows with the number of files.
 
     Raises:
         BadInput: the folder cannot be read.
