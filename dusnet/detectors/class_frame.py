@@ -93,7 +93,7 @@ class ClassFrame:
         scale = Frame.of(first).scale
         aligned, residuals = _onto(first, [cloud.points for cloud in clouds[1:]], settings, seed, progress)
         if settings.method != "none":  # without a search the poses are the user's, and so is how well they fit
-            aligned, _ = bring_together(
+            aligned = bring_together(
                 clouds,
                 aligned,
                 residuals,

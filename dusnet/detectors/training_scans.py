@@ -78,7 +78,7 @@ def bring_together(
     aligner_of: Callable[[Array], Aligner],
     *,
     progress: Progress,
-) -> tuple[list[Array], list[float]]:
+) -> list[Array]:
     """Aligned training scans, all of one part.
 
     Where every scan lies on the first one, that is what comes back. Where one does not, the first one may show too
@@ -94,39 +94,33 @@ def bring_together(
         progress: where to report.
 
     Returns:
-        The points, and the residual of every scan.
+        The points of every scan, (N, 3).
 
     Raises:
         BadInput: some scans do not show the part that scans of the whole part show.
     """
     if max(residuals) <= APART:
-        return list(aligned), list(residuals)
+        return list(aligned)
     whole = [number for number, cloud in enumerate(clouds) if not Eye.all_of(cloud.points)[0].one_sided]
     groups = [_fitting(aligned, 0, scale)]
     for pivot in [number for number in whole if number != 0][:_PIVOTS]:
         if len(groups[-1]) == len(clouds) or (min(groups[-1]) in whole and 2 * len(groups[-1]) > len(clouds)):
             break
-        aligned, residuals = _brought_to(clouds, pivot, aligner_of(clouds[pivot].points))
+        aligned = _brought_to(clouds, pivot, aligner_of(clouds[pivot].points))
         groups.append(_fitting(aligned, pivot, scale))
     if len(groups[-1]) < len(clouds):
         problem = _other_part(scan_names(clouds), max(groups, key=len))
         if whole:
             raise BadInput(problem)
         progress.log(problem)
-    return list(aligned), list(residuals)
+    return list(aligned)
 
 
-def _brought_to(clouds: Sequence[PointCloud], pivot: int, aligner: Aligner) -> tuple[list[Array], list[float]]:
-    points, residuals = [], []
-    for number, cloud in enumerate(clouds):
-        if number == pivot:
-            points.append(cloud.points)
-            residuals.append(0.0)
-            continue
-        alignment = aligner.align(cloud.points)
-        points.append(cloud.transformed(alignment.matrix).points)
-        residuals.append(alignment.residual)
-    return points, residuals
+def _brought_to(clouds: Sequence[PointCloud], pivot: int, aligner: Aligner) -> list[Array]:
+    return [
+        cloud.points if number == pivot else cloud.transformed(aligner.align(cloud.points).matrix).points
+        for number, cloud in enumerate(clouds)
+    ]
 
 
 def _fitting(aligned: Sequence[Array], pivot: int, scale: float) -> set[int]:
