@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 SOURCES = Path("cuda_ops")
+CONFIGS = Path("configs")
 # The oldest torch whose stable interface the binary uses (2.11); it also loads in every later one.
 TARGET = "-DTORCH_TARGET_VERSION=0x020b000000000000"
 OLDEST_TORCH = (2, 11)
@@ -40,6 +42,26 @@ CHOICES = ("auto", "python", "cpu", "cuda")
 def say(text: str) -> None:
     """Tell whoever builds; pip shows it with -v and when a build fails."""
     print(f"[dusnet build] {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+class BuildWithConfigs(build_py):
+    """Puts `configs/` of the source tree into the package, too; an editable install reads them where they are."""
+
+    def run(self) -> None:
+        """Build the package, then copy the configurations."""
+        super().run()
+        if not self.editable_mode:
+            for source, target in self._configs():
+                self.mkpath(str(Path(target).parent))
+                self.copy_file(source, target)
+
+    def get_outputs(self, include_bytecode: bool = True) -> list[str]:
+        """What is written, for wheels and for uninstalling."""
+        return [*super().get_outputs(include_bytecode), *(target for _, target in self._configs())]
+
+    def _configs(self) -> list[tuple[str, str]]:
+        found = sorted(path.relative_to(ROOT) for path in (ROOT / CONFIGS).rglob("*.yaml"))
+        return [(str(path), str(Path(self.build_lib) / "dusnet" / path)) for path in found]
 
 
 def import_torch() -> Any:
@@ -145,4 +167,4 @@ if __name__ == "__main__":
     say(f"DUSNET_BUILD={asked} resolves to {build}, limited Python API: {build != 'python' and limited_api()}")
     modules, commands = extensions(build)
     options = {"bdist_wheel": {"py_limited_api": "cp310"}} if modules and limited_api() else {}
-    setup(ext_modules=modules, cmdclass=commands, options=options)
+    setup(ext_modules=modules, cmdclass={"build_py": BuildWithConfigs, **commands}, options=options)

@@ -26,14 +26,14 @@ from pose_truth import count_poses, pose_table
 
 from dusnet.config import Settings, load_settings
 from dusnet.data import open_dataset
-from dusnet.data.synthetic.benchmark import write_benchmark
-from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadInput, DusnetError
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.kinds import kind_means
 from dusnet.evaluation.rows import Row
+from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.tables import counting, means
 from dusnet.progress import Progress, Silent, for_terminal
+from dusnet.synthesis.benchmark import write_benchmark
+from dusnet.synthesis.settings import BenchmarkSettings
 
 
 @dataclass(frozen=True)

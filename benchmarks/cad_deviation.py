@@ -19,11 +19,11 @@ import numpy as np
 from dusnet.cad.comparison import CadModel, Tolerance
 from dusnet.cad.surface import Floats
 from dusnet.cloud import PointCloud
-from dusnet.data.synthetic.scanner import scan
-from dusnet.data.synthetic.surface import Surface
 from dusnet.inspection.regions import find_regions
 from dusnet.inspection.verdict import Expectations, Status, decide
 from dusnet.io import sample_mesh
+from dusnet.synthesis.scanner import scan
+from dusnet.synthesis.surface import Surface
 
 TOLERANCE = 0.005  # of the bounding radius, as all lengths here
 NOISE = 0.001

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dusnet.bench.ops import Work, time_ops
+from dusnet.evaluation.speed.ops import Work, time_ops
 from dusnet.progress import for_terminal
 
 CHOSEN = 1024

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import trimesh
 
-from dusnet.outward import Outward
+from dusnet.geometry.outward import Outward
 
 
 def share_right(path: Path, count: int) -> float | None:

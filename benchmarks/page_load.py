@@ -22,12 +22,12 @@ from statistics import median
 from typing import Any
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-sys.path += [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "report")]
+sys.path += [str(REPOSITORY / "tests"), str(REPOSITORY / "tests" / "display")]
 
 from browser import chromium, screenshot  # noqa: E402
 from report_parts import CALIBRATION, scored  # noqa: E402
 
-from dusnet.report import write_report  # noqa: E402
+from dusnet.display.report import write_report  # noqa: E402
 
 DRAWN = "const view = document.getElementById('view'); return view !== null && view.dataset.state === 'drawn'"
 COUNTED = (

@@ -20,8 +20,8 @@ import torch
 
 from dusnet import ops, scoring
 from dusnet.config import Settings, load_settings
-from dusnet.reconstruction import Reconstructor
-from dusnet.training.networks import Networks, measure, supports_of
+from dusnet.detectors.dusnet_paper.networks import Networks, measure, supports_of
+from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
 
 
 def wavy_sphere(points: int, seed: int) -> np.ndarray:

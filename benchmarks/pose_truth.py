@@ -18,15 +18,15 @@ from scipy.spatial import cKDTree
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.data import open_dataset
-from dusnet.data.synthetic import scanner, specimens
-from dusnet.data.synthetic.benchmark import MANIFEST
-from dusnet.data.synthetic.settings import BenchmarkSettings
-from dusnet.data.synthetic.surface import Floats, Surface
-from dusnet.detectors.class_frame import ClassFrame
+from dusnet.detectors.frame import ClassFrame
 from dusnet.errors import BadInput
 from dusnet.inspection.verdict import Limits
 from dusnet.io import read_cloud, sample_mesh
 from dusnet.progress import Progress, Silent, Task
+from dusnet.synthesis import scanner, specimens
+from dusnet.synthesis.benchmark import MANIFEST
+from dusnet.synthesis.settings import BenchmarkSettings
+from dusnet.synthesis.surface import Floats, Surface
 
 MISREGISTERED = 0.03
 """A scan is misregistered when the 90th percentile of a distance exceeds this many bounding radii; see `PoseJudge`."""

@@ -23,10 +23,10 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import load_settings
+from dusnet.display.view import view
 from dusnet.io import read_cloud, write_cloud
 from dusnet.progress import for_terminal
 from dusnet.registration import estimate_normals
-from dusnet.visualization.view import view
 from dusnet.workflow import LoadedModel, train_model
 
 POINTS = 12_000

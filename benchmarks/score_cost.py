@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from dusnet.cloud import PointCloud
-from dusnet.data.synthetic.shapes import make_part
 from dusnet.io import sample_mesh, write_cloud
+from dusnet.synthesis.shapes import make_part
 
 NOISE = 0.05  # mm
 

@@ -24,13 +24,13 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from dusnet.config import Settings, load_settings
-from dusnet.nn.guided_down_net import GuidedDownNet
+from dusnet.detectors.dusnet.down_net import GuidedDownNet
+from dusnet.detectors.dusnet.simulated_scans import lessons_of_solid
+from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
+from dusnet.detectors.dusnet_paper.networks import Networks, measure, supports_of
+from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
 from dusnet.nn.up_net import UpNet
-from dusnet.training.guided_stage import GuidedStage, GuidedUpStage
-from dusnet.training.lessons import lessons_of_solid
 from dusnet.training.loop import Stage
-from dusnet.training.networks import Networks, measure, supports_of
-from dusnet.training.stages import DownStage, GroupSource, UpStage
 
 PARTS = ("draw", "forward", "backward", "update", "step")
 LISTED = 6

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from dusnet.config import Settings, load_settings
-from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadInput, BadModel
 from dusnet.io import parse_json, write_json, write_text
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress, Silent
+from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.workflow import LoadedModel, train_model, training_folder
 
 if TYPE_CHECKING:
     from dusnet.data import Dataset
-    from dusnet.visualization.render import Panel
+    from dusnet.display.render import Panel
 
 Metrics = dict[str, float | None]
 Budget = Literal["short", "full"]
@@ -81,7 +81,7 @@ def run(out: Path, *, budget: Budget = "full", progress: Progress | None = None)
         BadInput: `out` holds something else, or a demo of the other budget.
     """
     from dusnet.data import open_dataset
-    from dusnet.data.synthetic.benchmark import write_benchmark
+    from dusnet.synthesis.benchmark import write_benchmark
 
     progress = progress or Silent()
     plan = plan_of(budget)
@@ -104,7 +104,7 @@ def run(out: Path, *, budget: Budget = "full", progress: Progress | None = None)
 
 def _claim(out: Path) -> None:
     """Refuse a folder that cannot be written, or in which files of others have the names of ours."""
-    from dusnet.data.synthetic.benchmark import MANIFEST
+    from dusnet.synthesis.benchmark import MANIFEST
 
     require_folder(out, option="--out")
     if (out / "benchmark" / MANIFEST).is_file():
@@ -215,7 +215,7 @@ def _cells(values: Sequence[float | None]) -> list[str]:
 
 def _draw(out: Path, dataset: Dataset) -> None:
     """One picture per part and one of the first parts together: the scores, the true defect, the part without it."""
-    from dusnet.visualization.render import render_rows
+    from dusnet.display.render import render_rows
 
     results = out / "results" / DETECTORS[0]
     measured = {part: (results / part / _METRICS).stat().st_mtime for part in dataset.classes}
@@ -230,10 +230,10 @@ def _draw(out: Path, dataset: Dataset) -> None:
 
 def _panels(folder: Path, dataset: Dataset, part: str, scene: int) -> list[Panel]:
     """The defective scan of a part that was found most clearly; scores are relative to the threshold for points."""
+    from dusnet.display.color_maps import label_colors
+    from dusnet.display.render import Panel
     from dusnet.inspection.results import RECONSTRUCTION, SCORED
     from dusnet.io import read_cloud, read_scalars
-    from dusnet.visualization.color_maps import label_colors
-    from dusnet.visualization.render import Panel
 
     records = {
         sample: json.loads((folder / f"{sample.name}.json").read_text(encoding="utf-8"))

@@ -166,7 +166,7 @@ def _open3d() -> Finding:
 
 
 def _rendering() -> Finding:
-    from dusnet.visualization.render import Panel, render_png
+    from dusnet.display.render import Panel, render_png
 
     start = time.monotonic()
     points = _sphere(np.random.default_rng(0))

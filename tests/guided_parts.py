@@ -11,13 +11,13 @@ from torch import Tensor
 from warped_parts import surface, tensor
 
 from dusnet.config import GuideSettings, Settings, UpNetSettings, WarpSettings
-from dusnet.good_surface import Comparison, GoodSurface
-from dusnet.nn.guided_down_net import GuidedDownNet
+from dusnet.detectors.dusnet.down_net import GuidedDownNet
+from dusnet.detectors.dusnet.pretraining import FORMAT
+from dusnet.io.tensors import write_tensors
 from dusnet.nn.up_net import UpNet
+from dusnet.registration.good_surface import Comparison, GoodSurface
 from dusnet.registration.warp import TangentPlanes
 from dusnet.scoring import Tolerance
-from dusnet.tensor_file import write_tensors
-from dusnet.training.guided_course import FORMAT
 
 GUIDE = {
     "patch_width": 16,

@@ -15,8 +15,8 @@ from scipy.spatial.transform import Rotation
 from sklearn.metrics import roc_auc_score
 
 from dusnet.data import open_dataset
-from dusnet.data.synthetic.settings import BenchmarkSettings
-from dusnet.data.synthetic.specimens import load_parts
+from dusnet.synthesis.settings import BenchmarkSettings
+from dusnet.synthesis.specimens import load_parts
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SMALL = {"seed": 3, "train": 2, "good": 2, "points": 900, "noise": 0.0}

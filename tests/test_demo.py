@@ -7,8 +7,8 @@ import json
 import pytest
 
 from dusnet import demo
-from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadInput
+from dusnet.synthesis.settings import BenchmarkSettings
 
 TINY = demo.Plan(
     BenchmarkSettings(parts=("bracket",), points=600, train=2, good=2, per_kind=1, kinds=("bulge",), seed=0),

@@ -18,14 +18,14 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings, load_settings
 from dusnet.detectors import create, load_model
 from dusnet.detectors.base import Calibration
+from dusnet.display.exhibit import read_exhibit
+from dusnet.display.web.text import legend, verdict
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import markdown
 from dusnet.evaluation.rows import Row, load_row
 from dusnet.io import parse_json, write_cloud
-from dusnet.tensor_file import read_tensors, write_tensors
-from dusnet.visualization.exhibit import read_exhibit
-from dusnet.visualization.page_text import legend, verdict
+from dusnet.io.tensors import read_tensors, write_tensors
 
 FEW, MANY = 120, 2_500
 """Mutants of each of the four kinds of files, in the usual and in the slow tests."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dusnet.tensor_file import read_tensors
+from dusnet.io.tensors import read_tensors
 
 TOOLS = Path(__file__).resolve().parent.parent / "tools"
 TINY = (

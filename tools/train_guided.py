@@ -12,8 +12,8 @@ from typing import Annotated
 import typer
 
 from dusnet.config import load_settings
+from dusnet.detectors.dusnet.pretraining import SOLIDS, train_guided
 from dusnet.progress import for_terminal
-from dusnet.training.guided_course import SOLIDS, train_guided
 
 
 def make_weights(

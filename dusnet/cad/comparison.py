@@ -13,20 +13,20 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet import coverage
 from dusnet.cad.alignment import CadAligner
 from dusnet.cad.inner_faces import warnings_of
 from dusnet.cad.surface import CadSurface, Floats
-from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
+from dusnet.display.deviation_bands import DeviationBands
 from dusnet.errors import BadConfig, BadInput
+from dusnet.geometry import coverage
+from dusnet.geometry.clean_scan import CleanScan
+from dusnet.geometry.outer_surface import outer_surface
 from dusnet.inspection.regions import components, minimum_region
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Expectations, decide
 from dusnet.io import Mesh, read_mesh, sample_mesh
-from dusnet.outer_surface import outer_surface
-from dusnet.visualization.deviation_bands import DeviationBands
 from dusnet.workflow import METRES, require_unit
 
 MESH_SUFFIXES = (".stl", ".obj", ".off", ".ply")

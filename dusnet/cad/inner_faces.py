@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from dusnet.bodies import Faces, Floats, areas
 from dusnet.cloud import Frame
+from dusnet.geometry.bodies import Faces, Floats, areas
+from dusnet.geometry.outer_surface import OuterSurface
 from dusnet.io import Mesh, sample_mesh
 from dusnet.open3d_import import open3d
-from dusnet.outer_surface import OuterSurface
 
 _PLACES = 6000  # of the surface that are looked at
 _STEP = 2e-5  # of the radius: how far before the surface one looks

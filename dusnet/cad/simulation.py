@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from dusnet.cad.comparison import read_cad
 from dusnet.cad.inner_faces import warnings_of
 from dusnet.cloud import PointCloud
-from dusnet.data.synthetic.settings import BenchmarkSettings
-from dusnet.data.synthetic.specimens import GOOD, Part, entropy, make_scan, mesh_part, own_mesh
 from dusnet.errors import BadConfig
+from dusnet.geometry.outer_surface import OuterSurface, outer_surface
 from dusnet.io import Mesh
-from dusnet.outer_surface import OuterSurface, outer_surface
+from dusnet.synthesis.settings import BenchmarkSettings
+from dusnet.synthesis.specimens import GOOD, Part, entropy, make_scan, mesh_part, own_mesh
 
 
 @dataclass(frozen=True)

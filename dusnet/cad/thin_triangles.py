@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.bodies import Faces, Floats
+from dusnet.geometry.bodies import Faces, Floats
 
 _THIN = 0.1  # of its longest side: a triangle that is not higher
 _PAIRS = 500_000  # of point and triangle at a time

@@ -6,8 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dusnet.data.check import InputReport, inspect_scan, inspect_scans
 from dusnet.errors import BadInput
-from dusnet.inspect_input import InputReport, inspect_scan, inspect_scans
 from dusnet.io.marks import is_result
 from dusnet.terminal import escaped
 

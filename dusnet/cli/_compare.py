@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from dusnet.cad.comparison import CadModel, Tolerance
 from dusnet.cli._score import Batch, Choices
+from dusnet.display.deviation_bands import DeviationBands
+from dusnet.display.report import Field, Report, banded_scale, write_report
 from dusnet.inspection.results import Result
-from dusnet.report import Field, Report, banded_scale, write_report
-from dusnet.visualization.deviation_bands import DeviationBands
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud

@@ -13,6 +13,7 @@ import typer
 from dusnet.cli._common import if_interrupted, scans_in, seconds
 from dusnet.cli._streams import lines_are_extra, show, warn
 from dusnet.data.sample import read_with_labels
+from dusnet.display.report import INDEX, REPORT, Report, renew_overview, write_report
 from dusnet.errors import BadConfig, DusnetError, trouble_with
 from dusnet.inspection import verdict as verdicts
 from dusnet.inspection.results import Result, remove_result, result_files
@@ -21,7 +22,6 @@ from dusnet.inspection.summary import SUMMARY
 from dusnet.io import read_cloud, remove_file
 from dusnet.io.marks import Kind, kind_of, require_replaceable
 from dusnet.io.places import require_folder
-from dusnet.report import INDEX, REPORT, Report, renew_overview, write_report
 from dusnet.terminal import escaped, one_line
 from dusnet.workflow import LoadedModel, require_threshold
 
@@ -213,7 +213,7 @@ class Batch(ABC):
 
     def _draw(self, result: Result) -> None:
         if self._choices.pictures:
-            from dusnet.visualization.view import view
+            from dusnet.display.view import view
 
             target = self._choices.out / f"{result.stem}.png"
             require_replaceable(target, Kind.PICTURE)

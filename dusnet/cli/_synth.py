@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from dusnet.cli._common import comma_list
 from dusnet.config import BadYaml, parse_yaml, shown
-from dusnet.data.synthetic.settings import BenchmarkSettings
 from dusnet.errors import BadConfig
+from dusnet.synthesis.settings import BenchmarkSettings
 
 
 def benchmark_settings(

@@ -13,12 +13,12 @@ from dusnet.cli._common import comma_list, scans_in, seconds, tell_left_out
 from dusnet.data import Sample, open_dataset
 from dusnet.data.pretraining import iterate_shapes
 from dusnet.detectors import create, create_for_parts
+from dusnet.detectors.dusnet_paper.pretraining import pretrain
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import read_cloud
 from dusnet.io.clouds import sort_folder
 from dusnet.io.marks import Kind, require_replaceable
 from dusnet.io.places import require_file
-from dusnet.training.pretraining import pretrain
 from dusnet.training.processes import is_first, wait_for_all
 from dusnet.workflow import (
     finish_training,

@@ -75,7 +75,7 @@ def view(
     if not web:
         if host is not None or port is not None:
             raise BadInput("--host and --port belong to --web; add it or leave them out.")
-        from dusnet.visualization.view import view as draw
+        from dusnet.display.view import view as draw
 
         if png is not None:
             require_picture(png)
@@ -84,7 +84,7 @@ def view(
         return
     if png is not None:
         raise BadInput("--png draws a picture and --web serves a page; give one of them.")
-    from dusnet.visualization.web import HOST, PORT, serve
+    from dusnet.display.web.server import HOST, PORT, serve
 
     serve(
         results,

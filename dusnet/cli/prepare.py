@@ -72,9 +72,9 @@ def synth(
 ) -> None:
     """Make a labelled dataset: parts, defects and a virtual scanner. Equal settings give equal files."""
     from dusnet.cli._synth import benchmark_settings
-    from dusnet.data.synthetic.benchmark import write_benchmark
     from dusnet.io.places import require_folder
     from dusnet.progress import for_terminal
+    from dusnet.synthesis.benchmark import write_benchmark
 
     settings = benchmark_settings(
         parts, meshes or [], layout, seed, overrides or [], variation=variation, jitter=jitter

@@ -80,9 +80,9 @@ def evaluate(
     command continues an interrupted run.
     """
     from dusnet.data import open_dataset
-    from dusnet.evaluation.benchmark import evaluate as run
     from dusnet.evaluation.plan import Contender, title_of
     from dusnet.evaluation.report import markdown
+    from dusnet.evaluation.run import evaluate as run
     from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
@@ -133,7 +133,7 @@ def bench_ops(
     """Time the ops beside plain torch and, on the CPU, whatever peers are installed, as ratios."""
     counts = None if sizes == "full" else _counts(sizes)
 
-    from dusnet.bench import FULL, as_markdown, as_text, of_size, time_ops
+    from dusnet.evaluation.speed import FULL, as_markdown, as_text, of_size, time_ops
     from dusnet.progress import for_terminal
     from dusnet.training.loop import require_device
 
@@ -152,7 +152,7 @@ def bench_score(
     """Time scoring: copies of the model's own part with noise, drawn to several sizes."""
     counts = _counts(sizes)
 
-    from dusnet.bench import as_text, time_scoring
+    from dusnet.evaluation.speed import as_text, time_scoring
     from dusnet.progress import for_terminal
 
     show(as_text(time_scoring(model, counts, device, for_terminal(quiet=quiet))))

@@ -10,6 +10,7 @@ from dusnet.config.feature_space import (
     PartsSettings,
     PBASSettings,
 )
+from dusnet.config.folder import configs_folder
 from dusnet.config.loading import load_settings, named_configs, settings_from, tree_of
 from dusnet.config.networks import (
     DownNetSettings,
@@ -51,6 +52,7 @@ __all__ = [
     "TrainingSettings",
     "UpNetSettings",
     "WarpSettings",
+    "configs_folder",
     "load_settings",
     "named_configs",
     "parse_yaml",

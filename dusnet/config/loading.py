@@ -9,18 +9,18 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from dusnet.config.folder import configs_folder
 from dusnet.config.settings import Settings
 from dusnet.config.yaml_text import BadYaml, parse_yaml, read_yaml, require_plain, shown
 from dusnet.errors import BadConfig
 
-_FOLDER = Path(__file__).parent.parent / "configs"
 _LONGEST_KEY = 200
 """Characters of an unknown key that are compared with the known ones."""
 
 
 def named_configs() -> list[str]:
     """Names of the configurations that the package brings."""
-    return sorted(entry.name.removesuffix(".yaml") for entry in _FOLDER.iterdir() if entry.name.endswith(".yaml"))
+    return sorted(path.stem for path in configs_folder().glob("*.yaml"))
 
 
 def load_settings(name_or_path: str | Path | None = None, overrides: Sequence[str] = ()) -> Settings:
@@ -58,7 +58,7 @@ def settings_from(tree: Mapping[str, Any], source: str) -> Settings:
 def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
     path = Path(name_or_path)
     if str(name_or_path) in named_configs():
-        path, source = _FOLDER / f"{name_or_path}.yaml", f"configuration {name_or_path}"
+        path, source = configs_folder() / f"{name_or_path}.yaml", f"configuration {name_or_path}"
     elif _is_file(path):
         source = str(path)
     else:

@@ -22,7 +22,7 @@ class GroupingSettings(Section):
 
 
 class NoiseSettings(Section):
-    """Noise-Gen (Eq. 1) and the coherent pseudo-defects of `dusnet.nn.noise_gen`."""
+    """Noise-Gen (Eq. 1) and the coherent pseudo-defects of `dusnet.detectors.dusnet_paper.noise_gen`."""
 
     kind: Literal["gaussian", "uniform", "salt_pepper"] = "gaussian"
     alpha: float = Field(default=0.0, ge=0, description="amplitude of the noise on centres")

@@ -8,23 +8,23 @@ from pathlib import Path
 
 from dusnet.config import Settings
 from dusnet.detectors.base import Detector, Scorer, Scores
-from dusnet.detectors.btf import BTFFPFH, BTFRaw
-from dusnet.detectors.cras import CRAS
-from dusnet.detectors.crr import CRR
-from dusnet.detectors.dusnet import DUSNet
-from dusnet.detectors.feature_space import FeatureSpace
-from dusnet.detectors.features import Extractor
-from dusnet.detectors.located_memory import LocatedMemory
+from dusnet.detectors.dusnet.detector import DUSNet
+from dusnet.detectors.feature_space.cras_detector import CRAS
+from dusnet.detectors.feature_space.crr_detector import CRR
+from dusnet.detectors.feature_space.detector import FeatureSpace
+from dusnet.detectors.feature_space.features import Extractor
+from dusnet.detectors.feature_space.many_parts import SeveralParts
+from dusnet.detectors.feature_space.pbas_detector import PBAS
 from dusnet.detectors.model_file import IMAGES, read_model
-from dusnet.detectors.nearest import Nearest
-from dusnet.detectors.offset import Offset
-from dusnet.detectors.patchcore import PatchCore, UnalignedPatchCore
-from dusnet.detectors.pbas import PBAS
+from dusnet.detectors.peers.btf import BTFFPFH, BTFRaw
+from dusnet.detectors.peers.located_memory import LocatedMemory
+from dusnet.detectors.peers.nearest import Nearest
+from dusnet.detectors.peers.offset.detector import Offset
+from dusnet.detectors.peers.patchcore import PatchCore, UnalignedPatchCore
+from dusnet.detectors.peers.simple3d import Simple3D
+from dusnet.detectors.peers.template import Template
+from dusnet.detectors.peers.warp import WarpDistance
 from dusnet.detectors.registered import RegisteredDetector
-from dusnet.detectors.several_parts import SeveralParts
-from dusnet.detectors.simple3d import Simple3D
-from dusnet.detectors.template import Template
-from dusnet.detectors.warp import WarpDistance
 from dusnet.errors import BadConfig, BadModel
 
 DETECTORS: dict[str, type[RegisteredDetector]] = {

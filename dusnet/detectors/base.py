@@ -13,15 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from dusnet.clean_scan import CleanScan
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
+from dusnet.geometry.clean_scan import CleanScan
+from dusnet.io.stored import Unusable, entries, numbers, text
 from dusnet.progress import Progress
 from dusnet.registration import Alignment
-from dusnet.stored import Unusable, entries, numbers, text
 
 if TYPE_CHECKING:
-    from dusnet.detectors.frame_cache import FrameCache
+    from dusnet.detectors.pose_cache import FrameCache
 
 
 @dataclass(frozen=True)

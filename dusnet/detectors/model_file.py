@@ -17,8 +17,8 @@ from torch import Tensor
 from dusnet.cloud import Frame
 from dusnet.config import Settings, settings_from
 from dusnet.errors import BadConfig, BadInput, BadModel
-from dusnet.stored import Unusable, entries, mapping, number, numbers, text
-from dusnet.tensor_file import read_tensors, write_tensors
+from dusnet.io.stored import Unusable, entries, mapping, number, numbers, text
+from dusnet.io.tensors import read_tensors, write_tensors
 
 FORMAT = "dusnet-model"
 VERSION = 1

@@ -15,18 +15,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from dusnet.clean_scan import CleanScan, clean_clouds
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors.base import Calibration, Scores
-from dusnet.detectors.class_frame import ClassFrame
-from dusnet.detectors.frame_cache import FrameCache
+from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
+from dusnet.detectors.pose_cache import FrameCache
+from dusnet.geometry.clean_scan import CleanScan, clean_clouds
 from dusnet.io import printable
+from dusnet.io.stored import mapping, whole
+from dusnet.io.tensors import under
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
-from dusnet.stored import mapping, whole
-from dusnet.tensor_file import under
 from dusnet.training.loop import require_device
 
 

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
+from dusnet.geometry.scan_sizes import listed, size_of, size_problem
+from dusnet.geometry.visibility import Eye
 from dusnet.progress import Progress
 from dusnet.registration import Aligner
 from dusnet.registration.surface import Surface, thin_to
 from dusnet.registration.sweep import trimmed
-from dusnet.registration.visibility import Eye
-from dusnet.scan_sizes import listed, size_of, size_problem
 
 Array = NDArray[np.float64]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.detectors.frame_cache import FrameCache
+from dusnet.detectors.pose_cache import FrameCache
 from dusnet.errors import DusnetError
 from dusnet.evaluation import metrics
 from dusnet.evaluation.corruption import Corruption, corrupt

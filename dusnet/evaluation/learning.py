@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dusnet.detectors.frame_cache import FrameCache
+from dusnet.detectors.pose_cache import FrameCache
 from dusnet.errors import BadInput, DusnetError
 from dusnet.evaluation.plan import Contender, Plan, Wanted
 from dusnet.evaluation.saved import row_if_finished, workdir_of

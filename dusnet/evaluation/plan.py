@@ -131,7 +131,7 @@ def units_of(contenders: Mapping[str, Contender], classes: Sequence[str], seeds:
 
 @dataclass(frozen=True)
 class Plan:
-    """What stays the same for all rows of one call; see `dusnet.evaluation.benchmark.evaluate`."""
+    """What stays the same for all rows of one call; see `dusnet.evaluation.run.evaluate`."""
 
     dataset: Dataset
     contenders: Mapping[str, Contender]

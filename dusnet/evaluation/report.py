@@ -111,7 +111,7 @@ def markdown(rows: Sequence[Row]) -> str:
     """All tables of our own measurements: per class and mean, all classes in one ranking, mean ranks, kinds.
 
     Args:
-        rows: what `dusnet.evaluation.benchmark.evaluate` returned.
+        rows: what `dusnet.evaluation.run.evaluate` returned.
     """
     rows = [replace(row, class_name=table_cell(row.class_name), detector=table_cell(row.detector)) for row in rows]
     parts = [tables.markdown(rows)]

@@ -8,12 +8,11 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from dusnet.config import Section, load_settings, read_yaml, settings_from, tree_of
+from dusnet.config import Section, configs_folder, load_settings, read_yaml, settings_from, tree_of
 from dusnet.errors import BadConfig
 from dusnet.evaluation.corruption import Corruption
 from dusnet.evaluation.plan import Contender, title_of
 
-_FOLDER = Path(__file__).parent.parent / "configs" / "studies"
 _FULL_SCALE = "paper"
 _TITLES = {"o_auroc": "O-AUROC", "p_auroc": "P-AUROC"}
 Tree = dict[str, Any]
@@ -67,7 +66,7 @@ class Study(Section):
 
 def named_studies() -> list[str]:
     """Names of the studies that the package brings."""
-    return sorted(path.stem for path in _FOLDER.glob("*.yaml"))
+    return sorted(path.stem for path in (configs_folder() / "studies").glob("*.yaml"))
 
 
 def load_study(name_or_path: str | Path) -> Study:
@@ -80,7 +79,7 @@ def load_study(name_or_path: str | Path) -> Study:
         BadConfig: it does not exist, is no YAML, or holds an unknown key or a wrong value.
     """
     known = str(name_or_path) in named_studies()
-    path = _FOLDER / f"{name_or_path}.yaml" if known else Path(name_or_path)
+    path = (configs_folder() / "studies") / f"{name_or_path}.yaml" if known else Path(name_or_path)
     if not path.is_file():
         raise BadConfig(
             f"There is no study or file {str(name_or_path)!r}; use a YAML file or one of {', '.join(named_studies())}."

@@ -219,7 +219,7 @@ def markdown(rows: Sequence[Row]) -> str:
     that share it, as shown). With more than one seed a cell is mean ± sample standard deviation over seeds.
 
     Args:
-        rows: what `dusnet.evaluation.benchmark.evaluate` returned.
+        rows: what `dusnet.evaluation.run.evaluate` returned.
     """
     if not rows:
         return "No rows yet.\n"

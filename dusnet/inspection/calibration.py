@@ -9,15 +9,15 @@ import torch
 from numpy.typing import NDArray
 
 from dusnet import ops
-from dusnet.clean_scan import clean_clouds
 from dusnet.cloud import PointCloud
-from dusnet.coverage import Coverage
-from dusnet.data.synthetic.good_scans import normal_variation, simulated_scan
 from dusnet.detectors.base import Calibration, Detector, Scores
 from dusnet.detectors.training_scans import scan_names
 from dusnet.errors import BadInput
+from dusnet.geometry.clean_scan import clean_clouds
+from dusnet.geometry.coverage import Coverage
 from dusnet.inspection.small_defects import score_small_defects
 from dusnet.progress import Progress, Silent
+from dusnet.synthesis.good_scans import normal_variation, simulated_scan
 
 LEAST_LEFT_OUT = 3
 """Training scans from which on the model of the others is worth asking."""

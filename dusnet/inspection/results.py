@@ -22,7 +22,7 @@ from dusnet.io.marks import GENERATOR, Kind, require_replaceable
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
-    from dusnet.visualization.deviation_bands import DeviationBands
+    from dusnet.display.deviation_bands import DeviationBands
 
 SCHEMA_VERSION = 2
 SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
@@ -222,7 +222,7 @@ def _write_clouds(
 
 
 def _colors(scores: Scores, span: tuple[float, float], bands: DeviationBands | None) -> NDArray[np.uint8]:
-    from dusnet.visualization.color_maps import heat_colors
+    from dusnet.display.color_maps import heat_colors
 
     if bands is not None and scores.deviation is not None:
         colors = bands.colors(scores.deviation)

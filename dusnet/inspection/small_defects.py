@@ -9,9 +9,9 @@ from itertools import cycle, islice
 import numpy as np
 
 from dusnet.cloud import Frame, PointCloud
-from dusnet.data.synthetic.pseudo_defects import FEWEST_POINTS, pseudo_defect
 from dusnet.detectors.base import Detector
 from dusnet.registration.normals import estimate_normals
+from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, pseudo_defect
 
 HEIGHT = 0.02
 """Height of a small defect, fraction of the part's radius."""

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import pdist
 from torch import Tensor
 
-from dusnet import ops, stored
+from dusnet import ops
+from dusnet.geometry.visibility import Eye, directions, visible
+from dusnet.io import stored
 from dusnet.registration.surface import thin_to
-from dusnet.registration.visibility import Eye, directions, visible
 
 Array = NDArray[np.float64]
 

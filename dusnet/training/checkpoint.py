@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.errors import BadModel
-from dusnet.tensor_file import read_tensors, under, write_tensors
+from dusnet.io.tensors import read_tensors, under, write_tensors
 
 FORMAT = "dusnet-checkpoint"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from dusnet.units import METRES, require_unit
 from dusnet.workflow.loaded_model import Calibrated, LoadedModel, require_threshold
 from dusnet.workflow.training import finish_training, require_own_folders, train_for_parts, train_model, training_folder
-from dusnet.workflow.units import METRES, require_unit
 
 __all__ = [
     "METRES",

@@ -13,7 +13,7 @@ import numpy as np
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.progress import Progress, Silent
-from dusnet.workflow.units import METRES, require_unit
+from dusnet.units import METRES, require_unit
 
 if TYPE_CHECKING:
     from dusnet.detectors import Detector, Scorer, Scores
@@ -307,7 +307,7 @@ def _expectations(detector: Detector) -> Expectations:
 def _size_doubt(detector: Detector, cloud: PointCloud) -> list[str]:
     """What to say of a scan that is not as large as the training scans, in a list that is empty where it is."""
     from dusnet.detectors.registered import RegisteredDetector
-    from dusnet.scan_sizes import SPAN, size_of, size_words, unit_words
+    from dusnet.geometry.scan_sizes import SPAN, size_of, size_words, unit_words
 
     if not isinstance(detector, RegisteredDetector):
         return []

@@ -11,7 +11,7 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.progress import Progress, Silent
 from dusnet.training.processes import is_first, wait_for_all
-from dusnet.workflow.units import require_unit
+from dusnet.units import require_unit
 
 if TYPE_CHECKING:
     from dusnet.config import Settings

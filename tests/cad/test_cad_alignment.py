@@ -10,9 +10,9 @@ from cad_parts import box, motion, moved, stepped_box
 
 from dusnet.cad.alignment import CadAligner, fit
 from dusnet.cad.surface import CadSurface
-from dusnet.data.synthetic.scanner import scan
-from dusnet.data.synthetic.surface import Surface
 from dusnet.io import Mesh, sample_mesh
+from dusnet.synthesis.scanner import scan
+from dusnet.synthesis.surface import Surface
 
 
 @pytest.fixture(scope="module")

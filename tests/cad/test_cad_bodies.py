@@ -15,9 +15,9 @@ from dusnet.cad.inner_faces import buried_share, gap_share, warnings_of
 from dusnet.cad.simulation import CadScans
 from dusnet.cad.surface import CadSurface
 from dusnet.cloud import PointCloud
+from dusnet.geometry.outer_surface import outer_surface
 from dusnet.inspection.verdict import Status
 from dusnet.io import Mesh, sample_mesh
-from dusnet.outer_surface import outer_surface
 
 FIFTH = Tolerance(0.2, 0.2)
 SUNK = [PLATE, ((-55, -35, 2), (-45, 20, 22)), ((20, 5, 2), (35, 15, 25))]

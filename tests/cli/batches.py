@@ -10,9 +10,9 @@ from cli_parts import write_ascii_ply
 from dusnet.cli._score import Batch, Choices
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
+from dusnet.display.report import Report, write_report
 from dusnet.inspection.results import Result, write_result
 from dusnet.progress import Silent
-from dusnet.report import Report, write_report
 
 
 class ByHeight(Batch):

@@ -16,7 +16,7 @@ import pytest
 from cli_parts import TINY_WORDS, block, everything_in, write_ascii_ply
 from safetensors.numpy import save
 
-from dusnet.tensor_file import read_tensors, write_tensors
+from dusnet.io.tensors import read_tensors, write_tensors
 
 XYZ = "property float x\nproperty float y\nproperty float z\n"
 HEADER = "ply\nformat binary_little_endian 1.0\nelement vertex {count}\n" + XYZ

@@ -10,7 +10,7 @@ import numpy as np
 from cli_parts import TINY_WORDS, everything_in
 
 from dusnet.detectors import load_model
-from dusnet.tensor_file import read_tensors
+from dusnet.io.tensors import read_tensors
 
 
 def _torchrun(*words: object) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ from cli_parts import everything_in
 import dusnet
 from dusnet.errors import BadInput
 from dusnet.inspection.summary import read_summary
-from dusnet.tensor_file import write_tensors
+from dusnet.io.tensors import write_tensors
 
 HERE = Path(__file__).parent
 TALKER = (

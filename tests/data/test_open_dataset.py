@@ -7,8 +7,8 @@ import pytest
 
 from dusnet.data import LAYOUTS, open_dataset
 from dusnet.data.prepare import verify
-from dusnet.data.synthetic.benchmark import BenchmarkSettings, write_benchmark
 from dusnet.errors import BadInput
+from dusnet.synthesis.benchmark import BenchmarkSettings, write_benchmark
 
 
 def test_unknown_class_names_the_nearest(small_shapenet):

@@ -15,7 +15,7 @@ from small_parts import motion, part
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.base import Calibration, Scores
-from dusnet.detectors.class_frame import ClassFrame
+from dusnet.detectors.frame import ClassFrame
 from dusnet.inspection.verdict import Expectations, decide
 from dusnet.progress import Silent
 

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from dusnet.config import FeatureSettings
-from dusnet.detectors.extractors import Descriptors, Deviations, Heights
+from dusnet.detectors.feature_space.extractors import Descriptors, Deviations, Heights
 from dusnet.registration.warp import TangentPlanes
 
 SETTINGS = FeatureSettings(heights=(2, 9))

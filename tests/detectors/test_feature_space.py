@@ -15,13 +15,13 @@ from small_parts import motion, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import Detector, create, create_for_parts, load_model
-from dusnet.detectors.cras import CRAS
-from dusnet.detectors.crr import CRR
+from dusnet.detectors.dusnet_paper.down_net import DownNet
+from dusnet.detectors.feature_space.cras_detector import CRAS
+from dusnet.detectors.feature_space.crr_detector import CRR
+from dusnet.detectors.feature_space.feature_maps import DamagedFeatures
+from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.model_file import read_model
-from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.errors import BadModel
-from dusnet.nn.down_net import DownNet
-from dusnet.nn.feature_maps import DamagedFeatures
 from dusnet.progress import Silent
 
 METHODS = ("cras", "pbas", "crr")

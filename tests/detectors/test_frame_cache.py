@@ -12,7 +12,7 @@ from small_parts import motion, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import create
-from dusnet.detectors.frame_cache import FrameCache
+from dusnet.detectors.pose_cache import FrameCache
 from dusnet.inspection.calibration import calibrate
 from dusnet.registration import Aligner
 

@@ -17,9 +17,9 @@ from small_parts import SIZE_MM, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import LossSettings, StageSettings, WarpSettings
 from dusnet.detectors import Detector, create, load_model
+from dusnet.detectors.dusnet.simulated_scans import Lesson, lessons_of_solid
+from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
 from dusnet.errors import BadModel
-from dusnet.training.guided_stage import GuidedStage, GuidedUpStage
-from dusnet.training.lessons import Lesson, lessons_of_solid
 
 DOWN_STEPS, UP_STEPS = 60, 160
 HOLE = np.array([0.0, 0.0, 1.0])

@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.neighbors import NearestNeighbors
 
-from dusnet.detectors import memory_bank
-from dusnet.detectors.memory_bank import MemoryBank, greedy_coreset, nearest, sparse_projection
+from dusnet.detectors.peers import memory_bank
+from dusnet.detectors.peers.memory_bank import MemoryBank, greedy_coreset, nearest, sparse_projection
 
 
 def features(count: int, size: int, seed: int = 0) -> torch.Tensor:

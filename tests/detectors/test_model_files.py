@@ -15,7 +15,7 @@ from dusnet.detectors import Detector, load_model
 from dusnet.detectors.base import Calibration
 from dusnet.detectors.model_file import VERSION, read_model
 from dusnet.errors import BadConfig, BadModel
-from dusnet.tensor_file import read_tensors, write_tensors
+from dusnet.io.tensors import read_tensors, write_tensors
 
 
 @pytest.fixture

@@ -15,11 +15,11 @@ from small_parts import part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings, load_settings
 from dusnet.detectors import Detector, create, load_model
+from dusnet.detectors.peers.offset.network import OffsetNet, offset_loss
+from dusnet.detectors.peers.offset.stage import OffsetSource, damaged_clouds
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.nn.grouping import Support
-from dusnet.nn.offset_net import OffsetNet, offset_loss
 from dusnet.progress import Silent, Task
-from dusnet.training.offset_stage import OffsetSource, damaged_clouds
 
 SMALL_NET = {"patch_widths": (16, 16, 16), "width": 32, "layers": 0, "heads": 2, "fourier_octaves": 2}
 DEFECTS = {"clouds": 4, "defects": 2, "batch": 2, "radius": (0.15, 0.4), "amplitude": (0.05, 0.15)}

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.coverage import Coverage
-from dusnet.detectors.openings import ACCIDENTAL, NEAREST, Openings
+from dusnet.detectors.feature_space.openings import ACCIDENTAL, NEAREST, Openings
+from dusnet.geometry.coverage import Coverage
 
 Array = NDArray[np.float64]
 

@@ -10,7 +10,7 @@ from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, create, load_model
-from dusnet.detectors.patchcore import reweighted
+from dusnet.detectors.peers.patchcore import reweighted
 
 BOTH = ["patchcore", "patchcore_unaligned"]
 

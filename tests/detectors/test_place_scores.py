@@ -7,10 +7,10 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from dusnet.coverage import Coverage
-from dusnet.detectors.features import View
-from dusnet.detectors.openings import Openings
-from dusnet.detectors.place_scores import BARE, LEAST_SHOWN, RIM, at_points
+from dusnet.detectors.feature_space.features import View
+from dusnet.detectors.feature_space.openings import Openings
+from dusnet.detectors.feature_space.place_scores import BARE, LEAST_SHOWN, RIM, at_points
+from dusnet.geometry.coverage import Coverage
 
 
 def square(count: int, seed: int) -> np.ndarray:

@@ -13,11 +13,12 @@ from test_feature_space import settings
 
 from dusnet.cloud import PointCloud
 from dusnet.config import PartsSettings
-from dusnet.detectors import SeveralParts, create, create_for_parts, load_model, several_parts
+from dusnet.detectors import SeveralParts, create, create_for_parts, load_model
+from dusnet.detectors.feature_space import many_parts as several_parts
 from dusnet.errors import BadConfig, BadInput
+from dusnet.geometry.visibility import visible
 from dusnet.inspection.schema import result_schema
 from dusnet.inspection.verdict import Status
-from dusnet.registration.visibility import visible
 from dusnet.workflow import LoadedModel, train_for_parts
 
 

@@ -13,7 +13,7 @@ from small_parts import SIZE_MM, motion, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors import create
-from dusnet.detectors.class_frame import ClassFrame
+from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.training_scans import same_points
 from dusnet.errors import BadInput
 from dusnet.progress import Silent

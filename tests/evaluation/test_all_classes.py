@@ -14,10 +14,10 @@ from test_tables import cells, row
 
 from dusnet.config import Settings
 from dusnet.evaluation.all_classes import COLUMNS, CONVENTIONS, markdown, pooled
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.plan import Contender
 from dusnet.evaluation.report import markdown as whole
 from dusnet.evaluation.rows import Row, ScanScore
+from dusnet.evaluation.run import evaluate
 
 
 def with_scans(detector: str, name: str, seed: int, count: int, **changes: object) -> Row:

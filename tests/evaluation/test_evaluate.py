@@ -15,12 +15,12 @@ from small_benchmark import FILE_BYTES, Factory
 from dusnet.config import ScoringSettings, Settings
 from dusnet.data import open_dataset
 from dusnet.errors import BadConfig, BadInput, DusnetError
-from dusnet.evaluation import benchmark
-from dusnet.evaluation.benchmark import evaluate
+from dusnet.evaluation import run as benchmark
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import CSV_FIELDS
 from dusnet.evaluation.rows import load_row, row_name
+from dusnet.evaluation.run import evaluate
 
 SETTINGS = Settings()
 
@@ -320,7 +320,7 @@ def test_the_peak_meter_sees_what_was_used_and_forgets_what_came_before():
 
 def test_importing_loads_nothing_heavy():
     code = (
-        "import sys, dusnet.evaluation.benchmark, dusnet.evaluation.tables, dusnet.inspection.results\n"
+        "import sys, dusnet.evaluation.run, dusnet.evaluation.tables, dusnet.inspection.results\n"
         "heavy = {'sklearn', 'open3d', 'plotly', 'lightning', 'lightning_fabric', 'h5py', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

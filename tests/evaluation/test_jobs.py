@@ -17,8 +17,8 @@ from small_benchmark import Factory
 
 from dusnet.config import Settings
 from dusnet.errors import BadConfig, DusnetError
-from dusnet.evaluation import benchmark
-from dusnet.evaluation.benchmark import evaluate
+from dusnet.evaluation import run as benchmark
+from dusnet.evaluation.run import evaluate
 from dusnet.progress import Silent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -120,7 +120,7 @@ from pathlib import Path
 from test_jobs import Slow
 from dusnet.config import Settings
 from dusnet.data import open_dataset
-from dusnet.evaluation.benchmark import evaluate
+from dusnet.evaluation.run import evaluate
 
 if __name__ == "__main__":
     parts, out = map(Path, sys.argv[1:])

@@ -14,7 +14,7 @@ from small_benchmark import Factory
 
 from dusnet.cli import main
 from dusnet.config import Settings
-from dusnet.evaluation.benchmark import evaluate
+from dusnet.evaluation.run import evaluate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from small_benchmark import Factory
 from dusnet.config import Settings
 from dusnet.data import open_dataset
-from dusnet.evaluation.benchmark import evaluate
+from dusnet.evaluation.run import evaluate
 
 parts, out = map(Path, sys.argv[1:])
 factory = Factory()

@@ -16,8 +16,8 @@ import pytest
 from dusnet.config import Settings
 from dusnet.detectors import create as known
 from dusnet.detectors.base import Scores
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.outside import code_mark, is_outside
+from dusnet.evaluation.run import evaluate
 
 MINE = """
 import numpy as np

@@ -4,9 +4,9 @@ import pytest
 
 from dusnet.config import GuideSettings, Settings, load_settings
 from dusnet.detectors import DETECTORS
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.plan import Contender
 from dusnet.evaluation.rows import fingerprint
+from dusnet.evaluation.run import evaluate
 
 
 def mark(dataset, detector, settings):

@@ -12,8 +12,8 @@ from dusnet.config import Settings
 from dusnet.data import anomaly_shapenet, real3d_ad
 from dusnet.errors import BadConfig
 from dusnet.evaluation import published
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.published import complete_means, rank_among_published, read_published
+from dusnet.evaluation.run import evaluate
 
 ALL = read_published()
 REAL, SHAPENET = (ALL.dataset(name) for name in ("Real3D-AD", "Anomaly-ShapeNet"))

@@ -12,11 +12,11 @@ from test_tables import cells, row
 
 from dusnet.config import Settings
 from dusnet.evaluation import kinds, ranks, tables
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.kinds import KindScore, kind_means, measure_kinds
 from dusnet.evaluation.ranks import mean_ranks, ranks_of
 from dusnet.evaluation.report import markdown
 from dusnet.evaluation.rows import Row, ScanScore
+from dusnet.evaluation.run import evaluate
 
 
 def scan(kind: str, score: float) -> ScanScore:

@@ -11,9 +11,9 @@ from dusnet.cli import main
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import Settings, load_settings
 from dusnet.errors import BadConfig
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.corruption import Corruption, corrupt
 from dusnet.evaluation.plan import Contender
+from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.studies import contenders, load_study, named_studies
 
 TABLES = [f"table{number}" for number in range(5, 10)]

@@ -14,10 +14,10 @@ from test_jobs import timeless
 from dusnet.config import Settings
 from dusnet.data import Dataset, open_dataset
 from dusnet.errors import BadConfig, DusnetError
-from dusnet.evaluation.benchmark import evaluate
 from dusnet.evaluation.corruption import Corruption
 from dusnet.evaluation.plan import Contender, Wanted, units_of
 from dusnet.evaluation.rows import Row, fingerprint, row_name, training_fingerprint
+from dusnet.evaluation.run import evaluate
 
 SETTINGS = Settings.model_validate({"calibration": {"replicas": 1}})
 SHARED = Contender("near (one model)", "near", SETTINGS, together=True)

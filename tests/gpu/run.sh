@@ -51,7 +51,7 @@ fi
 
 echo "gpu: timing"
 "$python" - <<'PYTHON' | tee "$results/ops.md"
-from dusnet.bench import FULL, as_markdown, time_ops
+from dusnet.evaluation.speed import FULL, as_markdown, time_ops
 from dusnet.progress import Silent
 print(as_markdown(time_ops([FULL], "cuda", Silent())))
 PYTHON

@@ -13,6 +13,7 @@ import pytest
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Calibration, Scores
+from dusnet.display.color_maps import heat_colors
 from dusnet.errors import BadInput
 from dusnet.inspection import results
 from dusnet.inspection.results import (
@@ -27,7 +28,6 @@ from dusnet.inspection.summary import SUMMARY_FIELDS, write_summary
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import file_sha256, read_cloud, write_cloud
 from dusnet.registration import Alignment
-from dusnet.visualization.color_maps import heat_colors
 
 
 def part(tmp_path: Path) -> PointCloud:

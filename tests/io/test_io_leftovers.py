@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dusnet.cloud import PointCloud
+from dusnet.data.check import inspect_scan
 from dusnet.errors import BadInput
-from dusnet.inspect_input import inspect_scan
 from dusnet.io import read_cloud, read_labelled_points, read_mesh, read_scalars, write_cloud
 
 POINTS = np.round(np.random.default_rng(3).normal(size=(30, 3)) * 90, 3)

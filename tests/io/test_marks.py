@@ -120,7 +120,7 @@ def test_models_are_known(tmp_path):
     import torch
     from safetensors.torch import save_file
 
-    from dusnet.tensor_file import write_tensors
+    from dusnet.io.tensors import write_tensors
 
     write_tensors(tmp_path / "ours", {"a": torch.zeros(3)}, {"x": 1})
     save_file({"a": torch.zeros(3)}, tmp_path / "theirs", metadata={"format": "pt"})

@@ -110,8 +110,8 @@ def test_source_archive_holds_the_sources(tmp_path: Path) -> None:
         inside = {name.partition("/")[2] for name in opened.getnames()}
     wanted = [path for pattern in ("*.h", "*.cpp", "*.cu") for path in (REPOSITORY / "cuda_ops").rglob(pattern)]
     assert {str(path.relative_to(REPOSITORY)) for path in wanted} <= inside
-    settings = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "dusnet" / "configs").glob("*.yaml")}
-    assert "dusnet/configs/paper.yaml" in settings
+    settings = {str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "configs").glob("*.yaml")}
+    assert "configs/paper.yaml" in settings
     assert settings | {"setup.py", "pyproject.toml", "dusnet/ops/reference.py", "dusnet/py.typed"} <= inside
 
 
@@ -130,12 +130,15 @@ def test_an_installed_package_holds_its_settings(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     needed = [
         path.relative_to(REPOSITORY)
-        for pattern in ("configs/**/*.yaml", "evaluation/*.yaml", "weights/*.safetensors", "py.typed")
+        for pattern in ("evaluation/*.yaml", "weights/*.safetensors", "py.typed")
         for path in (REPOSITORY / "dusnet").glob(pattern)
     ]
-    assert len(needed) > 10
+    settings = [path.relative_to(REPOSITORY) for path in (REPOSITORY / "configs").rglob("*.yaml")]
+    assert len(needed) + len(settings) > 10
     for path in needed:
         assert (tmp_path / path).read_bytes() == (REPOSITORY / path).read_bytes()
+    for path in settings:
+        assert (tmp_path / "dusnet" / path).read_bytes() == (REPOSITORY / path).read_bytes()
 
 
 def test_binary_depends_on_stable_symbols_only() -> None:

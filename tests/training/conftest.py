@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from dusnet.config import GroupingSettings, Settings
+from dusnet.detectors.dusnet_paper.stages import GroupSource
 from dusnet.nn.grouping import Support
-from dusnet.training.stages import GroupSource
 
 
 @pytest.fixture

@@ -13,12 +13,12 @@ import torch
 from tiny_training import make_run, source_without_jitter
 
 from dusnet.config import GroupingSettings, LossSettings, NoiseSettings, Settings, StageSettings
-from dusnet.nn.down_net import DownNet
+from dusnet.detectors.dusnet_paper.down_net import DownNet
+from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
+from dusnet.detectors.dusnet_paper.stages import DownStage
+from dusnet.io.tensors import write_tensors
 from dusnet.nn.grouping import Support
-from dusnet.nn.noise_gen import NoiseGen
-from dusnet.tensor_file import write_tensors
 from dusnet.training.loop import train_stage
-from dusnet.training.stages import DownStage
 
 STEPS = StageSettings(steps=6, batch=1, learning_rate=0.01, clip=1e9)
 SEED = 3

@@ -12,8 +12,8 @@ import torch
 from tiny_training import make_run
 
 from dusnet.config import Settings, load_settings
-from dusnet.reconstruction import Reconstructor
-from dusnet.training.networks import Networks
+from dusnet.detectors.dusnet_paper.networks import Networks
+from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
 
 POINTS = 30_000
 GIB = 2**20  # ru_maxrss counts KiB

@@ -12,7 +12,7 @@ import torch
 from distributed_worker import SEED, STEPS, make_stage
 from torch import Tensor
 
-from dusnet.tensor_file import read_tensors
+from dusnet.io.tensors import read_tensors
 from dusnet.training.loop import learning_rate
 
 pytestmark = pytest.mark.slow

@@ -14,11 +14,11 @@ from tiny_training import Killed, Watch
 from torch import Tensor
 
 from dusnet.config import Settings, load_settings
+from dusnet.detectors.dusnet import pretraining as guided_course
+from dusnet.detectors.dusnet.pretraining import FORMAT, train_guided
 from dusnet.errors import BadModel
+from dusnet.io.tensors import read_tensors
 from dusnet.progress import Silent
-from dusnet.tensor_file import read_tensors
-from dusnet.training import guided_course
-from dusnet.training.guided_course import FORMAT, train_guided
 
 SOLIDS, SEED = 2, 4
 SETTINGS = small_course(steps=10)

@@ -13,11 +13,10 @@ from sklearn.metrics import log_loss, roc_auc_score
 from warped_parts import surface, tensor
 
 from dusnet.config import LossSettings, StageSettings, UpNetSettings
-from dusnet.nn.guided_groups import GuidedGroups, GuidedScan
-from dusnet.nn.losses import up_loss
-from dusnet.nn.up_net import UpNet
-from dusnet.training import guided_stage
-from dusnet.training.guided_stage import (
+from dusnet.detectors.dusnet import stage as guided_stage
+from dusnet.detectors.dusnet.groups import GuidedGroups, GuidedScan
+from dusnet.detectors.dusnet.simulated_scans import Lesson
+from dusnet.detectors.dusnet.stage import (
     DOUBT_WEIGHT,
     GuidedStage,
     GuidedUpStage,
@@ -25,7 +24,8 @@ from dusnet.training.guided_stage import (
     guided_loss,
     turned,
 )
-from dusnet.training.lessons import Lesson
+from dusnet.nn.losses import up_loss
+from dusnet.nn.up_net import UpNet
 
 BATCH = StageSettings(batch=3)
 

@@ -8,9 +8,9 @@ import torch
 from guided_parts import small_guide
 
 from dusnet.config import WarpSettings
-from dusnet.data.synthetic.pseudo_defects import MASK_THRESHOLD
-from dusnet.training import lessons as module
-from dusnet.training.lessons import Lesson, lessons_of_solid
+from dusnet.detectors.dusnet import simulated_scans as module
+from dusnet.detectors.dusnet.simulated_scans import Lesson, lessons_of_solid
+from dusnet.synthesis.pseudo_defects import MASK_THRESHOLD
 
 WARP, GUIDE = WarpSettings(), small_guide()
 MOST_MOVED = 0.1

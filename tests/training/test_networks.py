@@ -10,9 +10,9 @@ from scipy.spatial import cKDTree
 from tiny_training import make_run
 
 from dusnet.config import Settings
+from dusnet.detectors.dusnet_paper.networks import THINNINGS, Measured, Networks, measure, supports_of
 from dusnet.errors import BadModel
-from dusnet.tensor_file import write_tensors
-from dusnet.training.networks import THINNINGS, Measured, Networks, measure, supports_of
+from dusnet.io.tensors import write_tensors
 
 Array = NDArray[np.float64]
 MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)

@@ -11,10 +11,10 @@ from tiny_training import make_run
 from torch import Tensor, nn
 
 from dusnet.config import Settings, StageSettings
+from dusnet.detectors.dusnet_paper.networks import Measured, Networks
+from dusnet.detectors.dusnet_paper.stages import GroupSource
 from dusnet.nn.losses import Loss
 from dusnet.training.loop import learning_rate, train_stage
-from dusnet.training.networks import Measured, Networks
-from dusnet.training.stages import GroupSource
 
 
 class Slope:

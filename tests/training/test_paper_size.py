@@ -14,9 +14,9 @@ from paper_worker import paper_settings, wavy_sphere
 from tiny_training import make_run
 
 from dusnet.config import load_settings
+from dusnet.detectors.dusnet_paper.networks import Networks
+from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
 from dusnet.nn.blocks import MiniPointNet
-from dusnet.reconstruction import Reconstructor
-from dusnet.training.networks import Networks
 
 HERE = Path(__file__).resolve().parent
 LIMIT_GIB = 16

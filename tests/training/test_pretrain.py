@@ -13,10 +13,10 @@ from tiny_training import Killed, Watch
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import create
+from dusnet.detectors.dusnet_paper.pretraining import pretrain
 from dusnet.errors import BadInput, BadModel
+from dusnet.io.tensors import read_tensors
 from dusnet.progress import Silent
-from dusnet.tensor_file import read_tensors
-from dusnet.training.pretraining import pretrain
 
 
 def shapes(scale: float = 1.0, shift: float = 0.0) -> list[NDArray[np.float64]]:

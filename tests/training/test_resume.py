@@ -11,11 +11,11 @@ from tiny_training import Killed, Watch, make_run
 from torch import Tensor
 
 from dusnet.config import Settings
+from dusnet.detectors.dusnet_paper.networks import Measured, Networks
+from dusnet.detectors.dusnet_paper.stages import GroupSource
 from dusnet.errors import BadModel
+from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.nn.grouping import Support
-from dusnet.tensor_file import read_tensors, write_tensors
-from dusnet.training.networks import Measured, Networks
-from dusnet.training.stages import GroupSource
 
 DOWN, UP = "Training down-net", "Training up-net"
 MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)

@@ -10,13 +10,13 @@ from scipy.spatial.transform import Rotation
 from tiny_training import make_run, source_without_jitter
 
 from dusnet.config import NoiseSettings, Settings, TrainingSettings
-from dusnet.nn.down_net import DownNet
+from dusnet.detectors.dusnet_paper.down_net import DownNet
+from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
+from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
 from dusnet.nn.grouping import Support
 from dusnet.nn.losses import down_loss
-from dusnet.nn.noise_gen import NoiseGen
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import train_stage
-from dusnet.training.stages import DownStage, GroupSource, UpStage
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dusnet.config import GroupingSettings, TrainingSettings
+from dusnet.detectors.dusnet_paper.stages import GroupSource
 from dusnet.nn.grouping import Support
 from dusnet.progress import Silent
 from dusnet.training.loop import Run
-from dusnet.training.stages import GroupSource
 
 
 class Killed(Exception):

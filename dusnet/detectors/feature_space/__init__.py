@@ -1,0 +1,1 @@
+"""CRAS, PBAS and CRR: features of places, and what learns from them (docs/methods)."""

@@ -1,0 +1,275 @@
+"""What the methods in feature space share: places and features of a part, networks that one part or many learn with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import scoring
+from dusnet.cloud import Frame, PointCloud
+from dusnet.config import Settings
+from dusnet.detectors.descriptors import FPFH_SIZE
+from dusnet.detectors.feature_space.center_maps import map_similarity
+from dusnet.detectors.feature_space.extractors import Descriptors, Deviations, Heights
+from dusnet.detectors.feature_space.feature_maps import LocalFeatures, Scaling
+from dusnet.detectors.feature_space.features import Extractor, Places
+from dusnet.detectors.feature_space.method import FeatureMethod
+from dusnet.detectors.feature_space.openings import CHANNELS as OPENINGS
+from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
+from dusnet.detectors.feature_space.place_scores import at_points
+from dusnet.detectors.model_file import MissingPart
+from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
+from dusnet.geometry.visibility import visible
+from dusnet.io import file_mark, stored
+from dusnet.io.tensors import under
+from dusnet.progress import Progress
+from dusnet.registration.good_surface import GoodSurface
+from dusnet.registration.warp import TangentPlanes
+from dusnet.synthesis.good_scans import normal_variation, simulated_scan
+from dusnet.training.loop import Run, fingerprint
+
+
+class FeatureSpace(RegisteredDetector):
+    """A detector that learns a boundary in the space of local features.
+
+    The networks know no part: they learn from the feature maps of one part or, through `train_together`, of many. What
+    is of one part alone, its places and its centre, stays with its detector.
+
+    Args:
+        settings: what it computes.
+        seed: makes training and scoring repeatable.
+        device: where the networks learn, `cpu`, `cuda` or `cuda:N`; scans are scored on the CPU.
+        extractor: describes scans in place of what `features.extractor` says.
+
+    Attributes:
+        method: what the networks are and how they learn.
+
+    Raises:
+        BadConfig: the device is absent.
+    """
+
+    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features", "warp"}
+    scores_are_lengths: ClassVar[bool] = False
+    method: ClassVar[type[FeatureMethod]]
+
+    def __init__(
+        self, settings: Settings, *, seed: int = 0, device: str = "cpu", extractor: Extractor | None = None
+    ) -> None:
+        super().__init__(settings, seed=seed, device=device)
+        self._given = extractor
+        self._embeddings: PatchEmbeddings | None = None
+        self._extractor: Extractor
+        self._places: Places
+        self._good: GoodSurface | None = None
+        self._scaling: Scaling
+        self._learned: FeatureMethod
+        self._kept: dict[str, Tensor]
+
+    @classmethod
+    def brought(cls, settings: Settings) -> str | None:
+        """A hash of the file that features come from."""
+        chosen = settings.features
+        return file_mark(chosen.down_net) if chosen.extractor == "down_net" and chosen.down_net is not None else None
+
+    def study(self, clouds: list[NDArray[np.float64]], *, progress: Progress) -> LocalFeatures:
+        """Choose the places of the part, and describe its training scans and other good scans like them.
+
+        Args:
+            clouds: training scans in the frame, (N, 3) each.
+            progress: where to report.
+        """
+        chosen = self.settings.features
+        self._good = None
+        if chosen.warp:
+            tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
+            self._good = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed, tolerance=False)
+        self._extractor = self._chosen_extractor()
+        self._places = Places.spread(clouds, self.class_frame.surface(), chosen, seed=self.seed)
+        rng = np.random.default_rng(self.seed)
+        variation = normal_variation(clouds)
+        described: list[LocalFeatures] = []
+        sides = _evenly(chosen.views, chosen.replicas * len(clouds))
+        with progress.task("Describing training scans", len(clouds) * (1 + chosen.replicas)) as task:
+            for cloud in clouds:
+                like = [simulated_scan(PointCloud(cloud), variation, rng).points for _ in range(chosen.replicas)]
+                for points in (cloud, *(_one_side(points, rng) if next(sides) else points for points in like)):
+                    described += self._lessons(points, rng)
+                    task.advance()
+        return type(described[0]).joined(described)
+
+    def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:
+        """What is learned from a good scan in the frame, (N, 3)."""
+        del rng
+        return [self._places.describe(self._shaped(points), self._extractor)]
+
+    def _shaped(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A scan in the frame without its smooth variation, where that is taken out, (N, 3) -> (N, 3)."""
+        if self._good is None:
+            return points
+        return self._good.compare(torch.from_numpy(points).float()).shaped.double().numpy()
+
+    def train_together(
+        self,
+        parts: Sequence[FeatureSpace],
+        lessons: Sequence[LocalFeatures],
+        *,
+        progress: Progress,
+        workdir: Path | None,
+        resume: bool,
+    ) -> None:
+        """Train one set of networks on the lessons of all parts, and give it to each of them.
+
+        Args:
+            parts: detectors of this kind and of these settings, this one among them; each has studied its part.
+            lessons: what each of them answered.
+            progress: where to report.
+            workdir: folder for checkpoints and logs, or None.
+            resume: continue from the checkpoints in `workdir`.
+        """
+        trained_on = [[*lesson.features.shape, float(lesson.features.double().sum())] for lesson in lessons]
+        run = Run(
+            device=str(self.device),
+            precision=self.settings.training.precision,
+            seed=self.seed,
+            fingerprint=fingerprint(self.name, self.settings.model_dump(mode="json"), self.seed, trained_on),
+            workdir=workdir,
+            resume=resume,
+            checkpoint_every=self.settings.training.checkpoint_every,
+            progress=progress,
+        )
+        method = self.method(self.settings, lessons[0].features.shape[-1], seed=self.seed)
+        scalings = [Scaling.of(lesson, method.spread, residuals=method.wants_residuals) for lesson in lessons]
+        kept = method.learn([one.scaled(scaling) for one, scaling in zip(lessons, scalings, strict=True)], run)
+        method.networks.cpu().eval()
+        for part, lesson, scaling, own in zip(parts, lessons, scalings, kept, strict=True):
+            part._scaling, part._learned = scaling, method
+            part._kept = {**own, "around": lesson.mean(lesson.around)}
+
+    def fits(self, brought: Brought) -> bool:
+        """Whether most of a scan that was brought into the frame of this part lies on it."""
+        return self.class_frame.aligner.fits(brought.alignment, Frame.of(brought.points).scale)
+
+    def likeness(self, brought: Brought) -> float:
+        """How like its part a scan is that was brought into its frame, -1 to 1 (CRAS Eq. 2).
+
+        The maps that are compared say where the scan lies at every place. Those that anomalies are found in need not
+        tell parts apart: heights over the part's own surface are nearly zero, and zero has no direction.
+        """
+        view = self._places.look(brought.points)
+        return map_similarity(view.around, self._kept["around"], view.seen)
+
+    def _chosen_extractor(self) -> Extractor:
+        if self._given is not None:
+            return self._given
+        chosen = self.settings.features
+        if chosen.down_net is not None and chosen.extractor == "down_net":
+            if self._embeddings is None:
+                self._embeddings = PatchEmbeddings.of_file(chosen.down_net)
+            return self._embeddings
+        if chosen.extractor == "deviations":
+            surface = TangentPlanes(self.class_frame.surface()) if self._good is None else self._good.planes
+            return Deviations(chosen, surface)
+        return Heights(chosen) if chosen.extractor == "heights" else Descriptors(chosen)
+
+    def _channels(self) -> int | None:
+        """Of a feature, None where only the extractor knows."""
+        if self._given is not None:
+            return None
+        chosen = self.settings.features
+        made = {
+            "deviations": 2 * len(chosen.heights),
+            "heights": len(chosen.heights),
+            "fpfh": FPFH_SIZE * len(chosen.neighbors),
+            "down_net": 0 if self._embeddings is None else self._embeddings.channels,
+        }
+        return made[chosen.extractor] + OPENINGS * chosen.openings
+
+    def _learn(
+        self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
+    ) -> None:
+        lessons = self.study(clouds, progress=progress)
+        self.train_together([self], [lessons], progress=progress, workdir=workdir, resume=resume)
+
+    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+        start = time.perf_counter()
+        view = self._places.look(self._shaped(points))
+        features = self._scaling(self._places.extract(view, self._extractor))
+        known = time.perf_counter()
+        with torch.inference_mode():
+            values = self._learned.values(features, self._places.positions, self._kept)
+        cloud = torch.from_numpy(points).float()
+        smoothing = self.settings.features.smoothing
+        scores = at_points(values, self._places.positions, view, cloud, smoothing=smoothing)
+        to_good = scoring.nearest_distance(cloud, self.class_frame.surface())
+        timings = {"features": known - start, "scoring": time.perf_counter() - known}
+        return FrameScores(scores.numpy(), float(scores.max()), to_good.numpy(), None, timings=timings)
+
+    def own_tensors(self) -> dict[str, Tensor]:
+        """What is of this part alone."""
+        places = {f"places.{name}": value for name, value in self._places.tensors().items()}
+        scaling = {"scaling.mean": self._scaling.mean, "scaling.spread": self._scaling.spread}
+        good = {} if self._good is None else {f"good.{name}": value for name, value in self._good.tensors().items()}
+        return places | scaling | good | {f"kept.{name}": value for name, value in self._kept.items()}
+
+    def shared_tensors(self) -> dict[str, Tensor]:
+        """What all parts share."""
+        made = {} if self._embeddings is None else self._embeddings.tensors()
+        embeddings = {f"embeddings.{name}": value for name, value in made.items()}
+        return embeddings | {f"networks.{name}": value for name, value in self._learned.networks.state_dict().items()}
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return self.own_tensors() | self.shared_tensors()
+
+    def _metadata(self) -> dict[str, Any]:
+        embeddings = None if self._embeddings is None else self._embeddings.metadata()
+        return {
+            "cell": self._places.cell,
+            "own_extractor": self._given is None,
+            "embeddings": embeddings,
+            "good": None if self._good is None else self._good.metadata(),
+        }
+
+    def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        if not metadata["own_extractor"] and self._given is None:
+            raise MissingPart("its extractor, which is no part of the file; give it to load_model(extractor=...)")
+        if metadata["embeddings"] is not None:
+            self._embeddings = PatchEmbeddings.restore(metadata["embeddings"], under("embeddings", tensors))
+        if metadata["good"] is not None:
+            good = under("good", tensors)
+            self._good = GoodSurface.restore(metadata["good"], good, self.settings.warp, seed=self.seed)
+        self._extractor = self._chosen_extractor()
+        self._places = Places.restore(
+            under("places", tensors),
+            self.class_frame.surface(),
+            stored.length(metadata["cell"], "cell"),
+            self.settings.features,
+            seed=self.seed,
+        )
+        # Copies lie in memory as they did after training; sums over what a file holds can round otherwise.
+        self._kept = {name: value.clone() for name, value in under("kept", tensors).items()}
+        scaling = Scaling.restore(under("scaling", tensors), len(self._places.positions), self._channels())
+        self._learned = self.method.restored(
+            self.settings, scaling.mean.shape[-1], under("networks", tensors), seed=self.seed
+        )
+        self._scaling = replace(scaling, target=self._learned.spread)
+        self._learned.require_kept(self._kept, scaling.mean.shape[-1])
+        stored.tensor(self._kept, "around", len(self._places.positions), 3)
+
+
+def _evenly(share: float, count: int) -> Iterator[bool]:
+    """`count` answers, of which a share is yes, as evenly spread as can be."""
+    return (int((number + 1) * share) > int(number * share) for number in range(count))
+
+
+def _one_side(points: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """What is visible of a scan from some direction, (N, 3) -> (n, 3)."""
+    direction = rng.normal(size=3)
+    return points[visible(points, direction / np.linalg.norm(direction))]

@@ -1,0 +1,167 @@
+"""Local features at corresponding places of registered scans: what the methods in feature space learn from.
+
+A part has fixed places on its good surface, spread by farthest point sampling. Every scan that lies in the frame of the
+part gets one feature per place, so that the rows of the maps of two scans belong together, as the pixels of aligned
+images do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dusnet import geometry, ops
+from dusnet.config import FeatureSettings
+from dusnet.detectors.descriptors import Thinned, density_cell, farthest, local_mean
+from dusnet.detectors.feature_space.feature_maps import LocalFeatures
+from dusnet.detectors.feature_space.openings import Openings
+from dusnet.geometry.coverage import Coverage, missing
+from dusnet.geometry.outward import Outward
+from dusnet.io import stored
+
+EDGE = 0.012
+"""Share of the places, those nearest to a place, that a view of one side must show as well where it is seen."""
+AROUND = 4
+"""Points whose mean says where a scan lies at a place."""
+
+
+class Extractor(Protocol):
+    """Anything that describes a scan around some places: hand-made descriptors, a network, or a function of yours."""
+
+    def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
+        """Features of a scan.
+
+        Args:
+            points: the scan in the frame of its part, about the origin and of radius 1, at the density of the training
+                scans, (n, 3) float64.
+            places: on the good surface, (G, 3) float32.
+            normals: of the good surface there, of either sign but always the same, (G, 3) float32.
+
+        Returns:
+            (G, C) float32. The same input must give the same features.
+        """
+
+
+@dataclass(frozen=True)
+class View:
+    """What a scan shows of the places of a part.
+
+    Attributes:
+        points: the scan at the density of the training scans, (n, 3) float64 in the frame.
+        around: mean of the points nearest to each place, (G, 3) float32.
+        seen: which places it shows, or would show if nothing were missing there, (G,) bool. In a view of one side what
+            lies around them must be shown, too: at the edge all points lie on one side of a place.
+        whole: whether it shows the part from all sides.
+        openings: where it has no points.
+    """
+
+    points: NDArray[np.float64]
+    around: Tensor
+    seen: Tensor
+    whole: bool
+    openings: Openings
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the features of a part are taken.
+
+    Attributes:
+        positions: on the good surface in the frame, (G, 3) float32.
+        normals: of either sign, (G, 3) float32.
+        surface: places of a good part, which tell what a scan shows, (M, 3) float32.
+        cell: edge of the grid that thins every scan to one density.
+        settings: numbers of points.
+        seed: of the thinning.
+    """
+
+    positions: Tensor
+    normals: Tensor
+    surface: Tensor
+    cell: float
+    settings: FeatureSettings
+    seed: int
+
+    @classmethod
+    def spread(
+        cls, clouds: Sequence[NDArray[np.float64]], surface: Tensor, settings: FeatureSettings, *, seed: int
+    ) -> Places:
+        """Choose places on the good surface of a part.
+
+        Args:
+            clouds: training scans in the frame, (N, 3) float64 each.
+            surface: of a good part in the frame, (M, 3) float32.
+            settings: how many places, and how dense scans are.
+            seed: of the thinning.
+        """
+        positions = surface[farthest(surface, settings.places)]
+        cell = density_cell(clouds, settings.points, seed=seed)
+        return cls(positions, geometry.normals(positions, surface), surface, cell, settings, seed)
+
+    def look(self, points: NDArray[np.float64]) -> View:
+        """What one scan in the frame, (N, 3) float64, shows of the places; the order of its points does not matter."""
+        thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
+        kept = thinned.points + thinned.centroid
+        cloud = torch.from_numpy(kept).float()
+        beside = Coverage.of(cloud, self.surface, outward=lambda: self._outward)
+        lost = missing(cloud, beside)
+        seen, whole = (~beside.empty | lost)[self._on_surface], beside.unseen_share == 0
+        return View(
+            points=kept,
+            around=local_mean(cloud, cloud, self.positions, AROUND),
+            seen=seen if whole else seen[self._beside].all(dim=1),
+            whole=whole,
+            openings=Openings(points[np.lexsort(points.T[::-1])], cloud, beside, lost[self._on_surface]),
+        )
+
+    def extract(self, view: View, extractor: Extractor) -> Tensor:
+        """Features of a scan that was looked at, (G, C) float32; the last ones are those of `Openings.at`."""
+        features = extractor(view.points, self.positions, self.normals).float()
+        if not self.settings.openings:
+            return features
+        return torch.cat([features, view.openings.at(self.positions, whole=view.whole)], dim=1)
+
+    def describe(self, points: NDArray[np.float64], extractor: Extractor) -> LocalFeatures:
+        """Everything about one scan in the frame, (N, 3) float64."""
+        view = self.look(points)
+        features = self.extract(view, extractor)
+        return LocalFeatures(features[None], view.around[None], self.positions, view.seen[None])
+
+    @cached_property
+    def _beside(self) -> Tensor:
+        """The places nearest to each of these, (G, k) int64."""
+        _, nearest = ops.knn(self.positions[None], self.positions[None], max(1, round(EDGE * len(self.positions))))
+        return nearest[0]
+
+    @cached_property
+    def _outward(self) -> Outward:
+        return Outward.of(self.surface)
+
+    @cached_property
+    def _on_surface(self) -> Tensor:
+        """The place of the surface nearest to each of these, (G,) int64."""
+        _, nearest = ops.knn(self.positions[None], self.surface[None], 1)
+        return nearest[0, :, 0]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """What a model file stores."""
+        return {"positions": self.positions, "normals": self.normals}
+
+    @classmethod
+    def restore(
+        cls, tensors: dict[str, Tensor], surface: Tensor, cell: float, settings: FeatureSettings, *, seed: int
+    ) -> Places:
+        """The inverse of `tensors`.
+
+        Raises:
+            KeyError, Unusable: they are no places.
+        """
+        positions = stored.tensor(tensors, "positions", None, 3)
+        return cls(positions, stored.tensor(tensors, "normals", len(positions), 3), surface, cell, settings, seed)

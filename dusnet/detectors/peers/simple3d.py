@@ -1,0 +1,33 @@
+"""Simple3D: FPFH at several scales, averaged locally, in a small memory; no training and no registration.
+
+"Towards High-Resolution 3D Anomaly Detection: A Scalable Dataset and Real-Time Framework for Subtle Industrial Defects"
+(arXiv 2507.07435).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor
+
+from dusnet.detectors.descriptors import FPFH_SIZE, Thinned
+from dusnet.detectors.peers.feature_memory import CenterMemory, Description
+
+
+class Simple3D(CenterMemory):
+    """The recipe of the paper; the object score is the highest point score."""
+
+    name: ClassVar[str] = "simple3d"
+    registered: ClassVar[bool] = False
+    coreset: ClassVar[float] = 0.05
+
+    @property
+    def _channels(self) -> int:
+        return FPFH_SIZE * len(self.settings.memory.simple3d_neighbors)
+
+    def _describe(self, cloud: Thinned) -> Description:
+        return self._described_centers(cloud, self.settings.memory.simple3d_neighbors)
+
+    def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
+        del described, distances, nearest
+        return float(scores.max())

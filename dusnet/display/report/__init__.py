@@ -1,0 +1,22 @@
+"""Reports for people: one self-contained HTML file per scan, and an index of a batch."""
+
+from __future__ import annotations
+
+from dusnet.display.report.index import INDEX, remove_index, write_index
+from dusnet.display.report.overview import renew_overview
+from dusnet.display.report.page import REPORT, Report, write_report
+from dusnet.display.report.scales import ColorScale, Field, Mark, banded_scale
+
+__all__ = [
+    "INDEX",
+    "REPORT",
+    "ColorScale",
+    "Field",
+    "Mark",
+    "Report",
+    "banded_scale",
+    "remove_index",
+    "renew_overview",
+    "write_index",
+    "write_report",
+]

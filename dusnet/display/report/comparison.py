@@ -1,0 +1,55 @@
+"""What a page says of a scan that was compared with a CAD model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dusnet.display.report.lengths import Lengths
+from dusnet.display.report.markup import facts, number, percent, text
+
+NOTE = (
+    "Positive deviations are excess material, negative are missing. The object score is the share of the tolerance "
+    "that the worst region uses, stray points left aside; above 1 it is out of tolerance."
+)
+
+
+def tolerance(record: Mapping[str, Any], length: Lengths) -> str:
+    """The tolerance, and whether somebody chose it."""
+    given = record["comparison"]["tolerance"]
+    both = length.with_unit(f"+{number(given['plus'], 6)} / −{number(given['minus'], 6)}")
+    return text(f"{both}, {'0.1 mm by default where not chosen' if given['default'] else 'chosen'}")
+
+
+def panel(record: Mapping[str, Any], length: Lengths) -> str:
+    """What was allowed and found, and how exact scan and model are."""
+    found = record["comparison"]
+    out, cad = found["out_of_tolerance"], found["cad"]
+    closed = "yes" if cad["watertight"] else "no: the side of a point is that of the nearest triangle's normal"
+    return facts(
+        [
+            ("Tolerance", tolerance(record, length)),
+            ("Out of tolerance", percent(out["share"])),
+            ("Excess material", percent(out["excess"])),
+            ("Missing material", percent(out["missing"])),
+            ("RMS deviation", text(_magnitude(found["rms"], length))),
+            ("Noise of the scan", text(_magnitude(found["noise"], length))),
+            ("Unit of the CAD model", text(cad["unit"])),
+            ("Triangles of the CAD model", number(cad["triangles"])),
+            ("Bodies of the CAD model", text(_bodies(cad))),
+            ("Watertight", text(closed)),
+        ]
+    )
+
+
+def _bodies(cad: Mapping[str, Any]) -> str:
+    """How many there are, and what was done with them."""
+    done = {"united": "united", "left_out": "left out (inside of others, or there twice)", "not_united": "not united"}
+    return ", ".join([str(cad["bodies"]), *(f"{cad[key]} {words}" for key, words in done.items() if cad[key])])
+
+
+def _magnitude(value: float, length: Lengths) -> str:
+    """A deviation without its sign; a small one is never written as nothing."""
+    least = 10.0**-length.fine
+    words = length.with_unit(length.deviation(max(value, least), signed=False))
+    return f"below {words}" if value < least else words

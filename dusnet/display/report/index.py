@@ -1,0 +1,205 @@
+"""The page of a batch: `index.html`, a table of all scans that links to theirs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from dusnet.display.report.charts import VERDICT_COLORS, TrendPoint, trend_chart
+from dusnet.display.report.markup import MISSING, asset, badge, cell, fill, header_cell, number, page_head, text
+from dusnet.display.report.page import Report
+from dusnet.display.report.sections import KINDS, when
+from dusnet.display.report.stills import THUMBNAIL, data_uri
+from dusnet.inspection.results import Result
+from dusnet.io import remove_file, write_text
+from dusnet.io.marks import Kind, kind_of, require_replaceable
+
+INDEX = "index.html"
+_TILES = (("OK", "OK"), ("NG", "NG"), ("RECHECK", "to check again"))
+
+
+def write_index(
+    out_dir: Path,
+    results: Sequence[Result],
+    *,
+    reports: Mapping[str, Report] | None = None,
+    failures: Sequence[str] = (),
+    title: str = "Inspection results",
+) -> Path:
+    """Write `index.html` for a batch, atomically; it needs no file but the pages that it links to.
+
+    Args:
+        out_dir: folder of the results.
+        results: in the order of the table; may be empty.
+        reports: the pages of the scans by stem; a scan without one has no link and no picture.
+        failures: one sentence per scan that could not be scored.
+        title: of the page.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadInput: the file cannot be written, or one of this name was written by others.
+    """
+    pages = reports or {}
+    page = fill(
+        "index.html",
+        {
+            "title": text(title),
+            "head": page_head(title, results[0].record["versions"]["dusnet"] if results else ""),
+            "under": text(_under(results)),
+            "tiles": _tiles(results, len(failures)),
+            "failures": _failures(failures),
+            "trend": _trend(out_dir, results, pages),
+            "table": _table(out_dir, results, pages),
+            "footer": "The same table for programs is summary.csv; a score at or below the threshold is normal.",
+            "script": asset("sort.js"),
+        },
+    )
+    target = out_dir / INDEX
+    require_replaceable(target, Kind.PAGE)
+    write_text(target, page)
+    return target
+
+
+def remove_index(out_dir: Path) -> None:
+    """Remove the index of an earlier batch, whose links may lead nowhere now; a page by others is left alone."""
+    target = out_dir / INDEX
+    if kind_of(target) is Kind.PAGE:
+        remove_file(target)
+
+
+def _under(results: Sequence[Result]) -> str:
+    models = sorted({result.record["model"]["id"] for result in results})
+    times = [result.record["timestamp"] for result in results]
+    words = [f"{len(results)} scans"]
+    if models:
+        words.append(f"model {', '.join(models)}")
+    if times:
+        words.append(when(times[0]) if len(times) == 1 else f"{when(times[0])} to {when(times[-1])}")
+    return " · ".join(words)
+
+
+def _tiles(results: Sequence[Result], failed: int) -> str:
+    counts = Counter(result.verdict.status.value for result in results)
+    tiles = [(counts[status], status.lower(), words) for status, words in _TILES]
+    if failed:
+        tiles.append((failed, "failed", "not scored"))
+    decided = counts["OK"] + counts["NG"]
+    found = "".join(f'<div class="{kind}"><strong>{count}</strong>{text(words)}</div>' for count, kind, words in tiles)
+    share = f"{100.0 * counts['OK'] / decided:.1f} %" if decided else MISSING
+    return f"{found}<div><strong>{share}</strong>OK of those decided</div>"
+
+
+def _failures(failures: Sequence[str]) -> str:
+    if not failures:
+        return ""
+    items = "".join(f"<li>{text(failure)}</li>" for failure in failures)
+    return f'<section><h2>Not scored</h2><ul class="reasons">{items}</ul></section>'
+
+
+def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]) -> str:
+    chart = trend_chart(
+        [
+            TrendPoint(
+                result.scan or result.stem,
+                float(result.object_score),
+                result.threshold,
+                result.verdict.status.value,
+                _link(out_dir, pages.get(result.stem)),
+            )
+            for result in results
+        ]
+    )
+    if chart is None:
+        return ""
+    shapes = {
+        "OK": '<circle cx="7" cy="7" r="5" fill="{0}"/>',
+        "NG": '<rect x="2" y="2" width="10" height="10" fill="{0}"/>',
+        "RECHECK": '<path d="M7 1l6.5 11h-13z" fill="{0}"/>',
+    }
+    legend = "".join(
+        f'<span><svg viewBox="0 0 14 14" aria-hidden="true">{shape.format(VERDICT_COLORS[status])}</svg>{status}</span>'
+        for status, shape in shapes.items()
+    )
+    return (
+        '<section class="keep" aria-labelledby="h-trend"><h2 id="h-trend">Object score over the batch</h2>'
+        f'<div class="scroll wide">{chart}</div><p class="legend">{legend}</p></section>'
+    )
+
+
+def _link(out_dir: Path, report: Report | None) -> str:
+    """The page of a scan, relative to the index."""
+    return "" if report is None else "./" + quote(report.path.relative_to(out_dir).as_posix())
+
+
+def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]) -> str:
+    head = [header_cell("No.")]
+    if pages:
+        head.append(header_cell("Picture", sortable=False))
+    head += [
+        header_cell("Scan").replace("<th ", '<th class="l" ', 1),
+        header_cell("Verdict").replace("<th ", '<th class="l" ', 1),
+        header_cell("Object score"),
+        header_cell("Score / threshold"),
+        header_cell("Defects"),
+        header_cell("Worst defect", hint="Length of the worst defect, in the unit of the scan"),
+        header_cell("Points"),
+        header_cell("Residual", hint="Registration residual, fraction of the part's radius"),
+        header_cell("Remarks", hint="What reading and scoring had to remark"),
+        header_cell("Time").replace("<th ", '<th class="l" ', 1),
+    ]
+    rows = "".join(_row(place + 1, out_dir, result, pages) for place, result in enumerate(results))
+    return f'<table id="scans"><thead><tr>{"".join(head)}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, Report]) -> str:
+    record, report = result.record, pages.get(result.stem)
+    name, link = text(result.scan or result.stem), text(_link(out_dir, report))
+    cells = [cell(str(place), place)]
+    if pages:
+        picture = ""
+        if report is not None and report.thumbnail:
+            width, height = THUMBNAIL
+            picture = (
+                f'<a href="{link}" tabindex="-1" aria-hidden="true"><img alt="" width="{width}" height="{height}" '
+                f'src="{data_uri(report.thumbnail)}"></a>'
+            )
+        cells.append(cell(picture, kind="thumb"))
+    cells.append(cell(f'<a href="{link}">{name}</a>' if report else name, result.scan or result.stem, kind="name"))
+    status = result.verdict.status.value
+    codes = text(", ".join(code.replace("_", " ") for code in result.verdict.codes if status == "RECHECK"))
+    note = f'<br><span class="unit">{codes}</span>' if codes else ""
+    cells.append(cell(badge(status) + note, status, kind="l"))
+    score, limit = record["object_score"], record["threshold"]
+    ratio = score / limit if score is not None and limit else None
+    cells += [cell(number(score), score), cell(number(ratio, 3), ratio)]
+    cells.append(cell(str(record["region_count"]), record["region_count"]))
+    cells.append(_worst(record))
+    cells.append(cell(f"{record['points']:,}".replace(",", "\u202f"), record["points"]))
+    residual = None if record["alignment"] is None else record["alignment"]["residual"]
+    cells.append(cell(number(residual, 3), residual))
+    remarks = len(record["warnings"])
+    cells.append(cell(str(remarks) if remarks else MISSING, remarks))
+    cells.append(cell(_time(record["timestamp"]), record["timestamp"], kind="l when"))
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _time(timestamp: str) -> str:
+    """Date over time; the offset from UTC is in the tooltip and at the head of the page."""
+    full = when(timestamp)
+    date, clock = full.split()[:2]
+    return f'<time datetime="{text(timestamp)}" title="{text(full)}">{date}<br>{clock}</time>'
+
+
+def _worst(record: Mapping[str, Any]) -> str:
+    if not record["regions"]:
+        return cell(MISSING)
+    worst = record["regions"][0]
+    kind = KINDS.get(str(worst.get("kind")), "")
+    length = float(worst["size"][0])
+    words = f"{number(length, 3)} {record['unit'] or ''}".strip() + (f", {kind}" if kind else "")
+    return cell(text(words), length)

@@ -1,0 +1,65 @@
+"""How lengths are written on a page: with as many decimals as the part and its deviations need."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dusnet.cloud import Points
+from dusnet.display.extent import extent
+from dusnet.display.report.markup import fixed
+
+_MOST_DECIMALS = 9
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """How lengths of one part are written: to a hundred-thousandth of its size or finer.
+
+    Attributes:
+        unit: of the scan, "" when nobody said.
+        decimals: digits after the point.
+        fine: digits after the point of a deviation: it is told to a hundredth of the tolerance or, where there is none,
+            of the largest deviation, or finer.
+    """
+
+    unit: str
+    decimals: int
+    fine: int
+
+    @classmethod
+    def of(cls, points: Points, unit: str, record: Mapping[str, Any]) -> Lengths:
+        """For a part of this size and its result."""
+        low, high = extent(points)
+        decimals = _decimals(float((high - low).max()) * 1e-5, 3)
+        return cls(unit, decimals, max(decimals, _decimals(_allowed(record) / 100.0, 0)))
+
+    def write(self, value: float | None) -> str:
+        """A length without its unit."""
+        return fixed(value, self.decimals)
+
+    def deviation(self, value: float | None, *, signed: bool = True) -> str:
+        """A deviation, or where not signed a distance, without its unit."""
+        return fixed(value, self.fine, signed=signed)
+
+    def with_unit(self, words: str) -> str:
+        """A length that was written, with its unit."""
+        return f"{words} {self.unit}".strip()
+
+
+def _decimals(step: float, unknown: int) -> int:
+    """How many decimals tell two lengths apart that differ by `step`; `unknown` where there is no step."""
+    if step <= 0.0:
+        return unknown
+    return min(max(math.ceil(-math.log10(step) - 1e-9), 0), _MOST_DECIMALS)
+
+
+def _allowed(record: Mapping[str, Any]) -> float:
+    """The smaller tolerance, else the largest deviation or distance of the scan; 0 where none is known."""
+    if record["comparison"] is not None:
+        tolerance = record["comparison"]["tolerance"]
+        return float(min(tolerance["plus"], tolerance["minus"]))
+    measured = record["deviation"] or record["distances"] or {}
+    return max((abs(measured[name]) for name in ("min", "max") if measured.get(name) is not None), default=0.0)

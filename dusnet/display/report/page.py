@@ -1,0 +1,217 @@
+"""The page of one scan: `STEM.report.html`, which needs no server, no network and no file beside it."""
+
+from __future__ import annotations
+
+import math
+import re
+from base64 import b64decode
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dusnet.cloud import PointCloud
+from dusnet.display.report import sections
+from dusnet.display.report.lengths import Lengths
+from dusnet.display.report.markup import asset, badge, data_script, fill, page_head, text
+from dusnet.display.report.scales import Field, Mark, heat_scale, round_limit, signed_scale
+from dusnet.display.report.scene import scene_data
+from dusnet.display.report.stills import Stills, data_uri, draw_stills
+from dusnet.display.report.thinning import shown_points
+from dusnet.inspection.results import Result
+from dusnet.io import write_text
+from dusnet.io.marks import Kind, kind_of, require_replaceable
+
+if TYPE_CHECKING:
+    from dusnet.detectors.base import Calibration, Scores
+
+REPORT = ".report.html"
+"""What follows the stem in the name of a page. Not `.html` alone: a scan may be called `index`."""
+_HEAD = 1 << 16
+_THUMBNAIL = re.compile(rb'<body data-thumbnail="data:image/jpeg;base64,([0-9A-Za-z+/=]*)">')
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page that was written.
+
+    Attributes:
+        path: the file.
+        thumbnail: JPEG of the side that shows most of the defects, a few kilobytes; empty in pages of earlier versions.
+    """
+
+    path: Path
+    thumbnail: bytes
+
+
+def write_report(
+    path: Path,
+    result: Result,
+    cloud: PointCloud,
+    scores: Scores,
+    *,
+    calibration: Calibration | None = None,
+    settings: Mapping[str, Any] | None = None,
+    fields: Sequence[Field] | None = None,
+    title: str = "Inspection report",
+) -> Report:
+    """Write the page of one scan, atomically.
+
+    Args:
+        path: the file to write.
+        result: what `write_result` returned for the scan.
+        cloud: the scan, N >= 1 points, its own unit and pose; its labels are shown as ground truth.
+        scores: what the detector answered, in the unit of the scan.
+        calibration: of the model, to show good scans beside this one.
+        settings: of the model, as plain nested values.
+        fields: what the points are painted with, N values each, the first at the beginning; None takes the anomaly
+            score and the deviation or distance where the detector measured one.
+        title: what kind of page this is.
+
+    Returns:
+        The file and its thumbnail.
+
+    Raises:
+        BadInput: the file cannot be written, or one of this name was written by others.
+        ValueError: a field has another number of values than the scan has points.
+    """
+    record = result.record
+    unit = record["unit"] or ""
+    painted = list(fields) if fields is not None else fields_of(scores, record)
+    for field in painted:
+        if len(field.values) != len(cloud):
+            raise ValueError(f"{field.name} needs {len(cloud)} values, got {len(field.values)}")
+    regions = record["regions"]
+    members = [np.asarray(region.indices, dtype=np.intp) for region in result.regions[: len(regions)]]
+    index = shown_points(cloud.points, members)
+    stills = _stills(cloud, index, painted, regions, unit)
+    length = Lengths.of(cloud.points, unit, record)
+    scene = scene_data(
+        cloud.points,
+        index,
+        painted,
+        regions,
+        members,
+        reconstruction=scores.reconstruction,
+        truth=cloud.labels,
+        unit=unit,
+    ) | {"decimals": length.decimals, "scored": record["files"]["scored"]}
+    name = result.scan or result.stem
+    status = result.verdict.status.value
+    page = fill(
+        "page.html",
+        {
+            "head": page_head(
+                f"{title}: {name}, {status}",
+                record["versions"]["dusnet"],
+                images="data: blob:",
+            ),
+            "thumbnail": text(data_uri(stills.thumbnail)),
+            "title": text(title),
+            "name": text(name),
+            "under": sections.under_title(record),
+            "badge": badge(status).replace('class="badge', 'class="badge large', 1),
+            "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),
+            "toolbar": sections.toolbar(painted, scores, cloud, bool(regions)),
+            "view_label": text(f"Interactive view of {name}. The same colours are in the pictures of the six sides."),
+            "bars": sections.color_bars(painted),
+            "shown": sections.shown_note(len(index), len(cloud), scene),
+            "verdict": sections.verdict(result),
+            "figures": sections.key_figures(record, scores, length),
+            "defects_title": text(sections.defects_title(record)),
+            "defects": sections.defects(record, length),
+            "stills": sections.still_figures(stills),
+            "stills_note": text(
+                "Along the axes of the scan, all at one scale, in the colours of the bar above; "
+                "numbers are those of the table."
+            ),
+            "charts": sections.charts(painted, record, scores, calibration, length),
+            "registration": sections.registration(record),
+            "provenance": sections.provenance(record, calibration),
+            "settings": sections.settings(settings),
+            "footer": sections.footer(record),
+            "data": data_script("scene", scene),
+            "plotly": _plotly(),
+            "script": asset("sort.js") + asset("report.js"),
+        },
+    )
+    require_replaceable(path, Kind.PAGE)
+    write_text(path, page)
+    return Report(path, stills.thumbnail)
+
+
+def read_report(path: Path) -> Report | None:
+    """A page that `write_report` wrote, with its thumbnail; None where there is none or it was written by others."""
+    if kind_of(path) is not Kind.PAGE:
+        return None
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return None
+    found = _THUMBNAIL.search(head)
+    try:
+        return Report(path, b64decode(found[1], validate=True) if found else b"")
+    except ValueError:
+        return Report(path, b"")
+
+
+def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[Field]:
+    """What a scored scan can be painted with: the anomaly score, then the signed deviation or else the distance.
+
+    Args:
+        scores: of the scan.
+        record: its result file, for the colour range.
+    """
+    span = record["color_range"]
+    remark = {
+        "point_threshold": "From 0 to twice the point threshold: the same scale for every scan of this model.",
+        "scan": "From the median to the maximum of this scan: colours of different scans cannot be compared.",
+    }.get(span["source"], "The range was given.")
+    limit = record["point_threshold"]
+    low, high = float(span["low"] or 0.0), float(span["high"] if span["high"] is not None else 1.0)
+    marks = (Mark(float(limit), "point threshold"),) if limit is not None and low <= limit <= high else ()
+    score = Field(
+        "Anomaly score",
+        np.asarray(scores.point_scores, dtype=np.float32),
+        heat_scale(low, high, marks, remark),
+        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius, corrected as the "
+        "model's settings say.",
+    )
+    unit = record["unit"] or ""
+    deviation = scores.deviation
+    if deviation is not None:
+        values = np.asarray(deviation, dtype=np.float32)
+        ends = "The ends are the round number that 99.8 % of this scan's deviations stay within."
+        scale = signed_scale(round_limit(values), (Mark(0.0, "nominal"),), ends)
+        return [score, Field("Deviation", values, scale, unit, "Positive is excess material, negative is missing.")]
+    if scores.distances is not None:
+        values = np.asarray(scores.distances, dtype=np.float32)
+        ends = "The end is the round number that 99.8 % of this scan's distances stay below."
+        return [score, Field("Distance", values, heat_scale(0.0, round_limit(values), (), ends), unit)]
+    return [score]
+
+
+def _stills(
+    cloud: PointCloud, index: Any, fields: Sequence[Field], regions: Sequence[Mapping[str, Any]], unit: str
+) -> Stills:
+    points = cloud.points[index]
+    grey = np.full(len(points), np.nan, dtype=np.float32)
+    scale = fields[0].scale if fields else heat_scale(0.0, 1.0)
+    values = fields[0].values[index] if fields else grey
+    # What makes a side worth a thumbnail is what lies beyond the outermost marks of the scale.
+    beyond = max((abs(mark.value) for mark in scale.marks), default=math.inf)
+    weight = np.clip(np.nan_to_num(np.abs(values), nan=0.0, posinf=0.0) - beyond, 0.0, None)
+    labels = {
+        int(region.get("id", place)): np.asarray(region.get("peak_point") or region["center"], dtype=np.float64)
+        for place, region in enumerate(regions, 1)
+    }
+    return draw_stills(points, scale.paint(values), weight, labels, unit)
+
+
+def _plotly() -> str:
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())

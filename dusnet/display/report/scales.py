@@ -1,0 +1,194 @@
+"""What colours mean: values per point, the scale that paints them, and the marks on it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from dusnet.display.color_maps import NEUTRAL, heat_table, lab_to_srgb, srgb_to_lab
+from dusnet.display.deviation_bands import COLORS, DeviationBands
+
+HEAT_STEPS = 48
+"""Colours of a continuous scale on a page: neighbours differ by less than an eye can tell."""
+SIGNED_ANCHORS = ((5, 48, 97), (67, 147, 195), (222, 226, 230), (214, 96, 77), (103, 0, 31))
+"""Missing material is blue, excess is red; both ends are dark, so the sign is also told by the bar, never by red and
+green."""
+_SIGNED_STEPS = 48
+_TICK_ROOM = 0.09  # of the bar: what a number of five digits needs
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value that is drawn as a line across the colour bar.
+
+    Attributes:
+        value: where.
+        text: what it is, two or three words.
+    """
+
+    value: float
+    text: str
+
+
+@dataclass(frozen=True)
+class ColorScale:
+    """Bands of values and the colour of each; a continuous scale is one of many narrow bands.
+
+    Attributes:
+        edges: limits of the bands, (K + 1,) float64 ascending; what lies outside takes the colour of the end.
+        colors: one per band, (K, 3) uint8 sRGB.
+        marks: values to point out, such as a threshold or tolerances.
+        banded: whether the bands have a meaning of their own, so that the bar writes their edges. A value on an edge
+            is in the band above it.
+        remark: where the ends of the scale come from.
+    """
+
+    edges: NDArray[np.float64]
+    colors: NDArray[np.uint8]
+    marks: tuple[Mark, ...] = ()
+    banded: bool = False
+    remark: str = ""
+
+    def __post_init__(self) -> None:
+        if len(self.edges) != len(self.colors) + 1 or len(self.colors) < 1:
+            raise ValueError(f"{len(self.colors)} bands need one edge more, got {len(self.edges)}")
+        if not (np.isfinite(self.edges).all() and (np.diff(self.edges) > 0).all()):
+            raise ValueError("the edges of a color scale must be finite and ascending")
+
+    @property
+    def low(self) -> float:
+        """Value of the first edge."""
+        return float(self.edges[0])
+
+    @property
+    def high(self) -> float:
+        """Value of the last edge."""
+        return float(self.edges[-1])
+
+    def band(self, values: ArrayLike) -> NDArray[np.intp]:
+        """The band of each value, (N,): 0 to K - 1, and K for NaN."""
+        value = np.asarray(values, dtype=np.float64)
+        found = np.clip(np.searchsorted(self.edges, value, side="right") - 1, 0, len(self.colors) - 1)
+        return np.where(np.isnan(value), len(self.colors), found)
+
+    def paint(self, values: ArrayLike) -> NDArray[np.uint8]:
+        """The colour of each value, (N, 3) uint8; NEUTRAL for NaN."""
+        return np.vstack([self.colors, np.array(NEUTRAL, dtype=np.uint8)])[self.band(values)]
+
+    def ticks(self) -> list[float]:
+        """Values to write under the bar: the edges of a few bands that mean something, else round numbers.
+
+        Edges that would be written over a mark are left out.
+        """
+        if self.banded and len(self.edges) <= 12:
+            room = _TICK_ROOM * (self.high - self.low)
+            marks = [mark.value for mark in self.marks]
+            return [float(edge) for edge in self.edges if not any(0 < abs(edge - mark) < room for mark in marks)]
+        return round_numbers(self.low, self.high, 5)
+
+
+@dataclass(frozen=True)
+class Field:
+    """One number per point that the page can paint the scan with.
+
+    Attributes:
+        name: for people: "Anomaly score".
+        values: (N,) float32, NaN where unknown.
+        scale: how it is painted.
+        unit: of the values, "" for none.
+        explanation: one sentence under the colour bar.
+    """
+
+    name: str
+    values: NDArray[np.float32]
+    scale: ColorScale
+    unit: str = ""
+    explanation: str = field(default="")
+
+
+def heat_scale(low: float, high: float, marks: tuple[Mark, ...] = (), remark: str = "") -> ColorScale:
+    """The heat map from `low` to `high`."""
+    high = high if high > low else low + 1.0
+    table = heat_table()
+    rows = np.linspace(0, len(table) - 1, HEAT_STEPS).round().astype(int)
+    return ColorScale(np.linspace(low, high, HEAT_STEPS + 1), table[rows], marks, remark=remark)
+
+
+def signed_scale(limit: float, marks: tuple[Mark, ...] = (), remark: str = "") -> ColorScale:
+    """Blue for negative, grey for nothing, red for positive values, the same way both sides.
+
+    Args:
+        limit: value of the darkest red; the darkest blue is its negative.
+        marks: values to point out.
+        remark: where the limit comes from.
+    """
+    lab = srgb_to_lab(SIGNED_ANCHORS)
+    at = np.linspace(0.0, 1.0, _SIGNED_STEPS)
+    place = np.linspace(0.0, 1.0, len(SIGNED_ANCHORS))
+    colors = lab_to_srgb(np.stack([np.interp(at, place, lab[:, channel]) for channel in range(3)], axis=-1))
+    return ColorScale(np.linspace(-limit, limit, _SIGNED_STEPS + 1), colors, marks, remark=remark)
+
+
+def round_limit(values: NDArray[np.float32], share: float = 0.998) -> float:
+    """The round number (1, 2 or 5 times a power of ten) that this share of the absolute values stays below."""
+    finite = np.abs(values[np.isfinite(values)].astype(np.float64))
+    most = float(np.quantile(finite, share)) if len(finite) else 0.0
+    if most <= 0.0:
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(most))
+    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= most * (1.0 - 1e-9))
+
+
+def round_below(value: float) -> float:
+    """The largest 1, 2 or 5 times a power of ten that is at most a positive `value`.
+
+    Example:
+        >>> [round_below(value) for value in (45.0, 0.1999, 1.0)]
+        [20.0, 0.1, 1.0]
+    """
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= value * (1.0 + 1e-9))
+
+
+def round_numbers(low: float, high: float, count: int) -> list[float]:
+    """About `count` multiples of 1, 2 or 5 times a power of ten from `low` to `high`.
+
+    Example:
+        >>> round_numbers(0.0, 1.0, 5)
+        [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    """
+    span = high - low
+    if not (math.isfinite(span) and span > 0.0):
+        return [low]
+    power = 10.0 ** math.floor(math.log10(span / count))
+    step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if span / (factor * power) <= count * 1.2)
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    digits = max(0, -math.floor(math.log10(step)))
+    return [round(number * step, digits) + 0.0 for number in range(first, last + 1)]
+
+
+@dataclass(frozen=True)
+class DeviationScale(ColorScale):
+    """The bands of a comparison with a CAD model, which say themselves what is in which: as in the scored cloud."""
+
+    bands: DeviationBands = field(kw_only=True)
+
+    def band(self, values: ArrayLike) -> NDArray[np.intp]:
+        """The band of each value, (N,): 0 to K - 1, and K for NaN."""
+        return self.bands.number(values)
+
+
+def banded_scale(bands: DeviationBands) -> ColorScale:
+    """The bands of a comparison with a CAD model; the outermost ones, which have no end, are drawn a tolerance wide."""
+    edges = bands.edges
+    return DeviationScale(
+        np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
+        np.array(COLORS, dtype=np.uint8),
+        (Mark(-bands.minus, "lack"), Mark(bands.plus, "excess")),
+        banded=True,
+        remark="Bands at half, one (marked), two and three tolerances.",
+        bands=bands,
+    )

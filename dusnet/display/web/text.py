@@ -1,0 +1,92 @@
+"""The texts of the page of `dusnet view --web`, as HTML."""
+
+from __future__ import annotations
+
+import html
+
+from dusnet.display.color_maps import heat_table
+from dusnet.display.deviation_bands import DeviationBands
+from dusnet.display.exhibit import Exhibit
+from dusnet.display.figures import plain
+from dusnet.display.layers import heat_span
+
+_STATUS_COLORS = {"OK": "#1b7837", "NG": "#be3032", "RECHECK": "#9a5b00"}
+_FAINT = "#5a6470"
+
+
+def block(text: str, name: str) -> str:
+    """A paragraph of a page, found by `name`; the text is HTML."""
+    return f'<div id="{name}" style="padding:2px 12px;font-size:13px;line-height:1.45">{text}</div>'
+
+
+def aside(text: str, name: str) -> str:
+    """A paragraph in a paler colour; the text is plain."""
+    return block(f'<span style="color:{_FAINT}">{html.escape(text)}</span>', name)
+
+
+def verdict(exhibit: Exhibit) -> str:
+    """Verdict, scores, and every sentence that the result has about them."""
+    lines = []
+    if exhibit.verdict is not None:
+        color = _STATUS_COLORS.get(exhibit.verdict, "#26303a")
+        lines.append(f'<b style="color:{color};font-size:17px">{html.escape(exhibit.verdict)}</b>')
+    if exhibit.object_score is not None:
+        limit = "" if exhibit.threshold is None else f" (threshold {exhibit.threshold:.4g})"
+        lines.append(f"object score {exhibit.object_score:.4g}{limit}")
+    lines.append(f"{len(exhibit.cloud):,} points{f', {html.escape(exhibit.unit)}' if exhibit.unit else ''}")
+    lines += [html.escape(sentence) for sentence in dict.fromkeys([*exhibit.reasons, *exhibit.remarks])]
+    return block("<br>".join(lines), "dusnet-verdict")
+
+
+def legend(exhibit: Exhibit) -> str:
+    """What the colours of the heat map mean: bands of deviations, or a bar with the result's point threshold."""
+    shown = _heat_bar(exhibit) if exhibit.bands is None else _band_list(exhibit.bands, exhibit.unit)
+    return block(shown, "dusnet-legend")
+
+
+def _band_list(bands: DeviationBands, unit: str | None) -> str:
+    """The bands from most excess to most missing material, each with its limits."""
+    rows = []
+    for band in reversed(bands.record()):
+        low, high = (None if edge is None else _edge(edge) for edge in (band["above"], band["up_to"]))
+        words = f"below {high}" if low is None else f"above {low}" if high is None else f"{low} to {high}"
+        swatch = (
+            "display:inline-block;width:28px;height:12px;margin-right:8px;vertical-align:-1px;"
+            f"border:1px solid {_FAINT};background:rgb({','.join(map(str, band['color']))})"
+        )
+        rows.append(f'<li><span aria-hidden="true" style="{swatch}"></span>{words}</li>')
+    what = f"deviation in {html.escape(unit)}" if unit else "deviation"
+    head = f"{what}, tolerance {_edge(-bands.minus)} to {_edge(bands.plus)}; + is excess material"
+    return (
+        f'<div style="color:{_FAINT}">{head}</div>'
+        f'<ul style="list-style:none;margin:4px 0 0;padding:0;line-height:1.3">{"".join(rows)}</ul>'
+    )
+
+
+def _edge(deviation: float) -> str:
+    return plain(deviation, 4, signed=True).replace("-", "−")
+
+
+def _heat_bar(exhibit: Exhibit) -> str:
+    low, high = heat_span(exhibit)
+    table = heat_table()[:: 255 // 15]
+    stops = ",".join(f"rgb({red},{green},{blue})" for red, green, blue in table)
+    ticks, mark = f"<span>{low:.3g}</span><span>{high:.3g}</span>", ""
+    own = exhibit.point_threshold
+    if own is not None and low < own < high:
+        left = 100.0 * (own - low) / (high - low)
+        mark = (
+            f'<div style="position:absolute;left:{left:.1f}%;top:-2px;width:2px;height:16px;background:#26303a"></div>'
+        )
+        ticks = f"<span>{low:.3g}</span><span>threshold {own:.3g}</span><span>{high:.3g}</span>"
+    return (
+        f'<div style="position:relative;height:12px;background:linear-gradient(90deg,{stops})">{mark}</div>'
+        f'<div style="display:flex;justify-content:space-between;color:{_FAINT}">{ticks}</div>'
+    )
+
+
+def notice(shown: int, count: int) -> str:
+    """How many of the points are drawn."""
+    if shown == count:
+        return aside(f"all {count:,} points drawn", "dusnet-notice")
+    return aside(f"{shown:,} of {count:,} points drawn; all of them are counted", "dusnet-notice")

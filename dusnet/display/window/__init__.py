@@ -1,0 +1,1 @@
+"""The Open3D window."""

@@ -1,0 +1,177 @@
+"""Which places of a good part a scan looked at: all of them, or what can be seen from one side.
+
+Hidden point removal sees through thin walls, so a scan of both faces of a sheet, a bowl or a rod can look like a scan
+of one side. The part itself decides: where the scan has points at most of what is hidden from the scanner's place, it
+was not taken from there alone.
+
+All lengths are in the frame of the class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from dusnet.geometry.visibility import Eye, directions, visible
+from dusnet.registration.surface import thin_to
+
+VISIBLE_SHARE = 0.9
+"""Share of a piece that a scan of one side must be able to see, or the piece counts as hidden."""
+LEAST_FACING = 0.25
+"""Share of a part that must face the scanner, and that must face away: a model of one side alone has no hidden face."""
+LEAST_HIDDEN = 0.02
+"""Share of the part that must be hidden for the scan to be compared with it."""
+COVERED = 0.5
+"""Share of what is hidden that a scan of one side can have points at, since its best eye is a rough guess."""
+COVERED_BESIDE = 0.9
+"""The same from some direction near the best eye: views of bent sheets have up to 0.8, scans of all faces 0.97."""
+EYES = 64
+LEAST_COSINE = 0.5
+"""Directions within 60 degrees of the best eye are tried where the part contradicts that."""
+LOOKED_AT = 2000
+"""Places that are looked at from these."""
+THIN_PIECE = 12
+"""Places from which on a piece can be that of both faces of a thin wall."""
+THIN_VISIBLE = 1 / 3
+"""Share of the places of both faces that can be seen at least: those of the near face."""
+SAME_FACE = 2.5
+"""Places nearer than so many of their spacings cannot be told to lie on different faces."""
+
+Floats = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A good part beside a scan.
+
+    Attributes:
+        places: (M, 3) float64.
+        normals: gives the outward unit normals of the places, (M, 3) float64; asked only where a scan may be one of one
+            side.
+        empty: places without a point of the scan, (M,) bool.
+        reach: distance to the nearest point from which on a place is empty.
+        spacing: distance of a place to the nearest other one.
+    """
+
+    places: Floats
+    normals: Callable[[], Floats]
+    empty: Mask
+    reach: float
+    spacing: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """A scan of one side.
+
+    Attributes:
+        part: the part beside the scan.
+        seen: places that the scanner could see, (M,) bool.
+    """
+
+    part: Part
+    seen: Mask
+
+    def shows(self, piece: NDArray[np.intp], asked: Mask) -> Mask:
+        """Which connected pieces of empty places the scanner looked at.
+
+        Args:
+            piece: number of the piece of each empty place, (E,).
+            asked: which of the pieces are wanted, (P,).
+
+        Returns:
+            (P,).
+        """
+        sizes = np.bincount(piece)
+        seen = self.seen[self.part.empty]
+        share = np.bincount(piece, weights=seen) / sizes
+        shown: Mask = asked & (share >= VISIBLE_SHARE)
+        thin = asked & ~shown & (share >= THIN_VISIBLE) & (sizes >= THIN_PIECE)
+        if thin.any():
+            through = self._seen_through(seen, thin[piece])
+            shown |= thin & (np.bincount(piece, weights=through) >= VISIBLE_SHARE * sizes)
+        return shown
+
+    def _seen_through(self, seen: Mask, asked: Mask) -> Mask:
+        """Empty places that can be seen, or that lie across a thin wall from such a one: the hole goes through both.
+
+        Args:
+            seen: which empty places can be seen, (E,).
+            asked: which of the others are looked at, (E,).
+        """
+        part = self.part
+        places, normals = part.places[part.empty], part.normals()[part.empty]
+        hidden = np.flatnonzero(asked & ~seen)
+        beside, _ = cKDTree(places[seen]).query(places[hidden])
+        # In six dimensions near is who lies near and looks the other way.
+        opposite, _ = cKDTree(np.hstack([places[seen] / part.reach, normals[seen]])).query(
+            np.hstack([places[hidden] / part.reach, -normals[hidden]])
+        )
+        through = seen.copy()
+        through[hidden] = (beside <= SAME_FACE * part.spacing) | (opposite <= 1.0)
+        return through
+
+
+def one_side(points: Floats, part: Part) -> Side | None:
+    """The side that a scan was taken from, None where it was taken from all around.
+
+    Args:
+        points: the scan, (N, 3) float64.
+        part: the part beside it.
+    """
+    eyes = Eye.all_of(points)
+    if not eyes[0].one_sided:
+        return None
+    undecided = None
+    for eye in eyes:
+        seen = _seen(part, eye.direction)
+        covered = _covered(part, seen, eye.direction)
+        if covered is None:
+            undecided = undecided or Side(part, seen)
+        elif covered < COVERED:
+            return Side(part, seen)
+        else:
+            beside = _eye_beside(part, eye.direction)
+            if beside is not None:
+                return Side(part, _seen(part, beside))
+    return undecided
+
+
+def _seen(part: Part, direction: Floats) -> Mask:
+    seen = np.zeros(len(part.places), dtype=bool)
+    seen[visible(part.places, direction)] = True
+    return seen
+
+
+def _covered(part: Part, seen: Mask, direction: Floats) -> float | None:
+    """Share of what the part hides from a direction that the scan shows, None where it hides next to nothing.
+
+    Hidden is what lies farther than the reach of a point from all places that can be seen: points on the near face of a
+    thin wall reach through to the far one.
+    """
+    facing = float((part.normals() @ direction > 0.0).mean())
+    if not LEAST_FACING <= facing <= 1.0 - LEAST_FACING or not seen.any():
+        return None
+    hidden = np.isinf(cKDTree(part.places[seen]).query(part.places, distance_upper_bound=part.reach)[0])
+    return None if hidden.mean() < LEAST_HIDDEN else float(1.0 - part.empty[hidden].mean())
+
+
+def _eye_beside(part: Part, direction: Floats) -> Floats | None:
+    """The direction near another one from where a scan shows least of what is hidden; None where it shows nearly all.
+
+    Of a bent sheet the best eye is a rough guess.
+    """
+    few = thin_to(part.places, LOOKED_AT)
+    normals = part.normals()[few]
+    some = Part(part.places[few], lambda: normals, part.empty[few], part.reach, part.spacing)
+    best, least = None, COVERED_BESIDE
+    for eye in directions(EYES):
+        covered = _covered(some, _seen(some, eye), eye) if eye @ direction > LEAST_COSINE else None
+        if covered is not None and covered < least:
+            best, least = eye, covered
+    return best

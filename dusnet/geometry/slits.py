@@ -1,0 +1,173 @@
+"""Slits: long, thin and nearly straight places without points, too narrow for `coverage` to call them missing.
+
+A scan of random points is full of small accidental voids. What tells a crack is that many of them lie in a row: the
+longest nearly straight path through empty places is found, as path openings find cracks in images (Talbot and
+Appleton, "Efficient complete and incomplete path openings and closings", Image and Vision Computing 25, 2007), here on
+a graph of places of the good surface. In units of the points' own distances the longest accidental path hardly
+depends on the part, so that one limit serves all.
+
+All lengths are in the frame of the class; all functions take and return torch tensors on the CPU.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from torch import Tensor
+
+from dusnet.geometry import coverage
+from dusnet.geometry.coverage import Coverage
+
+CLEARANCE = 1.8
+"""A place is empty when its nearest point is this many times as far as is usual around it."""
+STEP = (1.7, 3.4)
+"""Bounds of a path's steps, in usual distances."""
+LARGEST_TURN = np.deg2rad(20.0)
+ACCIDENTAL = 13.0
+"""Usual distances: 3 of 88 good scans of eight parts had a longer path, and of wide flat sheets one in three has."""
+MOST_STEPS = 40
+CELL = 1.1
+SIDES = 12
+ONE_SIDED = 0.65
+AROUND = 75
+FEW_PLACES = 8000
+ANCHORS = 2000
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.int64]
+
+
+def slits(points: Tensor, beside: Coverage) -> Tensor:
+    """How much longer than any accidental one the slits beside points are.
+
+    Args:
+        points: the scan, (N, 3).
+        beside: what `Coverage.of` said of it.
+
+    Returns:
+        (N,), zero away from slits; carried to both sides of a slit as `coverage.gap` is to the rim of a hole. Zero all
+        over where the scan leaves out a side: what the part hides from the scanner is long and thin, too.
+    """
+    if beside.unseen_share:
+        return torch.zeros(len(points))
+    index, length, usual = empty_paths(points, beside)
+    long = length > ACCIDENTAL
+    if not long.any():
+        return torch.zeros(len(points))
+    chosen = torch.from_numpy(index[long])
+    beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
+    return coverage.carry(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)
+
+
+def empty_paths(points: Tensor, beside: Coverage) -> tuple[Indices, Floats, Floats]:
+    """Places between the points of a scan that are empty, and how long the paths through them are.
+
+    Args:
+        points: the scan, (N, 3).
+        beside: what `Coverage.of` said of it.
+
+    Returns:
+        Index of some of the places of `beside`, (E,) int64; length of the longest nearly straight empty path through
+        each, in usual distances, (E,); and the distance to the nearest point that is usual there, (E,).
+    """
+    places, distance = beside.places.double().numpy(), beside.distance.double().numpy()
+    index = _thinned(places, CELL * beside.usual)
+    usual = _usual_around(places, distance, places[index])
+    empty = distance[index] > CLEARANCE * usual
+    index, usual = index[empty], usual[empty]
+    cloud = cKDTree(points.double().numpy())
+    inside = _between_points(cloud, places[index])
+    index, usual = index[inside], usual[inside]
+    return index, longest_paths(cloud, places[index], usual), usual
+
+
+def longest_paths(cloud: cKDTree, places: Floats, usual: Floats) -> Floats:
+    """Length of the longest nearly straight path through each of some empty places, in usual distances.
+
+    Args:
+        cloud: of the scan's points; the middle of a step is as empty as its ends.
+        places: (M, 3).
+        usual: distance to the nearest point that is usual around each, (M,).
+
+    Returns:
+        (M,), zero for a place without a neighbour.
+    """
+    found = np.zeros(len(places))
+    start, end = _steps(cloud, places, usual)
+    if not len(start):
+        return found
+    along = places[end] - places[start]
+    size = np.linalg.norm(along, axis=1)
+    along /= size[:, None]
+    size /= 0.5 * (usual[start] + usual[end])
+    before, after = _continuations(start, end, along)
+    ahead = size.copy()
+    for _ in range(MOST_STEPS):
+        best = np.zeros(len(size))
+        np.maximum.at(best, before, ahead[after])
+        if np.array_equal(longer := size + best, ahead):
+            break
+        ahead = longer
+    # What lies behind a step lies ahead of its reverse.
+    keys = start * len(places) + end
+    order = np.argsort(keys)
+    reverse = order[np.searchsorted(keys[order], end * len(places) + start)]
+    np.maximum.at(found, start, ahead + ahead[reverse] - size)
+    return found
+
+
+def _steps(cloud: cKDTree, places: Floats, usual: Floats) -> tuple[Indices, Indices]:
+    """Pairs of places that a path may go between, in both directions, sorted by the first."""
+    if len(places) < 2:
+        return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    low, high = STEP
+    pairs = cKDTree(places).query_pairs(high * float(usual.max()), output_type="ndarray")
+    first, second = pairs[:, 0], pairs[:, 1]
+    mean = 0.5 * (usual[first] + usual[second])
+    size = np.linalg.norm(places[first] - places[second], axis=1) / mean
+    kept = (size > low) & (size < high)
+    first, second, mean = first[kept], second[kept], mean[kept]
+    middle = cloud.query(0.5 * (places[first] + places[second]))[0]
+    kept = middle > CLEARANCE * mean
+    start = np.concatenate([first[kept], second[kept]])
+    end = np.concatenate([second[kept], first[kept]])
+    order = np.lexsort((end, start))
+    return start[order], end[order]
+
+
+def _continuations(start: Indices, end: Indices, along: Floats) -> tuple[Indices, Indices]:
+    """Which step may follow which without too sharp a turn; the steps are sorted by `start`."""
+    begin = np.searchsorted(start, np.arange(int(max(start.max(), end.max())) + 2))
+    count = begin[end + 1] - begin[end]
+    before = np.repeat(np.arange(len(start)), count)
+    after = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count) + begin[end[before]]
+    straight = np.einsum("ij,ij->i", along[before], along[after]) > np.cos(LARGEST_TURN)
+    return before[straight], after[straight]
+
+
+def _thinned(places: Floats, cell: float) -> Indices:
+    """One place per cubic cell, ascending."""
+    _, index = np.unique(np.floor(places / cell).astype(np.int64), axis=0, return_index=True)
+    return np.sort(index)
+
+
+def _usual_around(places: Floats, distance: Floats, asked: Floats) -> Floats:
+    """Median distance to the nearest point around places: scans are denser on one side than on another."""
+    few = np.arange(0, len(places), max(1, len(places) // FEW_PLACES))
+    anchors = places[few[:: max(1, len(few) // ANCHORS)]]
+    _, near = cKDTree(places[few]).query(anchors, min(AROUND, len(few)))
+    median: Floats = np.median(distance[few][near.reshape(len(anchors), -1)], axis=1)
+    return np.maximum(median[cKDTree(anchors).query(asked)[1]], 1e-9)
+
+
+def _between_points(cloud: cKDTree, places: Floats) -> NDArray[np.bool_]:
+    """Which places have points on all sides, as those beyond the edge of what was seen have not."""
+    if not len(places):
+        return np.zeros(0, dtype=bool)
+    _, near = cloud.query(places, min(SIDES, cloud.n))
+    towards = cloud.data[near.reshape(len(places), -1)] - places[:, None]
+    towards /= np.maximum(np.linalg.norm(towards, axis=2, keepdims=True), 1e-12)
+    between: NDArray[np.bool_] = np.linalg.norm(towards.mean(axis=1), axis=1) < ONE_SIDED
+    return between

@@ -1,0 +1,338 @@
+"""Defects with exact ground truth per point, on any surface: what Anomaly-ShapeNet and Real3D-AD contain.
+
+Lengths are fractions of the part's bounding radius; a point is ground truth where the surface moved by more than a
+tenth of the defect's amplitude (a quarter for a bend), or where it borders on surface that is gone.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+
+from dusnet.errors import BadInput
+from dusnet.synthesis.surface import Floats, Indices, Surface, geodesic_distances, refit_normals, smooth_normals
+
+Amplitude = tuple[float, float]
+THIN_WALL = 0.1
+"""Walls thinner than this fraction of the radius are pierced by a hole or crack."""
+
+SMALLEST_SHARE = 0.006
+LARGEST_SHARE = (0.07, 0.12)
+"""Most points that are ground truth; the second value is for kinds that take or move a whole end of the part."""
+
+_REACHES = 7
+"""Distances that a patch is looked for within, each 1.6 times the one before: the last is four radii."""
+
+Allowed = NDArray[np.intp] | None
+Defect = Callable[[Surface, np.random.Generator, float, float, int], Surface]
+
+
+def apply_defect(
+    kind: str,
+    surface: Surface,
+    generator: np.random.Generator,
+    *,
+    radius: float,
+    amplitude: Amplitude = (0.03, 0.10),
+    allowed: Allowed = None,
+) -> Surface:
+    """The surface with one defect in a random place.
+
+    Args:
+        kind: one of `KINDS`.
+        surface: dense clean surface, 10,000 points or more.
+        generator: source of randomness.
+        radius: bounding radius of the part, mm.
+        amplitude: smallest and largest displacement, fractions of the radius; drawn uniformly.
+        allowed: indices of the points that the middle of the defect may lie on; all where None.
+
+    Returns:
+        The surface with its labels. Hole, crack, broken and cut have lost points; the others have moved some.
+
+    Raises:
+        BadInput: there is no such kind.
+    """
+    require_kinds((kind,))
+    candidates = np.arange(len(surface)) if allowed is None else allowed
+    most = LARGEST_SHARE[kind in ("broken", "bending")]
+
+    def draw() -> Surface:
+        height = generator.uniform(*amplitude) * radius
+        return _KINDS[kind](surface, generator, radius, height, int(generator.choice(candidates)))
+
+    return within_share(draw, len(surface), SMALLEST_SHARE, most)
+
+
+def within_share(draw: Callable[[], Surface], count: int, least: float, most: float) -> Surface:
+    """The first of eight draws with a fitting share of ground truth, else the one that comes nearest.
+
+    Args:
+        draw: makes a damaged surface.
+        count: points of the undamaged one; a draw that has lost more than 40 % of them never fits.
+        least: smallest fitting share.
+        most: largest fitting share.
+    """
+    best, best_excess = draw(), np.inf
+    damaged = best
+    for _ in range(8):
+        share = float(damaged.labels.mean()) if len(damaged) > 0.6 * count else 0.0
+        excess = max(least / max(share, 1e-6), share / most)
+        if excess < best_excess:
+            best, best_excess = damaged, excess
+        if excess <= 1.0:
+            break
+        damaged = draw()
+    return best
+
+
+def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
+    return float(np.exp(generator.uniform(np.log(low), np.log(high))))
+
+
+def _patch(surface: Surface, seed: int, share: float, radius: float) -> tuple[Indices, Floats]:
+    """The `share` of all points that is nearest to `seed` along the surface, and their distances.
+
+    A smaller patch comes back where the surface around the seed ends (a stud, a bolt head's wall).
+    """
+    wanted = round(share * len(surface))
+    limit = 0.25 * radius
+    for _ in range(_REACHES):
+        region, distance = geodesic_distances(surface, seed, limit)
+        if len(region) > wanted:
+            break
+        limit *= 1.6
+    return region[: wanted + 1], distance[: wanted + 1]
+
+
+def _far_side(surface: Surface, region: Indices, depth: float) -> tuple[Indices, Indices]:
+    """Points on the other side of a thin wall behind `region`.
+
+    Args:
+        surface: N points.
+        region: indices of points on the near side, (M,) int64.
+        depth: greatest thickness of the wall, mm.
+
+    Returns:
+        Indices of the far points, and for each the row of `region` that lies in front of it.
+    """
+    points = surface.points[region]
+    middle = points.mean(axis=0)
+    reach = float(np.linalg.norm(points - middle, axis=1).max()) + depth
+    others = np.ones(len(surface), dtype=bool)
+    others[region] = False
+    others &= ((surface.points - middle) ** 2).sum(axis=1) <= reach**2
+    far = np.flatnonzero(others)
+    distance, row = cKDTree(points).query(surface.points[far], distance_upper_bound=depth)
+    found = np.isfinite(distance)
+    far, row, distance = far[found], row[found], distance[found]
+    normals = surface.normals[region[row]]
+    behind = np.einsum("ij,ij->i", points[row] - surface.points[far], normals)
+    facing = np.einsum("ij,ij->i", surface.normals[far], normals)
+    keep = (behind > 0.7 * distance) & (facing < -0.5)
+    return far[keep], row[keep]
+
+
+def _displace(
+    surface: Surface,
+    generator: np.random.Generator,
+    radius: float,
+    height: float,
+    seed: int,
+    *,
+    flat: float,
+    share: Amplitude,
+) -> Surface:
+    """Move a round patch along its smooth normal; `height` < 0 pushes inwards; the amplitude is zero at the rim."""
+    target = _log_uniform(generator, *share)
+    # Labelled are weights above 0.1: (1 - t^flat)^2 > 0.1, so t < limit; areas go with t squared.
+    limit = (1.0 - np.sqrt(0.1)) ** (1.0 / flat)
+    region, distance = _patch(surface, seed, target / limit**2, radius)
+    rim = float(distance[-1])
+    weight = (1.0 - np.clip(distance / rim, 0.0, 1.0) ** flat) ** 2
+    direction = smooth_normals(surface, region, 0.35 * rim)
+    move = np.zeros_like(surface.points)
+    # A steep needle is no bump: a small patch gets a lower one.
+    lift = np.sign(height) * min(abs(height), 0.8 * rim)
+    move[region] = (lift * weight)[:, None] * direction
+    labels = np.zeros(len(surface), dtype=bool)
+    labels[region[weight > 0.1]] = True
+    if lift < 0.0:
+        # A dent that is deeper than the wall takes the far side of the wall along.
+        far, row = _far_side(surface, region, 1.3 * abs(lift))
+        move[far] = move[region[row]]
+        labels[far[weight[row] > 0.1]] = True
+    return refit_normals(surface.moved(move).marked(labels), region)
+
+
+def _bulge(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    return _displace(surface, generator, radius, height, seed, flat=2.0, share=(0.008, 0.04))
+
+
+def _sink(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    return _displace(surface, generator, radius, -height, seed, flat=2.0, share=(0.008, 0.03))
+
+
+def _concavity(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    return _displace(surface, generator, radius, -height, seed, flat=4.0, share=(0.012, 0.035))
+
+
+def _polar(surface: Surface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
+    """Coordinates (along, across) on the surface: direction from the tangent plane, length along the surface."""
+    normal = surface.normals[region[0]]
+    helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
+    first = np.cross(normal, helper)
+    first /= np.linalg.norm(first)
+    second = np.cross(normal, first)
+    offset = surface.points[region] - surface.points[region[0]]
+    a, b = offset @ first, offset @ second
+    turn = np.arctan2(b, a) - angle
+    return distance * np.cos(turn), distance * np.sin(turn)
+
+
+def _remove(surface: Surface, gone: Indices, rim: Indices, thin: float) -> Surface:
+    """Take points away, through a thin wall too, and mark the rim on both sides."""
+    removed = np.zeros(len(surface), dtype=bool)
+    labels = np.zeros(len(surface), dtype=bool)
+    removed[gone] = True
+    labels[rim] = True
+    both = np.concatenate([gone, rim])
+    far, row = _far_side(surface, both, thin)
+    removed[far[row < len(gone)]] = True
+    labels[far[row >= len(gone)]] = True
+    return surface.marked(labels).select(~removed)
+
+
+def _hole(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    del height
+    share = _log_uniform(generator, 0.006, 0.02)
+    ring = max(0.008, 0.5 * share)
+    region, distance = _patch(surface, seed, 1.3 * share + ring, radius)
+    along, across = _polar(surface, region, distance, 0.0)
+    phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
+    angle = np.arctan2(across, along)
+    outline = 1.0 + 0.12 * np.sin(2.0 * angle + phases[0]) + 0.06 * np.sin(5.0 * angle + phases[1])
+    order = np.argsort(distance / outline, kind="stable")
+    count, border = round(share * len(surface)), round((share + ring) * len(surface))
+    return _remove(surface, region[order[:count]], region[order[count:border]], THIN_WALL * radius)
+
+
+def _line(
+    surface: Surface, generator: np.random.Generator, radius: float, seed: int, length: Amplitude, width: float
+) -> tuple[Indices, Floats]:
+    """A wandering, tapering line on the surface.
+
+    Returns:
+        Indices of the points around it, and their distance from its middle line in half widths: 1 is its edge.
+    """
+    half = 0.5 * radius * generator.uniform(*length)
+    region, distance = geodesic_distances(surface, seed, half + 3.0 * width)
+    along, across = _polar(surface, region, distance, generator.uniform(0.0, np.pi))
+    phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
+    t = along / half
+    wander = half * (0.08 * (np.sin(3.0 * t + phases[0]) - np.sin(phases[0])) + 0.03 * np.sin(9.0 * t + phases[1]))
+    taper = np.sqrt(np.clip(1.0 - t**2, 0.0, None))
+    beyond = np.maximum(np.abs(t) - 1.0, 0.0) * half
+    offset = np.abs(across - wander)
+    return region, np.where(
+        beyond > 0.0, 1.0 + np.hypot(offset, beyond) / width, offset / (width * np.maximum(taper, 0.25))
+    )
+
+
+def _crack(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    del height
+    width = radius * generator.uniform(0.02, 0.035)
+    region, offset = _line(surface, generator, radius, seed, (0.5, 0.9), width)
+    order = np.argsort(offset, kind="stable")
+    inside = int((offset < 1.0).sum())
+    # The rim is as wide as the crack, and wide enough to be at least 0.8 % of the points.
+    border = max(int((offset < 2.0).sum()), inside + round(0.008 * len(surface)))
+    return _remove(surface, region[order[:inside]], region[order[inside:border]], THIN_WALL * radius)
+
+
+def _scratch(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    width = radius * generator.uniform(0.03, 0.05)
+    region, offset = _line(surface, generator, radius, seed, (0.9, 1.4), width)
+    weight = np.clip(1.0 - offset**2, 0.0, 1.0) ** 2
+    depth = min(height, 1.5 * width)
+    move = np.zeros_like(surface.points)
+    move[region] = -(depth * weight)[:, None] * smooth_normals(surface, region, width)
+    labels = np.zeros(len(surface), dtype=bool)
+    labels[region[weight > 0.1]] = True
+    far, row = _far_side(surface, region, 1.3 * depth)
+    move[far] = move[region[row]]
+    labels[far[weight[row] > 0.1]] = True
+    return refit_normals(surface.moved(move).marked(labels), region)
+
+
+def _bending(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    del seed, radius
+    center = surface.points.mean(axis=0)
+    _, spread, axes = np.linalg.svd(surface.points - center, full_matrices=False)
+    chosen = int(generator.choice(3, p=spread / spread.sum()))
+    axis = axes[chosen] * generator.choice([-1.0, 1.0])
+    turn = generator.uniform(0.0, 2.0 * np.pi)
+    across = np.cos(turn) * axes[chosen - 1] + np.sin(turn) * axes[chosen - 2]
+    along = (surface.points - center) @ axis
+    top = float(along.max())
+    marked = float(np.quantile(along, 1.0 - generator.uniform(0.03, 0.10)))
+    # Displacement goes with the square of the distance from the plane: a quarter of it is reached half-way.
+    plane = 2.0 * marked - top
+    reach = np.clip((along - plane) / (top - plane), 0.0, None)
+    slope = 2.0 * height * reach / (top - plane)
+    normals = surface.normals - (slope * (surface.normals @ across))[:, None] * axis
+    normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+    bent = Surface(surface.points + (height * reach**2)[:, None] * across, normals, surface.labels)
+    return bent.marked(reach > 0.5)
+
+
+def _broken(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    """Without a solid to break: what lies beyond a plane is gone, and the border is marked."""
+    del height, seed, radius
+    direction = generator.normal(size=3)
+    along = surface.points @ (direction / np.linalg.norm(direction))
+    gone, border = np.quantile(along, [1.0 - (share := generator.uniform(0.02, 0.07)), 1.0 - share - 0.012])
+    return surface.marked(along > border).select(along <= gone)
+
+
+def _cut(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+    """Without a solid to saw: the points in a straight slot are gone, and its border is marked."""
+    normal = surface.normals[seed]
+    helper = generator.normal(size=3)
+    along = np.cross(normal, helper)
+    along /= np.linalg.norm(along)
+    across = np.cross(normal, along)
+    local = (surface.points - surface.points[seed]) @ np.stack([along, across, normal], axis=1)
+    size = radius * np.array([generator.uniform(0.25, 0.5), generator.uniform(0.02, 0.035), 0.0])
+    size[2] = height + 0.03 * radius
+    outside = np.linalg.norm(np.maximum(np.abs(local) - size, 0.0), axis=1)
+    order = np.sort(outside[outside > 0.0])
+    rim = max(0.02 * radius, float(order[round(0.006 * len(surface))]))
+    return surface.marked(outside <= rim).select(outside > 0.0)
+
+
+_KINDS: dict[str, Defect] = {
+    "bulge": _bulge,
+    "concavity": _concavity,
+    "hole": _hole,
+    "crack": _crack,
+    "broken": _broken,
+    "bending": _bending,
+    "sink": _sink,
+    "cut": _cut,
+    "scratch": _scratch,
+}
+KINDS = tuple(_KINDS)
+"""Every kind of defect."""
+
+
+def require_kinds(kinds: Sequence[str]) -> None:
+    """Raise `BadInput` unless all of `kinds` exist."""
+    for kind in kinds:
+        if kind not in KINDS:
+            near = difflib.get_close_matches(kind, KINDS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"choose from {', '.join(KINDS)}."
+            raise BadInput(f"there is no kind of defect named {kind!r}; {hint}")

@@ -1,8 +1,0 @@
-"""Heat maps of scans: colours, pictures without a display, and a window."""
-
-from __future__ import annotations
-
-from dusnet.visualization.color_maps import heat_colors
-from dusnet.visualization.render import Panel, render_png, render_rows
-
-__all__ = ["Panel", "heat_colors", "render_png", "render_rows"]
