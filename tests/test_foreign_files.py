@@ -18,7 +18,7 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings, load_settings
 from dusnet.detectors import create, load_model
 from dusnet.detectors.base import Calibration
-from dusnet.display.exhibit import read_exhibit
+from dusnet.display.loaded_result import read_loaded_result
 from dusnet.display.web.text import legend, verdict
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.evaluation.metrics import METRICS
@@ -141,8 +141,8 @@ def test_mutants_of_results(count, tmp_path, rng):
         path.write_bytes(written.encode("utf-8", "surrogatepass"))
 
         def shown() -> None:
-            exhibit = read_exhibit(tmp_path / "part.scored.ply")
-            assert "<script" not in verdict(exhibit) + legend(exhibit)
+            loaded = read_loaded_result(tmp_path / "part.scored.ply")
+            assert "<script" not in verdict(loaded) + legend(loaded)
 
         read += refused_or_right(shown, what)
     assert 0 < read < count
@@ -285,7 +285,7 @@ class TestKnownBombs:
         )
         (tmp_path / "a.json").write_text(as_json(RESULT | {"object_score": value}))
         with pytest.raises(BadInput, match="no valid JSON"):
-            read_exhibit(tmp_path / "a.scored.ply")
+            read_loaded_result(tmp_path / "a.scored.ply")
 
     def test_a_model_that_asks_for_gigabytes_is_refused_before_it_gets_them(self, tmp_path):
         path = tmp_path / "m.safetensors"

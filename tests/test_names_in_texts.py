@@ -90,10 +90,10 @@ def test_the_hint_about_memory_names_settings_that_the_default_reads():
     assert sentence.index("guide.centers") < sentence.index("--config paper")
     for name in re.findall(r"\w+(?:\.\w+)+", sentence):
         assert name in KNOWN
-    assert {"guide", "grouping"} <= DETECTORS["dusnet"].reads
+    assert {"guide", "grouping"} <= DETECTORS["dusnet"].settings_sections
 
 
 def test_detectors_do_not_read_the_settings_of_others():
-    own = {name: {"cras", "pbas", "crr"} & kind.reads for name, kind in DETECTORS.items()}
+    own = {name: {"cras", "pbas", "crr"} & kind.settings_sections for name, kind in DETECTORS.items()}
     assert {name: reads for name, reads in own.items() if reads} == {name: {name} for name in ("cras", "pbas", "crr")}
-    assert not DETECTORS["dusnet"].reads & {"features", "images", "parts", "memory", "offset", "detector"}
+    assert not DETECTORS["dusnet"].settings_sections & {"features", "images", "parts", "memory", "offset", "detector"}

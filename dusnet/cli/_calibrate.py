@@ -41,7 +41,7 @@ def run(
     loaded = LoadedModel.open(model, device=device)
     known = loaded.detector.provenance.get(KEPT, [])
     marks = {entry["sha256"] for entry in known}
-    learned = {one for part in loaded.detector.each for one in part.provenance.get("training_sha256", []) if one}
+    learned = {one for part in loaded.detector.detectors for one in part.provenance.get("training_sha256", []) if one}
     fresh = {}
     for path in scans_in(paths, progress.log):
         mark = file_sha256(path)
@@ -69,7 +69,7 @@ def run(
         for (mark, path), score in zip(fresh.items(), done.scores, strict=True)
         if score is not None
     ]
-    lines = [line for one in done.calibrations for line in _summary(*one, named=len(loaded.detector.each) > 1)]
+    lines = [line for one in done.calibrations for line in _summary(*one, named=len(loaded.detector.detectors) > 1)]
     for detector, calibration in done.calibrations:
         detector.calibration = calibration
     loaded.detector.provenance[KEPT] = [*known, *added]

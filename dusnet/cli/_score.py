@@ -267,6 +267,6 @@ class Scorer(Batch):
         )
 
     def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
-        detector = self._model.detector.judging(scores)
+        detector = self._model.detector.detector_for(scores)
         settings = detector.settings.model_dump(mode="json")
         return write_report(page, result, cloud, scores, calibration=detector.calibration, settings=settings)

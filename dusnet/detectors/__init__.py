@@ -13,7 +13,7 @@ from dusnet.detectors.feature_space.cras_detector import CRAS
 from dusnet.detectors.feature_space.crr_detector import CRR
 from dusnet.detectors.feature_space.detector import FeatureSpace
 from dusnet.detectors.feature_space.features import Extractor
-from dusnet.detectors.feature_space.many_parts import SeveralParts
+from dusnet.detectors.feature_space.many_parts import ManyParts
 from dusnet.detectors.feature_space.pbas_detector import PBAS
 from dusnet.detectors.model_file import IMAGES, read_model
 from dusnet.detectors.peers.btf import BTFFPFH, BTFRaw
@@ -51,10 +51,10 @@ __all__ = [
     "DETECTORS",
     "DUSNet",
     "Detector",
+    "ManyParts",
     "Nearest",
     "Scorer",
     "Scores",
-    "SeveralParts",
     "create",
     "create_for_parts",
     "load_model",
@@ -79,7 +79,7 @@ def create(name: str, settings: Settings, *, seed: int = 0, device: str = "cpu")
     return DETECTORS[name](settings, seed=seed, device=device)
 
 
-def create_for_parts(name: str, settings: Settings, *, seed: int = 0, device: str = "cpu") -> SeveralParts:
+def create_for_parts(name: str, settings: Settings, *, seed: int = 0, device: str = "cpu") -> ManyParts:
     """A model of several parts that has learned nothing yet; arguments as for `create`.
 
     Raises:
@@ -89,7 +89,7 @@ def create_for_parts(name: str, settings: Settings, *, seed: int = 0, device: st
     if not issubclass(kind, FeatureSpace) or not kind.method.for_many:
         known = [one.name for one in DETECTORS.values() if issubclass(one, FeatureSpace) and one.method.for_many]
         raise BadConfig(f"{name} learns one part at a time; choose one of {', '.join(known)}, or a model per part.")
-    return SeveralParts(kind, settings, seed=seed, device=device)
+    return ManyParts(kind, settings, seed=seed, device=device)
 
 
 def load_model(path: Path, *, device: str = "cpu", extractor: Extractor | None = None) -> Scorer:
@@ -113,5 +113,5 @@ def load_model(path: Path, *, device: str = "cpu", extractor: Extractor | None =
     kind = DETECTORS[name]
     if not issubclass(kind, FeatureSpace):
         return kind.from_stored(stored, device=device)
-    load = partial(SeveralParts.from_stored, kind) if "parts" in stored.metadata else kind.from_stored
+    load = partial(ManyParts.from_stored, kind) if "parts" in stored.metadata else kind.from_stored
     return load(stored, device=device, extractor=extractor)

@@ -21,7 +21,7 @@ from dusnet.progress import Progress
 from dusnet.registration import Alignment
 
 if TYPE_CHECKING:
-    from dusnet.detectors.pose_cache import FrameCache
+    from dusnet.detectors.pose_cache import PoseCache
 
 
 @dataclass(frozen=True)
@@ -248,10 +248,10 @@ class Scorer(Protocol):
         """
 
     @property
-    def each(self) -> tuple[Detector, ...]:
+    def detectors(self) -> tuple[Detector, ...]:
         """The detector of every part that it knows."""
 
-    def judging(self, scores: Scores) -> Detector:
+    def detector_for(self, scores: Scores) -> Detector:
         """The detector of the part that a scan was taken for: its calibration and its frame are behind the scores."""
 
     def save(self, path: Path) -> None:
@@ -265,7 +265,7 @@ class Detector(Scorer, Protocol):
     settings: Settings
     seed: int
     device: torch.device
-    frames: FrameCache | None
+    pose_cache: PoseCache | None
     calibration: Calibration | None
 
     @property

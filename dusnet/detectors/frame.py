@@ -116,7 +116,7 @@ class ClassFrame:
         made.unseen = max(made.unseen_in(points) for points in in_frame)
         return made, in_frame
 
-    def bring(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
+    def place(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
         """A scan in the frame, how it got there, and what the user should know about it.
 
         Raises:

@@ -21,19 +21,19 @@ from dusnet.progress import Progress
 from dusnet.registration import Aligner, Alignment
 
 
-class FrameCache:
+class PoseCache:
     """Remembers frames and poses; give one to each `RegisteredDetector` of a class and seed as its `frames`.
 
     Results are the same bits with and without it. It keeps the training scans of the class in the frame and one
     (4, 4) motion per scan, and forgets nothing: drop it when the class changes.
 
     Attributes:
-        borrowed: seconds that the answers from memory took when they were computed, summed up. Whoever measures a time
-            adds what `borrowed` has grown by in the meantime, so that a time does not depend on who came first.
+        cached_seconds: seconds that poses from memory took when they were computed, summed up. A measurement of time
+            adds what it has grown by in the meantime, so that the time does not depend on which detector came first.
     """
 
     def __init__(self) -> None:
-        self.borrowed = 0.0
+        self.cached_seconds = 0.0
         self._learned: dict[str, tuple[ClassFrame, list[NDArray[np.float64]], float]] = {}
 
     def learn(
@@ -52,7 +52,7 @@ class FrameCache:
             known = (replace(frame, poses=_Poses(self)), in_frame, time.perf_counter() - start)
             self._learned[key] = known
         else:
-            self.borrowed += known[2]
+            self.cached_seconds += known[2]
         # Copies, since a detector may write into what it was given.
         return replace(known[0]), [points.copy() for points in known[1]]
 
@@ -60,7 +60,7 @@ class FrameCache:
 class _Poses:
     """The alignments of one frame."""
 
-    def __init__(self, cache: FrameCache) -> None:
+    def __init__(self, cache: PoseCache) -> None:
         self._cache = cache
         self._known: dict[str, tuple[Alignment, float]] = {}
 
@@ -73,7 +73,7 @@ class _Poses:
             known = (aligner.align(points), time.perf_counter() - start)
             self._known[key] = known
         else:
-            self._cache.borrowed += known[1]
+            self._cache.cached_seconds += known[1]
         return replace(known[0], matrix=known[0].matrix.copy())
 
 

@@ -20,7 +20,7 @@ from dusnet.config import Settings
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
-from dusnet.detectors.pose_cache import FrameCache
+from dusnet.detectors.pose_cache import PoseCache
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds
 from dusnet.io import printable
 from dusnet.io.stored import mapping, whole
@@ -53,7 +53,7 @@ class FrameScores:
 
 
 @dataclass(frozen=True)
-class Brought:
+class PlacedScan:
     """A scan in the frame of a class.
 
     Attributes:
@@ -78,16 +78,16 @@ class RegisteredDetector(ABC):
         device: `cpu`, `cuda` or `cuda:N`.
 
     Attributes:
-        reads: the sections of the settings that decide what it computes.
+        settings_sections: the sections of the settings that decide what it computes.
         scores_are_lengths: whether a point score is a length in the frame.
-        frames: where several detectors of one class share their registration, or None; set it before `fit`.
+        pose_cache: where several detectors of one class share their registration, or None; set it before `fit`.
 
     Raises:
         BadConfig: the device is absent.
     """
 
     name: ClassVar[str]
-    reads: ClassVar[frozenset[str]]
+    settings_sections: ClassVar[frozenset[str]]
     scores_are_lengths: ClassVar[bool] = True
     FOR_ALL: ClassVar[frozenset[str]] = frozenset({"registration", "calibration"})
 
@@ -97,11 +97,11 @@ class RegisteredDetector(ABC):
         self.device = require_device(device)
         self.calibration: Calibration | None = None
         self.provenance: dict[str, Any] = {}
-        self.frames: FrameCache | None = None
+        self.pose_cache: PoseCache | None = None
         self._class_frame: ClassFrame | None = None
 
     @classmethod
-    def brought(cls, settings: Settings) -> str | None:
+    def weights_digest(cls, settings: Settings) -> str | None:
         """A hash of files that decide what it computes besides the settings, None where there are none."""
         del settings
         return None
@@ -137,7 +137,7 @@ class RegisteredDetector(ABC):
             BadInput: there is no cloud, or one of them cannot be used.
         """
         clouds = clean_clouds(clouds, progress=progress)
-        learn = ClassFrame.learn if self.frames is None else self.frames.learn
+        learn = ClassFrame.learn if self.pose_cache is None else self.pose_cache.learn
         self._class_frame, in_frame = learn(clouds, self.settings.registration, seed=self.seed, progress=progress)
         self.calibration = None
         files = [cloud.path for cloud in clouds]
@@ -151,22 +151,23 @@ class RegisteredDetector(ABC):
         """Score one scan; see `Detector.score`."""
         del progress
         clean = CleanScan.of(cloud)
-        return self.answer(self.bring(clean.cloud), explain=explain).for_scan(clean)
+        return self.score_placed(self.place(clean.cloud), explain=explain).for_scan(clean)
 
-    def bring(self, cloud: PointCloud) -> Brought:
+    def place(self, cloud: PointCloud) -> PlacedScan:
         """A scan in the frame.
 
         Raises:
             BadInput: the scan cannot be used.
         """
-        start, borrowed = time.perf_counter(), self._borrowed()
-        points, alignment, warnings = self.class_frame.bring(cloud)
-        return Brought(points, alignment, warnings, time.perf_counter() - start + self._borrowed() - borrowed)
+        start, before = time.perf_counter(), self._cached_seconds()
+        points, alignment, warnings = self.class_frame.place(cloud)
+        seconds = time.perf_counter() - start + self._cached_seconds() - before
+        return PlacedScan(points, alignment, warnings, seconds)
 
-    def answer(self, brought: Brought, *, explain: bool) -> Scores:
+    def score_placed(self, placed: PlacedScan, *, explain: bool) -> Scores:
         """Score a scan that lies in the frame already; see `Detector.score`."""
         start = time.perf_counter()
-        points, alignment = brought.points, brought.alignment
+        points, alignment = placed.points, placed.alignment
         judged = self._judge(points)
         judging = time.perf_counter()
         beside = self.class_frame.coverage(points)
@@ -192,20 +193,20 @@ class RegisteredDetector(ABC):
             alignment=alignment,
             unseen=beside.unseen_share,
             timings={
-                "registration": brought.seconds,
+                "registration": placed.seconds,
                 **judged.timings,
                 "deviation": compared - judging,
-                "total": time.perf_counter() - start + brought.seconds,
+                "total": time.perf_counter() - start + placed.seconds,
             },
-            warnings=brought.warnings + self._unkept_promise(),
+            warnings=placed.warnings + self._unkept_promise(),
         )
 
     @property
-    def each(self) -> tuple[RegisteredDetector, ...]:
+    def detectors(self) -> tuple[RegisteredDetector, ...]:
         """Itself: it knows one class."""
         return (self,)
 
-    def judging(self, scores: Scores) -> RegisteredDetector:
+    def detector_for(self, scores: Scores) -> RegisteredDetector:
         """Itself: it knows one class."""
         del scores
         return self
@@ -216,8 +217,8 @@ class RegisteredDetector(ABC):
         found = outward.height(cloud) if offsets is None else outward.along(cloud, torch.from_numpy(offsets))
         return found.numpy()
 
-    def _borrowed(self) -> float:
-        return 0.0 if self.frames is None else self.frames.borrowed
+    def _cached_seconds(self) -> float:
+        return 0.0 if self.pose_cache is None else self.pose_cache.cached_seconds
 
     def _unkept_promise(self) -> tuple[str, ...]:
         rate = self.settings.calibration.false_alarm

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.display.color_maps import ANCHORS, NEUTRAL, heat_colors, label_colors
-from dusnet.display.exhibit import Defect, Exhibit
 from dusnet.display.figures import plain
+from dusnet.display.loaded_result import Defect, LoadedResult
 from dusnet.display.render import Panel, heat_range
 from dusnet.inspection.regions import find_regions
 
@@ -54,45 +54,45 @@ class State:
         return replace(self, scan=(self.scan + by) % count)
 
 
-def layers_of(exhibit: Exhibit) -> list[Layer]:
+def layers_of(loaded: LoadedResult) -> list[Layer]:
     """What can be shown of a scan; the first is where a viewer starts."""
-    scored = exhibit.scores is not None
+    scored = loaded.scores is not None
     known = {
         Layer.HEAT: scored,
         Layer.DEFECTS: scored,
         Layer.INPUT: True,
-        Layer.RECONSTRUCTION: exhibit.reconstruction is not None,
-        Layer.TRUTH: exhibit.cloud.labels is not None,
+        Layer.RECONSTRUCTION: loaded.reconstruction is not None,
+        Layer.TRUTH: loaded.cloud.labels is not None,
     }
     return [layer for layer, there in known.items() if there]
 
 
-def layer_cloud(exhibit: Exhibit, layer: Layer) -> PointCloud:
+def layer_cloud(loaded: LoadedResult, layer: Layer) -> PointCloud:
     """The points of a layer: those of the scan, or the reconstruction's."""
     if layer is Layer.RECONSTRUCTION:
-        if exhibit.reconstruction is None:
-            raise ValueError(f"{exhibit.name} has no reconstruction")
-        return exhibit.reconstruction
-    return exhibit.cloud
+        if loaded.reconstruction is None:
+            raise ValueError(f"{loaded.name} has no reconstruction")
+        return loaded.reconstruction
+    return loaded.cloud
 
 
-def layer_colors(exhibit: Exhibit, layer: Layer, threshold: float | None) -> Colors:
+def layer_colors(loaded: LoadedResult, layer: Layer, threshold: float | None) -> Colors:
     """The colour of each point of a layer, (N, 3) uint8 sRGB, in the order of `layer_cloud`.
 
     Args:
-        exhibit: the scan.
-        layer: one of `layers_of(exhibit)`.
+        loaded: the scan.
+        layer: one of `layers_of(loaded)`.
         threshold: point score above which a point is marked in the layer of defects; None marks none.
     """
-    cloud = layer_cloud(exhibit, layer)
+    cloud = layer_cloud(loaded, layer)
     if layer in (Layer.HEAT, Layer.DEFECTS):
-        if exhibit.scores is None:
-            raise ValueError(f"{exhibit.name} has no scores")
+        if loaded.scores is None:
+            raise ValueError(f"{loaded.name} has no scores")
         if layer is Layer.HEAT:
-            if exhibit.bands is not None and exhibit.deviation is not None:
-                return exhibit.bands.colors(exhibit.deviation)
-            return heat_colors(exhibit.scores, *heat_span(exhibit))
-        marked = np.zeros(len(cloud), dtype=np.bool_) if threshold is None else above(exhibit, threshold)
+            if loaded.bands is not None and loaded.deviation is not None:
+                return loaded.bands.colors(loaded.deviation)
+            return heat_colors(loaded.scores, *heat_span(loaded))
+        marked = np.zeros(len(cloud), dtype=np.bool_) if threshold is None else above(loaded, threshold)
         return np.where(marked[:, None], np.array(DEFECT), np.array(PALE)).astype(np.uint8)
     if layer is Layer.TRUTH and cloud.labels is not None:
         return label_colors(cloud.labels)
@@ -101,58 +101,58 @@ def layer_colors(exhibit: Exhibit, layer: Layer, threshold: float | None) -> Col
     return np.broadcast_to(np.array(NEUTRAL, dtype=np.uint8), (len(cloud), 3))
 
 
-def heat_span(exhibit: Exhibit) -> tuple[float, float]:
+def heat_span(loaded: LoadedResult) -> tuple[float, float]:
     """Scores of the palest and the darkest colour: what the result says, else what `heat_range` finds."""
-    if exhibit.color_range is not None:
-        return exhibit.color_range
-    panel = Panel(exhibit.name, exhibit.cloud.points, values=exhibit.scores)
-    return heat_range([panel], exhibit.point_threshold)
+    if loaded.color_range is not None:
+        return loaded.color_range
+    panel = Panel(loaded.name, loaded.cloud.points, values=loaded.scores)
+    return heat_range([panel], loaded.point_threshold)
 
 
-def first_threshold(exhibit: Exhibit) -> float | None:
+def first_threshold(loaded: LoadedResult) -> float | None:
     """Where a threshold starts: the result's own, else the top of the heat map; None without scores."""
-    if exhibit.scores is None:
+    if loaded.scores is None:
         return None
-    return heat_span(exhibit)[1] if exhibit.point_threshold is None else exhibit.point_threshold
+    return heat_span(loaded)[1] if loaded.point_threshold is None else loaded.point_threshold
 
 
-def threshold_range(exhibit: Exhibit) -> tuple[float, float]:
+def threshold_range(loaded: LoadedResult) -> tuple[float, float]:
     """Thresholds worth trying, lowest and highest: up to the highest score, but fine enough around the first one."""
-    first = first_threshold(exhibit)
-    if exhibit.scores is None or first is None:
+    first = first_threshold(loaded)
+    if loaded.scores is None or first is None:
         return 0.0, 1.0
-    scores = exhibit.scores[np.isfinite(exhibit.scores)]
+    scores = loaded.scores[np.isfinite(loaded.scores)]
     low = min([0.0, first, *([float(scores.min())] if len(scores) else [])])
-    high = max([first, heat_span(exhibit)[1], *([float(scores.max())] if len(scores) else [])])
+    high = max([first, heat_span(loaded)[1], *([float(scores.max())] if len(scores) else [])])
     if first > 0.0:
         high = min(high, _WIDEST * first)
     return low, high if high > low else low + 1.0
 
 
-def above(exhibit: Exhibit, threshold: float) -> NDArray[np.bool_]:
+def above(loaded: LoadedResult, threshold: float) -> NDArray[np.bool_]:
     """Which points score above `threshold`, (N,) bool; a score that is NaN does not."""
-    if exhibit.scores is None:
-        return np.zeros(len(exhibit.cloud), dtype=np.bool_)
-    return np.asarray(exhibit.scores > threshold)
+    if loaded.scores is None:
+        return np.zeros(len(loaded.cloud), dtype=np.bool_)
+    return np.asarray(loaded.scores > threshold)
 
 
-def defects_at(exhibit: Exhibit, threshold: float | None) -> tuple[Defect, ...]:
+def defects_at(loaded: LoadedResult, threshold: float | None) -> tuple[Defect, ...]:
     """The defects at a threshold, worst first.
 
     At the result's own threshold these are the result's; at any other the regions are found anew, on all points.
     """
-    if threshold is None or exhibit.scores is None:
+    if threshold is None or loaded.scores is None:
         return ()
-    if threshold == exhibit.point_threshold and exhibit.defects is not None:
-        return exhibit.defects
-    scores = np.nan_to_num(exhibit.scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-    return tuple(Defect.of(region) for region in find_regions(exhibit.cloud.points, scores, threshold))
+    if threshold == loaded.point_threshold and loaded.defects is not None:
+        return loaded.defects
+    scores = np.nan_to_num(loaded.scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+    return tuple(Defect.of(region) for region in find_regions(loaded.cloud.points, scores, threshold))
 
 
-def defect_count_at(exhibit: Exhibit, threshold: float | None, defects: Sequence[Defect]) -> int:
+def defect_count_at(loaded: LoadedResult, threshold: float | None, defects: Sequence[Defect]) -> int:
     """How many defects there are when `defects` are those that `defects_at` lists."""
-    own = threshold is not None and threshold == exhibit.point_threshold and exhibit.defects is not None
-    return exhibit.defect_count if own else len(defects)
+    own = threshold is not None and threshold == loaded.point_threshold and loaded.defects is not None
+    return loaded.defect_count if own else len(defects)
 
 
 def box_edges(defects: Sequence[Defect]) -> Array:
@@ -208,20 +208,20 @@ def spacing(points: Array) -> float:
     return typical if typical > 0.0 else 0.01
 
 
-def verdict_line(exhibit: Exhibit) -> str:
+def verdict_line(loaded: LoadedResult) -> str:
     """Verdict, scores and number of points in one line: `NG, score 2.5, threshold 1, 1,500 points`."""
-    words = [] if exhibit.verdict is None else [exhibit.verdict]
-    for name, value in (("score", exhibit.object_score), ("threshold", exhibit.threshold)):
+    words = [] if loaded.verdict is None else [loaded.verdict]
+    for name, value in (("score", loaded.object_score), ("threshold", loaded.threshold)):
         if value is not None:
             words.append(f"{name} {value:.3g}")
-    return ", ".join([*words, f"{len(exhibit.cloud):,} points"])
+    return ", ".join([*words, f"{len(loaded.cloud):,} points"])
 
 
-def count_line(exhibit: Exhibit, threshold: float | None) -> str:
+def count_line(loaded: LoadedResult, threshold: float | None) -> str:
     """How much is above the threshold, of all points: `215 of 9,163 points above 0.0106`."""
-    if exhibit.scores is None or threshold is None:
+    if loaded.scores is None or threshold is None:
         return "not scored"
-    return f"{int(above(exhibit, threshold).sum()):,} of {len(exhibit.cloud):,} points above {threshold:.4g}"
+    return f"{int(above(loaded, threshold).sum()):,} of {len(loaded.cloud):,} points above {threshold:.4g}"
 
 
 def defect_line(number: int, defect: Defect, unit: str | None) -> str:

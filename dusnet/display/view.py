@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dusnet.display.color_maps import label_colors
-from dusnet.display.exhibit import Exhibit, read_exhibit, viewable_files
 from dusnet.display.layers import verdict_line
+from dusnet.display.loaded_result import LoadedResult, read_loaded_result, viewable_files
 from dusnet.display.render import Panel, render_rows
 from dusnet.display.window.viewer import open_window, require_display
 from dusnet.errors import BadInput
@@ -22,22 +22,22 @@ class Scene:
     """One scan with what belongs to it, as panels.
 
     Attributes:
-        exhibit: what is known of the scan.
+        loaded: what is known of the scan.
         panels: the scan first; then its reconstruction and its ground truth where they exist.
     """
 
-    exhibit: Exhibit
+    loaded: LoadedResult
     panels: tuple[Panel, ...]
 
     @property
     def point_threshold(self) -> float | None:
         """Point score above which a point is part of a defect, None when nobody said."""
-        return self.exhibit.point_threshold
+        return self.loaded.point_threshold
 
     @property
     def color_range(self) -> tuple[float, float] | None:
         """Scores of the palest and the darkest colour in the result, None when nobody said."""
-        return self.exhibit.color_range
+        return self.loaded.color_range
 
 
 def view(
@@ -76,7 +76,7 @@ def view(
         progress.log("opening a window; close it to return.")
         open_window(
             [panel for row in rows for panel in row],
-            exhibits=[scene.exhibit for scene in scenes],
+            all_loaded=[scene.loaded for scene in scenes],
             low=low,
             high=high,
             threshold=threshold,
@@ -101,27 +101,27 @@ def read_scene(path: Path, *, reconstruction: bool = True) -> Scene:
     Raises:
         BadInput: a file cannot be read or is damaged.
     """
-    exhibit = read_exhibit(path, reconstruction=reconstruction)
-    return Scene(exhibit, tuple(_panels(exhibit)))
+    loaded = read_loaded_result(path, reconstruction=reconstruction)
+    return Scene(loaded, tuple(_panels(loaded)))
 
 
-def _panels(exhibit: Exhibit) -> list[Panel]:
-    cloud = exhibit.cloud
-    caption = verdict_line(exhibit)
-    if exhibit.scores is None:
-        caption = "; ".join([f"{len(cloud):,} points", *exhibit.remarks])
+def _panels(loaded: LoadedResult) -> list[Panel]:
+    cloud = loaded.cloud
+    caption = verdict_line(loaded)
+    if loaded.scores is None:
+        caption = "; ".join([f"{len(cloud):,} points", *loaded.remarks])
     panels = [
         Panel(
-            exhibit.name,
+            loaded.name,
             cloud.points,
-            values=exhibit.scores if exhibit.bands is None else exhibit.deviation,
-            bands=exhibit.bands,
-            colors=None if exhibit.scores is not None else cloud.colors,
+            values=loaded.scores if loaded.bands is None else loaded.deviation,
+            bands=loaded.bands,
+            colors=None if loaded.scores is not None else cloud.colors,
             normals=cloud.normals,
             caption=caption,
         )
     ]
-    surface = exhibit.reconstruction
+    surface = loaded.reconstruction
     if surface is not None:
         caption = f"{len(surface):,} points"
         panels.append(Panel("without defects", surface.points, normals=surface.normals, caption=caption))
@@ -139,7 +139,7 @@ def _label(scenes: Sequence[Scene]) -> str:
         BadInput: they show different things.
     """
     colored = [scene for scene in scenes if scene.panels[0].values is not None]
-    scales = {(scene.exhibit.bands, scene.exhibit.unit if scene.exhibit.bands else None) for scene in colored}
+    scales = {(scene.loaded.bands, scene.loaded.unit if scene.loaded.bands else None) for scene in colored}
     if not any(bands for bands, _ in scales):
         return "anomaly score"
     if len(scales) > 1:

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.detectors.pose_cache import FrameCache
+from dusnet.detectors.pose_cache import PoseCache
 from dusnet.errors import DusnetError
 from dusnet.evaluation import metrics
 from dusnet.evaluation.corruption import Corruption, corrupt
 from dusnet.evaluation.kinds import measure_kinds
-from dusnet.evaluation.learning import Clock, Shared, Trained, lacking, trained_for
+from dusnet.evaluation.learning import Clock, Trained, UnitCache, lacking, trained_for
 from dusnet.evaluation.memory import PeakMeter
-from dusnet.evaluation.plan import Plan, Wanted
+from dusnet.evaluation.plan import Plan, RowKey
 from dusnet.evaluation.rows import Row, ScanScore, relative
 from dusnet.evaluation.saved import finished_row, mark_of, target_of
 from dusnet.inspection.regions import components
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
 class Outcome:
     """What came of a row that was asked for: the row, or why there is none."""
 
-    wanted: Wanted
+    wanted: RowKey
     row: Row | None
     failure: str | None = None
 
 
-def outcome_of(plan: Plan, wanted: Wanted, shared: Shared) -> Outcome:
+def outcome_of(plan: Plan, wanted: RowKey, shared: UnitCache) -> Outcome:
     """Take a row from disk, or compute and save it.
 
     Args:
@@ -54,14 +54,14 @@ def outcome_of(plan: Plan, wanted: Wanted, shared: Shared) -> Outcome:
         return Outcome(wanted, None, str(error))
 
 
-def _new_row(plan: Plan, wanted: Wanted, shared: Shared) -> Row:
+def _new_row(plan: Plan, wanted: RowKey, shared: UnitCache) -> Row:
     mark = mark_of(plan, wanted)
     tests = plan.dataset.test(wanted.class_name)
     if not tests:
         raise lacking(plan, "test", wanted.class_name)
     meter = PeakMeter(plan.device)
     trained = trained_for(plan, wanted, shared)
-    row = _measured(plan, wanted, mark, tests, trained, shared.frames, meter)
+    row = _measured(plan, wanted, mark, tests, trained, shared.pose_cache, meter)
     write_json(target_of(plan, wanted), row.record())
     trained.waiting.discard(wanted)
     if not trained.waiting:
@@ -71,15 +71,15 @@ def _new_row(plan: Plan, wanted: Wanted, shared: Shared) -> Row:
 
 def _measured(
     plan: Plan,
-    wanted: Wanted,
+    wanted: RowKey,
     mark: str,
     tests: Sequence[Sample],
     trained: Trained,
-    frames: FrameCache,
+    pose_cache: PoseCache,
     meter: PeakMeter,
 ) -> Row:
     contender = plan.contenders[wanted.name]
-    scored = _score_all(plan, trained.scorer, contender.corruption, tests, wanted.seed, frames)
+    scored = _score_all(plan, trained.scorer, contender.corruption, tests, wanted.seed, pose_cache)
     memory = meter.read()
     measured = scored.measure()
     seconds = [scan.seconds for scan in scored.scans]
@@ -143,7 +143,7 @@ def _score_all(
     corruption: Corruption | None,
     tests: Sequence[Sample],
     seed: int,
-    frames: FrameCache,
+    pose_cache: PoseCache,
 ) -> _Scored:
     scored = _Scored([], [], [], [], [])
     with plan.progress.task(f"score {tests[0].class_name}", total=len(tests)) as task:
@@ -154,7 +154,7 @@ def _score_all(
             if corruption is not None:
                 cloud = corrupt(cloud, corruption, seed=seed, name=file)
             unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
-            clock = Clock(frames)
+            clock = Clock(pose_cache)
             scores = scorer.score(unlabelled, explain=False)
             seconds = clock.read()
             _require_usable(scores, cloud, scorer)

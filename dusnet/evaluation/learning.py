@@ -10,9 +10,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dusnet.detectors.pose_cache import FrameCache
+from dusnet.detectors.pose_cache import PoseCache
 from dusnet.errors import BadInput, DusnetError
-from dusnet.evaluation.plan import Contender, Plan, Wanted
+from dusnet.evaluation.plan import Contender, Plan, RowKey
 from dusnet.evaluation.saved import row_if_finished, workdir_of
 
 if TYPE_CHECKING:
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class Clock:
     """Seconds since its creation, with what shared registrations took when they were computed."""
 
-    def __init__(self, frames: FrameCache) -> None:
-        self._frames, self._borrowed = frames, frames.borrowed
+    def __init__(self, pose_cache: PoseCache) -> None:
+        self._pose_cache, self._cached_seconds = pose_cache, pose_cache.cached_seconds
         self._start = time.perf_counter()
 
     def read(self) -> float:
         """The seconds."""
-        return time.perf_counter() - self._start + self._frames.borrowed - self._borrowed
+        return time.perf_counter() - self._start + self._pose_cache.cached_seconds - self._cached_seconds
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Trained:
     resumed: bool
     calibrate_seconds: float | None
     workdir: Path
-    waiting: set[Wanted]
+    waiting: set[RowKey]
 
     @cached_property
     def model_mb(self) -> float:
@@ -66,23 +66,23 @@ class Trained:
         return size / 1e6
 
 
-class Shared:
+class UnitCache:
     """What the rows of one unit have in common.
 
     Attributes:
-        frames: registrations of the class.
+        pose_cache: registrations of the class.
         trained: what learned last; a row whose contender learns the same, and the other classes of one model, need
             not train again.
         failed: the contender whose training failed last (see `Contender.learning`), and why.
     """
 
     def __init__(self) -> None:
-        self.frames = FrameCache()
+        self.pose_cache = PoseCache()
         self.trained: Trained | None = None
         self.failed: tuple[Contender, str] | None = None
 
 
-def trained_for(plan: Plan, wanted: Wanted, shared: Shared) -> Trained:
+def trained_for(plan: Plan, wanted: RowKey, shared: UnitCache) -> Trained:
     """What learns for a row, trained and calibrated; what learned before it where that is the same.
 
     Args:
@@ -100,14 +100,14 @@ def trained_for(plan: Plan, wanted: Wanted, shared: Shared) -> Trained:
         raise DusnetError(shared.failed[1])
     shared.trained = None  # its memory is needed
     try:
-        shared.trained = _train(plan, wanted, shared.frames)
+        shared.trained = _train(plan, wanted, shared.pose_cache)
     except DusnetError as error:
         shared.failed = (learning, str(error))
         raise
     return shared.trained
 
 
-def _train(plan: Plan, wanted: Wanted, frames: FrameCache) -> Trained:
+def _train(plan: Plan, wanted: RowKey, pose_cache: PoseCache) -> Trained:
     contender, workdir = plan.contenders[wanted.name], workdir_of(plan, wanted)
     if not plan.resume and workdir.exists():
         shutil.rmtree(workdir)
@@ -117,14 +117,14 @@ def _train(plan: Plan, wanted: Wanted, frames: FrameCache) -> Trained:
             raise lacking(plan, "train", name)
     resumed = workdir.is_dir() and any(workdir.iterdir())
     workdir.mkdir(parents=True, exist_ok=True)
-    scorer, parts, train_seconds = _fitted(plan, contender, wanted.seed, training, frames, workdir, resume=resumed)
+    scorer, parts, train_seconds = _fitted(plan, contender, wanted.seed, training, pose_cache, workdir, resume=resumed)
     return Trained(
         learning=contender.learning(),
         scorer=scorer,
         scans=sum(len(clouds) for clouds in training.values()),
         train_seconds=train_seconds,
         resumed=resumed,
-        calibrate_seconds=_calibrate(plan, parts, wanted.seed, frames) if plan.calibrate else None,
+        calibrate_seconds=_calibrate(plan, parts, wanted.seed, pose_cache) if plan.calibrate else None,
         workdir=workdir,
         waiting={one for one in wanted.of_one_model() if row_if_finished(plan, one) is None},
     )
@@ -138,7 +138,7 @@ def _fitted(
     contender: Contender,
     seed: int,
     training: Mapping[str, Sequence[PointCloud]],
-    frames: FrameCache,
+    pose_cache: PoseCache,
     workdir: Path,
     *,
     resume: bool,
@@ -146,32 +146,32 @@ def _fitted(
     """What has learned the classes, the detector of each with its clouds, and the seconds that it took."""
     if contender.together:
         model = plan.create_for_parts(contender.detector, contender.settings, seed=seed, device=plan.device)
-        clock = Clock(frames)
+        clock = Clock(pose_cache)
         model.fit(training, progress=plan.progress, workdir=workdir, resume=resume)
         return model, [(part, training[name]) for name, part in model.parts.items()], clock.read()
     (clouds,) = training.values()
     detector = plan.create(contender.detector, contender.settings, seed=seed, device=plan.device)
-    _share(detector, frames)
-    clock = Clock(frames)
+    _share(detector, pose_cache)
+    clock = Clock(pose_cache)
     detector.fit(clouds, progress=plan.progress, workdir=workdir, resume=resume)
     return detector, [(detector, clouds)], clock.read()
 
 
-def _share(detector: Detector, frames: FrameCache) -> None:
+def _share(detector: Detector, pose_cache: PoseCache) -> None:
     from dusnet.detectors.registered import RegisteredDetector
 
     if isinstance(detector, RegisteredDetector):
-        detector.frames = frames
+        detector.pose_cache = pose_cache
 
 
-def _calibrate(plan: Plan, parts: _Parts, seed: int, frames: FrameCache) -> float | None:
+def _calibrate(plan: Plan, parts: _Parts, seed: int, pose_cache: PoseCache) -> float | None:
     """Seconds that it took, None when all have a threshold from their training already."""
     bare = [(detector, clouds) for detector, clouds in parts if detector.calibration is None]
     if not bare:
         return None
     from dusnet.inspection.calibration import calibrate
 
-    clock = Clock(frames)
+    clock = Clock(pose_cache)
     for detector, clouds in bare:
         detector.calibration = calibrate(detector, clouds, seed=seed, progress=plan.progress)
     return clock.read()

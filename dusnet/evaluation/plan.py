@@ -13,13 +13,13 @@ from dusnet.progress import Progress
 if TYPE_CHECKING:
     from dusnet.config import Settings
     from dusnet.data import Dataset
-    from dusnet.detectors import SeveralParts
+    from dusnet.detectors import ManyParts
     from dusnet.detectors.base import Detector
     from dusnet.evaluation.corruption import Corruption
     from dusnet.evaluation.studies import Study
 
 Create = Callable[..., "Detector"]
-CreateForParts = Callable[..., "SeveralParts"]
+CreateForParts = Callable[..., "ManyParts"]
 
 
 @dataclass(frozen=True)
@@ -42,20 +42,20 @@ class Contender:
 
     def read(self) -> dict[str, Any]:
         """The sections of the settings that the detector reads, as JSON; all of them where that is not known."""
-        from dusnet.detectors import DETECTORS, SeveralParts
+        from dusnet.detectors import DETECTORS, ManyParts
 
         known = DETECTORS.get(self.detector)
         if known is None:
             return self.settings.model_dump(mode="json")
-        sections = known.reads | (SeveralParts.reads if self.together else frozenset())
+        sections = known.settings_sections | (ManyParts.settings_sections if self.together else frozenset())
         return self.settings.model_dump(mode="json", include=set(sections))
 
-    def brought(self) -> str | None:
+    def weights_digest(self) -> str | None:
         """A hash of files that decide what the detector computes besides the settings."""
         from dusnet.detectors import DETECTORS
 
         known = DETECTORS.get(self.detector)
-        return None if known is None else known.brought(self.settings)
+        return None if known is None else known.weights_digest(self.settings)
 
     def narrowed(self) -> Contender:
         """The same with defaults in the sections that it does not read, so that they cannot decide anything."""
@@ -72,7 +72,7 @@ def title_of(detector: str, *, together: bool) -> str:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class RowKey:
     """A row that is asked for.
 
     Attributes:
@@ -87,7 +87,7 @@ class Wanted:
     seed: int
     learned: tuple[str, ...]
 
-    def of_one_model(self) -> list[Wanted]:
+    def of_one_model(self) -> list[RowKey]:
         """The rows of this contender that one trained model answers for."""
         return [replace(self, class_name=name) for name in self.learned]
 
@@ -100,7 +100,7 @@ class Unit:
     training.
     """
 
-    rows: tuple[Wanted, ...]
+    rows: tuple[RowKey, ...]
 
     def describe(self) -> str:
         """What it is about, as part of a sentence."""
@@ -123,9 +123,9 @@ def units_of(contenders: Mapping[str, Contender], classes: Sequence[str], seeds:
     for seed in range(seeds):  # outermost, so that a first complete table is there as early as possible
         # One model of all classes takes longest; last, it would leave the other processes idle.
         for names in models:
-            found.append(Unit(tuple(Wanted(one, name, seed, tuple(classes)) for one in names for name in classes)))
+            found.append(Unit(tuple(RowKey(one, name, seed, tuple(classes)) for one in names for name in classes)))
         if alone:
-            found += [Unit(tuple(Wanted(one.name, name, seed, (name,)) for one in alone)) for name in classes]
+            found += [Unit(tuple(RowKey(one.name, name, seed, (name,)) for one in alone)) for name in classes]
     return found
 
 

@@ -189,7 +189,7 @@ def _training(
         "version": __version__,
         "detector": contender.detector,
         "settings": contender.read(),
-        "brought": contender.brought(),
+        "brought": contender.weights_digest(),
         "together": contender.together,
         "seed": seed,
         "device": device,

@@ -13,9 +13,9 @@ from uuid import uuid4
 
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation.compute import Outcome, outcome_of
-from dusnet.evaluation.learning import Shared
+from dusnet.evaluation.learning import UnitCache
 from dusnet.evaluation.outside import code_mark, is_outside
-from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, Unit, Wanted, units_of
+from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, RowKey, Unit, units_of
 from dusnet.evaluation.report import require_free, write_results
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.saved import row_if_finished
@@ -158,7 +158,7 @@ def _unique(names: Sequence[str], what: str) -> list[str]:
     return found
 
 
-class _Board:
+class _Results:
     """What is there so far; renews the result files after a row, but not for each of many that come at once."""
 
     def __init__(self, plan: Plan, classes: list[str], task: Task) -> None:
@@ -167,14 +167,14 @@ class _Board:
         self.failed: dict[tuple[str, str], tuple[int, str]] = {}
         self._renewed = -math.inf
 
-    def skip(self, wanted: Wanted) -> bool:
+    def skip(self, wanted: RowKey) -> bool:
         """Whether the row is not worth computing, since this detector failed on this class before."""
         skipped = (wanted.class_name, wanted.name) in self.failed
         if skipped:
             self._task.advance()
         return skipped
 
-    def describe(self, wanted: Wanted) -> None:
+    def describe(self, wanted: RowKey) -> None:
         self._task.describe(f"evaluate {wanted.name} on {wanted.class_name}, seed {wanted.seed}")
 
     def take(self, found: Outcome) -> None:
@@ -202,7 +202,7 @@ class _Board:
 def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
     units = units_of(plan.contenders, classes, seeds)
     with plan.progress.task("evaluate", total=sum(len(unit.rows) for unit in units)) as task:
-        board = _Board(plan, classes, task)
+        board = _Results(plan, classes, task)
         try:
             if jobs == 1:
                 _in_turn(plan, units, board)
@@ -220,16 +220,16 @@ def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
     return board.ordered()
 
 
-def _in_turn(plan: Plan, units: list[Unit], board: _Board) -> None:
+def _in_turn(plan: Plan, units: list[Unit], board: _Results) -> None:
     for unit in units:
-        shared = Shared()
+        shared = UnitCache()
         for wanted in unit.rows:
             board.describe(wanted)
             if not board.skip(wanted):
                 board.take(outcome_of(plan, wanted, shared))
 
 
-def _at_once(plan: Plan, units: list[Unit], board: _Board, jobs: int) -> None:
+def _at_once(plan: Plan, units: list[Unit], board: _Results, jobs: int) -> None:
     work = []
     for unit in units:
         missing = []

@@ -21,8 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from dusnet.errors import BadConfig, DusnetError, out_of_memory
 from dusnet.evaluation.compute import Outcome, outcome_of
-from dusnet.evaluation.learning import Shared
-from dusnet.evaluation.plan import Plan, Unit, Wanted
+from dusnet.evaluation.learning import UnitCache
+from dusnet.evaluation.plan import Plan, RowKey, Unit
 from dusnet.progress import Silent
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ class _Relay(Silent):
 
 
 def in_processes(
-    plan: Plan, work: Sequence[Unit], jobs: int, *, skip: Callable[[Wanted], bool]
+    plan: Plan, work: Sequence[Unit], jobs: int, *, skip: Callable[[RowKey], bool]
 ) -> Generator[Outcome, None, None]:
     """The outcome of every row, in the order in which they come.
 
@@ -191,7 +191,7 @@ def _work(plan: Plan, pipe: Connection, threads: int) -> None:
         plan = replace(plan, progress=_Relay(pipe))
         while True:
             unit: Unit = pipe.recv()
-            shared = Shared()
+            shared = UnitCache()
             for wanted in unit.rows:
                 pipe.send(outcome_of(plan, wanted, shared))
             pipe.send(_DONE)

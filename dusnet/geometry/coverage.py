@@ -56,14 +56,16 @@ class Coverage:
     @classmethod
     def of(cls, points: Tensor, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Coverage:
         """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
-        return cls.beside(ops.PointIndex(points.unsqueeze(0)), places, outward=outward)
+        return cls.from_index(ops.PointIndex(points.unsqueeze(0)), places, outward=outward)
 
     def elsewhere(self, places: Tensor) -> Coverage:
         """Other places, (M, 3), beside the same scan."""
-        return self.beside(self.scan, places)
+        return self.from_index(self.scan, places)
 
     @classmethod
-    def beside(cls, scan: ops.PointIndex, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Coverage:
+    def from_index(
+        cls, scan: ops.PointIndex, places: Tensor, *, outward: Callable[[], Outward] | None = None
+    ) -> Coverage:
         """`of` with a scan that is prepared already, (1, N, 3)."""
         squared, nearest = scan.nearest(places.unsqueeze(0))
         distance = squared[0].sqrt()
@@ -133,10 +135,10 @@ def carried(points: Tensor, beside: Coverage, lost: Tensor) -> Tensor:
         (N,), as from `gap`.
     """
     distance = beside.distance[lost]
-    return carry(points, beside.places[lost], distance, distance - GAP_FACTOR * beside.usual, beside.usual)
+    return spread_to_rim(points, beside.places[lost], distance, distance - GAP_FACTOR * beside.usual, beside.usual)
 
 
-def carry(points: Tensor, places: Tensor, distance: Tensor, values: Tensor, usual: float) -> Tensor:
+def spread_to_rim(points: Tensor, places: Tensor, distance: Tensor, values: Tensor, usual: float) -> Tensor:
     """Give what was found at places without points to the points around them.
 
     Args:

@@ -58,7 +58,7 @@ def slits(points: Tensor, beside: Coverage) -> Tensor:
         return torch.zeros(len(points))
     chosen = torch.from_numpy(index[long])
     beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
-    return coverage.carry(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)
+    return coverage.spread_to_rim(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)
 
 
 def empty_paths(points: Tensor, beside: Coverage) -> tuple[Indices, Floats, Floats]:

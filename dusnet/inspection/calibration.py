@@ -129,7 +129,7 @@ def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> 
     from dusnet.detectors import create
 
     other = create(detector.name, detector.settings, seed=detector.seed, device=str(detector.device))
-    other.frames = detector.frames
+    other.pose_cache = detector.pose_cache
     try:
         other.fit([cloud for index, cloud in enumerate(clouds) if index != number])
     except BadInput:  # this scan shows what connects the others
@@ -144,7 +144,7 @@ def _centered(cloud: PointCloud, first: PointCloud) -> NDArray[np.float64]:
 
 def _as_seen_by(view: ops.PointIndex, cloud: PointCloud, first: PointCloud) -> PointCloud:
     """A training cloud without what another one leaves out: the next scan need not show what this one does."""
-    beside = Coverage.beside(view, torch.from_numpy(_centered(cloud, first)).float())
+    beside = Coverage.from_index(view, torch.from_numpy(_centered(cloud, first)).float())
     kept = ~beside.empty.numpy()
     return cloud.select(kept) if kept.mean() >= LEAST_SEEN else cloud
 

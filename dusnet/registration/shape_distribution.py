@@ -71,7 +71,7 @@ class ShapeDistribution:
 
 
 @dataclass(frozen=True)
-class Appearances:
+class ShapeViews:
     """A part as scans of it can look.
 
     Attributes:
@@ -83,7 +83,7 @@ class Appearances:
     views: Array
 
     @classmethod
-    def of(cls, points: Array) -> Appearances:
+    def of(cls, points: Array) -> ShapeViews:
         """Look at a part, (N, 3) float64, from all around."""
         some = _spread(points, _VIEW_POINTS)
         shown = [some[visible(some, eye)] for eye in directions(_VIEWS)]
@@ -95,7 +95,7 @@ class Appearances:
         return {"whole": torch.from_numpy(self.whole), "views": torch.from_numpy(self.views)}
 
     @classmethod
-    def restore(cls, tensors: Mapping[str, Tensor]) -> Appearances:
+    def restore(cls, tensors: Mapping[str, Tensor]) -> ShapeViews:
         """The inverse of `tensors`.
 
         Raises:
@@ -111,7 +111,7 @@ class Appearances:
         """How differently the points of a scan lie to each other than those of the part, in the unit of the points.
 
         The mean difference of the quantiles (the earth mover's distance of the two distributions); for a scan that may
-        show one side, the least over all appearances.
+        show one side, the least over all shape_views.
         """
         candidates = np.vstack([self.whole, self.views]) if scan.one_sided else self.whole[None]
         return float(np.abs(candidates - scan.distances).mean(axis=1).min())

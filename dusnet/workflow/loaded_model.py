@@ -100,7 +100,7 @@ class LoadedModel:
         """
         if not 0 < false_alarm < 1:
             raise BadConfig(f"the false-alarm rate {false_alarm} is not between 0 and 1; give one such as 0.05.")
-        return max(self._threshold(one, false_alarm) for one in self.detector.each)
+        return max(self._threshold(one, false_alarm) for one in self.detector.detectors)
 
     def _threshold(self, detector: Detector, false_alarm: float) -> float:
         calibration = detector.calibration
@@ -170,7 +170,7 @@ class LoadedModel:
         ratio = self.ratio_from(unit)
         inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
         scores = self.detector.score(inside, progress=progress)
-        judge = self.detector.judging(scores)
+        judge = self.detector.detector_for(scores)
         source = _threshold_source(judge, threshold, false_alarm)
         if false_alarm is not None:
             threshold = self._threshold(judge, false_alarm)
@@ -222,7 +222,7 @@ class LoadedModel:
         from dusnet.inspection.verdict import decide
         from dusnet.io import read_cloud
 
-        if any(one.calibration is None for one in self.detector.each):
+        if any(one.calibration is None for one in self.detector.detectors):
             raise BadConfig(f"{self.path} was not calibrated in training, so nothing can be added; train again.")
         progress, read = progress or Silent(), read or read_cloud
         ratio = self.ratio_from(unit)
@@ -239,7 +239,7 @@ class LoadedModel:
                 except Exception as error:  # whatever is wrong with one scan must not lose the others
                     failures.append(trouble_with(str(scan) if isinstance(scan, Path) else scan.name, error))
                 else:
-                    judge = self.detector.judging(scores)
+                    judge = self.detector.detector_for(scores)
                     verdict = decide(scores, inside.points, expected=_expectations(judge))
                     doubts = [one.text for one in verdict.reasons if one.is_doubt]
                     doubts = [*_size_doubt(judge, inside), *doubts]
@@ -253,7 +253,7 @@ class LoadedModel:
             raise BadInput(f"None of the {len(scans)} scans can be used: {(failures + refused)[0]}")
         made = []
         for found in used.values():
-            judge = self.detector.judging(found[0])
+            judge = self.detector.detector_for(found[0])
             assert judge.calibration is not None
             made.append((judge, judge.calibration.with_scans(found, f"{len(found)} good scans added later")))
         return Calibrated(tuple(made), tuple(each), tuple(refused), tuple(failures))

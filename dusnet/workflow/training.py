@@ -15,7 +15,7 @@ from dusnet.units import require_unit
 
 if TYPE_CHECKING:
     from dusnet.config import Settings
-    from dusnet.detectors import Detector, Scorer, SeveralParts
+    from dusnet.detectors import Detector, ManyParts, Scorer
 
 
 _OURS = (".safetensors", ".jsonl")
@@ -84,7 +84,7 @@ def train_for_parts(
     device: str = "cpu",
     resume: bool = False,
     progress: Progress | None = None,
-) -> SeveralParts:
+) -> ManyParts:
     """Fit one model to many parts, calibrate the threshold of each, and write the model file.
 
     Args:

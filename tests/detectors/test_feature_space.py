@@ -242,7 +242,7 @@ def test_a_view_of_one_side_is_judged_by_what_it_shows(good: list[PointCloud]) -
 
 def test_a_share_of_the_simulated_scans_shows_one_side_only(good: list[PointCloud]) -> None:
     made = CRAS(settings("cras", {"replicas": 3, "views": 0.5}))
-    lessons = made.study(made.locate(good, progress=Silent()), progress=Silent())
+    lessons = made.describe_training(made.locate(good, progress=Silent()), progress=Silent())
     seen = lessons.seen.float().mean(dim=1)
     assert len(seen) == 4 * len(good)
     assert int((seen < 1).sum()) == 3 * len(good) // 2
@@ -289,7 +289,7 @@ def test_a_moved_scan_is_registered_first(good: list[PointCloud]) -> None:
 def test_what_repair_learns_from_is_the_scan_with_and_without_defects(good: list[PointCloud]) -> None:
     made = CRR(settings("crr", damaged=3))
     clouds = made.locate(good, progress=Silent())
-    lessons = made.study(clouds, progress=Silent())
+    lessons = made.describe_training(clouds, progress=Silent())
     assert isinstance(lessons, DamagedFeatures)
     assert len(lessons.features) == 3 * (1 + 1) * (1 + 3)
     whole = ~lessons.wrong.any(dim=1)

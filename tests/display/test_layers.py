@@ -11,7 +11,6 @@ from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cloud import PointCloud
 from dusnet.display.color_maps import ANCHORS, NEUTRAL, heat_colors
-from dusnet.display.exhibit import Exhibit, read_exhibit
 from dusnet.display.layers import (
     DEFECT,
     PALE,
@@ -33,24 +32,25 @@ from dusnet.display.layers import (
     threshold_range,
     verdict_line,
 )
+from dusnet.display.loaded_result import LoadedResult, read_loaded_result
 from dusnet.errors import BadInput
 from dusnet.inspection.regions import find_regions
 
 
 @pytest.fixture
-def exhibit(tmp_path) -> Exhibit:
-    return read_exhibit(write_result(tmp_path))
+def loaded(tmp_path) -> LoadedResult:
+    return read_loaded_result(write_result(tmp_path))
 
 
-def test_a_result_is_read_whole(exhibit):
-    assert (exhibit.name, exhibit.verdict, exhibit.unit) == ("part", "NG", "mm")
-    assert exhibit.reasons == ("The score 2.5 is above <1>.",)
-    assert (exhibit.object_score, exhibit.threshold, exhibit.point_threshold) == (2.5, 1.0, THRESHOLD)
-    assert exhibit.cloud.colors is None  # those of the file are heat
-    assert exhibit.reconstruction is not None
-    assert exhibit.defects is not None
-    assert len(exhibit.defects) == exhibit.defect_count == 1
-    assert verdict_line(exhibit) == "NG, score 2.5, threshold 1, 1,500 points"
+def test_a_result_is_read_whole(loaded):
+    assert (loaded.name, loaded.verdict, loaded.unit) == ("part", "NG", "mm")
+    assert loaded.reasons == ("The score 2.5 is above <1>.",)
+    assert (loaded.object_score, loaded.threshold, loaded.point_threshold) == (2.5, 1.0, THRESHOLD)
+    assert loaded.cloud.colors is None  # those of the file are heat
+    assert loaded.reconstruction is not None
+    assert loaded.defects is not None
+    assert len(loaded.defects) == loaded.defect_count == 1
+    assert verdict_line(loaded) == "NG, score 2.5, threshold 1, 1,500 points"
 
 
 def test_a_record_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
@@ -61,7 +61,7 @@ def test_a_record_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(path), "read_text", refused)  # whoever runs the tests may be allowed to read everything
     with pytest.raises(BadInput, match=r"part\.json cannot be read \(Permission denied\); check its permissions\.$"):
-        read_exhibit(path)
+        read_loaded_result(path)
 
 
 @pytest.mark.parametrize("data", [b"{", b"[" * 100_000, b"\xff\xfe"])
@@ -69,33 +69,38 @@ def test_a_record_that_is_no_json_is_one_sentence(tmp_path, data):
     path = write_result(tmp_path)
     (tmp_path / "part.json").write_bytes(data)
     with pytest.raises(BadInput, match=r"part\.json is no valid JSON"):
-        read_exhibit(path)
+        read_loaded_result(path)
 
 
 def test_fields_that_are_new_or_missing_do_no_harm(tmp_path):
     path = write_result(tmp_path, regions=[{"id": 7, "kind": "bulge", "center": [0, 0, 1], "size": [3, 2, 1]}], more={})
-    (defect,) = read_exhibit(path).defects or ()
+    (defect,) = read_loaded_result(path).defects or ()
     np.testing.assert_array_equal((defect.low, defect.high), ([-1.5, -1, 0.5], [1.5, 1, 1.5]))
     assert defect_line(1, defect, "mm") == "1 bulge: 3 x 2 x 1 mm"
     path = write_result(tmp_path, regions=None, region_count=None, verdict=None, unit=3, threshold="x", warnings=["w"])
-    exhibit = read_exhibit(path)
-    assert (exhibit.defects, exhibit.verdict, exhibit.unit, exhibit.threshold) == (None, None, None, None)
-    assert exhibit.remarks == ("w",)
-    assert len(defects_at(exhibit, THRESHOLD)) == 1
+    loaded = read_loaded_result(path)
+    assert (loaded.defects, loaded.verdict, loaded.unit, loaded.threshold) == (
+        None,
+        None,
+        None,
+        None,
+    )
+    assert loaded.remarks == ("w",)
+    assert len(defects_at(loaded, THRESHOLD)) == 1
 
 
 @pytest.mark.parametrize("region", ["x", {}, {"center": [0, 0], "size": [1, 1, 1]}, {"center": [0, 0, None]}])
 def test_a_region_without_a_place_is_named(tmp_path, region):
     with pytest.raises(BadInput, match=r"part\.json lists a region without center and size"):
-        read_exhibit(write_result(tmp_path, regions=[region]))
+        read_loaded_result(write_result(tmp_path, regions=[region]))
 
 
-def test_layers_that_there_are(exhibit, tmp_path):
-    assert layers_of(exhibit) == [Layer.HEAT, Layer.DEFECTS, Layer.INPUT, Layer.RECONSTRUCTION]
-    assert layers_of(read_exhibit(tmp_path / "part.scored.ply", reconstruction=False))[-1] is Layer.INPUT
-    plain = Exhibit("scan", PointCloud(sphere(9), labels=np.arange(9) > 4))
+def test_layers_that_there_are(loaded, tmp_path):
+    assert layers_of(loaded) == [Layer.HEAT, Layer.DEFECTS, Layer.INPUT, Layer.RECONSTRUCTION]
+    assert layers_of(read_loaded_result(tmp_path / "part.scored.ply", reconstruction=False))[-1] is Layer.INPUT
+    plain = LoadedResult("scan", PointCloud(sphere(9), labels=np.arange(9) > 4))
     assert layers_of(plain) == [Layer.INPUT, Layer.TRUTH]
-    assert len(layer_cloud(exhibit, Layer.RECONSTRUCTION)) == 500
+    assert len(layer_cloud(loaded, Layer.RECONSTRUCTION)) == 500
     with pytest.raises(ValueError, match="no reconstruction"):
         layer_cloud(plain, Layer.RECONSTRUCTION)
     with pytest.raises(ValueError, match="no scores"):
@@ -103,10 +108,10 @@ def test_layers_that_there_are(exhibit, tmp_path):
 
 
 @pytest.mark.parametrize("threshold", [None, -1.0, 0.2, 0.5, THRESHOLD, 2.7, 99.0])
-def test_defects_are_the_points_above(exhibit, threshold):
-    scores = exhibit.scores.copy()
+def test_defects_are_the_points_above(loaded, threshold):
+    scores = loaded.scores.copy()
     scores[[3, 4, 5]] = np.nan, np.inf, -np.inf
-    changed = replace(exhibit, scores=scores)
+    changed = replace(loaded, scores=scores)
     colors = layer_colors(changed, Layer.DEFECTS, threshold)
     count = 0
     for color, score in zip(colors, scores, strict=True):
@@ -117,37 +122,35 @@ def test_defects_are_the_points_above(exhibit, threshold):
         assert count_line(changed, threshold).startswith(f"{count:,} of 1,500 points above")
 
 
-def test_the_other_layers_do_not_depend_on_the_threshold(exhibit):
-    np.testing.assert_array_equal(
-        layer_colors(exhibit, Layer.HEAT, 0.1), heat_colors(exhibit.scores, 0.0, 2 * THRESHOLD)
-    )
-    assert (layer_colors(exhibit, Layer.INPUT, 0.1) == NEUTRAL).all()
-    assert layer_colors(exhibit, Layer.RECONSTRUCTION, 0.1).shape == (500, 3)
+def test_the_other_layers_do_not_depend_on_the_threshold(loaded):
+    np.testing.assert_array_equal(layer_colors(loaded, Layer.HEAT, 0.1), heat_colors(loaded.scores, 0.0, 2 * THRESHOLD))
+    assert (layer_colors(loaded, Layer.INPUT, 0.1) == NEUTRAL).all()
+    assert layer_colors(loaded, Layer.RECONSTRUCTION, 0.1).shape == (500, 3)
     own = np.arange(27, dtype=np.uint8).reshape(9, 3)
-    plain = Exhibit("scan", PointCloud(sphere(9), colors=own, labels=np.arange(9) > 4))
+    plain = LoadedResult("scan", PointCloud(sphere(9), colors=own, labels=np.arange(9) > 4))
     np.testing.assert_array_equal(layer_colors(plain, Layer.INPUT, None), own)
     np.testing.assert_array_equal(layer_colors(plain, Layer.TRUTH, None)[5:], np.tile(ANCHORS[3], (4, 1)))
 
 
-def test_defects_of_the_result_at_its_threshold_and_found_anew_at_others(exhibit):
-    assert defects_at(exhibit, THRESHOLD) is exhibit.defects
-    assert defects_at(exhibit, None) == ()
+def test_defects_of_the_result_at_its_threshold_and_found_anew_at_others(loaded):
+    assert defects_at(loaded, THRESHOLD) is loaded.defects
+    assert defects_at(loaded, None) == ()
     for threshold in (0.5, 2.7):
-        regions = find_regions(exhibit.cloud.points, exhibit.scores, threshold)
-        found = defects_at(exhibit, threshold)
+        regions = find_regions(loaded.cloud.points, loaded.scores, threshold)
+        found = defects_at(loaded, threshold)
         assert [defect.point_count for defect in found] == [region.point_count for region in regions]
-        assert defect_count_at(exhibit, threshold, found) == len(regions) == 1
-    many = replace(exhibit, defect_count=70)
+        assert defect_count_at(loaded, threshold, found) == len(regions) == 1
+    many = replace(loaded, defect_count=70)
     assert defect_count_at(many, THRESHOLD, many.defects) == 70
     assert defect_count_at(many, 0.5, many.defects) == 1
-    holed = replace(exhibit, scores=np.where(np.arange(1500) == 2, np.nan, exhibit.scores))
+    holed = replace(loaded, scores=np.where(np.arange(1500) == 2, np.nan, loaded.scores))
     assert len(defects_at(holed, 0.5)) == 1
 
 
-def test_boxes_hold_their_points_and_have_twelve_edges(exhibit):
-    edges = box_edges(exhibit.defects * 2)
+def test_boxes_hold_their_points_and_have_twelve_edges(loaded):
+    edges = box_edges(loaded.defects * 2)
     assert edges.shape == (24, 2, 3)
-    inside = exhibit.cloud.points[exhibit.scores > THRESHOLD]
+    inside = loaded.cloud.points[loaded.scores > THRESHOLD]
     np.testing.assert_allclose(edges.reshape(-1, 3).min(axis=0), inside.min(axis=0))
     np.testing.assert_allclose(edges.reshape(-1, 3).max(axis=0), inside.max(axis=0))
     assert ((edges[:, 0] != edges[:, 1]).sum(axis=1) == 1).all()  # along one axis each
@@ -155,21 +158,21 @@ def test_boxes_hold_their_points_and_have_twelve_edges(exhibit):
     assert box_edges(()).shape == (0, 2, 3)
 
 
-def test_thresholds_to_choose_from(exhibit):
-    assert first_threshold(exhibit) == THRESHOLD
-    assert threshold_range(exhibit) == (0.0, pytest.approx(exhibit.scores.max()))
-    high = replace(exhibit, scores=exhibit.scores * 100)
+def test_thresholds_to_choose_from(loaded):
+    assert first_threshold(loaded) == THRESHOLD
+    assert threshold_range(loaded) == (0.0, pytest.approx(loaded.scores.max()))
+    high = replace(loaded, scores=loaded.scores * 100)
     assert threshold_range(high) == (0.0, pytest.approx(10 * THRESHOLD))
-    unsaid = replace(exhibit, point_threshold=None, color_range=None)
-    assert first_threshold(unsaid) == heat_span(unsaid)[1] == pytest.approx(np.quantile(exhibit.scores, 0.998))
-    below = replace(unsaid, scores=exhibit.scores - 5)
+    unsaid = replace(loaded, point_threshold=None, color_range=None)
+    assert first_threshold(unsaid) == heat_span(unsaid)[1] == pytest.approx(np.quantile(loaded.scores, 0.998))
+    below = replace(unsaid, scores=loaded.scores - 5)
     assert threshold_range(below)[0] == pytest.approx(-4.8)
     for scores in (np.zeros(1500), np.full(1500, np.nan)):
         low, top = threshold_range(replace(unsaid, scores=scores))
         assert low <= first_threshold(replace(unsaid, scores=scores)) <= top
         assert low < top
-    assert first_threshold(Exhibit("scan", exhibit.cloud)) is None
-    assert count_line(Exhibit("scan", exhibit.cloud), None) == "not scored"
+    assert first_threshold(LoadedResult("scan", loaded.cloud)) is None
+    assert count_line(LoadedResult("scan", loaded.cloud), None) == "not scored"
 
 
 def test_big_scans_are_thinned_without_losing_what_matters():
@@ -212,8 +215,8 @@ def test_ground_truth_of_a_scored_scan(tmp_path):
     points = sphere()
     label = (points[:, 0] > 0.9).astype(np.uint8)
     write_cloud(path, PointCloud(points), scalars={"anomaly_score": scores_of(points), "label": label})
-    exhibit = read_exhibit(path)
-    assert layers_of(exhibit)[-1] is Layer.TRUTH
-    marked = (layer_colors(exhibit, Layer.TRUTH, None) == ANCHORS[3]).all(axis=1)
+    loaded = read_loaded_result(path)
+    assert layers_of(loaded)[-1] is Layer.TRUTH
+    marked = (layer_colors(loaded, Layer.TRUTH, None) == ANCHORS[3]).all(axis=1)
     np.testing.assert_array_equal(marked, label > 0)
-    assert json.loads((tmp_path / "part.json").read_text())["unit"] == exhibit.unit
+    assert json.loads((tmp_path / "part.json").read_text())["unit"] == loaded.unit

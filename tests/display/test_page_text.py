@@ -12,16 +12,16 @@ from view_results import scores_of, sphere
 
 from dusnet.cloud import PointCloud
 from dusnet.display.deviation_bands import DeviationBands
-from dusnet.display.exhibit import Exhibit
+from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.web.text import legend
 
 
 @pytest.fixture
-def exhibit() -> Exhibit:
+def loaded() -> LoadedResult:
     points = sphere(200)
     deviation = np.zeros(200)
     bands = DeviationBands(plus=0.2, minus=0.1)
-    scored = Exhibit("part", PointCloud(points), scores=scores_of(points).astype(np.float64), point_threshold=1.0)
+    scored = LoadedResult("part", PointCloud(points), scores=scores_of(points).astype(np.float64), point_threshold=1.0)
     return replace(scored, deviation=deviation, bands=bands, unit="mm", color_range=(0.0, 2.0))
 
 
@@ -57,8 +57,8 @@ def contrast_to_white(color: str) -> float:
     return 1.05 / (np.dot([0.2126, 0.7152, 0.0722], linear) + 0.05)
 
 
-def test_bands_are_listed_with_their_colors_and_limits(exhibit):
-    page = legend(exhibit)
+def test_bands_are_listed_with_their_colors_and_limits(loaded):
+    page = legend(loaded)
     between = [0.7, 0.5, 0.3, 0.15, 0.0, -0.07, -0.15, -0.25, -0.4]
     words = [
         "above +0.6",
@@ -71,29 +71,29 @@ def test_bands_are_listed_with_their_colors_and_limits(exhibit):
         "−0.3 to −0.2",
         "below −0.3",
     ]
-    colors = [tuple(color) for color in exhibit.bands.colors(between).tolist()]
+    colors = [tuple(color) for color in loaded.bands.colors(between).tolist()]
     assert Entries(page).found == list(zip(colors, words, strict=True))
     assert "deviation in mm, tolerance −0.1 to +0.2" in page
     assert "gradient" not in page
     assert "threshold" not in page
 
 
-def test_limits_of_bands_are_written_without_exponent(exhibit):
-    page = legend(replace(exhibit, bands=DeviationBands(500.0, 750.0), unit="<um>"))
+def test_limits_of_bands_are_written_without_exponent(loaded):
+    page = legend(replace(loaded, bands=DeviationBands(500.0, 750.0), unit="<um>"))
     assert "+1000 to +1500" in page
     assert "below −2250" in page
     assert "in &lt;um&gt;," in page
 
 
-def test_texts_of_legends_have_enough_contrast(exhibit):
-    for page in (legend(exhibit), legend(replace(exhibit, bands=None))):
+def test_texts_of_legends_have_enough_contrast(loaded):
+    for page in (legend(loaded), legend(replace(loaded, bands=None))):
         inks = re.findall(r"[\";]color:(#\w{6})", page)
         assert inks
         assert min(map(contrast_to_white, inks)) >= 4.5
 
 
-def test_a_score_has_the_heat_map_with_its_threshold(exhibit):
-    page = legend(replace(exhibit, bands=None))
+def test_a_score_has_the_heat_map_with_its_threshold(loaded):
+    page = legend(replace(loaded, bands=None))
     assert "linear-gradient" in page
     assert "threshold 1<" in page
     assert Entries(page).found == []

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from dusnet.cloud import PointCloud
-from dusnet.display.exhibit import viewable_files
+from dusnet.display.loaded_result import viewable_files
 from dusnet.display.render import Panel
 from dusnet.display.view import read_scene, view
 from dusnet.display.window.viewer import arrange, open_window

@@ -23,8 +23,8 @@ from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cli import main
 from dusnet.cloud import PointCloud
-from dusnet.display.exhibit import read_exhibit
 from dusnet.display.layers import Layer
+from dusnet.display.loaded_result import read_loaded_result
 from dusnet.display.web.page import Page
 from dusnet.display.web.server import _start, listening_place
 from dusnet.errors import BadInput
@@ -255,7 +255,7 @@ def quiet_page(folder) -> Iterator[Page]:
     viser = pytest.importorskip("viser", reason='viser is not installed (pip install "dusnet[web]")')
     server = _start(viser, *listening_place("127.0.0.1", 0))
     files = [folder / "a.scored.ply", folder / "b.scored.ply"]
-    page = Page(server, files, read_exhibit(files[0]), reconstruction=True)
+    page = Page(server, files, read_loaded_result(files[0]), reconstruction=True)
     page._open(page._first_scan)
     try:
         yield page
@@ -284,7 +284,7 @@ def test_names_that_are_not_offered_are_put_back(quiet_page):
     send(page._scans, "no such name")
     page._step(1)
     page._follow()
-    assert (page._scans.value, page._exhibit.name) == ("2. b.scored.ply", "b")
+    assert (page._scans.value, page._loaded.name) == ("2. b.scored.ply", "b")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30, -1e30])

@@ -16,7 +16,7 @@ def mark(dataset, detector, settings):
 
 @pytest.mark.parametrize("detector", DETECTORS)
 def test_only_sections_that_a_detector_reads_mark_its_rows(dataset, detector):
-    reads = DETECTORS[detector].reads
+    reads = DETECTORS[detector].settings_sections
     assert reads <= set(Settings.model_fields)
     changes = {
         "registration": "registration.accept_residual=0.011",

@@ -15,7 +15,7 @@ from dusnet.config import Settings
 from dusnet.data import Dataset, open_dataset
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.evaluation.corruption import Corruption
-from dusnet.evaluation.plan import Contender, Wanted, units_of
+from dusnet.evaluation.plan import Contender, RowKey, units_of
 from dusnet.evaluation.rows import Row, fingerprint, row_name, training_fingerprint
 from dusnet.evaluation.run import evaluate
 
@@ -212,9 +212,9 @@ def test_rows_are_grouped_by_what_they_share():
     entries = {one.name: one for one in (ALONE, SHARED, noisy, other)}
     first, second, lid, tray, *later = units_of(entries, ["lid", "tray"], 2)
     both = ("lid", "tray")
-    assert first.rows == tuple(Wanted(name, one, 0, both) for name in (SHARED.name, "noisy") for one in both)
-    assert second.rows == tuple(Wanted("second", one, 0, both) for one in both)
-    assert (lid.rows, tray.rows) == ((Wanted("near", "lid", 0, ("lid",)),), (Wanted("near", "tray", 0, ("tray",)),))
+    assert first.rows == tuple(RowKey(name, one, 0, both) for name in (SHARED.name, "noisy") for one in both)
+    assert second.rows == tuple(RowKey("second", one, 0, both) for one in both)
+    assert (lid.rows, tray.rows) == ((RowKey("near", "lid", 0, ("lid",)),), (RowKey("near", "tray", 0, ("tray",)),))
     assert [{row.seed for row in unit.rows} for unit in later] == [{1}] * 4
     assert (lid.describe(), first.describe()) == ("class lid", "2 classes with one model")
     assert len(units_of({SHARED.name: SHARED}, ["lid", "tray"], 1)) == 1

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from dusnet.geometry.visibility import visible
-from dusnet.registration.shape_distribution import Appearances, ShapeDistribution, distances_in
+from dusnet.registration.shape_distribution import ShapeDistribution, ShapeViews, distances_in
 
 Array = NDArray[np.float64]
 
@@ -49,18 +49,18 @@ def test_neither_a_motion_nor_the_density_changes_them() -> None:
 
 
 @pytest.fixture(scope="module")
-def parts() -> dict[str, Appearances]:
+def parts() -> dict[str, ShapeViews]:
     shapes = {
         "long": cylinder(0, 4.0),
         "short": cylinder(0, 3.0),
         "cube": box(0, (1.0, 1.0, 1.0)),
         "plate": box(0, (2.0, 1.5, 0.1)),
     }
-    return {name: Appearances.of(points) for name, points in shapes.items()}
+    return {name: ShapeViews.of(points) for name, points in shapes.items()}
 
 
 @pytest.mark.parametrize("one_sided", [False, True])
-def test_parts_are_told_apart_from_all_sides_and_from_one(parts: dict[str, Appearances], one_sided: bool) -> None:
+def test_parts_are_told_apart_from_all_sides_and_from_one(parts: dict[str, ShapeViews], one_sided: bool) -> None:
     scans = {
         "long": cylinder(5, 4.0),
         "short": cylinder(5, 3.0),
@@ -80,22 +80,22 @@ def test_a_solid_is_seen_to_be_scanned_from_all_sides() -> None:
     assert not ShapeDistribution.of(box(5, (1.0, 1.0, 1.0))).one_sided
 
 
-def test_a_scan_from_all_sides_is_not_taken_for_a_view_of_another_part(parts: dict[str, Appearances]) -> None:
+def test_a_scan_from_all_sides_is_not_taken_for_a_view_of_another_part(parts: dict[str, ShapeViews]) -> None:
     cube = parts["cube"]
     scan = ShapeDistribution(cube.views[7], one_sided=False)
     assert cube.difference(scan) == pytest.approx(np.abs(cube.whole - cube.views[7]).mean())
     assert cube.difference(ShapeDistribution(cube.views[7], one_sided=True)) == 0
 
 
-def test_a_model_file_keeps_them(parts: dict[str, Appearances]) -> None:
+def test_a_model_file_keeps_them(parts: dict[str, ShapeViews]) -> None:
     tensors = parts["plate"].tensors()
     assert all(isinstance(value, torch.Tensor) for value in tensors.values())
-    again = Appearances.restore(tensors)
+    again = ShapeViews.restore(tensors)
     np.testing.assert_array_equal(again.whole, parts["plate"].whole)
     np.testing.assert_array_equal(again.views, parts["plate"].views)
 
 
 def test_a_cloud_of_hardly_any_points_has_no_views() -> None:
-    few = Appearances.of(box(0, (1.0, 1.0, 1.0), 18))
+    few = ShapeViews.of(box(0, (1.0, 1.0, 1.0), 18))
     assert few.views.shape == (0, 64)
     assert np.isfinite(few.difference(ShapeDistribution(few.whole, one_sided=True)))

@@ -48,7 +48,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
 
 def calibrated(model: LoadedModel, threshold: float, small: tuple[tuple[float, float], ...]) -> LoadedModel:
     detector = create("nearest", SETTINGS)
-    (known,) = model.detector.each
+    (known,) = model.detector.detectors
     detector.__dict__.update(known.__dict__)
     detector.calibration = Calibration((threshold,) * 20, (threshold,) * 20, "by hand", small_defects=small)
     return replace(model, detector=detector)
@@ -102,7 +102,7 @@ class TestThresholdTooHigh:
         train_model([scan(0), scan(1)], SETTINGS, path, class_name="block", progress=Listener())
         (line,) = said
         assert line.startswith("block: The threshold 5 is too high")
-        (loaded,) = LoadedModel.open(path).detector.each
+        (loaded,) = LoadedModel.open(path).detector.detectors
         assert loaded.calibration == blind
 
 

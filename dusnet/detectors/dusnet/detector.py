@@ -24,7 +24,7 @@ class DUSNet(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet"
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
         "warp",
         "grouping",
         "noise",
@@ -48,7 +48,7 @@ class DUSNet(RegisteredDetector):
         return self.settings.guide.enabled
 
     @classmethod
-    def brought(cls, settings: Settings) -> str | None:
+    def weights_digest(cls, settings: Settings) -> str | None:
         """A hash of the weights that it starts from."""
         return weights_mark(settings) if settings.guide.enabled else None
 

@@ -26,7 +26,7 @@ class CRASMethod(FeatureMethod):
     """Adapter, centre of every part, noise by as much as the distance to it allows, and a discriminator."""
 
     name: ClassVar[str] = "cras"
-    reads: ClassVar[frozenset[str]] = frozenset({"cras", "training"})
+    settings_sections: ClassVar[frozenset[str]] = frozenset({"cras", "training"})
 
     networks: ResidualDiscrimination
 

@@ -13,5 +13,5 @@ class CRAS(FeatureSpace):
     """Center-aware residual anomaly synthesis on registered scans."""
 
     name: ClassVar[str] = "cras"
-    reads: ClassVar[frozenset[str]] = FeatureSpace.reads | CRASMethod.reads
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | CRASMethod.settings_sections
     method: ClassVar[type[FeatureMethod]] = CRASMethod

@@ -25,7 +25,7 @@ class CRRMethod(FeatureMethod):
     """A decoder repairs the features of a scan, and a head finds the defects in what it had to change."""
 
     name: ClassVar[str] = "crr"
-    reads: ClassVar[frozenset[str]] = frozenset({"crr", "training"})
+    settings_sections: ClassVar[frozenset[str]] = frozenset({"crr", "training"})
     wants_residuals: ClassVar[bool] = True
     wants_damaged: ClassVar[bool] = True
     wants_spread: ClassVar[bool] = True

@@ -26,7 +26,7 @@ class CRR(FeatureSpace):
     """Collaborative reconstruction and repair on registered scans."""
 
     name: ClassVar[str] = "crr"
-    reads: ClassVar[frozenset[str]] = FeatureSpace.reads | CRRMethod.reads
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | CRRMethod.settings_sections
     method: ClassVar[type[FeatureMethod]] = CRRMethod
 
     def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:

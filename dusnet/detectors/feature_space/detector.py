@@ -26,7 +26,7 @@ from dusnet.detectors.feature_space.openings import CHANNELS as OPENINGS
 from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.feature_space.place_scores import at_points
 from dusnet.detectors.model_file import MissingPart
-from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
+from dusnet.detectors.registered import FrameScores, PlacedScan, RegisteredDetector
 from dusnet.geometry.visibility import visible
 from dusnet.io import file_mark, stored
 from dusnet.io.tensors import under
@@ -56,7 +56,7 @@ class FeatureSpace(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features", "warp"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features", "warp"}
     scores_are_lengths: ClassVar[bool] = False
     method: ClassVar[type[FeatureMethod]]
 
@@ -74,12 +74,12 @@ class FeatureSpace(RegisteredDetector):
         self._kept: dict[str, Tensor]
 
     @classmethod
-    def brought(cls, settings: Settings) -> str | None:
+    def weights_digest(cls, settings: Settings) -> str | None:
         """A hash of the file that features come from."""
         chosen = settings.features
         return file_mark(chosen.down_net) if chosen.extractor == "down_net" and chosen.down_net is not None else None
 
-    def study(self, clouds: list[NDArray[np.float64]], *, progress: Progress) -> LocalFeatures:
+    def describe_training(self, clouds: list[NDArray[np.float64]], *, progress: Progress) -> LocalFeatures:
         """Choose the places of the part, and describe its training scans and other good scans like them.
 
         Args:
@@ -153,17 +153,17 @@ class FeatureSpace(RegisteredDetector):
             part._scaling, part._learned = scaling, method
             part._kept = {**own, "around": lesson.mean(lesson.around)}
 
-    def fits(self, brought: Brought) -> bool:
+    def fits(self, placed: PlacedScan) -> bool:
         """Whether most of a scan that was brought into the frame of this part lies on it."""
-        return self.class_frame.aligner.fits(brought.alignment, Frame.of(brought.points).scale)
+        return self.class_frame.aligner.fits(placed.alignment, Frame.of(placed.points).scale)
 
-    def likeness(self, brought: Brought) -> float:
+    def likeness(self, placed: PlacedScan) -> float:
         """How like its part a scan is that was brought into its frame, -1 to 1 (CRAS Eq. 2).
 
         The maps that are compared say where the scan lies at every place. Those that anomalies are found in need not
         tell parts apart: heights over the part's own surface are nearly zero, and zero has no direction.
         """
-        view = self._places.look(brought.points)
+        view = self._places.look(placed.points)
         return map_similarity(view.around, self._kept["around"], view.seen)
 
     def _chosen_extractor(self) -> Extractor:
@@ -195,7 +195,7 @@ class FeatureSpace(RegisteredDetector):
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:
-        lessons = self.study(clouds, progress=progress)
+        lessons = self.describe_training(clouds, progress=progress)
         self.train_together([self], [lessons], progress=progress, workdir=workdir, resume=resume)
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:

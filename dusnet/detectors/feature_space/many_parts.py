@@ -16,20 +16,20 @@ from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space.detector import FeatureSpace
 from dusnet.detectors.feature_space.features import Extractor
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
-from dusnet.detectors.registered import Brought
+from dusnet.detectors.registered import PlacedScan
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.clean_scan import CleanScan
 from dusnet.io.stored import Unusable, entries, text, whole
 from dusnet.io.tensors import under
 from dusnet.progress import Progress, Silent
-from dusnet.registration.shape_distribution import Appearances, ShapeDistribution
+from dusnet.registration.shape_distribution import ShapeDistribution, ShapeViews
 from dusnet.training.loop import require_device
 
 RIVAL = 4.0
 """A part is tried when the scan differs from it at most so many times as much as from the likeliest one."""
 
 
-class SeveralParts:
+class ManyParts:
     """Detectors of several parts that share their networks.
 
     A scan is brought into the frames of the few parts whose points lie to each other most as its own do. Of those that
@@ -45,14 +45,14 @@ class SeveralParts:
 
     Attributes:
         parts: the detector of every part by name, once fitted.
-        appearances: how scans of every part can look.
-        reads: the sections of the settings that decide what it computes besides those of its kind.
+        shape_views: how scans of every part can look.
+        settings_sections: the sections of the settings that decide what it computes besides those of its kind.
 
     Raises:
         BadConfig: this kind cannot learn many parts, or the device is absent.
     """
 
-    reads: ClassVar[frozenset[str]] = frozenset({"parts"})
+    settings_sections: ClassVar[frozenset[str]] = frozenset({"parts"})
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class SeveralParts:
         self._kind, self._extractor = kind, extractor
         self.settings, self.seed, self.device = settings, seed, require_device(device)
         self.parts: dict[str, FeatureSpace] = {}
-        self.appearances: dict[str, Appearances] = {}
+        self.shape_views: dict[str, ShapeViews] = {}
         self.provenance: dict[str, Any] = {}
 
     @property
@@ -104,11 +104,13 @@ class SeveralParts:
         lessons = []
         for name, clouds in parts.items():
             progress.log(f"{name}: {len(clouds)} scans")
-            lessons.append(made[name].study(made[name].locate(clouds, progress=progress), progress=progress))
+            lessons.append(
+                made[name].describe_training(made[name].locate(clouds, progress=progress), progress=progress)
+            )
         detectors = list(made.values())
         detectors[0].train_together(detectors, lessons, progress=progress, workdir=workdir, resume=resume)
         self.parts, self.provenance = made, {}
-        self.appearances = {name: Appearances.of(part.class_frame.reference) for name, part in made.items()}
+        self.shape_views = {name: ShapeViews.of(part.class_frame.reference) for name, part in made.items()}
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan of any of the parts; see `Scorer.score`.
@@ -119,18 +121,18 @@ class SeveralParts:
         start = time.perf_counter()
         clean = CleanScan.of(cloud)
         cloud = clean.cloud
-        brought: dict[str, Brought] = {}
+        placed: dict[str, PlacedScan] = {}
         fitting: list[str] = []
         for names in self.candidates(cloud):
-            brought |= {name: self.parts[name].bring(cloud) for name in names}
-            fitting = [name for name, one in brought.items() if self.parts[name].fits(one)]
+            placed |= {name: self.parts[name].place(cloud) for name in names}
+            fitting = [name for name, one in placed.items() if self.parts[name].fits(one)]
             if fitting:
                 break
         # The map of a scan that lies askew is of the few places that it happens to show: those can be very much alike.
-        likeness = {name: self.parts[name].likeness(brought[name]) for name in fitting or brought}
+        likeness = {name: self.parts[name].likeness(placed[name]) for name in fitting or placed}
         best = max(likeness, key=likeness.__getitem__)
         known = time.perf_counter()
-        scores = self.parts[best].answer(brought[best], explain=explain)
+        scores = self.parts[best].score_placed(placed[best], explain=explain)
         timings = scores.timings | {"part": known - start, "total": time.perf_counter() - start}
         return replace(scores, part=best, likeness=likeness, timings=timings).for_scan(clean)
 
@@ -142,18 +144,18 @@ class SeveralParts:
         if not self.parts:
             raise RuntimeError(f"this {self.name} has not been fitted; call fit() or load a model first")
         scan = ShapeDistribution.of(cloud.points)
-        difference = {name: one.difference(scan) for name, one in self.appearances.items()}
+        difference = {name: one.difference(scan) for name, one in self.shape_views.items()}
         ordered = sorted(difference, key=difference.__getitem__)
         alike = [name for name in ordered if difference[name] <= RIVAL * difference[ordered[0]]]
         few = min(len(alike), self.settings.parts.candidates)
         return ordered[:few], ordered[few:]
 
     @property
-    def each(self) -> tuple[FeatureSpace, ...]:
+    def detectors(self) -> tuple[FeatureSpace, ...]:
         """The detector of every part that it knows."""
         return tuple(self.parts.values())
 
-    def judging(self, scores: Scores) -> FeatureSpace:
+    def detector_for(self, scores: Scores) -> FeatureSpace:
         """The detector of the part that a scan was taken for."""
         if scores.part is None:
             raise ValueError("these scores do not say which part they are of")
@@ -166,7 +168,7 @@ class SeveralParts:
         for number, (name, part) in enumerate(self.parts.items()):
             frame = {f"class_frame.{key}": value for key, value in part.class_frame.tensors().items()}
             own = {f"learned.{key}": value for key, value in part.own_tensors().items()}
-            looks = {f"looks.{key}": value for key, value in self.appearances[name].tensors().items()}
+            looks = {f"looks.{key}": value for key, value in self.shape_views[name].tensors().items()}
             tensors |= {f"parts.{number}.{key}": value for key, value in (frame | own | looks).items()}
             parts.append({"name": name, **part.metadata()})
         metadata = {
@@ -206,7 +208,7 @@ class SeveralParts:
                 own = under(f"parts.{number}", stored.tensors)
                 part.restore(entry, own | shared)
                 model.parts[name] = part
-                model.appearances[name] = Appearances.restore(under("looks", own))
+                model.shape_views[name] = ShapeViews.restore(under("looks", own))
             model.provenance = provenance_of(metadata["provenance"])
         return model
 

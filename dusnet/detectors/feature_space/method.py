@@ -26,7 +26,7 @@ class FeatureMethod(ABC):
 
     Attributes:
         networks: what is trained.
-        reads: the sections of the settings that decide what it computes.
+        settings_sections: the sections of the settings that decide what it computes.
         for_many: whether its networks can learn many parts together.
         wants_residuals: whether features of registered parts are given as differences from the mean of their place.
         wants_damaged: whether it learns from `DamagedFeatures`.
@@ -35,7 +35,7 @@ class FeatureMethod(ABC):
     """
 
     name: ClassVar[str]
-    reads: ClassVar[frozenset[str]]
+    settings_sections: ClassVar[frozenset[str]]
     for_many: ClassVar[bool] = True
     wants_residuals: ClassVar[bool] = False
     wants_damaged: ClassVar[bool] = False

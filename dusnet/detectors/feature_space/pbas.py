@@ -31,7 +31,7 @@ class PBASMethod(FeatureMethod):
     """Features drawn to a centre that never moves, anomalies beyond them on the rays from it, and a discriminator."""
 
     name: ClassVar[str] = "pbas"
-    reads: ClassVar[frozenset[str]] = frozenset({"pbas", "training"})
+    settings_sections: ClassVar[frozenset[str]] = frozenset({"pbas", "training"})
     for_many: ClassVar[bool] = False
     wants_residuals: ClassVar[bool] = True
 

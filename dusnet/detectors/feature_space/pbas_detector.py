@@ -13,5 +13,5 @@ class PBAS(FeatureSpace):
     """Progressive boundary guided anomaly synthesis on registered scans."""
 
     name: ClassVar[str] = "pbas"
-    reads: ClassVar[frozenset[str]] = FeatureSpace.reads | PBASMethod.reads
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | PBASMethod.settings_sections
     method: ClassVar[type[FeatureMethod]] = PBASMethod

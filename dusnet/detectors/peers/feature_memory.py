@@ -59,7 +59,7 @@ class FeatureMemory(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
     scores_are_lengths: ClassVar[bool] = False
     registered: ClassVar[bool] = True
     coreset: ClassVar[float]

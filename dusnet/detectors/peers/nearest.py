@@ -23,7 +23,7 @@ class Nearest(RegisteredDetector):
     """Point score = distance to the nearest point of the aligned training clouds, smoothed and pooled as in DUS-Net."""
 
     name: ClassVar[str] = "nearest"
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
     @property
     def fits_in_seconds(self) -> bool:

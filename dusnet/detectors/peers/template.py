@@ -25,7 +25,7 @@ class Template(RegisteredDetector):
     """Point score = distance to the tangent planes of the aligned training clouds, smoothed and pooled as DUS-Net's."""
 
     name: ClassVar[str] = "template"
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
     @property
     def fits_in_seconds(self) -> bool:

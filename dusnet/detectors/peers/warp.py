@@ -25,7 +25,7 @@ class WarpDistance(RegisteredDetector):
     """Point score = smoothed tolerance-corrected distance to the warped surface, plus the weighted gap."""
 
     name: ClassVar[str] = "warp"
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"warp", "scoring"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"warp", "scoring"}
 
     @property
     def fits_in_seconds(self) -> bool:

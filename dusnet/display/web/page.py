@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from dusnet.display.camera import Camera, look_at
 from dusnet.display.color_maps import ANCHORS
-from dusnet.display.exhibit import Defect, Exhibit, read_exhibit
 from dusnet.display.layers import (
     Layer,
     above,
@@ -33,6 +32,7 @@ from dusnet.display.layers import (
     spacing,
     threshold_range,
 )
+from dusnet.display.loaded_result import Defect, LoadedResult, read_loaded_result
 from dusnet.display.render import Panel, camera_of
 from dusnet.display.web.text import aside, block, legend, notice, verdict
 from dusnet.errors import DusnetError
@@ -90,11 +90,11 @@ class Page:
         reconstruction: whether to read the surfaces without defects.
     """
 
-    def __init__(self, server: Any, files: Sequence[Path], first: Exhibit, *, reconstruction: bool) -> None:
+    def __init__(self, server: Any, files: Sequence[Path], first: LoadedResult, *, reconstruction: bool) -> None:
         self._server, self._files, self._reconstruction = server, files, reconstruction
         self._notes: SimpleQueue[tuple[Any, int | None] | None] = SimpleQueue()
         self._scan = 0
-        self._exhibit: Exhibit | None = None
+        self._loaded: LoadedResult | None = None
         self._camera: Camera
         self._painted: _Drawn | None = None
         self._shown: tuple[Layer, float | None] | None = None
@@ -112,7 +112,7 @@ class Page:
         """Show the first scan and follow the controls, until the process is interrupted."""
         self._open(self._first_scan)
         while True:
-            pending = self._exhibit is not None and self._counted != self._threshold()
+            pending = self._loaded is not None and self._counted != self._threshold()
             try:
                 notes = [self._notes.get(timeout=_PAUSE if pending else None)]
             except Empty:
@@ -177,9 +177,9 @@ class Page:
         name = self._scans.value
         return self._names.index(name) if name in self._names else self._scan
 
-    def _layer(self, exhibit: Exhibit) -> Layer:
+    def _layer(self, loaded: LoadedResult) -> Layer:
         """The layer that is asked for; the one shown, or the first, where the scan has none of the name."""
-        offered = layers_of(exhibit)
+        offered = layers_of(loaded)
         asked = next((layer for layer in offered if layer.value == self._layers.value), None)
         return asked or (self._shown[0] if self._shown else offered[0])
 
@@ -196,20 +196,20 @@ class Page:
         if scan != self._scan:
             self._scan = scan
             self._change(self._files[scan])
-        elif self._exhibit is not None:
-            self._paint(self._exhibit)
+        elif self._loaded is not None:
+            self._paint(self._loaded)
 
     def _change(self, file: Path) -> None:
         self._verdict.content = aside(f"reading {file.name} ...", "dusnet-verdict")
         try:
-            exhibit = read_exhibit(file, reconstruction=self._reconstruction)
+            loaded = read_loaded_result(file, reconstruction=self._reconstruction)
         except DusnetError as error:  # the other scans of the list can still be looked at
             self._clear(str(error))
             return
-        self._open(exhibit)
+        self._open(loaded)
 
     def _clear(self, sentence: str) -> None:
-        self._exhibit = None
+        self._loaded = None
         if self._node is not None:
             self._node.remove()
         self._node, self._painted = None, None
@@ -219,32 +219,32 @@ class Page:
         for text in (self._count, self._legend, self._notice):
             text.content = ""
 
-    def _open(self, exhibit: Exhibit) -> None:
+    def _open(self, loaded: LoadedResult) -> None:
         """Show another scan: its controls, its points, and the camera in front of it."""
-        self._exhibit, self._shown, self._drawn = exhibit, None, {}
+        self._loaded, self._shown, self._drawn = loaded, None, {}
         self._forget_defects()
-        few = shown_points(len(exhibit.cloud), exhibit.scores, _CAMERA_POINTS)
-        values = None if exhibit.scores is None else exhibit.scores[few]
-        self._camera = camera_of([Panel(exhibit.name, exhibit.cloud.points[few], values=values)])
-        self._verdict.content = verdict(exhibit)
-        offered = [layer.value for layer in layers_of(exhibit)]
+        few = shown_points(len(loaded.cloud), loaded.scores, _CAMERA_POINTS)
+        values = None if loaded.scores is None else loaded.scores[few]
+        self._camera = camera_of([Panel(loaded.name, loaded.cloud.points[few], values=values)])
+        self._verdict.content = verdict(loaded)
+        offered = [layer.value for layer in layers_of(loaded)]
         chosen = self._layers.value if len(self._layers.options) > 1 else ""  # no choice was offered: none was made
         self._layers.options = offered
         self._layers.value = chosen if chosen in offered else offered[0]
-        self._make_slider(exhibit)
-        self._legend.content = legend(exhibit) if exhibit.scores is not None else ""
-        self._paint(exhibit)
+        self._make_slider(loaded)
+        self._legend.content = legend(loaded) if loaded.scores is not None else ""
+        self._paint(loaded)
         self._look(_Look(np.array([0.0, 0.0, _AWAY]), np.zeros(3), np.array([0.0, 1.0, 0.0])), everybody=True)
 
-    def _make_slider(self, exhibit: Exhibit | None) -> None:
+    def _make_slider(self, loaded: LoadedResult | None) -> None:
         if self._slider is not None:
             self._slider.remove()
             self._slider = None
-        self._first = None if exhibit is None else first_threshold(exhibit)
+        self._first = None if loaded is None else first_threshold(loaded)
         self._reset.visible = self._list.visible = self._first is not None
-        if exhibit is None or self._first is None:
+        if loaded is None or self._first is None:
             return
-        low, high = threshold_range(exhibit)
+        low, high = threshold_range(loaded)
         step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
         self._slider_first = float(f"{self._first:.{_DIGITS}g}")
         low, high = min(low, self._slider_first), max(math.ceil(high / step) * step, self._slider_first)
@@ -264,32 +264,32 @@ class Page:
         value = _held(self._slider)
         return self._first if value == self._slider_first else value
 
-    def _paint(self, exhibit: Exhibit) -> None:
-        layer, threshold = self._layer(exhibit), self._threshold()
-        drawn = self._draw(exhibit, layer)
+    def _paint(self, loaded: LoadedResult) -> None:
+        layer, threshold = self._layer(loaded), self._threshold()
+        drawn = self._draw(loaded, layer)
         if self._shown is None or self._shown[0] is not layer or layer is Layer.DEFECTS:
-            self._put(drawn, layer_colors(exhibit, layer, threshold)[drawn.index])
+            self._put(drawn, layer_colors(loaded, layer, threshold)[drawn.index])
         self._node.point_size = drawn.spacing * _held(self._size)
         self._shown = (layer, threshold)
-        self._notice.content = notice(len(drawn.index), len(layer_cloud(exhibit, layer)))
+        self._notice.content = notice(len(drawn.index), len(layer_cloud(loaded, layer)))
         if threshold is None or threshold != self._counted:
-            self._tell(exhibit, threshold, "counting defects")
+            self._tell(loaded, threshold, "counting defects")
         for mark in self._marks:
             mark.visible = layer is Layer.DEFECTS
 
     def _find_defects(self) -> None:
-        exhibit, threshold = self._exhibit, self._threshold()
-        if exhibit is None or threshold is None:
+        loaded, threshold = self._loaded, self._threshold()
+        if loaded is None or threshold is None:
             return
         self._counted = threshold
-        if int(above(exhibit, threshold).sum()) > MOST_GROUPED and threshold != exhibit.point_threshold:
+        if int(above(loaded, threshold).sum()) > MOST_GROUPED and threshold != loaded.point_threshold:
             self._defects, count, words = (), 0, "too many for a list of defects"
         else:
-            self._defects = defects_at(exhibit, threshold)
-            count = defect_count_at(exhibit, threshold, self._defects)
+            self._defects = defects_at(loaded, threshold)
+            count = defect_count_at(loaded, threshold, self._defects)
             words = "1 defect" if count == 1 else f"{count:,} defects"
-        self._tell(exhibit, threshold, words)
-        self._list_defects(self._defects, count, exhibit.unit)
+        self._tell(loaded, threshold, words)
+        self._list_defects(self._defects, count, loaded.unit)
         self._mark(self._defects[:LISTED])
 
     def _forget_defects(self) -> None:
@@ -297,8 +297,8 @@ class Page:
         self._list_defects((), 0, None)
         self._mark(())
 
-    def _tell(self, exhibit: Exhibit, threshold: float | None, words: str) -> None:
-        line = count_line(exhibit, threshold)
+    def _tell(self, loaded: LoadedResult, threshold: float | None, words: str) -> None:
+        line = count_line(loaded, threshold)
         text = line if threshold is None else f"{line}, {words}"
         self._count.content = block(html.escape(text), "dusnet-count")
 
@@ -315,11 +315,11 @@ class Page:
 
     # --- scene ------------------------------------------------------------------------------------------------------
 
-    def _draw(self, exhibit: Exhibit, layer: Layer) -> _Drawn:
+    def _draw(self, loaded: LoadedResult, layer: Layer) -> _Drawn:
         rebuilt = layer is Layer.RECONSTRUCTION
         if rebuilt not in self._drawn:
-            cloud = layer_cloud(exhibit, layer)
-            index = shown_points(len(cloud), None if rebuilt else exhibit.scores, MOST_POINTS)
+            cloud = layer_cloud(loaded, layer)
+            index = shown_points(len(cloud), None if rebuilt else loaded.scores, MOST_POINTS)
             points = self._seen(cloud.points[index])
             if cloud.normals is None:
                 normals = estimate_normals(points, 12)
@@ -370,9 +370,9 @@ class Page:
 
     def _face(self, client: Any, number: int | None) -> None:
         """Turn the camera of whoever clicked to a defect."""
-        if self._exhibit is None or number is None or number >= len(self._defects):
+        if self._loaded is None or number is None or number >= len(self._defects):
             return
-        look = _facing(self._exhibit, self._defects[number], self._camera)
+        look = _facing(self._loaded, self._defects[number], self._camera)
         self._look(look, everybody=False, client=client)
 
     def _look(self, look: _Look, *, everybody: bool, client: Any = None) -> None:
@@ -392,8 +392,8 @@ def _held(slider: Any) -> float:
     return float(min(max(slider.min, slider.value), slider.max))  # `max` keeps its first argument beside NaN
 
 
-def _facing(exhibit: Exhibit, defect: Defect, camera: Camera) -> _Look:
-    points = exhibit.cloud.points
+def _facing(loaded: LoadedResult, defect: Defect, camera: Camera) -> _Look:
+    points = loaded.cloud.points
     inside = ((points >= defect.low) & (points <= defect.high)).all(axis=1)
     weight: Array = np.asarray(inside, dtype=np.float64)
     axes = look_at(points, toward=weight).axes @ camera.axes.T

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from dusnet.display.exhibit import read_exhibit, viewable_files
+from dusnet.display.loaded_result import read_loaded_result, viewable_files
 from dusnet.display.web.gate import Gate, guarded
 from dusnet.display.web.page import Page
 from dusnet.errors import BadInput, MissingDependency
@@ -46,7 +46,7 @@ def serve(
     """
     viser = _viser()
     files = viewable_files(paths)
-    first = read_exhibit(files[0], reconstruction=reconstruction)
+    first = read_loaded_result(files[0], reconstruction=reconstruction)
     address, free = listening_place(host, port)
     server = _start(viser, address, free, host)
     try:

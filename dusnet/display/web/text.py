@@ -6,9 +6,9 @@ import html
 
 from dusnet.display.color_maps import heat_table
 from dusnet.display.deviation_bands import DeviationBands
-from dusnet.display.exhibit import Exhibit
 from dusnet.display.figures import plain
 from dusnet.display.layers import heat_span
+from dusnet.display.loaded_result import LoadedResult
 
 _STATUS_COLORS = {"OK": "#1b7837", "NG": "#be3032", "RECHECK": "#9a5b00"}
 _FAINT = "#5a6470"
@@ -24,23 +24,23 @@ def aside(text: str, name: str) -> str:
     return block(f'<span style="color:{_FAINT}">{html.escape(text)}</span>', name)
 
 
-def verdict(exhibit: Exhibit) -> str:
+def verdict(loaded: LoadedResult) -> str:
     """Verdict, scores, and every sentence that the result has about them."""
     lines = []
-    if exhibit.verdict is not None:
-        color = _STATUS_COLORS.get(exhibit.verdict, "#26303a")
-        lines.append(f'<b style="color:{color};font-size:17px">{html.escape(exhibit.verdict)}</b>')
-    if exhibit.object_score is not None:
-        limit = "" if exhibit.threshold is None else f" (threshold {exhibit.threshold:.4g})"
-        lines.append(f"object score {exhibit.object_score:.4g}{limit}")
-    lines.append(f"{len(exhibit.cloud):,} points{f', {html.escape(exhibit.unit)}' if exhibit.unit else ''}")
-    lines += [html.escape(sentence) for sentence in dict.fromkeys([*exhibit.reasons, *exhibit.remarks])]
+    if loaded.verdict is not None:
+        color = _STATUS_COLORS.get(loaded.verdict, "#26303a")
+        lines.append(f'<b style="color:{color};font-size:17px">{html.escape(loaded.verdict)}</b>')
+    if loaded.object_score is not None:
+        limit = "" if loaded.threshold is None else f" (threshold {loaded.threshold:.4g})"
+        lines.append(f"object score {loaded.object_score:.4g}{limit}")
+    lines.append(f"{len(loaded.cloud):,} points{f', {html.escape(loaded.unit)}' if loaded.unit else ''}")
+    lines += [html.escape(sentence) for sentence in dict.fromkeys([*loaded.reasons, *loaded.remarks])]
     return block("<br>".join(lines), "dusnet-verdict")
 
 
-def legend(exhibit: Exhibit) -> str:
+def legend(loaded: LoadedResult) -> str:
     """What the colours of the heat map mean: bands of deviations, or a bar with the result's point threshold."""
-    shown = _heat_bar(exhibit) if exhibit.bands is None else _band_list(exhibit.bands, exhibit.unit)
+    shown = _heat_bar(loaded) if loaded.bands is None else _band_list(loaded.bands, loaded.unit)
     return block(shown, "dusnet-legend")
 
 
@@ -67,12 +67,12 @@ def _edge(deviation: float) -> str:
     return plain(deviation, 4, signed=True).replace("-", "−")
 
 
-def _heat_bar(exhibit: Exhibit) -> str:
-    low, high = heat_span(exhibit)
+def _heat_bar(loaded: LoadedResult) -> str:
+    low, high = heat_span(loaded)
     table = heat_table()[:: 255 // 15]
     stops = ",".join(f"rgb({red},{green},{blue})" for red, green, blue in table)
     ticks, mark = f"<span>{low:.3g}</span><span>{high:.3g}</span>", ""
-    own = exhibit.point_threshold
+    own = loaded.point_threshold
     if own is not None and low < own < high:
         left = 100.0 * (own - low) / (high - low)
         mark = (

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from dusnet.display.camera import Camera
 from dusnet.display.color_maps import ANCHORS
-from dusnet.display.exhibit import Exhibit
 from dusnet.display.layers import (
     Layer,
     State,
@@ -29,6 +28,7 @@ from dusnet.display.layers import (
     spacing,
     verdict_line,
 )
+from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.render import Panel, camera_of
 from dusnet.registration.normals import estimate_normals
 
@@ -88,7 +88,7 @@ class Keys:
     Args:
         o3d: the module.
         window: an open `VisualizerWithKeyCallback` that shows `everything`.
-        exhibits: the scans that N and P go through, at least one.
+        all_loaded: the scans that N and P go through, at least one.
         everything: the geometries of the side-by-side view.
         zoom: of the side-by-side view.
         say: where the state is written after each key: the window itself has no text.
@@ -98,13 +98,13 @@ class Keys:
         self,
         o3d: ModuleType,
         window: Any,
-        exhibits: Sequence[Exhibit],
+        all_loaded: Sequence[LoadedResult],
         *,
         everything: Sequence[Any],
         zoom: float,
         say: Callable[[str], None],
     ) -> None:
-        self._o3d, self._window, self._exhibits = o3d, window, exhibits
+        self._o3d, self._window, self._all_loaded = o3d, window, all_loaded
         self._everything, self._zoom, self._say = list(everything), zoom, say
         self._shown = list(everything)
         self._cameras: dict[int, Camera] = {}
@@ -127,9 +127,9 @@ class Keys:
         if key == "?":
             self._say(HELP)
             return
-        exhibit = self._exhibits[self.state.scan]
-        if key in LAYER_KEYS and LAYER_KEYS[key] not in layers_of(exhibit):
-            self._say(f"{exhibit.name} has no {LAYER_KEYS[key].value}.")
+        loaded = self._all_loaded[self.state.scan]
+        if key in LAYER_KEYS and LAYER_KEYS[key] not in layers_of(loaded):
+            self._say(f"{loaded.name} has no {LAYER_KEYS[key].value}.")
             return
         self._show(self._after(key))
 
@@ -138,8 +138,8 @@ class Keys:
             return replace(self.state, layer=None)
         if key in LAYER_KEYS:
             return replace(self.state, layer=LAYER_KEYS[key])
-        state = self.state.stepped(1 if key == "N" else -1, len(self._exhibits))
-        offered = layers_of(self._exhibits[state.scan])
+        state = self.state.stepped(1 if key == "N" else -1, len(self._all_loaded))
+        offered = layers_of(self._all_loaded[state.scan])
         return state if state.layer in offered else replace(state, layer=offered[0])
 
     def _show(self, state: State) -> None:
@@ -159,15 +159,15 @@ class Keys:
         self._say(self._line(state))
 
     def _geometries(self, state: State, layer: Layer) -> list[Any]:
-        exhibit = self._exhibits[state.scan]
-        threshold = first_threshold(exhibit)
+        loaded = self._all_loaded[state.scan]
+        threshold = first_threshold(loaded)
         camera = self._camera(state.scan)
-        colors = layer_colors(exhibit, layer, threshold)
+        colors = layer_colors(loaded, layer, threshold)
         rebuilt = layer is Layer.RECONSTRUCTION
         if rebuilt not in self._clouds:  # its normals take seconds for a big scan
-            self._clouds[rebuilt] = LitCloud(self._o3d, _seen(layer_cloud(exhibit, layer).points, camera))
+            self._clouds[rebuilt] = LitCloud(self._o3d, _seen(layer_cloud(loaded, layer).points, camera))
         shown = [self._clouds[rebuilt].painted(colors)]
-        edges = box_edges(defects_at(exhibit, threshold)) if layer is Layer.DEFECTS else np.zeros((0, 2, 3))
+        edges = box_edges(defects_at(loaded, threshold)) if layer is Layer.DEFECTS else np.zeros((0, 2, 3))
         if len(edges):
             boxes = self._o3d.geometry.LineSet(
                 self._o3d.utility.Vector3dVector(_seen(edges.reshape(-1, 3), camera)),
@@ -186,21 +186,21 @@ class Keys:
 
     def _camera(self, number: int) -> Camera:
         if number not in self._cameras:
-            exhibit = self._exhibits[number]
-            self._cameras[number] = camera_of([Panel(exhibit.name, exhibit.cloud.points, values=exhibit.scores)])
+            loaded = self._all_loaded[number]
+            self._cameras[number] = camera_of([Panel(loaded.name, loaded.cloud.points, values=loaded.scores)])
         return self._cameras[number]
 
     def _line(self, state: State) -> str:
         if state.layer is None:
             return "everything side by side"
-        exhibit = self._exhibits[state.scan]
+        loaded = self._all_loaded[state.scan]
         line = (
-            f"{exhibit.name} ({state.scan + 1} of {len(self._exhibits)}), {state.layer.value}: {verdict_line(exhibit)}"
+            f"{loaded.name} ({state.scan + 1} of {len(self._all_loaded)}), {state.layer.value}: {verdict_line(loaded)}"
         )
         if state.layer is Layer.DEFECTS:
-            threshold = first_threshold(exhibit)
-            count = defect_count_at(exhibit, threshold, defects_at(exhibit, threshold))
-            line = f"{line}; {count_line(exhibit, threshold)}, {count} {'defect' if count == 1 else 'defects'}"
+            threshold = first_threshold(loaded)
+            count = defect_count_at(loaded, threshold, defects_at(loaded, threshold))
+            line = f"{line}; {count_line(loaded, threshold)}, {count} {'defect' if count == 1 else 'defects'}"
         return line
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.display.exhibit import Exhibit
+from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.render import Panel, camera_of, heat_range
 from dusnet.display.window.keys import HELP, POINT_PIXELS, Keys, LitCloud, point_upwards
 from dusnet.errors import BadInput
@@ -26,7 +26,7 @@ _ZOOM = 0.55  # the row fills the window
 def open_window(
     panels: Sequence[Panel],
     *,
-    exhibits: Sequence[Exhibit] = (),
+    all_loaded: Sequence[LoadedResult] = (),
     low: float | None = None,
     high: float | None = None,
     threshold: float | None = None,
@@ -37,11 +37,11 @@ def open_window(
     """Show panels side by side until the window is closed.
 
     Panels of one scene keep their relative pose and stand in a row, seen as `render_png` would show them; scenes
-    follow each other downwards. With `exhibits`, keys show one layer of one scan instead (`window_keys.HELP`).
+    follow each other downwards. With `all_loaded`, keys show one layer of one scan instead (`window_keys.HELP`).
 
     Args:
         panels: at least one.
-        exhibits: the scans that the keys go through; none leaves the keys to Open3D.
+        all_loaded: the scans that the keys go through; none leaves the keys to Open3D.
         low: value of the palest colour, see `heat_range` for what None means.
         high: value of the darkest colour.
         threshold: point score that the automatic range is made from.
@@ -71,9 +71,9 @@ def open_window(
         window.get_render_option().point_size = POINT_PIXELS
         window.get_render_option().light_on = False
         point_upwards(window, _ZOOM)
-        if exhibits:
+        if all_loaded:
             tell = say or Silent().log
-            Keys(o3d, window, exhibits, everything=clouds, zoom=_ZOOM, say=tell).register()
+            Keys(o3d, window, all_loaded, everything=clouds, zoom=_ZOOM, say=tell).register()
             tell(HELP)
         _run(window, seconds)
     finally:

@@ -31,7 +31,7 @@ def time_scoring(model: Path, sizes: Sequence[int], device: str, progress: Progr
     from dusnet.errors import BadModel
 
     scorer = load_model(model, device=device)
-    detector = scorer.each[0]
+    detector = scorer.detectors[0]
     if not isinstance(detector, RegisteredDetector):
         raise BadModel(f"{model} keeps no reference part to draw scans from; time a model of another detector.")
     reference = detector.class_frame.reference

@@ -37,7 +37,12 @@ class Offset(RegisteredDetector):
     """
 
     name: ClassVar[str] = "offset"
-    reads: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"grouping", "training", "scoring", "offset"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        "grouping",
+        "training",
+        "scoring",
+        "offset",
+    }
 
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool

@@ -13,7 +13,7 @@ from test_feature_space import settings
 
 from dusnet.cloud import PointCloud
 from dusnet.config import PartsSettings
-from dusnet.detectors import SeveralParts, create, create_for_parts, load_model
+from dusnet.detectors import ManyParts, create, create_for_parts, load_model
 from dusnet.detectors.feature_space import many_parts as several_parts
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.visibility import visible
@@ -32,24 +32,24 @@ PARTS = {"egg": part, "flat": flat}
 
 
 @pytest.fixture(scope="module")
-def model() -> SeveralParts:
+def model() -> ManyParts:
     made = create_for_parts("cras", settings("cras", epochs=30), seed=1)
     made.fit({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()})
     return made
 
 
-def test_every_scan_goes_to_its_part(model: SeveralParts) -> None:
+def test_every_scan_goes_to_its_part(model: ManyParts) -> None:
     for name, make in PARTS.items():
         for seed, dent in ((10, 0.0), (11, 0.0), (20, 5.0)):
             scores = model.score(make(seed, dent=dent))
             assert scores.part == name
             assert name in scores.likeness
             assert scores.likeness[name] == max(scores.likeness.values()) <= 1
-            assert model.judging(scores) is model.parts[name]
+            assert model.detector_for(scores) is model.parts[name]
 
 
 def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
-    model: SeveralParts, monkeypatch: pytest.MonkeyPatch
+    model: ManyParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tried: list[str] = []
     for name, one in model.parts.items():
@@ -68,32 +68,32 @@ def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
 
 
 def test_a_part_that_the_scan_lies_on_comes_before_one_that_is_more_alike(
-    model: SeveralParts, monkeypatch: pytest.MonkeyPatch
+    model: ManyParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(several_parts, "RIVAL", np.inf)
     monkeypatch.setattr(model.parts["egg"], "likeness", lambda _brought: 2.0)
     scan = flat(10)
-    assert not model.parts["egg"].fits(model.parts["egg"].bring(scan))
+    assert not model.parts["egg"].fits(model.parts["egg"].place(scan))
     scores = model.score(scan)
     assert (scores.part, set(scores.likeness)) == ("flat", {"flat"})
     monkeypatch.setattr(model.parts["egg"], "fits", lambda _brought: True)
     assert model.score(scan).part == "egg"
 
 
-def test_a_small_scan_must_lie_on_a_big_part_as_closely_as_it_is_small(model: SeveralParts) -> None:
+def test_a_small_scan_must_lie_on_a_big_part_as_closely_as_it_is_small(model: ManyParts) -> None:
     egg, dense = model.parts["egg"], part(50, points=20_000)
     piece = np.linalg.norm(dense.points - dense.points[0], axis=1) < 8
     rough = dense.points[piece] + np.random.default_rng(0).normal(scale=0.15, size=(int(piece.sum()), 3))
-    scrap = egg.bring(PointCloud(rough))
+    scrap = egg.place(PointCloud(rough))
     aligner = egg.class_frame.aligner
     assert aligner.fits(scrap.alignment), "beside the whole part the roughness is nothing"
     assert not egg.fits(scrap)
     half = replace(scrap.alignment, residual=0.6 * scrap.alignment.residual)
     assert [aligner.fits(half, size) for size in (2.0, 1.0, 0.1)] == [True, True, False]
-    assert egg.fits(egg.bring(dense))
+    assert egg.fits(egg.place(dense))
 
 
-def test_views_of_one_side_go_to_their_part(model: SeveralParts) -> None:
+def test_views_of_one_side_go_to_their_part(model: ManyParts) -> None:
     for name, make in PARTS.items():
         for seed, direction in enumerate(([1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, -0.8, 0.6])):
             scan = make(40 + seed)
@@ -107,7 +107,7 @@ def test_nothing_is_scored_before_something_is_learned() -> None:
         create_for_parts("cras", settings("cras")).score(part(0))
 
 
-def test_no_more_candidates_than_asked_for(model: SeveralParts, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_more_candidates_than_asked_for(model: ManyParts, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(several_parts, "RIVAL", np.inf)
     assert len(model.candidates(flat(10))[0]) == 2
     one = model.settings.model_copy(update={"parts": PartsSettings(candidates=1)})
@@ -115,7 +115,7 @@ def test_no_more_candidates_than_asked_for(model: SeveralParts, monkeypatch: pyt
     assert model.candidates(flat(10)) == (["flat"], ["egg"])
 
 
-def test_it_scores_as_the_part_does_that_it_takes_the_scan_for(model: SeveralParts) -> None:
+def test_it_scores_as_the_part_does_that_it_takes_the_scan_for(model: ManyParts) -> None:
     scan = flat(20, dent=5.0)
     found, alone = model.score(scan), model.parts["flat"].score(scan)
     np.testing.assert_array_equal(found.point_scores, alone.point_scores)
@@ -124,18 +124,18 @@ def test_it_scores_as_the_part_does_that_it_takes_the_scan_for(model: SeveralPar
     assert found.object_score > max(model.score(flat(seed)).object_score for seed in (10, 11))
 
 
-def test_networks_are_shared_and_places_are_not(model: SeveralParts) -> None:
+def test_networks_are_shared_and_places_are_not(model: ManyParts) -> None:
     egg, pressed = model.parts["egg"], model.parts["flat"]
     one, other = egg.shared_tensors(), pressed.shared_tensors()
     assert all(one[name] is other[name] or one[name].equal(other[name]) for name in one)
     assert not egg.own_tensors()["places.positions"].equal(pressed.own_tensors()["places.positions"])
 
 
-def test_the_file_holds_the_networks_once_and_scores_to_the_bit(model: SeveralParts, tmp_path: Path) -> None:
+def test_the_file_holds_the_networks_once_and_scores_to_the_bit(model: ManyParts, tmp_path: Path) -> None:
     path = tmp_path / "parts.safetensors"
     model.save(path)
     loaded = load_model(path)
-    assert isinstance(loaded, SeveralParts)
+    assert isinstance(loaded, ManyParts)
     for make in PARTS.values():
         scan = make(20, dent=5.0)
         np.testing.assert_array_equal(loaded.score(scan).point_scores, model.score(scan).point_scores)
@@ -143,11 +143,11 @@ def test_the_file_holds_the_networks_once_and_scores_to_the_bit(model: SeveralPa
     single.fit([part(seed) for seed in range(3)])
     single.save(tmp_path / "single.safetensors")
     shared = sum(value.numel() * 4 for value in model.parts["egg"].shared_tensors().values())
-    looks = sum(value.numel() * 8 for one in model.appearances.values() for value in one.tensors().values())
+    looks = sum(value.numel() * 8 for one in model.shape_views.values() for value in one.tensors().values())
     assert path.stat().st_size < 2 * (tmp_path / "single.safetensors").stat().st_size + looks - 0.9 * shared
 
 
-def test_the_nearest_centre_can_be_looked_for_among_all_parts(model: SeveralParts, tmp_path: Path) -> None:
+def test_the_nearest_centre_can_be_looked_for_among_all_parts(model: ManyParts, tmp_path: Path) -> None:
     everywhere = create_for_parts("cras", settings("cras", epochs=2, search="all"))
     everywhere.fit({name: [make(seed) for seed in range(2)] for name, make in PARTS.items()})
     searched = everywhere.parts["egg"].own_tensors()["kept.searched"]
@@ -183,7 +183,7 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
         thresholds.append(record["threshold"])
     assert thresholds[0] != thresholds[1]
     assert opened.threshold_for(0.3) == max(
-        one.calibration.threshold(0.3) for one in opened.detector.each if one.calibration is not None
+        one.calibration.threshold(0.3) for one in opened.detector.detectors if one.calibration is not None
     )
     done = opened.calibrate([part(30), flat(31), part(32)])
     assert [len(calibration.added) for _, calibration in done.calibrations] == [2, 1]

@@ -37,14 +37,14 @@ class TestClassFrame:
     def test_a_scan_goes_there_and_back(self, good: list[PointCloud]) -> None:
         cloud = part(9).transformed(motion(3, (1e6, -2e6, 50.0)))
         frame = learn(good, ICP)
-        points, alignment, _ = frame.bring(cloud)
+        points, alignment, _ = frame.place(cloud)
         assert np.linalg.norm(points, axis=1).max() < 1.1
         np.testing.assert_allclose(frame.send_back(points, alignment), cloud.points, atol=1e-6)
 
     def test_lengths_are_kept(self, good: list[PointCloud]) -> None:
         frame = learn(good, ICP)
         cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
-        points, _, _ = frame.bring(cloud)
+        points, _, _ = frame.place(cloud)
         expected = np.linalg.norm(np.diff(cloud.points, axis=0), axis=1)
         found = np.linalg.norm(np.diff(points, axis=0), axis=1) * frame.frame.scale
         np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -64,14 +64,14 @@ class TestClassFrame:
         frame = learn(good, ICP)
         again = ClassFrame.restore(frame.metadata(), frame.tensors(), ICP, seed=0)
         cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
-        np.testing.assert_array_equal(frame.bring(cloud)[0], again.bring(cloud)[0])
+        np.testing.assert_array_equal(frame.place(cloud)[0], again.place(cloud)[0])
         assert frame.tensors()["reference"].dtype == torch.float64
 
     @pytest.mark.parametrize(("factor", "said"), [(0.001, True), (0.3, True), (0.4, False), (2.5, False), (25.4, True)])
     def test_a_size_that_differs_more_than_threefold_is_said(
         self, good: list[PointCloud], factor: float, said: bool
     ) -> None:
-        _, _, warnings = learn(good).bring(PointCloud(part(9).points * factor))
+        _, _, warnings = learn(good).place(PointCloud(part(9).points * factor))
         assert len(warnings) == said
         assert all("unit" in warning for warning in warnings)
 
@@ -116,7 +116,7 @@ class TestClassFrame:
         scan = part(9).points
         scores = Scores(np.zeros(len(scan), np.float32), 0.0, threshold=1.0, is_anomalous=False)
         assert decide(scores, scan, expected=Expectations(scale=frame.frame.scale)).codes == ()
-        assert frame.bring(part(9))[2] == ()
+        assert frame.place(part(9))[2] == ()
 
     def test_stray_points_that_are_left_out_are_counted(self, good: list[PointCloud]) -> None:
         class Listener(Silent):

@@ -49,7 +49,7 @@ class Defect:
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class LoadedResult:
     """One scan with everything that is known of it, at full resolution.
 
     Attributes:
@@ -116,7 +116,7 @@ def viewable_files(paths: Sequence[Path]) -> list[Path]:
     return found
 
 
-def read_exhibit(path: Path, *, reconstruction: bool = True) -> Exhibit:
+def read_loaded_result(path: Path, *, reconstruction: bool = True) -> LoadedResult:
     """What there is to show of one scan or scored scan.
 
     Args:
@@ -140,7 +140,7 @@ def read_exhibit(path: Path, *, reconstruction: bool = True) -> Exhibit:
     decision = decision if isinstance(decision, dict) else {}
     defects = _defects(record.get("regions"), source)
     count = _number(record.get("region_count"))
-    return Exhibit(
+    return LoadedResult(
         name=stem,
         cloud=_usable(_labelled(cloud, scalars), heat=True),
         scores=scalars["anomaly_score"],
@@ -160,16 +160,16 @@ def read_exhibit(path: Path, *, reconstruction: bool = True) -> Exhibit:
     )
 
 
-def _plain(path: Path) -> Exhibit:
+def _plain(path: Path) -> LoadedResult:
     if path.suffix.lower() in (".ply", ".pcd"):
         cloud, scalars = read_scalars(path)
         if "anomaly_score" in scalars:
             scored = _usable(_labelled(cloud, scalars))
-            return Exhibit(path.name, scored, scores=scalars["anomaly_score"], remarks=cloud.notes)
+            return LoadedResult(path.name, scored, scores=scalars["anomaly_score"], remarks=cloud.notes)
         if "label" in scalars:
-            return Exhibit(path.name, _usable(_labelled(cloud, scalars)), remarks=cloud.notes)
+            return LoadedResult(path.name, _usable(_labelled(cloud, scalars)), remarks=cloud.notes)
     cloud = _usable(read_cloud(path))
-    return Exhibit(path.name, cloud, remarks=cloud.notes)
+    return LoadedResult(path.name, cloud, remarks=cloud.notes)
 
 
 def _labelled(cloud: PointCloud, scalars: Mapping[str, NDArray[np.float64]]) -> PointCloud:

@@ -12,7 +12,7 @@ from small_parts import motion, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import create
-from dusnet.detectors.pose_cache import FrameCache
+from dusnet.detectors.pose_cache import PoseCache
 from dusnet.inspection.calibration import calibrate
 from dusnet.registration import Aligner
 
@@ -36,9 +36,11 @@ def alignments(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-def fitted(name: str, good: list[PointCloud], frames: FrameCache | None, settings: Settings = SETTINGS, seed: int = 1):
+def fitted(
+    name: str, good: list[PointCloud], pose_cache: PoseCache | None, settings: Settings = SETTINGS, seed: int = 1
+):
     detector = create(name, settings, seed=seed)
-    detector.frames = frames
+    detector.pose_cache = pose_cache
     detector.fit(good)
     return detector
 
@@ -54,13 +56,13 @@ def test_the_second_detector_gives_the_same_bits_without_aligning(turned, alignm
     alone = fitted(name, turned, None)
     alone.calibration = calibrate(alone, turned, seed=1)
     expected = alone.score(scan)
-    frames = FrameCache()
-    first = fitted("nearest", turned, frames)
+    pose_cache = PoseCache()
+    first = fitted("nearest", turned, pose_cache)
     first.calibration = calibrate(first, turned, seed=1)
     first.score(scan)
-    assert frames.borrowed == 0.0
+    assert pose_cache.cached_seconds == 0.0
     alignments.clear()
-    second = fitted(name, turned, frames)
+    second = fitted(name, turned, pose_cache)
     second.calibration = calibrate(second, turned, seed=1)
     found = second.score(scan)
     assert alignments == [], "training scans, simulated scans and the test scan are all known"
@@ -75,18 +77,18 @@ def test_the_second_detector_gives_the_same_bits_without_aligning(turned, alignm
     assert json.dumps(alone.class_frame.metadata()) == json.dumps(second.class_frame.metadata())
 
 
-def test_borrowed_time_is_reported_as_it_was_measured(turned, alignments):
-    frames = FrameCache()
+def test_cached_seconds_time_is_reported_as_it_was_measured(turned, alignments):
+    pose_cache = PoseCache()
     scan = part(9)
-    first = fitted("nearest", turned, frames).score(scan).timings
+    first = fitted("nearest", turned, pose_cache).score(scan).timings
     # Three scans of 10 ms at least: two in training, and the test scan twice here.
-    before = frames.borrowed
+    before = pose_cache.cached_seconds
     assert before == 0.0
-    detector = fitted("nearest", turned, frames)
-    trained = frames.borrowed
+    detector = fitted("nearest", turned, pose_cache)
+    trained = pose_cache.cached_seconds
     assert trained >= 0.02
     again = detector.score(scan).timings
-    assert frames.borrowed - trained >= 0.01
+    assert pose_cache.cached_seconds - trained >= 0.01
     assert again["registration"] >= 0.01
     assert first["registration"] >= 0.01
     assert again["total"] >= again["registration"]
@@ -94,26 +96,26 @@ def test_borrowed_time_is_reported_as_it_was_measured(turned, alignments):
 
 
 def test_other_settings_seeds_and_scans_are_not_mixed_up(turned, alignments):
-    frames = FrameCache()
+    pose_cache = PoseCache()
     scan = part(9)
-    fitted("nearest", turned, frames).score(scan)
+    fitted("nearest", turned, pose_cache).score(scan)
     for settings, seed, clouds in (
         (tiny(registration={"method": "none"}), 1, turned),
         (SETTINGS, 2, turned),
         (SETTINGS, 1, turned[::-1]),
     ):
         alignments.clear()
-        fitted("nearest", clouds, frames, settings, seed).score(scan)
+        fitted("nearest", clouds, pose_cache, settings, seed).score(scan)
         assert len(alignments) == 3
-    assert frames.borrowed == 0.0
+    assert pose_cache.cached_seconds == 0.0
 
 
 def test_what_a_detector_does_to_its_clouds_stays_with_it(turned):
-    frames = FrameCache()
-    _, clouds = frames.learn(turned, SETTINGS.registration, seed=0, progress=_silent())
+    pose_cache = PoseCache()
+    _, clouds = pose_cache.learn(turned, SETTINGS.registration, seed=0, progress=_silent())
     before = clouds[0].copy()
     clouds[0][:] = 0.0
-    _, again = frames.learn(turned, SETTINGS.registration, seed=0, progress=_silent())
+    _, again = pose_cache.learn(turned, SETTINGS.registration, seed=0, progress=_silent())
     np.testing.assert_array_equal(again[0], before)
 
 
