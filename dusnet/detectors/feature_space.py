@@ -26,6 +26,7 @@ from dusnet.detectors.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.place_scores import at_points
 from dusnet.detectors.registered import Brought, FrameScores, RegisteredDetector
 from dusnet.feature_methods import FeatureMethod
+from dusnet.finite import require_finite
 from dusnet.good_surface import GoodSurface
 from dusnet.io import file_mark
 from dusnet.nn.center_maps import map_similarity
@@ -205,6 +206,7 @@ class FeatureSpace(RegisteredDetector):
         known = time.perf_counter()
         with torch.inference_mode():
             values = self._learned.values(features, self._places.positions, self._kept)
+        require_finite(f"This {self.name} model", values.numpy())
         cloud = torch.from_numpy(points).float()
         smoothing = self.settings.features.smoothing
         scores = at_points(values, self._places.positions, view, cloud, smoothing=smoothing)

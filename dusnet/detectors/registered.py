@@ -22,6 +22,7 @@ from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.class_frame import ClassFrame
 from dusnet.detectors.frame_cache import FrameCache
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
+from dusnet.finite import require_finite
 from dusnet.io import printable
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
@@ -50,6 +51,15 @@ class FrameScores:
     reconstruction: NDArray[np.float64] | None
     offsets: NDArray[np.float32] | None = None
     timings: dict[str, float] = field(default_factory=dict)
+
+    def require_finite(self, name: str) -> None:
+        """Check what a model of the detector `name` said.
+
+        Raises:
+            BadModel: a number is NaN or infinite.
+        """
+        found = (self.point_scores, self.object_score, self.distances, self.reconstruction, self.offsets)
+        require_finite(f"This {name} model", *found)
 
 
 @dataclass(frozen=True)
@@ -164,10 +174,15 @@ class RegisteredDetector(ABC):
         return Brought(points, alignment, warnings, time.perf_counter() - start + self._borrowed() - borrowed)
 
     def answer(self, brought: Brought, *, explain: bool) -> Scores:
-        """Score a scan that lies in the frame already; see `Detector.score`."""
+        """Score a scan that lies in the frame already; see `Detector.score`.
+
+        Raises:
+            BadModel: what the model says of the scan is not finite.
+        """
         start = time.perf_counter()
         points, alignment = brought.points, brought.alignment
         judged = self._judge(points)
+        judged.require_finite(self.name)
         judging = time.perf_counter()
         beside = self.class_frame.coverage(points)
         deviation = missing = None

@@ -20,6 +20,7 @@ from dusnet.config import Settings
 from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.feature_methods import CRASMethod, CRRMethod, FeatureMethod, PBASMethod
+from dusnet.finite import require_finite
 from dusnet.images.backbone import Backbone, patch_features, wide_resnet50
 from dusnet.images.preparation import normalised, read_image
 from dusnet.images.pseudo_defects import pseudo_defect
@@ -175,6 +176,7 @@ class ImageDetector:
 
         Raises:
             BadInput: the file is no image that can be read.
+            BadModel: what the model says of the image is not finite.
         """
         crop = read_image(image, self.settings.images) if isinstance(image, Path) else image
         features, shape = self._described(normalised(crop)[None])
@@ -184,6 +186,7 @@ class ImageDetector:
         best = max(likeness, key=likeness.__getitem__)
         with torch.inference_mode():
             values = self._method.values(maps[best], self._positions, self._parts[best].kept)
+        require_finite(f"This {self.name} model", values.numpy())
         pixels = self._smoothed(values.view(1, 1, *shape))
         return ImageScores(pixels, float(pixels.max()), best, likeness)
 
