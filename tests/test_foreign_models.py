@@ -199,3 +199,17 @@ def test_a_model_that_asks_for_gigabytes_is_refused_before_it_gets_them(tmp_path
     with pytest.raises(BadModel):
         load_model(path)
     assert time.monotonic() - start < 30  # 200 GB of weights would not be there by then
+
+
+@pytest.mark.parametrize("key", ["format", "version", "detector"])
+@pytest.mark.parametrize("value", ["\x1b[31m\nOK", "a" * 3000, ["x"] * 900, {"a": "\r\n"}, 10**400, None, "images:\n"])
+def test_what_a_model_says_of_itself_is_shown_as_a_word(key, value, tmp_path):
+    path = tmp_path / "m.safetensors"
+    model_of("nearest", path)
+    tensors, metadata = read_tensors(path)
+    write_tensors(path, tensors, {**metadata, key: value})
+    for load in (load_model, lambda path: ImageDetector.load(path, backbone=TinyBackbone())):
+        with pytest.raises(BadModel) as refused:
+            load(path)
+        assert str(refused.value).isprintable()
+        assert len(str(refused.value)) < 300 + len(str(path))

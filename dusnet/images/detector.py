@@ -222,6 +222,8 @@ class ImageDetector:
         metadata, kind = stored.metadata, stored.metadata["detector"]
         if not kind.startswith(IMAGES):
             raise BadModel(f"{path} judges scans, not images; give a model that `dusnet images` wrote.")
+        if kind.removeprefix(IMAGES) not in METHODS:
+            raise BadModel(f"{path} holds a model of the unknown detector {kind[:40]!r}; update dusnet or train again.")
         with restoring(stored, f"{kind} model"):
             settings = settings_of(stored)
             seed = whole(metadata["seed"], "seed")
