@@ -135,6 +135,7 @@ def mutated_tensors(rng: random.Random, tensors: dict[str, Tensor]) -> tuple[dic
         "infinite": lambda: with_value(float("inf")),
         "huge": lambda: with_value(1e30),
         "negative": lambda: with_value(-1e3),
+        "large all over": lambda: value.sign() * 9e5 if floating else value,
     }
     kind = rng.choice(sorted(changes))
     changed = changes[kind]()

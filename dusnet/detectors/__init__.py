@@ -109,7 +109,7 @@ def load_model(path: Path, *, device: str = "cpu", extractor: Extractor | None =
     if name.startswith(IMAGES):
         raise BadModel(f"{path} judges images, not scans; give a model that `dusnet train` wrote.")
     if name not in DETECTORS:
-        raise BadModel(f"{path} holds a model of the unknown detector {name!r}; update dusnet or train again.")
+        raise BadModel(f"{path} holds a model of the unknown detector {name[:40]!r}; update dusnet or train again.")
     kind = DETECTORS[name]
     if not issubclass(kind, FeatureSpace):
         return kind.from_stored(stored, device=device)

@@ -19,6 +19,7 @@ from dusnet.config import Settings, settings_from
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.io.stored import Unusable, entries, mapping, number, numbers, text
 from dusnet.io.tensors import read_tensors, write_tensors
+from dusnet.terminal import one_line
 
 FORMAT = "dusnet-model"
 VERSION = 1
@@ -148,6 +149,11 @@ def write_model(path: Path, detector: str, tensors: Mapping[str, Tensor], metada
     write_tensors(path, tensors, {**header, **metadata})
 
 
+def _word(data: Any) -> str:
+    """What a file says of itself, as a word of a sentence, whatever somebody wrote there."""
+    return one_line(str(data)[:40])
+
+
 def read_model(path: Path) -> StoredModel:
     """Read a model file.
 
@@ -157,11 +163,11 @@ def read_model(path: Path) -> StoredModel:
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise BadModel(
-            f"{path} is a dusnet {metadata.get('format', 'file')}, not a model; give the file of `train --out`."
+            f"{path} is a dusnet {_word(metadata.get('format', 'file'))}, not a model; give the file of `train --out`."
         )
     if metadata.get("version") != VERSION:
         raise BadModel(
-            f"{path} has model format {metadata.get('version')} but this dusnet reads format {VERSION}; "
+            f"{path} has model format {_word(metadata.get('version'))} but this dusnet reads format {VERSION}; "
             "train again or install the version that wrote it."
         )
     if not isinstance(metadata.get("detector"), str):

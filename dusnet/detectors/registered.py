@@ -21,6 +21,7 @@ from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.pose_cache import PoseCache
+from dusnet.finite import require_finite
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds
 from dusnet.io import printable
 from dusnet.io.stored import mapping, whole
@@ -50,6 +51,15 @@ class FrameScores:
     reconstruction: NDArray[np.float64] | None
     offsets: NDArray[np.float32] | None = None
     timings: dict[str, float] = field(default_factory=dict)
+
+    def require_finite(self, name: str) -> None:
+        """Check what a model of the detector `name` said.
+
+        Raises:
+            BadModel: a number is NaN or infinite.
+        """
+        found = (self.point_scores, self.object_score, self.distances, self.reconstruction, self.offsets)
+        require_finite(f"This {name} model", *found)
 
 
 @dataclass(frozen=True)
@@ -165,10 +175,15 @@ class RegisteredDetector(ABC):
         return PlacedScan(points, alignment, warnings, seconds)
 
     def score_placed(self, placed: PlacedScan, *, explain: bool) -> Scores:
-        """Score a scan that lies in the frame already; see `Detector.score`."""
+        """Score a scan that lies in the frame already; see `Detector.score`.
+
+        Raises:
+            BadModel: what the model says of the scan is not finite.
+        """
         start = time.perf_counter()
         points, alignment = placed.points, placed.alignment
         judged = self._judge(points)
+        judged.require_finite(self.name)
         judging = time.perf_counter()
         beside = self.class_frame.coverage(points)
         deviation = missing = None

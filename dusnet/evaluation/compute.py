@@ -21,9 +21,8 @@ from dusnet.evaluation.learning import Clock, Trained, UnitCache, lacking, train
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.plan import Plan, RowKey
 from dusnet.evaluation.rows import Row, ScanScore, relative
-from dusnet.evaluation.saved import finished_row, mark_of, target_of
+from dusnet.evaluation.saved import finished_row, mark_of, save_row
 from dusnet.inspection.regions import components
-from dusnet.io import write_json
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
@@ -62,7 +61,7 @@ def _new_row(plan: Plan, wanted: RowKey, shared: UnitCache) -> Row:
     meter = PeakMeter(plan.device)
     trained = trained_for(plan, wanted, shared)
     row = _measured(plan, wanted, mark, tests, trained, shared.pose_cache, meter)
-    write_json(target_of(plan, wanted), row.record())
+    save_row(plan, wanted, row)
     trained.waiting.discard(wanted)
     if not trained.waiting:
         shutil.rmtree(trained.workdir, ignore_errors=True)

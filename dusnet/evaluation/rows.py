@@ -128,6 +128,7 @@ class Row:
             AttributeError, KeyError, TypeError, ValueError: the data are not those of a row of this version.
         """
         rest = dict(data)
+        rest.pop("generator", None)  # rows of earlier versions carry no mark
         if rest.pop("schema_version") != ROW_SCHEMA:
             raise ValueError("row of another version")
         rest["metrics"] = {

@@ -18,7 +18,7 @@ from dusnet.evaluation.outside import code_mark, is_outside
 from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, RowKey, Unit, units_of
 from dusnet.evaluation.report import require_free, write_results
 from dusnet.evaluation.rows import Row
-from dusnet.evaluation.saved import row_if_finished
+from dusnet.evaluation.saved import require_own_rows, row_if_finished
 from dusnet.evaluation.workers import in_processes
 from dusnet.progress import Progress, Silent, Task
 
@@ -83,7 +83,7 @@ def evaluate(
     Raises:
         BadConfig: a detector has no settings or does not exist, is to learn all classes together and cannot, two
             contenders have one name, or `seeds` or `jobs` is below 1.
-        BadInput: an unknown class.
+        BadInput: an unknown class, or a result would take the place of a file that dusnet did not write.
         DusnetError: classes failed; the message names them, and the rows of the others are saved.
     """
     from dusnet import detectors as known
@@ -201,6 +201,7 @@ class _Results:
 
 def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
     units = units_of(plan.contenders, classes, seeds)
+    require_own_rows(plan, (wanted for unit in units for wanted in unit.rows))
     with plan.progress.task("evaluate", total=sum(len(unit.rows) for unit in units)) as task:
         board = _Results(plan, classes, task)
         try:

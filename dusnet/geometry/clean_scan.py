@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
 
-from dusnet import ops
 from dusnet.cloud import PointCloud, Points
 from dusnet.errors import BadInput
 from dusnet.progress import Progress, Silent
@@ -27,6 +27,10 @@ STRAY_FACTOR = 3.0
 Of 36 public scans four have stray points by this rule (1, 5, 61 and 108); by 2 in place of 3, eight have.
 """
 LEAST_DIFFERENT = 16
+_ROUNDING = 1e-9
+"""Two ways to compute a distance differ by a millionth of this, relatively."""
+_SQUARED_IS_EXACT = 1e-100
+"""Squares of longer distances have all their digits."""
 RESOLUTION = 2.0**-22
 """Points nearer to each other than this share of the part are one place: float32 cannot tell them apart."""
 
@@ -138,17 +142,52 @@ def stray_points(points: Points) -> NDArray[np.bool_]:
         return none
     center = np.median(points, axis=0)
     size = float(np.abs(points - center).max())
-    cloud = torch.from_numpy((points - center) / size)[None]
+    scaled = (points - center) / size
+    # `dusnet check` would spend most of its time on loading torch.
+    if "torch" not in sys.modules and _none_is_stray(scaled):
+        return none
+    import torch
+
+    from dusnet import ops
+
+    cloud = torch.from_numpy(scaled)[None]
     squared, index = ops.PointIndex(cloud).knn(cloud, STRAY_NEIGHBORS + 1)
     distance, near = squared[0, :, 1:].sqrt().numpy(), index[0, :, 1:].numpy()
     usual = distance[:, -1]
     joined = distance <= STRAY_FACTOR * usual[near]
     if joined.all():
         return none
-    start = np.repeat(np.arange(len(points)), STRAY_NEIGHBORS)[joined.ravel()]
-    graph = coo_array((np.ones(len(start)), (start, near.ravel()[joined.ravel()])), shape=(len(points),) * 2)
+    return _sizes_of_pieces(near, joined) <= STRAY_NEIGHBORS
+
+
+def _none_is_stray(points: Points) -> bool:
+    """Whether no point of a scan of about the size 1 can be stray, however neighbours at equal distances are chosen.
+
+    Neighbours count when they are nearer than the sixth, and are joined when no rounding of a distance can part them.
+    Joining more makes larger pieces, so that none is stray by the whole rule either. False says nothing.
+    """
+    distance, near = (found[:, 1:] for found in cKDTree(points).query(points, STRAY_NEIGHBORS + 2))
+    usual, sixth = distance[:, STRAY_NEIGHBORS - 1], distance[:, STRAY_NEIGHBORS:]
+    if usual.min() <= _SQUARED_IS_EXACT:
+        return False
+    distance, near = distance[:, :STRAY_NEIGHBORS], near[:, :STRAY_NEIGHBORS]
+    sure = (distance > _SQUARED_IS_EXACT) & (distance < sixth * (1.0 - _ROUNDING))
+    sure &= distance <= STRAY_FACTOR * usual[near] * (1.0 - _ROUNDING)
+    return bool((_sizes_of_pieces(near, sure) > STRAY_NEIGHBORS).all())
+
+
+def _sizes_of_pieces(near: Index, joined: NDArray[np.bool_]) -> Index:
+    """Of how many points the piece is that each point belongs to, (N,).
+
+    Args:
+        near: neighbours of every point, (N, K).
+        joined: which of them it is joined to, (N, K).
+    """
+    count = len(near)
+    start = np.repeat(np.arange(count), near.shape[1])[joined.ravel()]
+    graph = coo_array((np.ones(len(start)), (start, near.ravel()[joined.ravel()])), shape=(count, count))
     number = connected_components(graph, directed=False)[1]
-    return np.asarray(np.bincount(number)[number] <= STRAY_NEIGHBORS)
+    return np.asarray(np.bincount(number)[number], dtype=np.intp)
 
 
 def _distinct(points: Points) -> tuple[Index | None, Index | None]:

@@ -25,6 +25,7 @@ from dusnet.detectors.feature_space.method import FeatureMethod
 from dusnet.detectors.feature_space.pbas import PBASMethod
 from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
 from dusnet.errors import BadConfig, BadInput, BadModel
+from dusnet.finite import require_finite
 from dusnet.images.backbone import Backbone, patch_features, wide_resnet50
 from dusnet.images.preparation import normalised, read_image
 from dusnet.images.pseudo_defects import pseudo_defect
@@ -178,6 +179,7 @@ class ImageDetector:
 
         Raises:
             BadInput: the file is no image that can be read.
+            BadModel: what the model says of the image is not finite.
         """
         crop = read_image(image, self.settings.images) if isinstance(image, Path) else image
         features, shape = self._described(normalised(crop)[None])
@@ -187,6 +189,7 @@ class ImageDetector:
         best = max(likeness, key=likeness.__getitem__)
         with torch.inference_mode():
             values = self._method.values(maps[best], self._positions, self._parts[best].kept)
+        require_finite(f"This {self.name} model", values.numpy())
         pixels = self._smoothed(values.view(1, 1, *shape))
         return ImageScores(pixels, float(pixels.max()), best, likeness)
 
@@ -222,6 +225,8 @@ class ImageDetector:
         metadata, kind = stored.metadata, stored.metadata["detector"]
         if not kind.startswith(IMAGES):
             raise BadModel(f"{path} judges scans, not images; give a model that `dusnet images` wrote.")
+        if kind.removeprefix(IMAGES) not in METHODS:
+            raise BadModel(f"{path} holds a model of the unknown detector {kind[:40]!r}; update dusnet or train again.")
         with restoring(stored, f"{kind} model"):
             settings = settings_of(stored)
             seed = whole(metadata["seed"], "seed")

@@ -6,9 +6,9 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from dusnet.config import StageSettings
 from dusnet.errors import BadConfig, BadModel
-from dusnet.io import write_text
 from dusnet.nn.losses import Loss
 from dusnet.progress import Progress, Silent
 from dusnet.training.checkpoint import StageState
+from dusnet.training.curves import Lines, Record, recorded
 
 
 class Stage(Protocol):
@@ -54,6 +54,7 @@ class Run:
         resume: continue from the checkpoints in `workdir`.
         checkpoint_every: steps between checkpoints.
         progress: where to report.
+        curves: of the stages so far.
     """
 
     device: str
@@ -64,6 +65,7 @@ class Run:
     resume: bool
     checkpoint_every: int
     progress: Progress
+    curves: Lines = field(default_factory=dict, compare=False)
 
 
 def fingerprint(*parts: Any) -> str:
@@ -130,7 +132,7 @@ def train_stage(stage: Stage, settings: StageSettings, run: Run) -> None:
         progress.log(f"{stage.name}: continuing at step {state.step} of {settings.steps}")
     stage.model.train()
     with (
-        _curves(run, stage.name, state.step, fabric.is_global_zero) as record,
+        _curves(run, stage.name, state.step, progress, first=fabric.is_global_zero) as record,
         progress.task(f"Training {stage.name}", settings.steps) as task,
     ):
         task.advance(state.step)
@@ -200,39 +202,12 @@ def _follow(average: Mapping[str, Tensor], model: nn.Module, decay: float) -> No
             average[name].lerp_(value, 1 - decay)
 
 
-class _Record(Protocol):
-    def __call__(self, step: int, loss: Loss, rate: float) -> None: ...
-
-
 def _no_record(step: int, loss: Loss, rate: float) -> None:
     del step, loss, rate
 
 
-@contextmanager
-def _curves(run: Run, name: str, done: int, first: bool) -> Iterator[_Record]:
-    """Append the loss of every tenth step to `NAME.jsonl` and to TensorBoard; drop lines later than a resumed step."""
+def _curves(run: Run, name: str, done: int, progress: Progress, *, first: bool) -> AbstractContextManager[Record]:
+    """What keeps the losses of a stage: nothing where there is no folder, and the first process alone else."""
     if run.workdir is None or not first:
-        yield _no_record
-        return
-    from torch.utils.tensorboard import SummaryWriter
-
-    path = run.workdir / f"{name}.jsonl"
-    kept = path.read_text().splitlines(keepends=True) if done and path.is_file() else []
-    # A kill may have left half a line at the end; only whole lines end in a newline.
-    write_text(path, "".join(line for line in kept if line.endswith("\n") and json.loads(line)["step"] <= done))
-    writer = SummaryWriter(run.workdir / "tensorboard", purge_step=done + 1)
-    with path.open("a") as lines:
-
-        def record(step: int, loss: Loss, rate: float) -> None:
-            if step % 10:
-                return
-            values = {"loss": float(loss.total.detach()), **{key: float(value) for key, value in loss.terms.items()}}
-            lines.write(json.dumps({"step": step, "learning_rate": rate, **values}) + "\n")
-            lines.flush()
-            for key, value in values.items():
-                writer.add_scalar(f"{name}/{key}", value, step)
-
-        try:
-            yield record
-        finally:
-            writer.close()
+        return nullcontext(_no_record)
+    return recorded(run.workdir, name, run.curves, done=done, progress=progress)

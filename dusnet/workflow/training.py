@@ -69,8 +69,10 @@ def train_model(
     detector = create(settings.detector, settings, seed=seed, device=device)
     workdir = training_folder(model)
     detector.fit(clouds, progress=progress, workdir=workdir, resume=resume)
+    kept = workdir.is_dir()
     facts = {**(provenance or {}), "class": class_name}
     _deliver(detector, [(detector, clouds, facts)], model, unit=unit, seed=seed, progress=progress)
+    _say_what_is_lost(model, curves=kept, progress=progress)
     return detector
 
 
@@ -109,8 +111,10 @@ def train_for_parts(
     shared = create_for_parts(settings.detector, settings, seed=seed, device=device)
     workdir = training_folder(model)
     shared.fit(parts, progress=progress, workdir=workdir, resume=resume)
+    kept = workdir.is_dir()
     parts_of = [(part, parts[name], {"class": name}) for name, part in shared.parts.items()]
     _deliver(shared, parts_of, model, unit=unit, seed=seed, progress=progress)
+    _say_what_is_lost(model, curves=kept, progress=progress)
     return shared
 
 
@@ -152,6 +156,18 @@ def _deliver(
         raise BadInput(f"{model} was removed as soon as it was written; train again into another folder.")
 
 
+def _say_what_is_lost(model: Path, *, curves: bool, progress: Progress) -> None:
+    """Say that the curves of a training were removed after it and before its model was written; the model is whole.
+
+    Args:
+        model: the file that was written.
+        curves: whether there were curves when the training ended.
+        progress: where to report; only the first process does.
+    """
+    if curves and is_first() and not _curves_folder(model).is_dir():
+        progress.log(f"{training_folder(model)} was removed meanwhile; {model} is whole, but its loss curves are lost.")
+
+
 def require_own_folders(model: Path) -> None:
     """Refuse to train where the folders of checkpoints and curves would take the place of files of others.
 
@@ -170,11 +186,14 @@ def _curves_folder(model: Path) -> Path:
 
 
 def finish_training(model: Path) -> None:
-    """Drop the checkpoints of a finished training; its loss curves go to `MODEL.curves`, which nothing resumes from."""
+    """Drop the checkpoints of a finished training; its loss curves go to `MODEL.curves`, which nothing resumes from.
+
+    Curves of an earlier training go away in any case: they are not those of this model.
+    """
     workdir, curves = training_folder(model), _curves_folder(model)
+    shutil.rmtree(curves, ignore_errors=True)
     if not workdir.is_dir():
         return
     for checkpoint in workdir.glob("*.checkpoint.*.safetensors"):
         checkpoint.unlink()
-    shutil.rmtree(curves, ignore_errors=True)
     workdir.rename(curves)

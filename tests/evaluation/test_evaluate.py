@@ -15,6 +15,7 @@ from small_benchmark import FILE_BYTES, Factory
 from dusnet.config import ScoringSettings, Settings
 from dusnet.data import open_dataset
 from dusnet.errors import BadConfig, BadInput, DusnetError
+from dusnet.evaluation import compute as row_computation
 from dusnet.evaluation import run as benchmark
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
@@ -167,15 +168,94 @@ def test_a_dataset_that_moved_keeps_its_rows(dataset, tmp_path):
     assert len(factory.fits) == 2
 
 
-@pytest.mark.parametrize("damage", ["", "{", "null", '{"schema_version": 0}', '{"schema_version": 1}'])
+def nothing(text: str) -> str:
+    return text[:0]
+
+
+def a_bracket(text: str) -> str:
+    return text[:1]
+
+
+def cut(text: str) -> str:
+    return text[: len(text) // 2]
+
+
+def of_another_version(text: str) -> str:
+    return text.replace('"schema_version": 3', '"schema_version": 1')
+
+
+def without_mark(text: str) -> str:
+    """As earlier versions wrote it, and of one of these."""
+    return of_another_version(text.replace('  "generator": "dusnet",\n', ""))
+
+
+@pytest.mark.parametrize("damage", [nothing, a_bracket, cut, of_another_version, without_mark])
 def test_a_damaged_row_is_computed_again(dataset, tmp_path, damage):
     out, factory = tmp_path / "out", Factory()
     (row,) = run(dataset, out, factory, classes=["lid"])
     target = out / "rows" / f"{row_name('near', 'lid', 0)}.json"
-    target.write_text(damage)
+    assert damage(target.read_text()) != target.read_text()
+    target.write_text(damage(target.read_text()))
     (again,) = run(dataset, out, factory, classes=["lid"])
     assert len(factory.fits) == 2
     assert again.metrics == row.metrics
+
+
+def test_a_row_that_an_earlier_version_wrote_without_mark_is_taken(dataset, tmp_path):
+    out, factory = tmp_path / "out", Factory()
+    (row,) = run(dataset, out, factory, classes=["lid"])
+    target = out / "rows" / f"{row_name('near', 'lid', 0)}.json"
+    record = json.loads(target.read_text())
+    assert record.pop("generator") == "dusnet"
+    target.write_text(json.dumps(record))
+    assert run(dataset, out, factory, classes=["lid"]) == [row]
+    assert len(factory.fits) == 1
+
+
+OTHERS = ("null", "[1]", "my notes", '{"schema_version": 3}', '{"generator": "mine"}', '{\n  "generator": "dusnets",')
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("text", OTHERS)
+def test_a_file_of_others_among_the_rows_stays(dataset, tmp_path, text, jobs):
+    out, factory = tmp_path / "out", Factory()
+    target = out / "rows" / f"{row_name('near', 'tray', 0)}.json"
+    target.parent.mkdir(parents=True)
+    target.write_text(text)
+    with pytest.raises(BadInput, match=r"near--tray--seed0.json was not written by dusnet.* move it away"):
+        run(dataset, out, factory, jobs=jobs)
+    assert target.read_text() == text
+    assert not factory.fits, "it is noticed before the work"
+
+
+def test_a_link_or_a_folder_among_the_rows_stays(dataset, tmp_path):
+    out, notes = tmp_path / "out", tmp_path / "notes.json"
+    target = out / "rows" / f"{row_name('near', 'lid', 0)}.json"
+    target.mkdir(parents=True)
+    with pytest.raises(BadInput, match="is a folder"):
+        run(dataset, out, Factory())
+    target.rmdir()
+    notes.write_text("{}")
+    target.symlink_to(notes)
+    with pytest.raises(BadInput, match="was not written by dusnet"):
+        run(dataset, out, Factory())
+    assert notes.read_text() == "{}"
+
+
+def test_a_file_that_comes_while_a_row_is_computed_stays(dataset, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    target = out / "rows" / f"{row_name('near', 'lid', 0)}.json"
+    compute = row_computation._measured
+
+    def meanwhile(*given):
+        target.parent.mkdir()
+        target.write_text("mine")
+        return compute(*given)
+
+    monkeypatch.setattr(row_computation, "_measured", meanwhile)
+    with pytest.raises(DusnetError, match="was not written by dusnet"):
+        run(dataset, out, Factory(), classes=["lid"])
+    assert target.read_text() == "mine"
 
 
 def test_a_failing_class_is_named_and_the_others_are_kept(dataset, tmp_path):

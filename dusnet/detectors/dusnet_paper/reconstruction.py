@@ -14,6 +14,7 @@ from dusnet import geometry, ops
 from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.errors import out_of_memory
+from dusnet.finite import require_given
 from dusnet.nn.grouping import neighbor_index, random_chunks
 
 TOKENS_AT_ONCE = 4096
@@ -137,10 +138,13 @@ def in_halves(network: Callable[..., Any], chunks: tuple[Tensor, ...]) -> tuple[
 
     Returns:
         Its outputs, a tuple also when it gives one tensor.
+
+    Raises:
+        BadModel: an output is NaN, infinite or far too large.
     """
     try:
         made = network(*chunks)
-        return tuple(one.float().cpu() for one in (made if isinstance(made, tuple) else (made,)))
+        return tuple(require_given(one.float().cpu()) for one in (made if isinstance(made, tuple) else (made,)))
     except (RuntimeError, MemoryError) as error:
         count = len(chunks[0])
         if count == 1 or not out_of_memory(error):

@@ -27,6 +27,7 @@ from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.feature_space.place_scores import at_points
 from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.registered import FrameScores, PlacedScan, RegisteredDetector
+from dusnet.finite import require_finite
 from dusnet.geometry.visibility import visible
 from dusnet.io import file_mark, stored
 from dusnet.io.tensors import under
@@ -205,6 +206,7 @@ class FeatureSpace(RegisteredDetector):
         known = time.perf_counter()
         with torch.inference_mode():
             values = self._learned.values(features, self._places.positions, self._kept)
+        require_finite(f"This {self.name} model", values.numpy())
         cloud = torch.from_numpy(points).float()
         smoothing = self.settings.features.smoothing
         scores = at_points(values, self._places.positions, view, cloud, smoothing=smoothing)

@@ -43,9 +43,11 @@ def panel(record: Mapping[str, Any], length: Lengths) -> str:
 
 
 def _bodies(cad: Mapping[str, Any]) -> str:
-    """How many there are, and what was done with them."""
+    """How many there are, and what was done with them; earlier versions did not count them."""
+    if "bodies" not in cad:
+        return "not counted"
     done = {"united": "united", "left_out": "left out (inside of others, or there twice)", "not_united": "not united"}
-    return ", ".join([str(cad["bodies"]), *(f"{cad[key]} {words}" for key, words in done.items() if cad[key])])
+    return ", ".join([str(cad["bodies"]), *(f"{cad[key]} {words}" for key, words in done.items() if cad.get(key))])
 
 
 def _magnitude(value: float, length: Lengths) -> str:
