@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from dusnet.cad.surface import CadSurface
 from dusnet.cad.symmetry import near_symmetries
 from dusnet.config import RegistrationSettings
+from dusnet.geometry.surface import thin_to
 from dusnet.io import sample_mesh
 from dusnet.registration import Aligner, Alignment
 from dusnet.registration.aligner import EQUAL, cost_of
 from dusnet.registration.icp import rotations
-from dusnet.registration.surface import thin_to
 
 Floats = NDArray[np.float64]
 

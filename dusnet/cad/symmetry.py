@@ -10,8 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.geometry.surface import Surface, Table, thin_to
 from dusnet.registration.icp import rotations, transform
-from dusnet.registration.surface import Surface, Table, thin_to
 
 Floats = NDArray[np.float64]
 

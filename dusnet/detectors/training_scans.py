@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.geometry.scan_sizes import listed, size_of, size_problem
+from dusnet.geometry.surface import Surface, thin_to
 from dusnet.geometry.visibility import Eye
 from dusnet.progress import Progress
 from dusnet.registration import Aligner
-from dusnet.registration.surface import Surface, thin_to
 from dusnet.registration.sweep import trimmed
 
 Array = NDArray[np.float64]

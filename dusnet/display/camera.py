@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.display.extent import within_extent
+from dusnet.geometry.surface import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
-from dusnet.registration.surface import thin_to
 
 Array = NDArray[np.float64]
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import geometry, ops
+from dusnet.geometry.surface import thin_to
 from dusnet.geometry.visibility import directions, visible
-from dusnet.registration.surface import thin_to
 
 LOOKED_AT = 6000
 """Places that are looked at; the others follow their neighbours among these."""

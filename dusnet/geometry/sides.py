@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet.geometry.surface import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
-from dusnet.registration.surface import thin_to
 
 VISIBLE_SHARE = 0.9
 """Share of a piece that a scan of one side must be able to see, or the piece counts as hidden."""

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from dusnet.registration.surface import thin_to
+from dusnet.geometry.surface import thin_to
 
 Array = NDArray[np.float64]
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dusnet.geometry.principal_normals import estimate_normals
 from dusnet.registration.aligner import Aligner, Alignment
-from dusnet.registration.normals import estimate_normals
 from dusnet.registration.usual import Usual, alone, beside_others
 
 __all__ = ["Aligner", "Alignment", "Usual", "alone", "beside_others", "estimate_normals"]

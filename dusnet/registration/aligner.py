@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
+from dusnet.geometry.surface import Surface, Table, thin_to
 from dusnet.geometry.visibility import Eye
 from dusnet.registration.icp import icp, transform
 from dusnet.registration.ransac import Features, ransac
-from dusnet.registration.surface import Surface, Table, thin_to
 from dusnet.registration.sweep import SAME, Views, distinct, rank, sweep, trimmed
 
 Array = NDArray[np.float64]

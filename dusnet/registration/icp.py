@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.registration.surface import Nearest
+from dusnet.geometry.surface import Nearest
 
 Array = NDArray[np.float64]
 

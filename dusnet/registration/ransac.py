@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.surface import thin
 from dusnet.geometry.visibility import Eye
 from dusnet.open3d_import import open3d
-from dusnet.registration.normals import estimate_normals
-from dusnet.registration.surface import thin
 
 Array = NDArray[np.float64]
 Pairs = NDArray[np.intp]

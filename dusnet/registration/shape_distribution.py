@@ -17,9 +17,9 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from dusnet import ops
+from dusnet.geometry.surface import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.io import stored
-from dusnet.registration.surface import thin_to
 
 Array = NDArray[np.float64]
 

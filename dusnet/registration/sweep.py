@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.geometry.surface import Surface, Table, thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.registration.icp import transform
-from dusnet.registration.surface import Surface, Table, thin_to
 
 Array = NDArray[np.float64]
 

@@ -9,7 +9,7 @@ from dusnet import geometry
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds, stray_points
-from dusnet.registration.surface import thin_to as first_of_cells
+from dusnet.geometry.surface import thin_to as first_of_cells
 
 SPHERE_RADIUS = 50.0
 

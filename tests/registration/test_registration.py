@@ -13,10 +13,10 @@ from scipy.spatial.transform import Rotation
 
 from dusnet.config import RegistrationSettings
 from dusnet.errors import BadInput
+from dusnet.geometry.surface import Surface, thin, thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.registration import Aligner, Alignment, estimate_normals
 from dusnet.registration.icp import rotations
-from dusnet.registration.surface import Surface, thin, thin_to
 from dusnet.registration.sweep import trimmed
 
 SETTINGS = RegistrationSettings(points=2000)

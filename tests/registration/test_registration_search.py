@@ -8,10 +8,10 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from dusnet.config import RegistrationSettings
+from dusnet.geometry.surface import Surface, Table
 from dusnet.geometry.visibility import visible
 from dusnet.registration import Aligner
 from dusnet.registration.icp import icp, transform
-from dusnet.registration.surface import Surface, Table
 from dusnet.registration.sweep import distinct, rank
 
 SETTINGS = RegistrationSettings(points=2000)

@@ -10,11 +10,11 @@ from scipy.spatial.transform import Rotation
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.frame import ClassFrame
+from dusnet.geometry.surface import Surface
 from dusnet.progress import Silent
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
 from dusnet.registration.aligner import ordered
 from dusnet.registration.icp import icp, sliding, transform
-from dusnet.registration.surface import Surface
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.specimens import entropy, load_parts, make_scan
 

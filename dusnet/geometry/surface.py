@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.registration.normals import estimate_normals
+from dusnet.geometry.principal_normals import estimate_normals
 
 Array = NDArray[np.float64]
 
