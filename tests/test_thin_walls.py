@@ -134,6 +134,13 @@ class TestOneCamera:
         assert (hole & covered.empty.numpy()).sum() > 20
         assert np.array_equal(lost, hole & covered.empty.numpy())
 
+    def test_a_narrow_shadow_that_hidden_point_removal_sees_through_is_not_missing(self) -> None:
+        """Where the shadow ends, a few places may pass for seen; without the layers all of it is missing."""
+        places = CHANNEL.scan(3 * COUNT, 0)[0]
+        points, covered = beside(places, CHANNEL.scan(COUNT, 1, camera=(0.4, 0.25, 0.9))[0])
+        assert covered.empty.sum() > 50
+        assert coverage.missing(points, covered).sum() < covered.empty.sum() / 2
+
     def test_both_faces_of_a_channel_with_a_hole(self) -> None:
         places, scan = CHANNEL.scan(3 * COUNT, 0)[0], CHANNEL.scan(COUNT, 1)[0]
         middle = (50, 25)
