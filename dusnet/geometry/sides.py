@@ -2,7 +2,7 @@
 
 Hidden point removal sees through thin walls, so a scan of both faces of a sheet, a bowl or a rod can look like a scan
 of one side. The part itself decides: where the scan has points at most of what is hidden from the scanner's place, it
-was not taken from there alone.
+was not taken from there alone. Of a part of thin walls the layers of the scan's points decide (`dusnet.thin_walls`).
 
 All lengths are in the frame of the class.
 """
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.geometry.surface import thin_to
+from dusnet.geometry.thin_walls import WALL_PLACES, Layers, Shadows, normals_across
 from dusnet.geometry.visibility import Eye, directions, visible
 
 VISIBLE_SHARE = 0.9
@@ -127,6 +128,11 @@ def one_side(points: Floats, part: Part) -> Side | None:
     eyes = Eye.all_of(points)
     if not eyes[0].one_sided:
         return None
+    layers = Layers.of(points, part.places, part.empty, part.reach)
+    if layers.both_faces:
+        return None
+    if layers.one_face:
+        return Side(part, _seen_past_walls(points, part))
     undecided = None
     for eye in eyes:
         seen = _seen(part, eye.direction)
@@ -140,6 +146,16 @@ def one_side(points: Floats, part: Part) -> Side | None:
             if beside is not None:
                 return Side(part, _seen(part, beside))
     return undecided
+
+
+def _seen_past_walls(points: Floats, part: Part) -> Mask:
+    """Which places are not in the shadow of a scan of one face: hidden point removal sees through thin walls."""
+    seen = np.ones(len(part.places), dtype=bool)
+    if part.empty.any():
+        shadows, lost = Shadows.of(points, part.reach), part.places[part.empty]
+        walls = normals_across(lost, part.places, WALL_PLACES)
+        seen[part.empty] = ~shadows.hidden(lost, walls, shadows.camera(lost, walls))
+    return seen
 
 
 def _seen(part: Part, direction: Floats) -> Mask:

@@ -253,10 +253,10 @@ class TestPieces:
 
 
 def test_normals_of_the_part_are_taken_from_who_knows_them() -> None:
-    part = evenly(sheet(0.5), 2 * COUNT, 0)
-    scan = evenly(sheet(0.5), COUNT, 1)
-    scan = kept(scan, ~drill(scan[0], (60, 40), 14))
-    places, points = (torch.from_numpy(made[0]).float() for made in (part, scan))
+    part = evenly(sheet(15.0), 2 * COUNT, 0)
+    view = seen_of_convex(evenly(sheet(15.0), 2 * COUNT, 1), (0.1, 0.2, 1.0))
+    view = kept(view, ~drill(view[0], (60, 40), 14))
+    places, points = (torch.from_numpy(made[0]).float() for made in (part, view))
     asked = []
 
     def outward() -> Outward:
