@@ -77,7 +77,7 @@ class TestScores:
     def test_a_dent_has_the_highest_scores(self, guided: Detector) -> None:
         for seed in (40, 41):
             cloud = part(seed, points=2000, dent=4)
-            assert roc_auc_score(cloud.labels, guided.score(cloud).point_scores) > 0.9
+            assert roc_auc_score(cloud.labels, guided.score(cloud, explain=False).point_scores) > 0.9
 
     def test_new_weights_move_every_point_half_the_way(self, new: Path, good: list[PointCloud]) -> None:
         """The score without smoothing and gap: half of the distance to the good surface, plus half of the doubt."""
@@ -86,15 +86,17 @@ class TestScores:
         template = create("template", tiny("template", scoring={"smoothing": 1}), seed=1)
         template.fit(good)
         cloud = part(9, dent=4)
-        found, expected = detector.score(cloud), template.score(cloud)
+        found, expected = detector.score(cloud, explain=False), template.score(cloud, explain=False)
         np.testing.assert_allclose(found.distances, expected.distances / 2, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(found.point_scores, expected.point_scores / 2 + 0.01, rtol=1e-3, atol=1e-5)
-        without = fitted(new, good, warp={"degree": 0}, scoring=scoring | {"doubt": 0.0}).score(cloud)
+        without = fitted(new, good, warp={"degree": 0}, scoring=scoring | {"doubt": 0.0}).score(cloud, explain=False)
         np.testing.assert_allclose(without.point_scores, found.point_scores - 0.01, rtol=1e-3, atol=1e-6)
 
     def test_smoothing_is_the_mean_over_the_nearest_points(self, new: Path, good: list[PointCloud]) -> None:
         raw, smoothed = (
-            fitted(new, good, scoring={"smoothing": count, "gap": 0.0}).score(part(9, dent=4)).point_scores
+            fitted(new, good, scoring={"smoothing": count, "gap": 0.0})
+            .score(part(9, dent=4), explain=False)
+            .point_scores
             for count in (1, 8)
         )
         points = part(9, dent=4).points
@@ -103,7 +105,9 @@ class TestScores:
 
     def test_the_rim_of_a_hole_is_high_because_of_the_gap(self, new: Path) -> None:
         clouds, cloud = [part(seed, points=3000) for seed in range(2)], holed()
-        seen, blind = (fitted(new, clouds, scoring={"smoothing": 8, "gap": gap}).score(cloud) for gap in (0.5, 0.0))
+        seen, blind = (
+            fitted(new, clouds, scoring={"smoothing": 8, "gap": gap}).score(cloud, explain=False) for gap in (0.5, 0.0)
+        )
         more = seen.point_scores - blind.point_scores
         assert (more >= -1e-7).all()
         far = cloud.points @ HOLE < np.linalg.norm(cloud.points, axis=1) * np.cos(np.deg2rad(65))
@@ -119,7 +123,7 @@ class TestScores:
         scan = PointCloud(cloud.points[angle > 14])
         options = {"guide": {"centers": 300}}
         scores = [
-            fitted(new, clouds, scoring={"smoothing": 8, "gap": gap}, **options).score(scan).point_scores
+            fitted(new, clouds, scoring={"smoothing": 8, "gap": gap}, **options).score(scan, explain=False).point_scores
             for gap in (0.5, 0.0)
         ]
         more = scores[0] - scores[1]
@@ -134,7 +138,7 @@ class TestScores:
         kept = ~(beside & (np.abs(height) < 3))
         scan, beside, height = PointCloud(cloud.points[kept]), beside[kept], np.abs(height[kept])
         none, half, whole = (
-            fitted(new, clouds, scoring={"gap": 0.0}, guide={"slits": weight}).score(scan).point_scores
+            fitted(new, clouds, scoring={"gap": 0.0}, guide={"slits": weight}).score(scan, explain=False).point_scores
             for weight in (0.0, 0.5, 1.0)
         )
         np.testing.assert_allclose(whole - none, 2 * (half - none), atol=1e-6)
@@ -144,7 +148,7 @@ class TestScores:
     def test_what_is_rebuilt_lies_near_the_part_and_fills_the_hole(self, taught: Path) -> None:
         detector = fitted(taught, [part(seed, points=3000) for seed in range(2)])
         cloud = holed()
-        rebuilt = detector.score(cloud).reconstruction
+        rebuilt = detector.score(cloud, explain=False).reconstruction
         assert rebuilt is not None
         assert np.isfinite(rebuilt).all()
         whole = cKDTree(part(50, points=20_000).points)
@@ -165,7 +169,7 @@ class TestScores:
 class TestBigScans:
     def test_every_point_of_a_big_scan_gets_a_score(self, taught: Path, good: list[PointCloud]) -> None:
         detector, cloud = fitted(taught, good, guide={"centers": 500}), part(40, points=3000, dent=4)
-        found = detector.score(cloud)
+        found = detector.score(cloud, explain=False)
         assert found.point_scores.shape == found.distances.shape == (3000,)
         assert np.isfinite(found.point_scores).all()
         assert roc_auc_score(cloud.labels, found.point_scores) > 0.85
@@ -174,7 +178,9 @@ class TestBigScans:
         """Interpolated scores leave the range of no neighbourhood: they vary less than those of all points."""
         cloud = part(40, points=3000, dent=4)
         few, all_of_them = (
-            fitted(new, good, guide={"centers": centers}, scoring={"smoothing": 1, "gap": 0.0}).score(cloud)
+            fitted(new, good, guide={"centers": centers}, scoring={"smoothing": 1, "gap": 0.0}).score(
+                cloud, explain=False
+            )
             for centers in (500, 3000)
         )
         assert few.point_scores.max() <= all_of_them.point_scores.max() * 1.1
@@ -182,7 +188,9 @@ class TestBigScans:
 
     def test_a_scan_with_just_as_many_points_is_judged_whole(self, new: Path, good: list[PointCloud]) -> None:
         cloud = part(40, points=600, dent=4)
-        limited, free = (fitted(new, good, guide={"centers": centers}).score(cloud) for centers in (600, 10_000))
+        limited, free = (
+            fitted(new, good, guide={"centers": centers}).score(cloud, explain=False) for centers in (600, 10_000)
+        )
         np.testing.assert_array_equal(limited.point_scores, free.point_scores)
 
 
@@ -224,7 +232,7 @@ class TestFiles:
         weights.unlink()
         loaded = load_model(path)
         for cloud in (part(9, dent=4), part(10, points=2000)):
-            expected, found = detector.score(cloud), loaded.score(cloud)
+            expected, found = detector.score(cloud, explain=False), loaded.score(cloud, explain=False)
             np.testing.assert_array_equal(found.point_scores, expected.point_scores)
             np.testing.assert_array_equal(found.distances, expected.distances)
             np.testing.assert_array_equal(found.reconstruction, expected.reconstruction)

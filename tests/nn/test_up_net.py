@@ -88,7 +88,9 @@ def test_distant_centres_are_heard_through_the_coarse_scales() -> None:
         change = (net(moved) - before).detach().view(24, 4, 3).norm(dim=-1).amax(dim=1)
         assert int(change.argmax()) == index
         heard += int((change > 1e-9).sum()) > 1
-    assert heard > 12  # 23 of 24, deviation 1.1 over eight seeds; a centre in no group of the coarser scale is not heard
+    assert (
+        heard > 12
+    )  # 23 of 24, deviation 1.1 over eight seeds; a centre in no group of the coarser scale is not heard
 
 
 class TestSetAbstraction:
