@@ -59,7 +59,9 @@ class TestCalibrate:
         detector.fit([training])
         assert detector.score(training, explain=False).object_score == 0
         fresh = detector.score(egg(20), explain=False).object_score
-        assert min(calibrate(detector, [training]).object_scores) > 0.2 * fresh  # NEAREST
+        assert (
+            min(calibrate(detector, [training]).object_scores) > 0.2 * fresh
+        )  # .57 times, deviation .12 over five seeds
 
     def test_the_seed_decides(self):
         detector = create("nearest", tiny("nearest", 2))
@@ -110,7 +112,7 @@ class TestCalibrate:
 
         calibrate(Watched(), [egg(0), *right])
         of_the_whole = np.array(lowest[3:33])  # the first three are the alignment of the training scans
-        assert 1 <= (of_the_whole < -25).sum() < 30  # WHOLE
+        assert 1 <= (of_the_whole < -25).sum() < 30  # 10.6, deviation 1.7 over five seeds
         assert ((of_the_whole < -25) | (of_the_whole > -15)).all()
 
 
@@ -195,7 +197,7 @@ class TestSmallDefects:
         for _ in range(20):
             damaged = with_small_defect(cloud, rng)
             moved = np.linalg.norm(damaged.points - cloud.points, axis=1)
-            assert (moved > 0.2).mean() < 0.1  # SHARE
+            assert (moved > 0.2).mean() < 0.1  # at most .033 in five times twenty draws
             heights.append(moved.max())
         radius = Frame.of(cloud.points).scale
         assert max(heights) == pytest.approx(0.02 * radius, rel=0.02)
@@ -205,9 +207,10 @@ class TestSmallDefects:
     def test_one_that_exceeds_the_highest_threshold_is_enough(self):
         judge, cloud = Judge(1.0, 0.0), egg(0, 2000, noise=0.02)
         clean = judge.score(cloud, explain=False).object_score
-        (pair,) = score_small_defects(judge, [(cloud, clean)], 2 * clean, _rng())
-        assert pair[0] == clean
-        assert pair[1] > 2 * clean  # PAIR
+        *lower, (before, reached) = score_small_defects(judge, [(cloud, clean)], 2 * clean, _rng())
+        assert before == clean
+        assert reached > 2 * clean
+        assert all(damaged <= 2 * clean for _, damaged in lower)
 
     def test_where_scores_are_lengths_twice_the_height_is_never_too_high(self):
         judge = Judge(0.0, 0.001)
