@@ -73,14 +73,20 @@ def test_a_dent_scores_higher_than_good_scans_and_lies_where_it_is(detector: Det
 def test_the_order_of_the_points_only_orders_the_scores(detector: Detector) -> None:
     scan = part(13)
     back = replace(scan, points=scan.points[::-1], labels=None)
-    np.testing.assert_allclose(detector.score(back).point_scores[::-1], detector.score(scan).point_scores, atol=1e-5)
+    np.testing.assert_allclose(
+        detector.score(back, explain=False).point_scores[::-1],
+        detector.score(scan, explain=False).point_scores,
+        atol=1e-5,
+    )
 
 
 def test_a_model_file_scores_to_the_bit_as_what_wrote_it(detector: Detector, tmp_path: Path) -> None:
     detector.save(tmp_path / "model.safetensors")
     loaded = load_model(tmp_path / "model.safetensors")
     scan = part(14, dent=3.0)
-    np.testing.assert_array_equal(loaded.score(scan).point_scores, detector.score(scan).point_scores)
+    np.testing.assert_array_equal(
+        loaded.score(scan, explain=False).point_scores, detector.score(scan, explain=False).point_scores
+    )
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -89,7 +95,7 @@ def test_equal_seeds_learn_equal_models_and_others_do_not(method: str, good: lis
     for seed in (1, 1, 2):
         made = create(method, settings(method, **BRIEF[method]), seed=seed)
         made.fit(good)
-        found.append(made.score(part(10)).point_scores)
+        found.append(made.score(part(10), explain=False).point_scores)
     np.testing.assert_array_equal(found[0], found[1])
     assert not np.array_equal(found[0], found[2])
 
@@ -119,7 +125,9 @@ def test_a_training_that_was_interrupted_ends_like_one_that_was_not(
     assert any(tmp_path.glob("*.checkpoint.*"))
     half = create(method, chosen)
     half.fit(good, workdir=tmp_path, resume=True)
-    np.testing.assert_array_equal(half.score(part(10)).point_scores, whole.score(part(10)).point_scores)
+    np.testing.assert_array_equal(
+        half.score(part(10), explain=False).point_scores, whole.score(part(10), explain=False).point_scores
+    )
 
 
 @pytest.mark.parametrize(
@@ -142,10 +150,12 @@ def test_ablations_are_settings(
     made, plain = create(method, settings(method, epochs=2, **changes)), create(method, settings(method, epochs=2))
     for one in (made, plain):
         one.fit(good)
-    scores = made.score(part(10)).point_scores
-    assert not np.array_equal(scores, plain.score(part(10)).point_scores)
+    scores = made.score(part(10), explain=False).point_scores
+    assert not np.array_equal(scores, plain.score(part(10), explain=False).point_scores)
     made.save(tmp_path / "model.safetensors")
-    np.testing.assert_array_equal(load_model(tmp_path / "model.safetensors").score(part(10)).point_scores, scores)
+    np.testing.assert_array_equal(
+        load_model(tmp_path / "model.safetensors").score(part(10), explain=False).point_scores, scores
+    )
 
 
 def test_smooth_variation_is_taken_out_first(good: list[PointCloud]) -> None:
@@ -179,9 +189,9 @@ def test_patch_embeddings_of_a_down_net_come_with_the_model(
     made.fit({"egg": good})
     assert made.parts["egg"].own_tensors()["scaling.mean"].shape == (tiny().down_net.patch_widths[-1] + 2,)
     made.save(path)
-    scores = made.score(part(10)).point_scores
+    scores = made.score(part(10), explain=False).point_scores
     network.unlink()
-    np.testing.assert_array_equal(load_model(path).score(part(10)).point_scores, scores)
+    np.testing.assert_array_equal(load_model(path).score(part(10), explain=False).point_scores, scores)
 
 
 def test_an_embedding_is_that_of_the_down_net(hasty: Detector, tmp_path: Path) -> None:
@@ -223,11 +233,11 @@ def test_features_of_the_callers_own_are_needed_again_to_load_the_model(good: li
     made.save(tmp_path / "model.safetensors")
     scan = part(21, dent=5.0)
     scores = made.score(scan)
-    assert scores.object_score > max(made.score(part(seed)).object_score for seed in (10, 11))
+    assert scores.object_score > max(made.score(part(seed), explain=False).object_score for seed in (10, 11))
     with pytest.raises(BadModel, match="extractor"):
         load_model(tmp_path / "model.safetensors")
     loaded = load_model(tmp_path / "model.safetensors", extractor=radius)
-    np.testing.assert_array_equal(loaded.score(scan).point_scores, scores.point_scores)
+    np.testing.assert_array_equal(loaded.score(scan, explain=False).point_scores, scores.point_scores)
 
 
 def test_a_view_of_one_side_is_judged_by_what_it_shows(good: list[PointCloud]) -> None:
@@ -235,9 +245,9 @@ def test_a_view_of_one_side_is_judged_by_what_it_shows(good: list[PointCloud]) -
     made.fit(good)
     whole = part(15)
     half = replace(whole, points=whole.points[whole.points[:, 0] > -5], labels=None)
-    assert made.score(half).object_score < made.score(part(20, dent=5.0)).object_score
-    shown = made.score(half).point_scores[half.points[:, 0] > 5]
-    np.testing.assert_allclose(np.median(shown), np.median(made.score(whole).point_scores), rtol=0.3)
+    assert made.score(half, explain=False).object_score < made.score(part(20, dent=5.0), explain=False).object_score
+    shown = made.score(half, explain=False).point_scores[half.points[:, 0] > 5]
+    np.testing.assert_allclose(np.median(shown), np.median(made.score(whole, explain=False).point_scores), rtol=0.3)
 
 
 def test_a_share_of_the_simulated_scans_shows_one_side_only(good: list[PointCloud]) -> None:
@@ -246,7 +256,7 @@ def test_a_share_of_the_simulated_scans_shows_one_side_only(good: list[PointClou
     seen = lessons.seen.float().mean(dim=1)
     assert len(seen) == 4 * len(good)
     assert int((seen < 1).sum()) == 3 * len(good) // 2
-    assert float(seen[seen < 1].max()) < 0.8
+    assert float(seen[seen < 1].max()) < 0.8  # .68, deviation .02 over five seeds
     # Opposite sides of the egg are seen by turns, so that views in all directions show every place.
     assert lessons.seen[seen < 1].any(dim=0).float().mean() > 0.9
 
@@ -262,7 +272,7 @@ def test_a_boundary_is_learned_from_what_the_scans_show(center: str) -> None:
 
     made = create("pbas", settings("pbas", {"replicas": 0}, center=center), seed=1)
     made.fit([half(seed, seed % 2 == 0) for seed in range(6)])
-    fine = [made.score(half(10 + seed, True)).object_score for seed in range(3)]
+    fine = [made.score(half(10 + seed, True), explain=False).object_score for seed in range(3)]
     dented = part(20, dent=5.0)
     shown = dented.points[:, 2] > -4
     assert dented.labels is not None
@@ -275,7 +285,7 @@ def test_a_boundary_is_learned_from_what_the_scans_show(center: str) -> None:
 def test_one_scan_alone_can_be_learned_from(good: list[PointCloud]) -> None:
     made = create("cras", settings("cras", {"replicas": 0}, epochs=20))
     made.fit(good[:1])
-    assert np.isfinite(made.score(part(10)).point_scores).all()
+    assert np.isfinite(made.score(part(10), explain=False).point_scores).all()
 
 
 def test_a_moved_scan_is_registered_first(good: list[PointCloud]) -> None:
@@ -283,7 +293,9 @@ def test_a_moved_scan_is_registered_first(good: list[PointCloud]) -> None:
     made.fit(good)
     scan = part(16)
     moved = scan.transformed(motion(8.0, (3.0, -2.0, 1.0)))
-    assert made.score(moved).object_score == pytest.approx(made.score(scan).object_score, rel=0.3)
+    assert made.score(moved, explain=False).object_score == pytest.approx(
+        made.score(scan, explain=False).object_score, rel=0.3
+    )
 
 
 def test_what_repair_learns_from_is_the_scan_with_and_without_defects(good: list[PointCloud]) -> None:
@@ -307,4 +319,4 @@ def test_one_repair_serves_several_parts(good: list[PointCloud], tmp_path: Path)
     scores = made.score(scan)
     assert scores.part == "egg"
     made.save(path)
-    np.testing.assert_array_equal(load_model(path).score(scan).point_scores, scores.point_scores)
+    np.testing.assert_array_equal(load_model(path).score(scan, explain=False).point_scores, scores.point_scores)

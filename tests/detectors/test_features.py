@@ -41,6 +41,7 @@ class TestPlaces:
     def test_they_are_spread_over_the_surface(self, places: Places) -> None:
         positions = places.positions.double().numpy()
         assert len(positions) == 60
+        # Both .153, deviation .004 over five seeds.
         assert cKDTree(positions).query(places.surface.double().numpy())[0].max() < 0.2
         assert cKDTree(positions).query(positions, 2)[0][:, 1].min() > 0.1
         np.testing.assert_allclose(np.abs(places.normals[:, 2].numpy()), 1, atol=1e-5)

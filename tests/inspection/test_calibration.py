@@ -44,21 +44,24 @@ class TestCalibrate:
         detector = create("dusnet", tiny("dusnet", 4))
         detector.fit([training])
         made = calibrate(detector, [training])
-        fresh = [detector.score(egg(seed)).object_score for seed in range(20, 24)]
+        fresh = [detector.score(egg(seed), explain=False).object_score for seed in range(20, 24)]
         assert len(made.object_scores) == 4
         assert "shape variation 0" in made.source
-        assert 0.5 < np.median(made.object_scores) / np.median(fresh) < 2
-        assert max(fresh) / 2 < min(made.object_scores)
-        assert max(made.object_scores) < 2 * min(fresh)
+        # .99, deviation .01 over five seeds and two kernels; of single scans .9 (.13) and 1.1 (.27).
+        assert 0.8 < np.median(made.object_scores) / np.median(fresh) < 1.25
+        assert max(fresh) / 3 < min(made.object_scores)
+        assert max(made.object_scores) < 3 * min(fresh)
 
     def test_points_of_the_training_scan_score_zero_and_simulated_ones_do_not(self):
         """The reference detector measures the distance to the training points themselves."""
         training = egg(0)
         detector = create("nearest", tiny("nearest", 3))
         detector.fit([training])
-        assert detector.score(training).object_score == 0
-        fresh = detector.score(egg(20)).object_score
-        assert min(calibrate(detector, [training]).object_scores) > 0.3 * fresh
+        assert detector.score(training, explain=False).object_score == 0
+        fresh = detector.score(egg(20), explain=False).object_score
+        assert (
+            min(calibrate(detector, [training]).object_scores) > 0.2 * fresh
+        )  # .57 times, deviation .12 over five seeds
 
     def test_the_seed_decides(self):
         detector = create("nearest", tiny("nearest", 2))
@@ -77,7 +80,7 @@ class TestCalibrate:
         for left in range(4):
             other = create("nearest", tiny("nearest", 2))
             other.fit([cloud for index, cloud in enumerate(clouds) if index != left])
-            expected.append(other.score(clouds[left]).object_score)
+            expected.append(other.score(clouds[left], explain=False).object_score)
         assert made.left_out == pytest.approx(sorted(expected), rel=1e-3)
         assert len(made.object_scores) == 8 + 4
         assert "4 training scans" in made.source
@@ -94,12 +97,12 @@ class TestCalibrate:
             assert (len(made.object_scores), made.left_out) == (count, ())
 
     def test_what_other_training_scans_leave_out_is_left_out_of_simulated_ones(self):
-        """Of three scans two show the right half only: of twelve simulated scans of the whole one some do, too."""
+        """Of three scans two show the right half only: of thirty simulated scans of the whole one some do, too."""
         right = [cloud.select(cloud.points[:, 0] > 0) for cloud in (egg(1), egg(2))]
         lowest = []
 
         class Watched:
-            name, settings, seed, device, frames = "nearest", tiny("nearest", 12), 0, "cpu", None
+            name, settings, seed, device, frames = "nearest", tiny("nearest", 30), 0, "cpu", None
             fits_in_seconds = False
 
             def score(self, cloud, *, explain):
@@ -108,8 +111,8 @@ class TestCalibrate:
                 return Scores(np.zeros(len(cloud), np.float32), 0.0)
 
         calibrate(Watched(), [egg(0), *right])
-        of_the_whole = np.array(lowest[3:15])  # the first three are the alignment of the training scans
-        assert 1 <= (of_the_whole < -25).sum() < 12
+        of_the_whole = np.array(lowest[3:33])  # the first three are the alignment of the training scans
+        assert 1 <= (of_the_whole < -25).sum() < 30  # 10.6, deviation 1.7 over five seeds
         assert ((of_the_whole < -25) | (of_the_whole > -15)).all()
 
 
@@ -194,7 +197,7 @@ class TestSmallDefects:
         for _ in range(20):
             damaged = with_small_defect(cloud, rng)
             moved = np.linalg.norm(damaged.points - cloud.points, axis=1)
-            assert 0.002 < (moved > 0.2).mean() < 0.1
+            assert (moved > 0.2).mean() < 0.1  # at most .033 in five times twenty draws
             heights.append(moved.max())
         radius = Frame.of(cloud.points).scale
         assert max(heights) == pytest.approx(0.02 * radius, rel=0.02)
@@ -204,9 +207,10 @@ class TestSmallDefects:
     def test_one_that_exceeds_the_highest_threshold_is_enough(self):
         judge, cloud = Judge(1.0, 0.0), egg(0, 2000, noise=0.02)
         clean = judge.score(cloud, explain=False).object_score
-        (pair,) = score_small_defects(judge, [(cloud, clean)], 2 * clean, _rng())
-        assert pair[0] == clean
-        assert pair[1] > 5 * clean
+        *lower, (before, reached) = score_small_defects(judge, [(cloud, clean)], 2 * clean, _rng())
+        assert before == clean
+        assert reached > 2 * clean
+        assert all(damaged <= 2 * clean for _, damaged in lower)
 
     def test_where_scores_are_lengths_twice_the_height_is_never_too_high(self):
         judge = Judge(0.0, 0.001)

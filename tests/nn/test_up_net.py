@@ -81,11 +81,16 @@ def test_permuted_centres_give_permuted_points() -> None:
 def test_distant_centres_are_heard_through_the_coarse_scales() -> None:
     """Set abstraction sees neighbours: moving one centre changes points of others, not only its own."""
     net, centers = make(), cloud(batch=1)
-    moved = centers.clone()
-    moved[0, 7] += 0.05
-    change = (net(moved) - net(centers)).detach().view(24, 4, 3).norm(dim=-1).amax(dim=1)
-    assert int((change > 1e-9).sum()) > 1
-    assert int(change.argmax()) == 7
+    before, heard = net(centers), 0
+    for index in range(24):
+        moved = centers.clone()
+        moved[0, index] += 0.05
+        change = (net(moved) - before).detach().view(24, 4, 3).norm(dim=-1).amax(dim=1)
+        assert int(change.argmax()) == index
+        heard += int((change > 1e-9).sum()) > 1
+    assert (
+        heard > 12
+    )  # 23 of 24, deviation 1.1 over eight seeds; a centre in no group of the coarser scale is not heard
 
 
 class TestSetAbstraction:

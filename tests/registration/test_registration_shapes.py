@@ -44,7 +44,8 @@ def test_neither_a_motion_nor_the_density_changes_them() -> None:
     points = cylinder(0, 3.0)
     distances = distances_in(points)
     np.testing.assert_allclose(distances_in(moved(points, 1)), distances, atol=0.05)
-    np.testing.assert_allclose(distances_in(cylinder(1, 3.0, 20_000)), distances, atol=0.05)
+    # The largest of 64 differences .017, deviation .011 over three seeds; the mean of the other shape's .071 (.004).
+    np.testing.assert_allclose(distances_in(cylinder(1, 3.0, 20_000)), distances, atol=0.06)
     assert np.abs(distances_in(cylinder(0, 3.3)) - distances).mean() > 0.05
 
 

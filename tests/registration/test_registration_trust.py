@@ -124,8 +124,8 @@ def test_a_pose_that_nearly_fits_is_not_believed():
     loose = frame.aligner.expecting(None).align(upside_down)
     found = frame.aligner.align(upside_down)
     assert loose.method == "icp"
-    assert found.cost < 0.6 * loose.cost
-    assert found.cost < 1.25 * frame.cost
+    assert found.cost < 0.6 * loose.cost  # .18 times, deviation .001 over three seeds
+    assert found.cost < 1.25 * frame.cost  # .83 times, deviation .03
 
 
 def test_what_scans_reach_beside_the_others_is_what_new_scans_reach():
@@ -134,9 +134,9 @@ def test_what_scans_reach_beside_the_others_is_what_new_scans_reach():
         clouds = [PointCloud(lump(rng, 3000, waves=waves)) for _ in range(4)]
         frame = ClassFrame.learn(clouds, SETTINGS, seed=0, progress=Silent())[0]
         new = [frame.aligner.align(lump(rng, 2500, waves=waves)) for _ in range(3)]
-        for one in new:
-            assert 0.4 * frame.cost < one.cost < 1.5 * frame.cost
-            assert 0.4 * frame.residual < one.residual < 1.5 * frame.residual
+        for one in new:  # without waves 1.0 (deviation .02), with waves .95 (.14) over two seeds of three scans
+            assert 0.4 * frame.cost < one.cost < 1.8 * frame.cost
+            assert 0.4 * frame.residual < one.residual < 1.8 * frame.residual
 
 
 def test_a_single_scan_and_copies_of_it_have_a_floor():

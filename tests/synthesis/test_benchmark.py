@@ -75,10 +75,11 @@ def test_names_and_delimiters_are_those_of_real3d_ad(tmp_path: Path) -> None:
     assert "," not in first
     dataset = open_dataset(tmp_path)
     assert sorted(sample.kind for sample in dataset.test("bracket")) == ["bulge", "good", "sink"]
-    train, test = (read_cloud(tmp_path / f"bracket/{name}.pcd") for name in ("train/1_template", "test/3_good"))
+    train = read_cloud(tmp_path / "bracket/train/1_template.pcd")
+    tests = [read_cloud(tmp_path / f"bracket/test/{name}.pcd") for name in ("3_good", "4_bulge", "5_sink")]
     # Tests are single views: their points hide about half of what the training scan covers.
-    covered = cKDTree(test.points).query(train.points)[0] < 8.0
-    assert covered.mean() < 0.85
+    covered = [(cKDTree(test.points).query(train.points)[0] < 8.0).mean() for test in tests]
+    assert np.mean(covered) < 0.95  # .68, deviation .08 over six seeds; a scan of all sides gives .99
 
 
 def test_ground_truth_holds_the_points_of_the_scan(written: Path) -> None:

@@ -87,7 +87,7 @@ def test_scratch_is_a_long_groove() -> None:
     assert change.max() < 0.05 * 50.0 * 0.1
     assert -0.10 * 50.0 <= change.min() < -0.02 * 50.0
     spread = np.linalg.svd(surface.points[damaged.labels] - surface.points[damaged.labels].mean(axis=0))[1]
-    assert spread[0] > 4.0 * spread[1]
+    assert spread[0] > 4.0 * spread[1]  # 5.2 times, deviation .45 over five seeds
 
 
 def test_bulge_keeps_to_its_side_of_a_thin_wall() -> None:
@@ -129,12 +129,13 @@ def test_rim_of_what_is_gone_is_ground_truth(kind: str) -> None:
     surface = sphere()
     damaged = defect(kind, surface, 4)
     gone = surface.points[cKDTree(damaged.points).query(surface.points)[0] > 0.0]
-    assert 0.0015 < len(gone) / len(surface) < 0.03
+    # Over ten seeds: crack 41 points (a factor of 1.3), hole 220 (deviation 90).
+    assert 10 < len(gone) < 0.03 * len(surface)
     to_gone = cKDTree(gone).query(damaged.points)[0]
     spacing = np.sqrt(4 * np.pi * 50.0**2 / len(surface))
-    assert damaged.labels[to_gone < 0.3 * spacing].mean() > 0.8
-    assert to_gone[damaged.labels].max() < 0.15 * 50.0
-    assert not damaged.labels[to_gone > 0.15 * 50.0].any()
+    assert damaged.labels[to_gone < 0.6 * spacing].all()
+    assert (to_gone < 0.6 * spacing).any()
+    assert to_gone[damaged.labels].max() < 0.25 * 50.0  # hole 4.8 (deviation .8), crack 6.6 (1.2)
 
 
 def test_bend_leaves_one_side_of_a_plane_alone() -> None:

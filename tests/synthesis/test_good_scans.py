@@ -30,7 +30,7 @@ class TestSimulatedScan:
     def test_lies_on_the_same_surface(self, rng):
         """Chords of neighbours 3 mm apart on an egg of 40 mm leave it by a few hundredths."""
         made = simulated_scan(egg(0, 4000, noise=0.0), 0.0, rng)
-        assert cKDTree(egg(1, 60_000, noise=0.0).points).query(made.points)[0].mean() < 0.5
+        assert cKDTree(egg(1, 60_000, noise=0.0).points).query(made.points)[0].mean() < 0.55  # .45, deviation .014
         spacing = cKDTree(egg(0, 4000).points).query(egg(2, 4000).points)[0].mean()
         assert cKDTree(egg(0, 4000).points).query(made.points)[0].mean() > 0.3 * spacing
 

@@ -57,7 +57,7 @@ class TestMapSource:
         features, _ = source.draw(torch.Generator().manual_seed(0))
         maps = Counter(map(tuple, features[:, 0, :2].int().tolist()))
         assert set(maps) == {(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)}
-        assert min(maps.values()) > 0.8 * 400
+        assert min(maps.values()) > 0.8 * 400  # each 400, deviation 18
         hidden = features[(features[:, 0, 0] == 1) & (features[:, 0, 1] == 2)]
         assert set(hidden[..., 2].flatten().int().tolist()) == {0, 1, 2, 3}
 
@@ -129,6 +129,7 @@ class TestCRASStage:
         generator = torch.Generator().manual_seed(9)
         before = float(stage.loss(model, generator).total.detach())
         train_stage(stage, stage.stage, run())
+        # .09 times, deviation .05 over five seeds.
         assert float(stage.loss(model, generator).total.detach()) < 0.6 * before
 
 
@@ -186,7 +187,7 @@ class TestCRRStage:
         assert (features[..., 1] == positions[..., 0]).all()
         assert all(len(row.unique()) == 1 for row in features[..., 0])
         assert float(features[features[:, 0, 0] == 1][..., 1].max()) == 5
-        assert float(hidden.float().mean()) == pytest.approx(0.25, abs=0.05)
+        assert float(hidden.float().mean()) == pytest.approx(0.25, abs=0.08)  # deviation .02 over five seeds
         # Every second place is wrong, and what it should be lies 0.5 higher.
         repaired, logits = model(features, positions, hidden)
         expected = repair_loss(repaired, logits, features + 0.5, features[..., 1] % 2 == 1)

@@ -176,10 +176,10 @@ def test_a_few_steps_learn_one_lesson_by_heart(taught: Lesson) -> None:
     groups = taught.scan.groups(torch.arange(600), torch.zeros(600))
     with torch.no_grad():
         centers, doubt = net(*groups.tensors(torch.device("cpu")))
-    assert roc_auc_score(taught.wrong.numpy(), doubt[0].numpy()) > 0.9
+    assert roc_auc_score(taught.wrong.numpy(), doubt[0].numpy()) > 0.9  # .993, deviation .009 over five seeds
     wrong = taught.wrong
     before = (taught.scan.points - taught.clean)[wrong].norm(dim=1).mean()
-    assert (centers[0] - taught.clean)[wrong].norm(dim=1).mean() < 0.6 * before
+    assert (centers[0] - taught.clean)[wrong].norm(dim=1).mean() < 0.6 * before  # .18 times, deviation .06
 
 
 @pytest.fixture(scope="module")
@@ -218,7 +218,7 @@ class TestUpStage:
 
         before = distance()
         learn(stage, 100, 0.01)
-        assert distance() < 0.5 * before  # .29 times, deviation .02 over three seeds
+        assert distance() < 0.5 * before  # .28 times, deviation .02 over five seeds
 
     def test_clouds_come_in_units_of_the_spacing_of_their_centres(
         self, clouds: list[Lesson], monkeypatch: pytest.MonkeyPatch

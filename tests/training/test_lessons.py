@@ -83,29 +83,30 @@ def test_what_is_not_wrong_lies_where_it_lay(several: list[Lesson]) -> None:
         moved = (lesson.scan.points - lesson.clean).norm(dim=1)
         right = moved[~lesson.wrong]
         assert right.max() < 1.1 * MASK_THRESHOLD * MOST_MOVED
-        assert (right < 1e-6).float().mean() > 0.8
+        assert (right < 1e-6).float().mean() > 0.8  # the least of twelve scans .95, deviation .04 over five seeds
 
 
 def test_what_moved_far_is_wrong_and_stays_within_the_amplitude(several: list[Lesson]) -> None:
     moved = torch.cat([(lesson.scan.points - lesson.clean).norm(dim=1) for lesson in several])
     wrong = torch.cat([lesson.wrong for lesson in several])
     assert wrong[moved > 1.1 * MASK_THRESHOLD * MOST_MOVED].all()
-    assert (moved > 0.02).sum() > 50
+    assert (moved > 0.02).sum() > 50  # 900, deviation a factor of 1.8 over five seeds
     assert moved.max() < 1.1 * MOST_MOVED
 
 
 def test_defects_are_few_but_there(several: list[Lesson]) -> None:
     shares = np.array([float(lesson.wrong.float().mean()) for lesson in several])
+    # Over five seeds .09 (deviation .04), .026 (a factor of 1.5) and .83 (.16).
     assert shares.max() < 0.4
     assert 0.005 < shares.mean() < 0.2
-    assert (shares > 0).mean() > 0.5
+    assert (shares > 0).mean() > 0.25
 
 
 def test_the_frame_holds_the_part(several: list[Lesson]) -> None:
     """Bounding radius about one: of all scans of a solid, the farthest point is near the unit sphere."""
     for start in range(0, len(several), module.SCANS):
         farthest = max(float(one.clean.norm(dim=1).max()) for one in several[start : start + module.SCANS])
-        assert 0.85 < farthest < 1.15
+        assert 0.85 < farthest < 1.15  # .99 to 1.02 over five seeds
 
 
 def test_a_target_lies_nearer_to_the_good_surface_than_the_defect(several: list[Lesson]) -> None:
@@ -117,7 +118,7 @@ def test_a_target_lies_nearer_to_the_good_surface_than_the_defect(several: list[
             before.append(torch.cdist(lesson.scan.points[far], lesson.scan.places).amin(dim=1))
             after.append(torch.cdist(lesson.clean[far], lesson.scan.places).amin(dim=1))
     assert before
-    assert torch.cat(after).median() < 0.6 * torch.cat(before).median()
+    assert torch.cat(after).median() < 0.6 * torch.cat(before).median()  # .29 times, deviation .06 over five seeds
 
 
 def test_scans_too_small_for_pseudo_defects_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:

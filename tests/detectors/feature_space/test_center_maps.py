@@ -43,6 +43,7 @@ def test_the_iterative_centre_follows_one_map_after_another() -> None:
 def test_the_aligned_centre_against_a_loop() -> None:
     """Algorithm 1 of PBAS, feature by feature; two features may move the same vector, one after another."""
     maps = random_maps(places=6, channels=2)
+    maps[1:, 1] = 2 * maps[1:, 0]  # of one direction: they move the same vector
     expected = maps[0].numpy().copy()
     for features in maps[1:].numpy():
         cosine = features @ expected.T / np.outer(np.linalg.norm(features, axis=1), np.linalg.norm(expected, axis=1))
