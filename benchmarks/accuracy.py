@@ -24,8 +24,8 @@ from typing import Any
 import numpy as np
 from pose_truth import count_poses, pose_table
 
-from dusnet.config import Settings, load_settings
 from dusnet.data import open_dataset
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, DusnetError
 from dusnet.evaluation.kinds import kind_means
 from dusnet.evaluation.rows import Row

@@ -180,8 +180,8 @@ def _rendering() -> Finding:
 def _self_test() -> Finding:
     """The main job in small: learn a sphere, then find the bump on another one."""
     from dusnet.cloud import PointCloud
-    from dusnet.config import load_settings
     from dusnet.detectors import create, load_model
+    from dusnet.detectors.settings import load_settings
 
     start = time.monotonic()
     generator = np.random.default_rng(0)

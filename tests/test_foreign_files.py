@@ -12,7 +12,7 @@ import yaml
 from mutants import as_json, mutated_text, mutated_tree, refused_or_right
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, load_settings
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.display.loaded_result import read_loaded_result
 from dusnet.display.web.text import legend, verdict
 from dusnet.errors import BadConfig, BadInput

@@ -52,14 +52,14 @@ class ScoringSettings(Section):
     distance: Literal["point", "plane", "displacement"] = "displacement"
     tolerance: bool = Field(
         default=False,
-        description="networks of one part: divide by what the training clouds do at the same place; warp.tolerance "
-        "says it for the detector warp",
+        description="dusnet_paper: divide by what the training clouds do at the same place; warp.tolerance says it for "
+        "the detector warp",
     )
     gap: float = Field(
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )
-    doubt: float = Field(
-        default=0.02, ge=0, description="weight of the guided Down-Net's doubt in a point, 0 = the distance alone"
+    defect_weight: float = Field(
+        default=0.02, ge=0, description="dusnet: weight of the probability that a point belongs to a defect, 0 = none"
     )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")

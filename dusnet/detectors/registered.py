@@ -16,19 +16,19 @@ from torch import Tensor
 from typing_extensions import Self
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.pose_cache import PoseCache
-from dusnet.finite import require_finite
+from dusnet.detectors.settings import Settings
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds
 from dusnet.io import printable
 from dusnet.io.stored import mapping, whole
 from dusnet.io.tensors import under
+from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
-from dusnet.training.loop import require_device
+from dusnet.training.devices import require_device
 
 
 @dataclass(frozen=True)

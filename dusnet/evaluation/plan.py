@@ -8,13 +8,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dusnet.errors import BadConfig
 from dusnet.progress import Progress
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
     from dusnet.data import Dataset
-    from dusnet.detectors import ManyParts
     from dusnet.detectors.base import Detector
+    from dusnet.detectors.feature_space.many_parts import ManyParts
+    from dusnet.detectors.settings import Settings
     from dusnet.evaluation.corruption import Corruption
     from dusnet.evaluation.studies import Study
 
@@ -28,7 +29,7 @@ class Contender:
 
     Attributes:
         name: what the tables call it; no other contender of an evaluation has it.
-        detector: a name of `dusnet.detectors.DETECTORS`.
+        detector: a name of `dusnet.detectors.DETECTORS`, or `package.module:Class`.
         settings: what it computes.
         corruption: what is done to its test scans, or None.
         together: whether one model learns all classes, instead of one model each class.
@@ -42,20 +43,21 @@ class Contender:
 
     def read(self) -> dict[str, Any]:
         """The sections of the settings that the detector reads, as JSON; all of them where that is not known."""
-        from dusnet.detectors import DETECTORS, ManyParts
+        from dusnet.detectors import read_by, sections_read
 
-        known = DETECTORS.get(self.detector)
-        if known is None:
+        try:
+            return read_by(self.settings, sections_read(self.detector, together=self.together))
+        except BadConfig:
             return self.settings.model_dump(mode="json")
-        sections = known.settings_sections | (ManyParts.settings_sections if self.together else frozenset())
-        return self.settings.model_dump(mode="json", include=set(sections))
 
     def weights_digest(self) -> str | None:
         """A hash of files that decide what the detector computes besides the settings."""
-        from dusnet.detectors import DETECTORS
+        from dusnet.detectors import detector_class
 
-        known = DETECTORS.get(self.detector)
-        return None if known is None else known.weights_digest(self.settings)
+        try:
+            return detector_class(self.detector).weights_digest(self.settings)
+        except BadConfig:
+            return None
 
     def narrowed(self) -> Contender:
         """The same with defaults in the sections that it does not read, so that they cannot decide anything."""

@@ -23,8 +23,8 @@ from dusnet.evaluation.workers import in_processes
 from dusnet.progress import Progress, Silent, Task
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
     from dusnet.data import Dataset
+    from dusnet.detectors.settings import Settings
     from dusnet.evaluation.studies import Study
 
 RENEW_SECONDS = 1.0

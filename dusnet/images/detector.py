@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import Self
 
-from dusnet.config import Settings
 from dusnet.detectors.feature_space.center_maps import map_similarity
 from dusnet.detectors.feature_space.cras import CRASMethod
 from dusnet.detectors.feature_space.crr import CRRMethod
@@ -24,15 +23,17 @@ from dusnet.detectors.feature_space.feature_maps import DamagedFeatures, LocalFe
 from dusnet.detectors.feature_space.method import FeatureMethod
 from dusnet.detectors.feature_space.pbas import PBASMethod
 from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, BadModel
-from dusnet.finite import require_finite
 from dusnet.images.backbone import Backbone, patch_features, wide_resnet50
 from dusnet.images.preparation import normalised, read_image
 from dusnet.images.pseudo_defects import pseudo_defect
 from dusnet.io.stored import Unusable, entries, tensor, text, whole
 from dusnet.io.tensors import under
+from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
-from dusnet.training.loop import Run, fingerprint, require_device
+from dusnet.training.devices import require_device
+from dusnet.training.loop import Run, fingerprint
 
 METHODS: dict[str, type[FeatureMethod]] = {one.name: one for one in (CRASMethod, PBASMethod, CRRMethod)}
 HALF = 0.5

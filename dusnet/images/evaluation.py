@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.evaluation.metrics import measure
 from dusnet.images.backbone import Backbone

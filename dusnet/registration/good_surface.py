@@ -15,8 +15,8 @@ from dusnet import geometry
 from dusnet.config import WarpSettings
 from dusnet.geometry.outward import Outward
 from dusnet.io import stored
+from dusnet.registration.tolerance import Tolerance
 from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
-from dusnet.scoring import Tolerance
 
 POINTS_PER_CLOUD = 12_000
 MOST_CLOUDS = 12

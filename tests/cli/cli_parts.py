@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 TINY = (
-    "guide.enabled=false",
+    "detector=dusnet_paper",
     "training.down.steps=4",
     "training.up.steps=2",
     "training.points=256",

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from cli_parts import CAPABLE_WORDS, TINY_WORDS, block, everything_in, write_ascii_ply
 
-from dusnet.config import Settings
 from dusnet.data import open_dataset
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.io import read_cloud
 from dusnet.workflow import LoadedModel

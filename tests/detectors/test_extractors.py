@@ -7,8 +7,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dusnet.config import FeatureSettings
 from dusnet.detectors.feature_space.extractors import Descriptors, Deviations, Heights
+from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.registration.warp import TangentPlanes
 
 SETTINGS = FeatureSettings(heights=(2, 9))

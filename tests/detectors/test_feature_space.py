@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import Detector, create, create_for_parts, load_model
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.feature_space.cras_detector import CRAS
@@ -21,6 +20,7 @@ from dusnet.detectors.feature_space.crr_detector import CRR
 from dusnet.detectors.feature_space.feature_maps import DamagedFeatures
 from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.model_file import read_model
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
 from dusnet.progress import Silent
 

@@ -10,10 +10,10 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.config import FeatureSettings
 from dusnet.detectors.feature_space.extractors import Heights
 from dusnet.detectors.feature_space.feature_maps import LEAST_SPREAD, LocalFeatures, Scaling
 from dusnet.detectors.feature_space.features import AROUND, Places
+from dusnet.detectors.feature_space.settings import FeatureSettings
 
 SETTINGS = FeatureSettings(points=900, places=60, heights=(2, 9))
 

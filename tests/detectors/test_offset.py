@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 from small_parts import part, tiny
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, load_settings
 from dusnet.detectors import Detector, create, load_model
 from dusnet.detectors.peers.offset.network import OffsetNet, offset_loss
 from dusnet.detectors.peers.offset.stage import OffsetSource, damaged_clouds
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.nn.grouping import Support
 from dusnet.progress import Silent, Task
@@ -71,7 +71,7 @@ class TestDamagedClouds:
         settings = small()
         made = damaged_clouds(supports, settings.offset, settings.grouping, seed=3, progress=Silent())
         turned = settings.offset.model_copy(update={"rotation_deg": 60.0, "translation": 0.3})
-        source = OffsetSource(supports, made, settings.grouping, turned)
+        source = OffsetSource(made, settings.grouping, turned)
         centers, neighbors, offsets = source.draw(6, torch.Generator().manual_seed(0))
         assert centers.shape == offsets.shape == (6, 32, 3)
         assert neighbors.shape[:2] == (6, 32)
@@ -84,7 +84,7 @@ class TestDamagedClouds:
     def test_defects_are_drawn_more_often_than_they_are(self, supports: list[Support]) -> None:
         settings = small()
         made = damaged_clouds(supports, settings.offset, settings.grouping, seed=3, progress=Silent())
-        source = OffsetSource(supports, made, settings.grouping, settings.offset)
+        source = OffsetSource(made, settings.grouping, settings.offset)
         _, _, offsets = source.draw(20, torch.Generator().manual_seed(0))
         drawn = float((offsets.norm(dim=-1) > 0).double().mean())
         there = float(np.mean([float((cloud.offsets.norm(dim=1) > 0).double().mean()) for cloud in made]))

@@ -12,7 +12,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from small_benchmark import FILE_BYTES, Factory, FactoryForParts
 from test_tables import cells, row
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation.all_classes import COLUMNS, CONVENTIONS, markdown, pooled
 from dusnet.evaluation.plan import Contender
 from dusnet.evaluation.report import markdown as whole

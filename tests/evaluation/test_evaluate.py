@@ -12,8 +12,9 @@ import pytest
 from scipy.spatial import cKDTree
 from small_benchmark import FILE_BYTES, Factory
 
-from dusnet.config import ScoringSettings, Settings
+from dusnet.config import ScoringSettings
 from dusnet.data import open_dataset
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation import compute as row_computation
 from dusnet.evaluation import run as benchmark

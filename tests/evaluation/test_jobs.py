@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from small_benchmark import Factory
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.evaluation import run as benchmark
 from dusnet.evaluation.run import evaluate
@@ -118,7 +118,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from test_jobs import Slow
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.data import open_dataset
 from dusnet.evaluation.run import evaluate
 

@@ -13,7 +13,7 @@ import pytest
 from small_benchmark import Factory
 
 from dusnet.cli import main
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation.run import evaluate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from small_benchmark import Factory
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.data import open_dataset
 from dusnet.evaluation.run import evaluate
 

@@ -10,7 +10,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from small_benchmark import Factory
 from test_tables import cells, row
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation import kinds, ranks, tables
 from dusnet.evaluation.kinds import KindScore, kind_means, measure_kinds
 from dusnet.evaluation.ranks import mean_ranks, ranks_of

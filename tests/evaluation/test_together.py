@@ -11,8 +11,8 @@ import pytest
 from small_benchmark import FILE_BYTES, Factory, FactoryForParts, NearestOfParts
 from test_jobs import timeless
 
-from dusnet.config import Settings
 from dusnet.data import Dataset, open_dataset
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.evaluation.corruption import Corruption
 from dusnet.evaluation.plan import Contender, RowKey, units_of

@@ -14,8 +14,8 @@ from PIL import Image
 from small_images import CROP, TINY, TinyBackbone, write_dataset
 
 from dusnet.cli import main
-from dusnet.config import load_settings
 from dusnet.detectors import load_model
+from dusnet.detectors.settings import load_settings
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.evaluation.metrics import object_auroc, point_auroc
 from dusnet.images import ImageDataset, ImageDetector

@@ -13,7 +13,7 @@ from scipy.ndimage import label
 from small_images import write_dataset
 from torch import nn
 
-from dusnet.config import ImageSettings
+from dusnet.detectors.feature_space.settings import ImageSettings
 from dusnet.errors import BadConfig, BadInput, BadModel, MissingDependency
 from dusnet.images import ImageDataset, wide_resnet50
 from dusnet.images.backbone import ResidualLevels, patch_features

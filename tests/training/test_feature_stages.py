@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from dusnet.config import CRASSettings, CRRSettings, PBASSettings, load_settings
 from dusnet.detectors.feature_space.boundary import Boundary
 from dusnet.detectors.feature_space.feature_maps import DamagedFeatures
 from dusnet.detectors.feature_space.repair import Repair, repair_loss
 from dusnet.detectors.feature_space.residual_discrimination import ResidualDiscrimination
+from dusnet.detectors.feature_space.settings import CRASSettings, CRRSettings, PBASSettings
 from dusnet.detectors.feature_space.stages import CRASStage, CRRStage, MapsOfPart, MapSource, PBASStage, told_apart
+from dusnet.detectors.settings import load_settings
 from dusnet.progress import Silent
 from dusnet.training.loop import Run, learning_rate, train_stage
 

@@ -15,9 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dusnet import geometry, ops
-from dusnet.config import GuideSettings
+from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.registration.good_surface import Comparison, GoodSurface
-from dusnet.scoring import Tolerance
+from dusnet.registration.tolerance import Tolerance
 
 HEIGHT = 0.01
 """Unit of distances off the surface, in the frame."""

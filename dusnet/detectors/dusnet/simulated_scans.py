@@ -11,8 +11,9 @@ from torch import Tensor
 
 from dusnet import geometry
 from dusnet.cloud import Frame
-from dusnet.config import GuideSettings, WarpSettings
+from dusnet.config import WarpSettings
 from dusnet.detectors.dusnet.groups import GuidedScan
+from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.registration.good_surface import GoodSurface
 from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, KINDS, pseudo_defects
 from dusnet.synthesis.random_solids import random_solid, similar_solid

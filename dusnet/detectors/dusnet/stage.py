@@ -17,7 +17,7 @@ from dusnet.nn.grouping import draw_centers
 from dusnet.nn.losses import Loss, up_loss
 from dusnet.nn.up_net import UpNet
 
-DOUBT_WEIGHT = 4.0
+DEFECT_WEIGHT = 4.0
 """How much more a group of a defect counts than a good one: there are few of them."""
 
 CENTER_NOISE = 0.05
@@ -49,8 +49,8 @@ class GuidedStage:
         """Loss of one random batch."""
         groups, targets, wrong = self.draw(generator)
         device = next(model.parameters()).device
-        centers, doubt = model(*groups.tensors(device))
-        return guided_loss(centers.float(), doubt.float(), targets.to(device), wrong.to(device))
+        centers, logits = model(*groups.tensors(device))
+        return guided_loss(centers.float(), logits.float(), targets.to(device), wrong.to(device))
 
     def draw(self, generator: torch.Generator) -> tuple[GuidedGroups, Tensor, Tensor]:
         """Groups, true centres (B, G, 3) and which belong to a defect (B, G), on the CPU."""
@@ -83,20 +83,20 @@ def turned(groups: GuidedGroups, rotation: Tensor) -> GuidedGroups:
     )
 
 
-def guided_loss(centers: Tensor, doubt: Tensor, targets: Tensor, wrong: Tensor) -> Loss:
-    """Distance of the centres to where they lay, and cross-entropy of the doubt.
+def guided_loss(centers: Tensor, logits: Tensor, targets: Tensor, wrong: Tensor) -> Loss:
+    """Distance of the centres to where they lay, and cross-entropy of the defect probability.
 
     Args:
         centers: predicted, (B, G, 3).
-        doubt: logits, (B, G).
+        logits: of belonging to a defect, (B, G).
         targets: true centres, (B, G, 3).
         wrong: which groups belong to a defect, (B, G) bool.
     """
-    weight = torch.where(wrong, DOUBT_WEIGHT, 1.0)
+    weight = torch.where(wrong, DEFECT_WEIGHT, 1.0)
     off = functional.smooth_l1_loss(centers / HEIGHT, targets / HEIGHT, reduction="none", beta=0.5).sum(dim=-1)
     terms = {
         "centers": (weight * off).sum() / weight.sum(),
-        "doubt": functional.binary_cross_entropy_with_logits(doubt, wrong.to(doubt.dtype), weight=weight),
+        "defect": functional.binary_cross_entropy_with_logits(logits, wrong.to(logits.dtype), weight=weight),
     }
     return Loss(torch.stack(list(terms.values())).sum(), {name: value.detach() for name, value in terms.items()})
 

@@ -13,18 +13,16 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from dusnet import geometry, ops
-from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under
-from dusnet.nn.grouping import Support
+from dusnet.nn.grouping import THINNINGS, Support, supports_of
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import Run, train_stage
-
-THINNINGS = 4
 
 
 @dataclass(frozen=True)
@@ -42,24 +40,6 @@ class Measured:
     patch_radius: float
     wall: float
     spacing: float
-
-
-def supports_of(clouds: Sequence[NDArray[np.float64]], settings: Settings, *, seed: int) -> tuple[list[Support], float]:
-    """Several thinnings of every training cloud, all at one density, and the grid that makes it.
-
-    Args:
-        clouds: in the frame, (N, 3) each.
-        settings: wanted number of points, K and stride.
-        seed: of the thinnings.
-    """
-    rng = np.random.default_rng(seed)
-    cell = float(np.median([geometry.cell_for(cloud, settings.training.points, rng) for cloud in clouds]))
-    supports = []
-    for cloud in clouds:
-        for _ in range(THINNINGS):
-            kept = torch.from_numpy(cloud[geometry.thin(cloud, cell, rng)]).float()
-            supports.append(Support.of(kept, settings.grouping))
-    return supports, cell
 
 
 def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Measured:
@@ -110,7 +90,7 @@ class Networks:
             settings: everything about the networks and their training.
             run: device, seed, checkpoints and progress.
         """
-        supports, cell = supports_of(clouds, settings, seed=run.seed)
+        supports, cell = supports_of(clouds, settings.grouping, settings.training.points, seed=run.seed)
         fewest = min(len(support.points) for support in supports)
         if fewest < settings.grouping.groups:
             run.progress.log(

@@ -9,10 +9,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dusnet.config import PBASSettings
 from dusnet.detectors.feature_space.center_maps import nearest_center
 from dusnet.detectors.feature_space.feature_heads import Discriminator, linear_layers
 from dusnet.detectors.feature_space.feature_synthesis import boundary_guided, residual_norm, undirected
+from dusnet.detectors.feature_space.settings import PBASSettings
 
 
 class Boundary(nn.Module):

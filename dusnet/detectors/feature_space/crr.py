@@ -17,7 +17,7 @@ from dusnet.detectors.feature_space.feature_maps import DamagedFeatures, LocalFe
 from dusnet.detectors.feature_space.method import FeatureMethod
 from dusnet.detectors.feature_space.repair import Repair
 from dusnet.detectors.feature_space.stages import CRRStage
-from dusnet.nn.grouping import random_chunks
+from dusnet.nn.chunks import through_chunks
 from dusnet.training.loop import Run, train_stage
 
 
@@ -50,10 +50,7 @@ class CRRMethod(FeatureMethod):
     def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
         """See `FeatureMethod.values`."""
         del kept
-        count = len(features)
-        chunks = random_chunks(count, self.settings.crr.places, torch.Generator().manual_seed(self.seed))
-        logits = torch.empty(count)
-        _, found = self.networks(features[chunks], positions[chunks])
-        # What fills up the last chunk was judged in the first one already.
-        logits[chunks.flatten()[:count]] = found.flatten()[:count]
+        generator = torch.Generator().manual_seed(self.seed)
+        places, device = self.settings.crr.places, features.device
+        _, logits = through_chunks(self.networks, (features, positions), places, generator, device=device)
         return anomaly_score(logits)

@@ -13,9 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
 from dusnet.cloud import Frame, PointCloud
-from dusnet.config import Settings
+from dusnet.detectors import scoring
 from dusnet.detectors.descriptors import FPFH_SIZE
 from dusnet.detectors.feature_space.center_maps import map_similarity
 from dusnet.detectors.feature_space.extractors import Descriptors, Deviations, Heights
@@ -27,10 +26,11 @@ from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.feature_space.place_scores import at_points
 from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.registered import FrameScores, PlacedScan, RegisteredDetector
-from dusnet.finite import require_finite
+from dusnet.detectors.settings import Settings
 from dusnet.geometry.visibility import visible
 from dusnet.io import file_mark, stored
 from dusnet.io.tensors import under
+from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import GoodSurface
 from dusnet.registration.warp import TangentPlanes

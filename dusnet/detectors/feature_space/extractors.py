@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import ops
-from dusnet.config import FeatureSettings
 from dusnet.detectors.descriptors import fpfh, local_mean
+from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.registration.warp import TangentPlanes
 
 

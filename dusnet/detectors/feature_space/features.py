@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import geometry, ops
-from dusnet.config import FeatureSettings
 from dusnet.detectors.descriptors import Thinned, density_cell, farthest, local_mean
 from dusnet.detectors.feature_space.feature_maps import LocalFeatures
 from dusnet.detectors.feature_space.openings import Openings
+from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.geometry.coverage import Coverage, missing
 from dusnet.geometry.outward import Outward
 from dusnet.io import stored

@@ -11,19 +11,19 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space.detector import FeatureSpace
 from dusnet.detectors.feature_space.features import Extractor
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.registered import PlacedScan
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.clean_scan import CleanScan
 from dusnet.io.stored import Unusable, entries, text, whole
 from dusnet.io.tensors import under
 from dusnet.progress import Progress, Silent
 from dusnet.registration.shape_distribution import ShapeDistribution, ShapeViews
-from dusnet.training.loop import require_device
+from dusnet.training.devices import require_device
 
 RIVAL = 4.0
 """A part is tried when the scan differs from it at most so many times as much as from the likeliest one."""

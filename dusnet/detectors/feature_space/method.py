@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from dusnet.config import Settings
 from dusnet.detectors.feature_space.feature_maps import LocalFeatures
+from dusnet.detectors.settings import Settings
 from dusnet.io import stored
 from dusnet.training.loop import Run
 

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet.config import GroupingSettings, settings_from
+from dusnet.config import GroupingSettings
 from dusnet.config.section import WIDEST
 from dusnet.detectors.model_file import StoredModel, restoring
+from dusnet.detectors.settings import settings_from
 from dusnet.errors import BadModel
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under

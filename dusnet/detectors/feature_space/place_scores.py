@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
+from dusnet import geometry, ops
+from dusnet.detectors import scoring
 from dusnet.detectors.feature_space.features import View
 
 LEAST_SHOWN = 3

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet.config import CRRSettings
+from dusnet.detectors.feature_space.settings import CRRSettings
 from dusnet.nn.blocks import FourierFeatures, TransformerBlock, mlp
 from dusnet.nn.losses import Loss
 

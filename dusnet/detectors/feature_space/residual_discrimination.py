@@ -11,10 +11,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from dusnet.config import CRASSettings
 from dusnet.detectors.feature_space.center_maps import nearest_center
 from dusnet.detectors.feature_space.feature_heads import Discriminator, linear_layers
 from dusnet.detectors.feature_space.feature_synthesis import distance_guided
+from dusnet.detectors.feature_space.settings import CRASSettings
 
 
 class ResidualDiscrimination(nn.Module):

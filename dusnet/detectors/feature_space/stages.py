@@ -11,11 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet.config import CRASSettings, CRRSettings, PBASSettings, StageSettings
+from dusnet.config import StageSettings
 from dusnet.detectors.feature_space.boundary import Boundary
 from dusnet.detectors.feature_space.feature_maps import DamagedFeatures
 from dusnet.detectors.feature_space.repair import Repair, repair_loss
 from dusnet.detectors.feature_space.residual_discrimination import ResidualDiscrimination
+from dusnet.detectors.feature_space.settings import CRASSettings, CRRSettings, PBASSettings
 from dusnet.nn.losses import Loss
 
 _Maps = TypeVar("_Maps", "MapsOfPart", DamagedFeatures)

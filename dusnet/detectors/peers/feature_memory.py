@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
+from dusnet import geometry, ops
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
+from dusnet.detectors import scoring
 from dusnet.detectors.base import Scores
 from dusnet.detectors.descriptors import FPFH_SIZE, Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.detectors.peers.memory_bank import MemoryBank
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.detectors.settings import Settings
 from dusnet.io import stored
 from dusnet.progress import Progress
 

@@ -13,7 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import ops, scoring
+from dusnet import ops
+from dusnet.detectors import scoring
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.io import stored
 from dusnet.progress import Progress

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
+from dusnet.detectors import scoring
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.geometry import coverage
 from dusnet.progress import Progress

@@ -6,8 +6,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from dusnet.config import PBASSettings
 from dusnet.detectors.feature_space.boundary import Boundary
+from dusnet.detectors.feature_space.settings import PBASSettings
 
 
 def networks(**changes: object) -> Boundary:

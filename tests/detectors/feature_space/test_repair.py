@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from dusnet.config import CRRSettings
 from dusnet.detectors.feature_space.repair import Repair, dice_loss, repair_loss
+from dusnet.detectors.feature_space.settings import CRRSettings
 
 
 def networks() -> Repair:

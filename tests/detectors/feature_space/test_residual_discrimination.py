@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dusnet.config import CRASSettings
 from dusnet.detectors.feature_space.residual_discrimination import ResidualDiscrimination
+from dusnet.detectors.feature_space.settings import CRASSettings
 
 
 def networks(**changes: object) -> ResidualDiscrimination:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from unseen_parts import KINDS, PARTS, scan
 
-from dusnet.config import Settings
 from dusnet.detectors import create
+from dusnet.detectors.settings import Settings
 
 
 @pytest.mark.parametrize("name", PARTS)
@@ -14,7 +14,6 @@ def test_defects_of_unseen_parts_are_found(name: str) -> None:
     """Every defect is above every good scan, and the points of a dent or bulge are above the others."""
     settings = Settings()
     assert settings.detector == "dusnet"
-    assert settings.guide.enabled
     detector = create(settings.detector, settings, seed=0)
     detector.fit([scan(name, "good", seed) for seed in range(4)])
     good = [detector.score(scan(name, "good", seed)).object_score for seed in (50, 51)]

@@ -1,4 +1,4 @@
-"""DUS-Net as a detector: its ways of scoring, starting weights, interruption, contradictions in the settings."""
+"""The paper's networks: ways of scoring, starting weights, interruption, contradictions in the settings."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from scipy.spatial import cKDTree
 from small_parts import part, tiny
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import Detector, create, load_model
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadModel
 from dusnet.progress import Silent, Task
 
@@ -23,7 +23,7 @@ LITERAL = {"distance": "point", "tolerance": False, "gap": 0, "smoothing": 1, "p
 
 
 def fitted(settings: Settings, good: list[PointCloud], **fit: Any) -> Detector:
-    detector = create("dusnet", settings, seed=1)
+    detector = create("dusnet_paper", settings, seed=1)
     detector.fit(good, **fit)
     return detector
 
@@ -246,7 +246,7 @@ class TestInterruption:
         settings = self.SETTINGS
         if changed == "settings":
             settings = settings.model_copy(update={"noise": settings.noise.model_copy(update={"beta": 0.02})})
-        detector = create("dusnet", settings, seed=2 if changed == "seed" else 1)
+        detector = create("dusnet_paper", settings, seed=2 if changed == "seed" else 1)
         with pytest.raises(BadModel, match="other scans, settings or seed"):
             detector.fit(scans, workdir=tmp_path, resume=True)
 
@@ -268,6 +268,6 @@ class TestContradictions:
     )
     def test_are_named(self, sections: dict[str, object], named: str) -> None:
         with pytest.raises(BadConfig) as error:
-            create("dusnet", tiny(**sections))
+            create("dusnet_paper", tiny(**sections))
         assert named in str(error.value)
         assert "\n" not in str(error.value)

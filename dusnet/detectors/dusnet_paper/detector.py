@@ -1,94 +1,89 @@
-"""The paper's way: both networks are trained on the good scans of one part and keep it in their weights."""
+"""DUS-Net as printed: Noise-Gen, Down-Net and Up-Net that are trained on the good scans of one part.
+
+ACM MM 2025, arXiv 2507.03903. The networks keep the part in their weights; `docs/method.md` says what is ours.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, scoring
-from dusnet.config import Settings
+from dusnet import geometry
+from dusnet.detectors import scoring
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.dusnet_paper.reconstruction import Centers, Reconstructor
-from dusnet.detectors.registered import FrameScores
+from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.geometry import coverage
-from dusnet.geometry.outward import Outward
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import tolerance_of
+from dusnet.registration.tolerance import Tolerance
 from dusnet.registration.warp import TangentPlanes
-from dusnet.scoring import Tolerance
-from dusnet.training.loop import Run, fingerprint
+from dusnet.training.loop import Run
 
 
-class PerPart:
-    """Down-Net and Up-Net of one part, and scores by its reconstruction (Eq. 15-17).
+class DUSNetPaper(RegisteredDetector):
+    """The paper's two networks of one part, and scores by its reconstruction (Eq. 15-17).
 
-    Args:
-        networks: trained.
-        settings: everything.
-        device: where the networks run.
-        seed: of the scoring.
-        tolerance: what the training clouds show, or None.
+    Raises:
+        BadConfig: as `RegisteredDetector`, or settings contradict each other.
     """
 
-    def __init__(
-        self,
-        networks: Networks,
-        settings: Settings,
-        *,
-        device: torch.device,
-        seed: int,
-        tolerance: Tolerance | None = None,
-    ) -> None:
-        self._networks, self._settings, self._tolerance = networks, settings, tolerance
-        self._reconstructor = Reconstructor(networks, settings, device=device, seed=seed)
+    name: ClassVar[str] = "dusnet_paper"
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        "grouping",
+        "noise",
+        "down_net",
+        "up_net",
+        "loss",
+        "training",
+        "scoring.surface",
+        "scoring.distance",
+        "scoring.tolerance",
+        "scoring.gap",
+        "scoring.weighting",
+        "scoring.smoothing",
+        "scoring.pooling",
+        "scoring.pooling_fraction",
+        "scoring.max_centers",
+        "scoring.draws",
+    }
 
-    @classmethod
-    def learn(
-        cls,
-        clouds: list[NDArray[Any]],
-        settings: Settings,
-        *,
-        device: torch.device,
-        seed: int,
-        progress: Progress,
-        workdir: Path | None,
-        resume: bool,
-    ) -> PerPart:
-        """Train on clouds in the frame, (N, 3) each."""
-        trained_on = [[len(cloud), float(cloud.sum())] for cloud in clouds]
-        run = Run(
-            device=str(device),
-            precision=settings.training.precision,
-            seed=seed,
-            fingerprint=fingerprint(settings.model_dump(mode="json"), seed, trained_on),
-            workdir=workdir,
-            resume=resume,
-            checkpoint_every=settings.training.checkpoint_every,
-            progress=progress,
-        )
-        made = cls(Networks.fit(clouds, settings, run), settings, device=device, seed=seed)
-        if settings.scoring.tolerance:
-            made._tolerance = made._learn_tolerance(clouds, progress)
-        return made
-
-    @classmethod
-    def check(cls, settings: Settings) -> None:
-        """Refuse settings that contradict each other.
-
-        Raises:
-            BadConfig: with the two settings.
-        """
+    def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
+        super().__init__(settings, seed=seed, device=device)
         if settings.scoring.distance == "displacement" and not settings.grouping.dense:
             raise BadConfig("scoring.distance displacement needs grouping.dense true; set one of the two.")
         if settings.scoring.tolerance and settings.scoring.distance != "displacement":
             raise BadConfig("scoring.tolerance needs scoring.distance displacement; set one of the two.")
+        self._networks: Networks
+        self._reconstructor: Reconstructor
+        self._tolerance: Tolerance | None = None
+
+    def _learn(self, clouds: list[NDArray[Any]], *, progress: Progress, workdir: Path | None, resume: bool) -> None:
+        settings = self.settings
+        run = Run.of(
+            settings.training,
+            settings.model_dump(mode="json"),
+            self.seed,
+            [[len(cloud), float(cloud.sum())] for cloud in clouds],
+            device=self.device,
+            seed=self.seed,
+            workdir=workdir,
+            resume=resume,
+            progress=progress,
+        )
+        self._take(Networks.fit(clouds, settings, run))
+        self._tolerance = self._learn_tolerance(clouds, progress) if settings.scoring.tolerance else None
+
+    def _take(self, networks: Networks) -> None:
+        self._networks = networks
+        self._reconstructor = Reconstructor(networks, self.settings, device=self.device, seed=self.seed)
 
     def _learn_tolerance(self, clouds: list[NDArray[Any]], progress: Progress) -> Tolerance:
         places, distances = [], []
@@ -100,13 +95,10 @@ class PerPart:
                 task.advance()
         return Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    def judge(self, cloud: Tensor, surface: Tensor, outward: Callable[[], Outward] | None = None) -> FrameScores:
-        """Score a scan in the frame, (N, 3) float32, of a part with the places `surface`, (M, 3).
-
-        `outward` gives these places with their outward normals.
-        """
+    def _judge(self, points: NDArray[Any]) -> FrameScores:
         start = time.perf_counter()
-        chosen = self._settings.scoring
+        cloud = torch.from_numpy(points).float()
+        chosen = self.settings.scoring
         centers = self._reconstructor.centers(cloud)
         down = time.perf_counter()
         dense = self._reconstructor.dense(centers.predicted)
@@ -119,14 +111,15 @@ class PerPart:
             scores = self._tolerance.normalise(scores, to_points(cloud, centers, centers.predicted))
         scores = scoring.smooth_over(cloud, scores, chosen.smoothing)
         if chosen.gap:
-            scores = scores + chosen.gap * coverage.gap(cloud, surface, outward=outward)
+            surface = self.class_frame.surface()
+            scores = scores + chosen.gap * coverage.gap(cloud, surface, outward=lambda: self.class_frame.outward)
         object_score = scoring.pool(scores, chosen)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         rebuilt = dense.double().numpy()
         return FrameScores(scores.numpy(), object_score, distances.numpy(), rebuilt, timings=timings)
 
     def _distances(self, cloud: Tensor, centers: Centers, dense: Tensor) -> Tensor:
-        chosen = self._settings.scoring
+        chosen = self.settings.scoring
         if chosen.distance == "displacement":
             return to_points(cloud, centers, centers.points - centers.predicted).norm(dim=1)
         surface = self._nearby(centers, dense)
@@ -136,34 +129,21 @@ class PerPart:
 
     def _nearby(self, centers: Centers, dense: Tensor) -> Tensor:
         """The reconstruction that distances are measured to, (M, 3)."""
-        return dense if self._settings.scoring.surface == "up" else centers.predicted
+        return dense if self.settings.scoring.surface == "up" else centers.predicted
 
-    def tensors(self) -> dict[str, Tensor]:
-        """What was learned, as tensors."""
+    def _tensors(self) -> dict[str, Tensor]:
         tensors = self._networks.tensors()
         if self._tolerance is not None:
             tensors |= {"tolerance.places": self._tolerance.places, "tolerance.values": self._tolerance.values}
         return tensors
 
-    def metadata(self) -> dict[str, Any]:
-        """What was learned, as JSON."""
+    def _metadata(self) -> dict[str, Any]:
         level = None if self._tolerance is None else self._tolerance.level
         return {"measured": self._networks.metadata(), "level": level}
 
-    @classmethod
-    def restore(
-        cls,
-        metadata: dict[str, Any],
-        tensors: dict[str, Tensor],
-        settings: Settings,
-        *,
-        device: torch.device,
-        seed: int,
-    ) -> PerPart:
-        """The inverse of `tensors` and `metadata`."""
-        networks = Networks.restore(settings, metadata["measured"], tensors)
-        tolerance = tolerance_of(tensors, metadata["level"])
-        return cls(networks, settings, device=device, seed=seed, tolerance=tolerance)
+    def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self._take(Networks.restore(self.settings, metadata["measured"], tensors))
+        self._tolerance = tolerance_of(tensors, metadata["level"])
 
 
 def to_points(cloud: Tensor, centers: Centers, values: Tensor) -> Tensor:

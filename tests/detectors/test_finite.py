@@ -13,10 +13,10 @@ from test_foreign_models import OWN_NETWORKS, egg, make, model_of, score_scan, s
 from torch.nn.functional import linear
 
 from dusnet.detectors import create
-from dusnet.detectors.dusnet_paper.reconstruction import in_halves
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.errors import BadModel
-from dusnet.finite import LARGEST_GIVEN, require_finite, require_given
+from dusnet.nn.chunks import in_halves
+from dusnet.nn.finite import LARGEST_GIVEN, require_finite, require_given
 
 WRONG = (float("nan"), float("inf"), -float("inf"))
 SENTENCE = (
@@ -71,7 +71,7 @@ def test_networks_of_every_detector_are_guarded(kind: str, tmp_path: Path, monke
     """Their last layers alone give NaN, so that no check of what is in the file can see it."""
     path = tmp_path / "m.safetensors"
     if kind == "own networks":
-        model_of("dusnet", path, **OWN_NETWORKS)
+        model_of("dusnet_paper", path, **OWN_NETWORKS)
         score = score_scan
     else:
         score = make(kind, path)

@@ -1,4 +1,4 @@
-"""The guided way of `dusnet`: files, limits, and what a scan gets. Its networks are small, and learn for a moment."""
+"""The default detector: files, limits, and what a scan gets. Its networks are small, and learn for a moment."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def new(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Weights that doubt every point by half."""
+    """Weights that give every point a defect probability of one half."""
     return write_weights(tmp_path_factory.mktemp("new") / "new.safetensors", *networks())
 
 
 def fitted(weights: Path, good: list[PointCloud], *, guide: dict[str, object] | None = None, **changes) -> Detector:
     sections = {"guide": GUIDE | {"weights": weights} | (guide or {}), "up_net": UP, "warp": {"degree": 2}}
-    detector = create("dusnet", tiny(**sections | changes), seed=1)
+    detector = create("dusnet", tiny("dusnet", **sections | changes), seed=1)
     detector.fit(good)
     return detector
 
@@ -81,8 +81,8 @@ class TestScores:
             assert roc_auc_score(cloud.labels, guided.score(cloud, explain=False).point_scores) > 0.9
 
     def test_new_weights_move_every_point_half_the_way(self, new: Path, good: list[PointCloud]) -> None:
-        """The score without smoothing and gap: half of the distance to the good surface, plus half of the doubt."""
-        scoring = {"smoothing": 1, "gap": 0.0, "doubt": 0.02}
+        """The score without smoothing and gap: half of the distance to the good surface, plus half of the weight."""
+        scoring = {"smoothing": 1, "gap": 0.0, "defect_weight": 0.02}
         detector = fitted(new, good, warp={"degree": 0}, scoring=scoring)
         template = create("template", tiny("template", scoring={"smoothing": 1}), seed=1)
         template.fit(good)
@@ -90,7 +90,9 @@ class TestScores:
         found, expected = detector.score(cloud, explain=False), template.score(cloud, explain=False)
         np.testing.assert_allclose(found.distances, expected.distances / 2, rtol=1e-3, atol=1e-4)
         np.testing.assert_allclose(found.point_scores, expected.point_scores / 2 + 0.01, rtol=1e-3, atol=1e-5)
-        without = fitted(new, good, warp={"degree": 0}, scoring=scoring | {"doubt": 0.0}).score(cloud, explain=False)
+        without = fitted(new, good, warp={"degree": 0}, scoring=scoring | {"defect_weight": 0.0}).score(
+            cloud, explain=False
+        )
         np.testing.assert_allclose(without.point_scores, found.point_scores - 0.01, rtol=1e-3, atol=1e-6)
 
     def test_smoothing_is_the_mean_over_the_nearest_points(self, new: Path, good: list[PointCloud]) -> None:

@@ -8,10 +8,10 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper import reconstruction
 from dusnet.detectors.dusnet_paper.networks import Measured, Networks
-from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor, in_halves
+from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
+from dusnet.detectors.settings import Settings
 
 
 def scan(count: int, seed: int = 0) -> Tensor:
@@ -205,65 +205,4 @@ class TestMemory:
         asked = self.limit(maker.down, 0, ValueError)
         with pytest.raises(ValueError, match="allocate"):
             maker.centers(scan(128))
-        assert asked == [8]
-
-
-class TestInHalves:
-    """Several inputs and outputs, and a function that takes at most so many chunks at once."""
-
-    @staticmethod
-    def inputs(count: int) -> tuple[Tensor, Tensor]:
-        return scan(count * 4).view(count, 4, 3), torch.arange(count).double()
-
-    @staticmethod
-    def both(points: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-        """Outputs of different shapes that show which input they belong to."""
-        return points * number.view(-1, 1, 1), points.sum(dim=(1, 2)) + number
-
-    @pytest.mark.parametrize("error", [RuntimeError, torch.OutOfMemoryError, MemoryError])
-    @pytest.mark.parametrize(("count", "most"), [(1, 1), (8, 8), (8, 3), (13, 3), (13, 1)])
-    def test_every_output_is_put_together_in_order(self, count: int, most: int, error: type[Exception]) -> None:
-        asked = []
-
-        def tight(points: Tensor, number: Tensor) -> tuple[Tensor, Tensor]:
-            asked.append(len(points))
-            assert len(number) == len(points)
-            if len(points) > most:
-                raise error("DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes.")
-            return self.both(points, number)
-
-        found = in_halves(tight, self.inputs(count))
-        expected = self.both(*self.inputs(count))
-        assert len(found) == 2
-        for one, wanted in zip(found, expected, strict=True):
-            assert one.dtype == torch.float32
-            assert one.device.type == "cpu"
-            torch.testing.assert_close(one, wanted.float(), atol=0, rtol=0)
-        assert asked[0] == count
-        assert sum(size for size in asked if size <= most) == count
-
-    def test_one_tensor_becomes_a_tuple_of_one(self) -> None:
-        points, number = self.inputs(5)
-        (found,) = in_halves(lambda points, number: points + number.view(-1, 1, 1), (points, number))
-        torch.testing.assert_close(found, (points + number.view(-1, 1, 1)).float())
-
-    def test_low_precision_comes_back_as_float32(self) -> None:
-        (found,) = in_halves(lambda points: points.bfloat16(), self.inputs(3)[:1])
-        assert found.dtype == torch.float32
-
-    def test_a_single_chunk_that_is_too_much_and_other_errors_stay(self) -> None:
-        asked = []
-
-        def fail(*chunks: Tensor) -> Tensor:
-            asked.append(len(chunks[0]))
-            raise RuntimeError(message)
-
-        message = "DefaultCPUAllocator: can't allocate memory: you tried to allocate 4096 bytes."
-        with pytest.raises(RuntimeError, match="can't allocate memory"):
-            in_halves(fail, self.inputs(8))
-        assert asked == [8, 4, 2, 1]
-        asked.clear()
-        message = "shapes differ"
-        with pytest.raises(RuntimeError, match="shapes differ"):
-            in_halves(fail, self.inputs(8))
         assert asked == [8]
