@@ -151,7 +151,7 @@ def _class_of(name: str) -> type[Any]:
     if kind is None:
         raise BadConfig(f"The module {module} has no class {last}; check the name in --detector.")
     if not isinstance(kind, type):
-        raise BadConfig(f"{name} is no class but a {type(kind).__name__}; name the class of the detector.")
+        raise BadConfig(f"{name} is no class; name the class of the detector.")
     for method in ("fit", "score"):
         if not callable(getattr(kind, method, None)):
             raise BadConfig(f"{name} has no method {method}; a detector needs fit and score (docs/your-detector.md).")
