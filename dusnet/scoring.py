@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import ScoringSettings
+from dusnet.geometry.spacing import interpolate
 
 
 def nearest_distance(points: Tensor, surface: Tensor | ops.PointIndex) -> Tensor:
@@ -106,4 +107,4 @@ class Tolerance:
 
     def at(self, places: Tensor) -> Tensor:
         """Tolerance at places of the frame, (N, 3) -> (N,)."""
-        return geometry.interpolate(self.values, self.places, places)
+        return interpolate(self.values, self.places, places)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import GroupingSettings
+from dusnet.geometry.normals import tensor_normals
 
 MEASURED = 8192
 """Points of a cloud that the patch radius is the mean of, at most."""
@@ -36,7 +37,7 @@ class Support:
     @classmethod
     def of(cls, points: Tensor, settings: GroupingSettings) -> Support:
         """Prepare a cloud once, for many groups."""
-        return cls(points, geometry.normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
+        return cls(points, tensor_normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
 
     @property
     def width(self) -> int:

@@ -70,7 +70,7 @@ class DUSNet(RegisteredDetector):
         cloud = torch.from_numpy(points).float()
         if isinstance(self._way, Guided):
             return self._way.judge(cloud)
-        return self._way.judge(cloud, self.class_frame.surface(), lambda: self.class_frame.outward)
+        return self._way.judge(cloud, self.class_frame.places)
 
     def _tensors(self) -> dict[str, Tensor]:
         return self._way.tensors()

@@ -15,16 +15,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dusnet import geometry, ops, scoring
+from dusnet import ops, scoring
 from dusnet.config import Settings, shown
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import GuidedScan
-from dusnet.detectors.dusnet.pretraining import FORMAT
 from dusnet.detectors.dusnet_paper.reconstruction import TOKENS_AT_ONCE, in_halves
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadModel
 from dusnet.geometry import coverage
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.slits import slits
+from dusnet.geometry.spacing import interpolate, neighbor_spacing
 from dusnet.io import file_mark, stored
 from dusnet.io.tensors import read_tensors, under
 from dusnet.nn.grouping import random_chunks
@@ -32,6 +33,8 @@ from dusnet.nn.up_net import UpNet
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import Comparison, GoodSurface
 
+FORMAT = "dusnet-guided-weights"
+"""What the metadata of a weights file call themselves."""
 MADE_FOR = {
     "guide": ("neighbors", "stride", "places", "patch_width", "width", "layers", "heads", "fourier_octaves"),
     "up_net": ("gamma", "neighbors", "widths", "head"),
@@ -117,7 +120,7 @@ class Guided:
         down = time.perf_counter()
         # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
         shaped = found.shaped if len(index) == len(cloud) else found.warp.remove(cloud)
-        beside = coverage.Coverage.of(shaped, self._surface.points, outward=lambda: self._surface.outward)
+        beside = coverage.Coverage.of(shaped, self._surface.places)
         lost = coverage.missing(shaped, beside)
         dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
         up = time.perf_counter()
@@ -126,7 +129,7 @@ class Guided:
         scores = scoring.smooth_over(found.points, distances + chosen.doubt * doubt, chosen.smoothing)
         if len(index) < len(cloud):
             values = torch.cat([torch.stack([scores, distances], dim=1), offsets], dim=1)
-            values = geometry.interpolate(values, found.points, cloud)
+            values = interpolate(values, found.points, cloud)
             scores, distances, offsets = values[:, 0].contiguous(), values[:, 1].contiguous(), values[:, 2:]
         if chosen.gap:
             deep = coverage.depth(shaped, dense, known=beside)
@@ -148,7 +151,7 @@ class Guided:
         limit = self._settings.guide.centers
         if len(cloud) <= limit:
             return torch.arange(len(cloud))
-        return torch.from_numpy(geometry.thin_to(cloud.double().numpy(), limit, np.random.default_rng(self._seed)))
+        return torch.from_numpy(thin_to(cloud.double().numpy(), limit, np.random.default_rng(self._seed)))
 
     def _centers(self, found: Comparison) -> tuple[Tensor, Tensor]:
         """Anomaly-free centres of all points, (N, 3), and how likely each belongs to a defect, (N,).
@@ -187,7 +190,7 @@ class Guided:
         chunks = max(1, len(order) // groups)
         dealt = centers[order[: chunks * groups].view(groups, chunks).T]
         middle = dealt.mean(dim=1, keepdim=True)
-        unit = torch.tensor([geometry.neighbor_spacing(one) for one in dealt]).view(-1, 1, 1).clamp_min(1e-6)
+        unit = torch.tensor([neighbor_spacing(one) for one in dealt]).view(-1, 1, 1).clamp_min(1e-6)
         rebuilt = [
             in_halves(self._up, (batch.to(self._device),))[0]
             for batch in ((dealt - middle) / unit).split(max(1, TOKENS_AT_ONCE // groups))

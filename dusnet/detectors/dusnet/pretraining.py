@@ -15,6 +15,7 @@ from torch import Tensor
 from dusnet.config import Settings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import GuidedScan
+from dusnet.detectors.dusnet.guided import FORMAT
 from dusnet.detectors.dusnet.simulated_scans import Lesson, lessons_of_solid
 from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
 from dusnet.io.tensors import read_tensors, write_tensors
@@ -22,7 +23,6 @@ from dusnet.nn.up_net import UpNet
 from dusnet.progress import Progress
 from dusnet.training.loop import Run, fingerprint, train_stage
 
-FORMAT = "dusnet-guided-weights"
 SOLIDS = 360
 
 

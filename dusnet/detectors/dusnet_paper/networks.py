@@ -12,12 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
 from dusnet.errors import BadModel
+from dusnet.geometry.sampling import cell_for, thin
+from dusnet.geometry.spacing import neighbor_spacing, wall_thickness
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under
 from dusnet.nn.grouping import Support
@@ -53,11 +55,11 @@ def supports_of(clouds: Sequence[NDArray[np.float64]], settings: Settings, *, se
         seed: of the thinnings.
     """
     rng = np.random.default_rng(seed)
-    cell = float(np.median([geometry.cell_for(cloud, settings.training.points, rng) for cloud in clouds]))
+    cell = float(np.median([cell_for(cloud, settings.training.points, rng) for cloud in clouds]))
     supports = []
     for cloud in clouds:
         for _ in range(THINNINGS):
-            kept = torch.from_numpy(cloud[geometry.thin(cloud, cell, rng)]).float()
+            kept = torch.from_numpy(cloud[thin(cloud, cell, rng)]).float()
             supports.append(Support.of(kept, settings.grouping))
     return supports, cell
 
@@ -68,11 +70,11 @@ def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Mea
     for support in supports[::THINNINGS]:
         count = min(settings.grouping.groups, len(support.points))
         index = ops.farthest_point_sample(support.points.unsqueeze(0), count)[0]
-        spacings.append(geometry.neighbor_spacing(support.points[index]))
+        spacings.append(neighbor_spacing(support.points[index]))
     return Measured(
         cell=cell,
         patch_radius=float(np.mean([support.patch_radius for support in supports])),
-        wall=min(geometry.wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
+        wall=min(wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
         spacing=float(np.mean(spacings)),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +10,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, scoring
+from dusnet import scoring
 from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.dusnet_paper.reconstruction import Centers, Reconstructor
 from dusnet.detectors.registered import FrameScores
 from dusnet.errors import BadConfig
 from dusnet.geometry import coverage
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.part_places import PartPlaces
+from dusnet.geometry.spacing import interpolate
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import tolerance_of
 from dusnet.registration.warp import TangentPlanes
@@ -100,11 +100,8 @@ class PerPart:
                 task.advance()
         return Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    def judge(self, cloud: Tensor, surface: Tensor, outward: Callable[[], Outward] | None = None) -> FrameScores:
-        """Score a scan in the frame, (N, 3) float32, of a part with the places `surface`, (M, 3).
-
-        `outward` gives these places with their outward normals.
-        """
+    def judge(self, cloud: Tensor, places: PartPlaces) -> FrameScores:
+        """Score a scan in the frame, (N, 3) float32, of a part with these places."""
         start = time.perf_counter()
         chosen = self._settings.scoring
         centers = self._reconstructor.centers(cloud)
@@ -119,7 +116,7 @@ class PerPart:
             scores = self._tolerance.normalise(scores, to_points(cloud, centers, centers.predicted))
         scores = scoring.smooth_over(cloud, scores, chosen.smoothing)
         if chosen.gap:
-            scores = scores + chosen.gap * coverage.gap(cloud, surface, outward=outward)
+            scores = scores + chosen.gap * coverage.gap(cloud, places)
         object_score = scoring.pool(scores, chosen)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         rebuilt = dense.double().numpy()
@@ -179,4 +176,4 @@ def to_points(cloud: Tensor, centers: Centers, values: Tensor) -> Tensor:
     """
     if len(centers.index) == len(cloud):
         return values
-    return geometry.interpolate(values, centers.points, cloud)
+    return interpolate(values, centers.points, cloud)

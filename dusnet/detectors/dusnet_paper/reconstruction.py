@@ -10,11 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.errors import out_of_memory
 from dusnet.finite import require_given
+from dusnet.geometry.sampling import cell_for, thin
 from dusnet.nn.grouping import neighbor_index, random_chunks
 
 TOKENS_AT_ONCE = 4096
@@ -100,7 +101,7 @@ class Reconstructor:
             return in_halves(network, tuple(tensor.to(self.device) for tensor in chunks))[0]
 
     def _support(self, points: Tensor) -> Tensor:
-        kept = geometry.thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
+        kept = thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
         return points[torch.from_numpy(kept)]
 
     def _choose(self, points: Tensor) -> Tensor:
@@ -112,7 +113,7 @@ class Reconstructor:
             return torch.arange(count)
         rng = np.random.default_rng(self.seed)
         coordinates = points.double().numpy()
-        return torch.from_numpy(geometry.thin(coordinates, geometry.cell_for(coordinates, limit, rng), rng))
+        return torch.from_numpy(thin(coordinates, cell_for(coordinates, limit, rng), rng))
 
     def _predict(self, centers: Tensor, neighbors: Tensor, generator: torch.Generator, *, noisy: bool) -> Tensor:
         moved = []

@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
+from dusnet import ops, scoring
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors.base import Scores
 from dusnet.detectors.descriptors import FPFH_SIZE, Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.detectors.peers.memory_bank import MemoryBank
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.geometry.spacing import interpolate
 from dusnet.io import stored
 from dusnet.progress import Progress
 
@@ -183,9 +184,9 @@ class CenterMemory(FeatureMemory):
     def _spread(self, described: Description, distances: Tensor) -> Tensor:
         """Centres -> thinned points -> fewer centres, each the mean of its surroundings -> all points."""
         memory, points = self.settings.memory, described.cloud.tensor
-        values = geometry.interpolate(distances, described.places, points)
+        values = interpolate(distances, described.places, points)
         if memory.smoothing == 1:
             return described.cloud.to_all(values)
         centers = points[farthest(points, memory.smoothing_centers)]
         means = local_mean(values.unsqueeze(1), points, centers, memory.smoothing)[:, 0]
-        return geometry.interpolate(means, centers, described.cloud.everything)
+        return interpolate(means, centers, described.cloud.everything)
