@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import DusnetError
 from dusnet.geometry.clean_scan import CleanScan
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.scan_sizes import size_groups, size_of, size_problem, unit_words
 from dusnet.io.clouds import read_raw, usable_rows
 from dusnet.io.columns import RawCloud
@@ -219,7 +219,7 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
 def _spacing(distinct: NDArray[np.float64]) -> float:
     """Median distance from points, evenly picked, to their nearest other point."""
     queries = distinct[:: max(1, len(distinct) // _SPACING_SAMPLES)]
-    distances, _ = cKDTree(distinct).query(queries, k=2)
+    distances, _ = Neighbors(distinct).knn(queries, 2)
     return float(np.median(distances[:, 1]))
 
 

@@ -14,7 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
+from dusnet.geometry.sampling import cell_for, thin
+from dusnet.geometry.spacing import interpolate
 from dusnet.open3d_import import open3d
 from dusnet.registration import estimate_normals
 
@@ -53,9 +55,9 @@ class Thinned:
         """
         ordered = points[np.lexsort(points.T[::-1])]
         rng = np.random.default_rng(seed)
-        kept = geometry.thin(ordered, cell, rng)
+        kept = thin(ordered, cell, rng)
         if len(kept) > MOST_FACTOR * most:
-            kept = geometry.thin(ordered, geometry.cell_for(ordered, most, rng), rng)
+            kept = thin(ordered, cell_for(ordered, most, rng), rng)
         # Far from the origin float32 would not resolve the distances between neighbours.
         centroid = ordered[kept].mean(axis=0)
         return cls(torch.from_numpy(points - centroid).float(), ordered[kept] - centroid, centroid)
@@ -67,7 +69,7 @@ class Thinned:
 
     def to_all(self, values: Tensor) -> Tensor:
         """Values of the kept points at all points of the scan, (n,) -> (N,)."""
-        return geometry.interpolate(values, self.tensor, self.everything)
+        return interpolate(values, self.tensor, self.everything)
 
 
 def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int) -> float:
@@ -80,7 +82,7 @@ def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int)
     """
     rng = np.random.default_rng(seed)
     wanted = min(most, int(DENSITY_SHARE * min(len(cloud) for cloud in clouds)))
-    return float(np.median([geometry.cell_for(cloud, wanted, rng) for cloud in clouds]))
+    return float(np.median([cell_for(cloud, wanted, rng) for cloud in clouds]))
 
 
 def fpfh(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.display.camera import DISTANCE, Camera, Window
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]

@@ -10,7 +10,7 @@ import numpy as np
 
 from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors.base import Detector
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, pseudo_defect
 
 HEIGHT = 0.02

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import GroupingSettings
+from dusnet.geometry.normals import tensor_normals
+from dusnet.geometry.sampling import cell_for, thin
 
 THINNINGS = 4
 """Thinnings of every training cloud, so that the networks see more than one choice of its points."""
@@ -42,7 +44,7 @@ class Support:
     @classmethod
     def of(cls, points: Tensor, settings: GroupingSettings) -> Support:
         """Prepare a cloud once, for many groups."""
-        return cls(points, geometry.normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
+        return cls(points, tensor_normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
 
     @property
     def width(self) -> int:
@@ -109,11 +111,11 @@ def supports_of(
         seed: of the thinnings.
     """
     rng = np.random.default_rng(seed)
-    cell = float(np.median([geometry.cell_for(cloud, points, rng) for cloud in clouds]))
+    cell = float(np.median([cell_for(cloud, points, rng) for cloud in clouds]))
     supports = []
     for cloud in clouds:
         for _ in range(THINNINGS):
-            kept = torch.from_numpy(cloud[geometry.thin(cloud, cell, rng)]).float()
+            kept = torch.from_numpy(cloud[thin(cloud, cell, rng)]).float()
             supports.append(Support.of(kept, grouping))
     return supports, cell
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
-from dusnet.geometry.surface import Surface, Table, thin_to
+from dusnet.geometry.sampling import thin_to
+from dusnet.geometry.surface import DiscSurface, Table
 from dusnet.geometry.visibility import Eye
 from dusnet.registration.icp import icp, transform
 from dusnet.registration.ransac import Features, ransac
@@ -112,11 +113,16 @@ class Aligner:
         self._drawn = _drawn(len(reference), settings.points * _REFERENCE_SHARE, generator)
         points = np.asarray(reference, dtype=np.float64)[self._drawn]
         self._center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-        self._surface = Surface.of((points - self._center) / self._scale)
+        self._surface = DiscSurface.of((points - self._center) / self._scale)
+
+    @cached_property
+    def _few(self) -> Array:
+        """Evenly spread points of the reference, (M, 3)."""
+        return self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]
 
     @cached_property
     def _table(self) -> Table:
-        return Table.of(Surface.of(self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]))
+        return Table.of(DiscSurface.of(self._few))
 
     @cached_property
     def _views(self) -> Views:
@@ -268,7 +274,7 @@ class Aligner:
         """`found` with what the other poses, whose costs are `ratios` of its own, say of its certainty."""
         gaps = np.linalg.norm(transform(rivals, scan) - transform(winner[None], scan), axis=2).mean(axis=1)
         other = gaps > SAME
-        turned = transform(rivals[other] @ np.linalg.inv(winner), self._table.points)
+        turned = transform(rivals[other] @ np.linalg.inv(winner), self._few)
         moved = self._surface.distance(turned.reshape(-1, 3)).reshape(turned.shape[:2])
         equal = np.quantile(moved, _KEEP, axis=1) <= _SYMMETRIC
         ratios = ratios[other]

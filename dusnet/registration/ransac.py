@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.geometry.principal_normals import estimate_normals
-from dusnet.geometry.surface import thin
+from dusnet.geometry.normals import estimate_normals
+from dusnet.geometry.sampling import thin
 from dusnet.geometry.visibility import Eye
 from dusnet.open3d_import import open3d
 

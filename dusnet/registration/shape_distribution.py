@@ -17,7 +17,7 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from dusnet import ops
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.io import stored
 

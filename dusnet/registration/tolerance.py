@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
+from dusnet.geometry.spacing import interpolate
 
 
 @dataclass(frozen=True)
@@ -56,4 +57,4 @@ class Tolerance:
 
     def at(self, places: Tensor) -> Tensor:
         """Tolerance at places of the frame, (N, 3) -> (N,)."""
-        return geometry.interpolate(self.values, self.places, places)
+        return interpolate(self.values, self.places, places)

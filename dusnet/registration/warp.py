@@ -16,8 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import WarpSettings
+from dusnet.geometry.normals import tensor_normals
 
 NEIGHBORS = 6
 NORMAL_NEIGHBORS = 24
@@ -78,7 +79,7 @@ class TangentPlanes:
 
     def __init__(self, points: Tensor, normals: Tensor | None = None) -> None:
         self.points = points
-        self.normals = geometry.normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
+        self.normals = tensor_normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
         self._index = ops.PointIndex(points.unsqueeze(0))
 
     def signed_distance(self, query: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from dusnet.errors import BadInput
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.synthesis.surface import Floats, Indices, Surface, geodesic_distances, refit_normals, smooth_normals
 
 Amplitude = tuple[float, float]
@@ -126,8 +126,8 @@ def _far_side(surface: Surface, region: Indices, depth: float) -> tuple[Indices,
     others[region] = False
     others &= ((surface.points - middle) ** 2).sum(axis=1) <= reach**2
     far = np.flatnonzero(others)
-    distance, row = cKDTree(points).query(surface.points[far], distance_upper_bound=depth)
-    found = np.isfinite(distance)
+    distance, row = Neighbors(points).nearest(surface.points[far])
+    found = distance < depth
     far, row, distance = far[found], row[found], distance[found]
     normals = surface.normals[region[row]]
     behind = np.einsum("ij,ij->i", points[row] - surface.points[far], normals)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from manifold3d import Manifold
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.defects import LARGEST_SHARE, SMALLEST_SHARE, within_share
 from dusnet.synthesis.scanner import Reach
@@ -72,7 +72,7 @@ def _subtract(
     old, new = parts
     labels = np.concatenate([np.zeros(len(old), dtype=bool), np.ones(len(new), dtype=bool)])
     if len(new):
-        labels[: len(old)] = cKDTree(new.points).query(old.points, distance_upper_bound=rim)[0] <= rim
+        labels[: len(old)] = Neighbors(new.points).nearest(old.points)[0] < rim
     return Surface(np.vstack([old.points, new.points]), np.vstack([old.normals, new.normals]), labels)
 
 

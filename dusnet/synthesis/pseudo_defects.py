@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dusnet.errors import BadInput
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.synthesis.cloud_patches import Bools, CloudSurface, Patch, Range, random_patch
 from dusnet.synthesis.surface import Floats, Indices
 
@@ -270,7 +271,7 @@ def _rim(cloud: _Cloud, removed: Bools) -> Bools:
         margin = RIM * cloud.spacing
         near = ((cloud.points >= gone.min(axis=0) - margin) & (cloud.points <= gone.max(axis=0) + margin)).all(axis=1)
         candidates = np.flatnonzero(near & ~removed)
-        rim[candidates] = cKDTree(gone).query(cloud.points[candidates], distance_upper_bound=margin)[0] <= margin
+        rim[candidates] = Neighbors(gone).nearest(cloud.points[candidates])[0] < margin
     return rim
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 from manifold3d import Manifold
-from scipy.spatial import cKDTree
 
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.draws import Draws, moved, random_turn
 from dusnet.synthesis.random_families import FAMILIES, cross_hole
@@ -76,7 +76,7 @@ def _apart(mesh: Mesh, other: Mesh) -> float:
     """How far nearly all of a surface lies from another one, in bounding radii."""
     generator = np.random.default_rng(0)
     few, many = sample_mesh(mesh, 600, generator)[0], sample_mesh(other, 6000, generator)[0]
-    return float(np.quantile(cKDTree(many).query(few)[0], 0.98)) / RADIUS[0]
+    return float(np.quantile(Neighbors(many).nearest(few)[0], 0.98)) / RADIUS[0]
 
 
 def _altered(solid: Manifold, generator: Draws) -> Manifold:

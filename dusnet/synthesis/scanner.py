@@ -7,10 +7,11 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from dusnet.cloud import PointCloud
+from dusnet.geometry.visibility import unhidden
 from dusnet.io import Mesh
 from dusnet.synthesis.surface import Floats, Surface
 
@@ -18,10 +19,7 @@ Pose = Literal["fixed", "near", "any"]
 
 
 def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) -> NDArray[np.bool_]:
-    """Which points a viewer sees, without a mesh: hidden-point removal by spherical flipping.
-
-    Katz, Tal and Basri, "Direct visibility of point sets", SIGGRAPH 2007: reflect the cloud at a large sphere around
-    the viewer; the points on the convex hull of the reflected cloud and the viewer are the visible ones.
+    """Which points a viewer sees, without a mesh; see `dusnet.geometry.visibility.unhidden`.
 
     Args:
         points: (N, 3), any unit.
@@ -36,12 +34,9 @@ def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) 
     distance = np.linalg.norm(local, axis=1)
     if not distance.min() > 0.0:
         raise ValueError("the viewpoint lies on a point of the cloud")
-    radius = float(distance.max()) * 10.0**exponent
-    flipped = local * (2.0 * radius / distance - 1.0)[:, None]
-    hull = ConvexHull(np.vstack([flipped, np.zeros((1, 3))]))
-    seen = np.zeros(len(points) + 1, dtype=bool)
-    seen[hull.vertices] = True
-    return seen[:-1]
+    seen = np.zeros(len(points), dtype=bool)
+    seen[unhidden(local, distance, 2.0 * (float(distance.max()) * 10.0**exponent))] = True
+    return seen
 
 
 def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> Surface:

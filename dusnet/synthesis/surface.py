@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
+
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.normals import estimate_normals
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -68,8 +70,7 @@ def geodesic_distances(surface: Surface, seed: int, limit: float, *, neighbors: 
     ball = np.flatnonzero(((surface.points - start) ** 2).sum(axis=1) <= limit**2)
     points, normals = surface.points[ball], surface.normals[ball]
     count = min(neighbors + 1, len(ball))
-    length, target = cKDTree(points).query(points, k=count)
-    length, target = length.reshape(len(ball), -1)[:, 1:], target.reshape(len(ball), -1)[:, 1:]
+    length, target = (found[:, 1:] for found in Neighbors(points).knn(points, count))
     source = np.repeat(np.arange(len(ball)), target.shape[1])
     target, length = target.ravel(), np.maximum(length.ravel(), 1e-12)
     same_side = np.einsum("ij,ij->i", normals[source], normals[target]) > -0.5
@@ -110,10 +111,7 @@ def refit_normals(surface: Surface, region: Indices, *, neighbors: int = 12) -> 
     if len(region) <= neighbors:
         return surface
     points = surface.points[region]
-    near = points[cKDTree(points).query(points, k=neighbors)[1]]
-    near = near - near.mean(axis=1, keepdims=True)
-    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
-    fitted = axes[:, :, 0]
+    fitted = estimate_normals(points, neighbors)
     fitted = fitted * np.where(np.einsum("ij,ij->i", fitted, surface.normals[region]) < 0.0, -1.0, 1.0)[:, None]
     normals = surface.normals.copy()
     normals[region] = fitted

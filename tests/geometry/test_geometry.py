@@ -8,7 +8,9 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet import geometry
+from dusnet.geometry.normals import tensor_normals
+from dusnet.geometry.sampling import cell_for, thin, thin_to
+from dusnet.geometry.spacing import interpolate, neighbor_spacing, wall_thickness
 
 
 def sphere(count: int, rng: np.random.Generator, radius: float = 1.0) -> NDArray[np.float64]:
@@ -36,14 +38,14 @@ class TestThin:
 
     def test_exactly_one_point_of_every_occupied_cell_stays(self, rng: np.random.Generator) -> None:
         points = rng.normal(size=(2000, 3)) * [1.0, 0.3, 2.0] + 5.0
-        kept = geometry.thin(points, self.CELL, np.random.default_rng(3))
+        kept = thin(points, self.CELL, np.random.default_rng(3))
         cells, count = self.occupied(points, self.CELL, 3)
         assert len(kept) == count < len(points)
         assert len({tuple(row) for row in cells[kept]}) == count
 
     def test_indices_rise_and_the_seed_decides(self, rng: np.random.Generator) -> None:
         points = rng.random((500, 3))
-        first, again, other = (geometry.thin(points, 0.2, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        first, again, other = (thin(points, 0.2, np.random.default_rng(seed)) for seed in (1, 1, 2))
         assert (np.diff(first) > 0).all()
         np.testing.assert_array_equal(first, again)
         assert not np.array_equal(first, other)
@@ -52,7 +54,7 @@ class TestThin:
         points = np.random.default_rng(0).random((5, 3)) * 1e-3 + 10.0
         chosen = set()
         for seed in range(200):
-            kept = geometry.thin(points, 1.0, np.random.default_rng(seed))
+            kept = thin(points, 1.0, np.random.default_rng(seed))
             if len(kept) == 1:
                 chosen.add(int(kept[0]))
         assert chosen == {0, 1, 2, 3, 4}
@@ -60,8 +62,8 @@ class TestThin:
     def test_coordinates_of_a_survey_do_not_matter(self, rng: np.random.Generator) -> None:
         """A quarter is exact at 5 million, so both clouds have the same grid."""
         points = np.round(rng.random((400, 3)) * 256) / 4
-        near = geometry.thin(points, 7.0, np.random.default_rng(1))
-        far = geometry.thin(points + np.array([500_000.0, 5_000_000.0, 100.0]), 7.0, np.random.default_rng(1))
+        near = thin(points, 7.0, np.random.default_rng(1))
+        far = thin(points + np.array([500_000.0, 5_000_000.0, 100.0]), 7.0, np.random.default_rng(1))
         np.testing.assert_array_equal(near, far)
 
     @pytest.mark.parametrize("direction", [(1, 0, 0), (0, 1, 0), (0, 0, -1), (1, 1, 1), (-1, 1, -1)])
@@ -71,7 +73,7 @@ class TestThin:
     ) -> None:
         points = np.concatenate([rng.random((800, 3)), 1e6 * np.array([direction], dtype=float)])
         points = np.concatenate([points, points[:50] + cell / 50])  # some share a cell whatever its size
-        kept = geometry.thin(points, cell, np.random.default_rng(3))
+        kept = thin(points, cell, np.random.default_rng(3))
         cells, _ = self.occupied(points, cell, 3)
         members: dict[tuple[int, ...], list[int]] = {}
         for index, row in enumerate(cells.tolist()):
@@ -83,11 +85,11 @@ class TestThin:
     def test_cells_that_are_the_same_number_in_64_bits(self) -> None:
         """2^24 columns of 2^40 cells: the first point of column 2^24 would be number 2^64, which wraps to 0."""
         points = np.array([[0.0, 0, 0], [2.0**24, 0, 0], [0, 2.0**40 - 1, 0]])
-        np.testing.assert_array_equal(geometry.thin(points, 1.0, np.random.default_rng(0)), [0, 1, 2])
+        np.testing.assert_array_equal(thin(points, 1.0, np.random.default_rng(0)), [0, 1, 2])
 
     def test_coinciding_points_become_one(self) -> None:
         points = np.repeat(np.array([[0.0, 0, 0], [1, 1, 1]]), 10, axis=0)
-        assert len(geometry.thin(points, 0.3, np.random.default_rng(0))) == 2
+        assert len(thin(points, 0.3, np.random.default_rng(0))) == 2
 
 
 class TestCellFor:
@@ -101,14 +103,14 @@ class TestCellFor:
             points = sphere(6000, rng)
         if shape == "strip":
             points *= [1.0, 0.05, 0.0]
-        cell = geometry.cell_for(points, count, np.random.default_rng(1))
+        cell = cell_for(points, count, np.random.default_rng(1))
         # Up to 14 % off over the seeds tried, mostly below 3 %.
-        assert len(geometry.thin(points, cell, np.random.default_rng(2))) == pytest.approx(count, rel=0.3)
+        assert len(thin(points, cell, np.random.default_rng(2))) == pytest.approx(count, rel=0.3)
 
     def test_a_cloud_with_fewer_points_keeps_nearly_all(self, rng: np.random.Generator) -> None:
         points = rng.random((300, 3))
-        cell = geometry.cell_for(points, 10_000, np.random.default_rng(1))
-        assert len(geometry.thin(points, cell, np.random.default_rng(2))) >= 299
+        cell = cell_for(points, 10_000, np.random.default_rng(1))
+        assert len(thin(points, cell, np.random.default_rng(2))) >= 299
 
     @pytest.mark.parametrize("away", [10.0, 1e4, 1e6])
     def test_a_stray_point_does_not_decide_how_fine_the_search_goes(
@@ -116,31 +118,31 @@ class TestCellFor:
     ) -> None:
         bulk = sphere(4000, rng)
         points = np.concatenate([bulk, [[away, -away, away]]])
-        cell = geometry.cell_for(points, 500, np.random.default_rng(1))
-        assert len(geometry.thin(bulk, cell, np.random.default_rng(2))) == pytest.approx(500, rel=0.12)
+        cell = cell_for(points, 500, np.random.default_rng(1))
+        assert len(thin(bulk, cell, np.random.default_rng(2))) == pytest.approx(500, rel=0.12)
 
     def test_a_scanner_that_writes_zeros_for_most_points(self, rng: np.random.Generator) -> None:
         points = np.concatenate([np.zeros((20_000, 3)), sphere(1000, rng)])
-        cell = geometry.cell_for(points, 300, np.random.default_rng(1))
-        assert len(geometry.thin(points, cell, np.random.default_rng(2))) == pytest.approx(300, rel=0.12)
+        cell = cell_for(points, 300, np.random.default_rng(1))
+        assert len(thin(points, cell, np.random.default_rng(2))) == pytest.approx(300, rel=0.12)
 
     def test_the_unit_does_not_matter(self, rng: np.random.Generator) -> None:
         points = sphere(3000, rng)
-        small, big = (geometry.cell_for(points * unit, 500, np.random.default_rng(1)) for unit in (1.0, 1000.0))
+        small, big = (cell_for(points * unit, 500, np.random.default_rng(1)) for unit in (1.0, 1000.0))
         assert big == pytest.approx(1000 * small, rel=0.03)
 
 
 def test_neighbor_spacing_is_the_mean_nearest_distance(rng: np.random.Generator) -> None:
     points = rng.random((300, 3))
     expected = cKDTree(points).query(points, k=2)[0][:, 1].mean()
-    assert geometry.neighbor_spacing(torch.from_numpy(points)) == pytest.approx(expected, rel=1e-9)
+    assert neighbor_spacing(torch.from_numpy(points)) == pytest.approx(expected, rel=1e-9)
 
 
 class TestNormals:
     def test_of_a_sphere_point_outward_or_inward(self, rng: np.random.Generator) -> None:
         points = torch.from_numpy(sphere(4000, rng)).float()
         query = torch.from_numpy(sphere(500, rng)).float()
-        found = geometry.normals(query, points)
+        found = tensor_normals(query, points)
         assert found.shape == (500, 3)
         assert found.dtype == query.dtype
         torch.testing.assert_close(found.norm(dim=1), torch.ones(500), atol=1e-5, rtol=0)
@@ -150,7 +152,7 @@ class TestNormals:
 
     def test_are_the_direction_of_least_spread_of_the_neighbours(self, rng: np.random.Generator) -> None:
         points = rng.normal(size=(80, 3))
-        found = geometry.normals(torch.from_numpy(points), torch.from_numpy(points), neighbors=9).numpy()
+        found = tensor_normals(torch.from_numpy(points), torch.from_numpy(points), neighbors=9).numpy()
         _, near = cKDTree(points).query(points, k=9)
         for row, index in zip(found, near, strict=True):
             around = points[index] - points[index].mean(axis=0)
@@ -158,20 +160,20 @@ class TestNormals:
 
     def test_fewer_points_than_neighbours_are_all_used(self) -> None:
         corner = torch.tensor([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]])
-        torch.testing.assert_close(geometry.normals(corner, corner)[:, 2].abs(), torch.ones(4))
+        torch.testing.assert_close(tensor_normals(corner, corner)[:, 2].abs(), torch.ones(4))
 
     def test_more_queries_than_one_block_holds(self, rng: np.random.Generator) -> None:
         flat = torch.from_numpy(rng.random((50, 3)) * [1, 1, 0]).float()
         query = flat[torch.arange(70_000) % 50]
-        torch.testing.assert_close(geometry.normals(query, flat)[:, 2].abs(), torch.ones(70_000))
+        torch.testing.assert_close(tensor_normals(query, flat)[:, 2].abs(), torch.ones(70_000))
 
 
 class TestWallThickness:
     @staticmethod
     def measure(points: NDArray[np.float64], normals: NDArray[np.float64] | None = None) -> float:
         cloud = torch.from_numpy(points).float()
-        directions = geometry.normals(cloud, cloud) if normals is None else torch.from_numpy(normals).float()
-        return geometry.wall_thickness(cloud, directions)
+        directions = tensor_normals(cloud, cloud) if normals is None else torch.from_numpy(normals).float()
+        return wall_thickness(cloud, directions)
 
     @pytest.mark.parametrize("thickness", [0.15, 0.3])
     def test_of_a_plate(self, rng: np.random.Generator, thickness: float) -> None:
@@ -210,7 +212,7 @@ class TestThinTo:
 
     @pytest.mark.parametrize("count", [50, 1000, 9000])
     def test_keeps_hardly_fewer_than_asked_for_and_never_more(self, count: int) -> None:
-        kept = geometry.thin_to(self.sphere(40_000), count, np.random.default_rng(1))
+        kept = thin_to(self.sphere(40_000), count, np.random.default_rng(1))
         assert 0.9 * count < len(kept) <= count
         assert (np.diff(kept) > 0).all()
 
@@ -218,25 +220,25 @@ class TestThinTo:
         """A sphere with ten times as many points on one half keeps as many on either."""
         points = self.sphere(40_000)
         points = points[(points[:, 2] > 0) | (np.arange(len(points)) % 10 == 0)]
-        kept = points[geometry.thin_to(points, 1000, np.random.default_rng(1))]
+        kept = points[thin_to(points, 1000, np.random.default_rng(1))]
         assert 0.4 < (kept[:, 2] > 0).mean() < 0.6
         nearest = cKDTree(kept).query(kept, 2)[0][:, 1]
         random = self.sphere(len(kept), 5)
         assert nearest.mean() > 1.05 * cKDTree(random).query(random, 2)[0][:, 1].mean()
 
     def test_few_points_all_stay(self) -> None:
-        np.testing.assert_array_equal(geometry.thin_to(self.sphere(30), 30, np.random.default_rng(0)), np.arange(30))
+        np.testing.assert_array_equal(thin_to(self.sphere(30), 30, np.random.default_rng(0)), np.arange(30))
 
     def test_equal_points_and_strays_end(self) -> None:
         same = np.zeros((500, 3))
-        assert len(geometry.thin_to(np.vstack([same, self.sphere(500)]), 200, np.random.default_rng(0))) <= 200
+        assert len(thin_to(np.vstack([same, self.sphere(500)]), 200, np.random.default_rng(0))) <= 200
         stray = np.vstack([self.sphere(5000), [[1e9, 0.0, 0.0]]])
-        kept = geometry.thin_to(stray, 500, np.random.default_rng(0))
+        kept = thin_to(stray, 500, np.random.default_rng(0))
         assert 300 < len(kept) <= 500
 
     def test_a_generator_decides_which(self) -> None:
         points = self.sphere(5000)
-        first, again, other = (geometry.thin_to(points, 500, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        first, again, other = (thin_to(points, 500, np.random.default_rng(seed)) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)
         assert len(np.intersect1d(first, other)) < 0.5 * len(first)
 
@@ -249,15 +251,15 @@ class TestInterpolate:
         weights = (1 / distance) / (1 / distance).sum(axis=1, keepdims=True)
         expected = (values[index] * weights[..., None]).sum(axis=1)
         given = [torch.from_numpy(x).float() for x in (values, places, points)]
-        np.testing.assert_allclose(geometry.interpolate(*given), expected, rtol=1e-4)
-        np.testing.assert_allclose(geometry.interpolate(given[0][:, 0], *given[1:]), expected[:, 0], rtol=1e-4)
+        np.testing.assert_allclose(interpolate(*given), expected, rtol=1e-4)
+        np.testing.assert_allclose(interpolate(given[0][:, 0], *given[1:]), expected[:, 0], rtol=1e-4)
 
     def test_places_keep_their_values(self) -> None:
         cloud, values = torch.rand(600, 3, generator=torch.Generator().manual_seed(0)), torch.arange(600.0)
-        assert torch.equal(geometry.interpolate(values, cloud, cloud), values)
+        assert torch.equal(interpolate(values, cloud, cloud), values)
 
     @pytest.mark.parametrize("count", [1, 2])
     def test_fewer_than_three_places(self, count: int) -> None:
         cloud = torch.rand(20, 3, generator=torch.Generator().manual_seed(0))
-        found = geometry.interpolate(torch.full((count,), 4.0), cloud[:count], cloud)
+        found = interpolate(torch.full((count,), 4.0), cloud[:count], cloud)
         np.testing.assert_allclose(found, 4.0, rtol=1e-6)

@@ -15,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry
 from dusnet.detectors import scoring
 from dusnet.detectors.dusnet.groups import GuidedScan
 from dusnet.detectors.dusnet.weights import networks_of, read_weights, weights_mark
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
 from dusnet.geometry import coverage
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.slits import slits
+from dusnet.geometry.spacing import interpolate, neighbor_spacing
 from dusnet.io.tensors import under
 from dusnet.nn.chunks import TOKENS_AT_ONCE, dealt_chunks, in_halves, through_chunks
 from dusnet.progress import Progress
@@ -99,7 +100,7 @@ class DUSNet(RegisteredDetector):
         down = time.perf_counter()
         # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
         shaped = found.shaped if len(index) == len(cloud) else found.warp.remove(cloud)
-        beside = coverage.Coverage.of(shaped, self._surface.points, outward=lambda: self._surface.outward)
+        beside = coverage.Coverage.of(shaped, self._surface.places)
         lost = coverage.missing(shaped, beside)
         dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
         up = time.perf_counter()
@@ -108,7 +109,7 @@ class DUSNet(RegisteredDetector):
         scores = scoring.smooth_over(found.points, distances + chosen.defect_weight * defective, chosen.smoothing)
         if len(index) < len(cloud):
             values = torch.cat([torch.stack([scores, distances], dim=1), offsets], dim=1)
-            values = geometry.interpolate(values, found.points, cloud)
+            values = interpolate(values, found.points, cloud)
             scores, distances, offsets = values[:, 0].contiguous(), values[:, 1].contiguous(), values[:, 2:]
         if chosen.gap:
             deep = coverage.depth(shaped, dense, known=beside)
@@ -130,7 +131,7 @@ class DUSNet(RegisteredDetector):
         limit = self.settings.guide.centers
         if len(cloud) <= limit:
             return torch.arange(len(cloud))
-        return torch.from_numpy(geometry.thin_to(cloud.double().numpy(), limit, np.random.default_rng(self.seed)))
+        return torch.from_numpy(thin_to(cloud.double().numpy(), limit, np.random.default_rng(self.seed)))
 
     def _centers(self, found: Comparison) -> tuple[Tensor, Tensor]:
         """Anomaly-free centres of all points, (N, 3), and how likely each belongs to a defect, (N,).
@@ -158,7 +159,7 @@ class DUSNet(RegisteredDetector):
         """Rebuild gamma points around each centre, in units of the centres' own spacing."""
         dealt = centers[dealt_chunks(centers, self.settings.grouping.groups, MOST_CENTERS)]
         middle = dealt.mean(dim=1, keepdim=True)
-        unit = torch.tensor([geometry.neighbor_spacing(one) for one in dealt]).view(-1, 1, 1).clamp_min(1e-6)
+        unit = torch.tensor([neighbor_spacing(one) for one in dealt]).view(-1, 1, 1).clamp_min(1e-6)
         rebuilt = [
             in_halves(self._up, (batch.to(self.device),))[0]
             for batch in ((dealt - middle) / unit).split(max(1, TOKENS_AT_ONCE // dealt.shape[1]))

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet import geometry
 from dusnet.config import LossSettings, StageSettings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import HEIGHT, GuidedGroups
 from dusnet.detectors.dusnet.simulated_scans import Lesson
+from dusnet.geometry.spacing import neighbor_spacing
 from dusnet.nn.grouping import draw_centers
 from dusnet.nn.losses import Loss, up_loss
 from dusnet.nn.up_net import UpNet
@@ -140,7 +140,7 @@ class GuidedUpStage:
             lesson = self._lessons[int(torch.randint(len(self._lessons), (), generator=generator))]
             cloud = lesson.clean @ _random_rotation(generator).T
             picked = cloud[draw_centers(cloud, self._groups, generator)]
-            middle, unit = picked.mean(dim=0), geometry.neighbor_spacing(picked)
+            middle, unit = picked.mean(dim=0), neighbor_spacing(picked)
             jitter = CENTER_NOISE * torch.randn(picked.shape, generator=generator)
             dense = cloud[torch.randperm(len(cloud), generator=generator)[: self._dense]]
             centers.append((picked - middle) / unit + jitter)

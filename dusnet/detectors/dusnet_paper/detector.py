@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry
 from dusnet.detectors import scoring
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.dusnet_paper.reconstruction import Centers, Reconstructor
@@ -21,6 +20,7 @@ from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.geometry import coverage
+from dusnet.geometry.spacing import interpolate
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import tolerance_of
 from dusnet.registration.tolerance import Tolerance
@@ -111,8 +111,7 @@ class DUSNetPaper(RegisteredDetector):
             scores = self._tolerance.normalise(scores, to_points(cloud, centers, centers.predicted))
         scores = scoring.smooth_over(cloud, scores, chosen.smoothing)
         if chosen.gap:
-            surface = self.class_frame.surface()
-            scores = scores + chosen.gap * coverage.gap(cloud, surface, outward=lambda: self.class_frame.outward)
+            scores = scores + chosen.gap * coverage.gap(cloud, self.class_frame.places)
         object_score = scoring.pool(scores, chosen)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         rebuilt = dense.double().numpy()
@@ -159,4 +158,4 @@ def to_points(cloud: Tensor, centers: Centers, values: Tensor) -> Tensor:
     """
     if len(centers.index) == len(cloud):
         return values
-    return geometry.interpolate(values, centers.points, cloud)
+    return interpolate(values, centers.points, cloud)

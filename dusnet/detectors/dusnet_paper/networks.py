@@ -12,12 +12,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
+from dusnet.geometry.spacing import neighbor_spacing, wall_thickness
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under
 from dusnet.nn.grouping import THINNINGS, Support, supports_of
@@ -48,11 +49,11 @@ def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Mea
     for support in supports[::THINNINGS]:
         count = min(settings.grouping.groups, len(support.points))
         index = ops.farthest_point_sample(support.points.unsqueeze(0), count)[0]
-        spacings.append(geometry.neighbor_spacing(support.points[index]))
+        spacings.append(neighbor_spacing(support.points[index]))
     return Measured(
         cell=cell,
         patch_radius=float(np.mean([support.patch_radius for support in supports])),
-        wall=min(geometry.wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
+        wall=min(wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
         spacing=float(np.mean(spacings)),
     )
 

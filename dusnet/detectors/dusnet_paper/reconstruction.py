@@ -8,9 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.settings import Settings
+from dusnet.geometry.sampling import cell_for, thin
 from dusnet.nn.chunks import TOKENS_AT_ONCE, dealt_chunks, in_halves, through_chunks
 from dusnet.nn.grouping import neighbor_index
 
@@ -94,7 +95,7 @@ class Reconstructor:
         return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
     def _support(self, points: Tensor) -> Tensor:
-        kept = geometry.thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
+        kept = thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
         return points[torch.from_numpy(kept)]
 
     def _choose(self, points: Tensor) -> Tensor:
@@ -106,7 +107,7 @@ class Reconstructor:
             return torch.arange(count)
         rng = np.random.default_rng(self.seed)
         coordinates = points.double().numpy()
-        return torch.from_numpy(geometry.thin(coordinates, geometry.cell_for(coordinates, limit, rng), rng))
+        return torch.from_numpy(thin(coordinates, cell_for(coordinates, limit, rng), rng))
 
     def _predict(self, centers: Tensor, neighbors: Tensor, generator: torch.Generator, *, noisy: bool) -> Tensor:
         def corrupted(here: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:

@@ -13,12 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.detectors.feature_space.crr import CRRMethod
 from dusnet.detectors.feature_space.detector import FeatureSpace
 from dusnet.detectors.feature_space.feature_maps import DamagedFeatures, LocalFeatures
 from dusnet.detectors.feature_space.features import AROUND
 from dusnet.detectors.feature_space.method import FeatureMethod
+from dusnet.geometry.normals import tensor_normals
 from dusnet.synthesis.pseudo_defects import pseudo_defects
 
 
@@ -35,7 +36,7 @@ class CRR(FeatureSpace):
         good = DamagedFeatures.undamaged(self._places.describe(self._shaped(points), self._extractor))
         lessons: list[LocalFeatures] = [good]
         cloud = torch.from_numpy(points).float()
-        normals = geometry.normals(cloud, cloud).double().numpy()
+        normals = tensor_normals(cloud, cloud).double().numpy()
         for _ in range(chosen.damaged):
             defect = pseudo_defects(
                 points, normals, rng, count=chosen.defects, radius=chosen.radius, amplitude=chosen.amplitude

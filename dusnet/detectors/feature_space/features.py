@@ -17,13 +17,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.detectors.descriptors import Thinned, density_cell, farthest, local_mean
 from dusnet.detectors.feature_space.feature_maps import LocalFeatures
 from dusnet.detectors.feature_space.openings import Openings
 from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.geometry.coverage import Coverage, missing
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.normals import tensor_normals
+from dusnet.geometry.part_places import PartPlaces
 from dusnet.io import stored
 
 EDGE = 0.012
@@ -103,14 +104,14 @@ class Places:
         """
         positions = surface[farthest(surface, settings.places)]
         cell = density_cell(clouds, settings.points, seed=seed)
-        return cls(positions, geometry.normals(positions, surface), surface, cell, settings, seed)
+        return cls(positions, tensor_normals(positions, surface), surface, cell, settings, seed)
 
     def look(self, points: NDArray[np.float64]) -> View:
         """What one scan in the frame, (N, 3) float64, shows of the places; the order of its points does not matter."""
         thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
         kept = thinned.points + thinned.centroid
         cloud = torch.from_numpy(kept).float()
-        beside = Coverage.of(cloud, self.surface, outward=lambda: self._outward)
+        beside = Coverage.of(cloud, self._part)
         lost = missing(cloud, beside)
         seen, whole = (~beside.empty | lost)[self._on_surface], beside.unseen_share == 0
         return View(
@@ -141,8 +142,8 @@ class Places:
         return nearest[0]
 
     @cached_property
-    def _outward(self) -> Outward:
-        return Outward.of(self.surface)
+    def _part(self) -> PartPlaces:
+        return PartPlaces(self.surface)
 
     @cached_property
     def _on_surface(self) -> Tensor:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.detectors import scoring
 from dusnet.detectors.feature_space.features import View
+from dusnet.geometry.spacing import interpolate
 
 LEAST_SHOWN = 3
 """Places that a value between places takes; a scan that shows fewer is judged by all of them."""
@@ -36,7 +37,7 @@ def at_points(values: Tensor, places: Tensor, view: View, cloud: Tensor, *, smoo
         (N,).
     """
     seen = view.seen if int(view.seen.sum()) >= LEAST_SHOWN else torch.ones_like(view.seen)
-    between = geometry.interpolate(values[seen], places[seen], cloud)
+    between = interpolate(values[seen], places[seen], cloud)
     scores = scoring.smooth_over(cloud, between, smoothing)
     if not view.whole:
         return scores

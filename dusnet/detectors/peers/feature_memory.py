@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.cloud import PointCloud
 from dusnet.detectors import scoring
 from dusnet.detectors.base import Scores
@@ -21,6 +21,7 @@ from dusnet.detectors.descriptors import FPFH_SIZE, Thinned, density_cell, farth
 from dusnet.detectors.peers.memory_bank import MemoryBank
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
+from dusnet.geometry.spacing import interpolate
 from dusnet.io import stored
 from dusnet.progress import Progress
 
@@ -184,9 +185,9 @@ class CenterMemory(FeatureMemory):
     def _spread(self, described: Description, distances: Tensor) -> Tensor:
         """Centres -> thinned points -> fewer centres, each the mean of its surroundings -> all points."""
         memory, points = self.settings.memory, described.cloud.tensor
-        values = geometry.interpolate(distances, described.places, points)
+        values = interpolate(distances, described.places, points)
         if memory.smoothing == 1:
             return described.cloud.to_all(values)
         centers = points[farthest(points, memory.smoothing_centers)]
         means = local_mean(values.unsqueeze(1), points, centers, memory.smoothing)[:, 0]
-        return geometry.interpolate(means, centers, described.cloud.everything)
+        return interpolate(means, centers, described.cloud.everything)

@@ -50,9 +50,7 @@ class WarpDistance(RegisteredDetector):
             scores = self._surface.tolerance.normalise(distances, found.shaped)
         scores = scoring.smooth_over(found.points, scores, chosen.smoothing)
         if chosen.gap:
-            scores = scores + chosen.gap * coverage.gap(
-                found.shaped, self._surface.points, outward=lambda: self._surface.outward
-            )
+            scores = scores + chosen.gap * coverage.gap(found.shaped, self._surface.places)
         return FrameScores(scores.numpy(), scoring.pool(scores, chosen), distances.numpy(), None)
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -16,7 +16,7 @@ from dusnet.display.extent import extent
 from dusnet.display.report.scales import Field, round_numbers
 from dusnet.display.report.stills import SIDES
 from dusnet.display.report.thinning import MOST_RECONSTRUCTION_POINTS, evenly
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 _SHADES = 8
 _DARKEST = 0.66  # of the colour, where the surface is seen edge-on by the light

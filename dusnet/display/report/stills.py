@@ -17,7 +17,7 @@ from dusnet.display.extent import extent
 from dusnet.display.report.scales import round_below
 from dusnet.display.report.thinning import evenly
 from dusnet.display.splat import BACKGROUND, splat
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 if TYPE_CHECKING:
     from PIL.Image import Image

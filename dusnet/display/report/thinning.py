@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.display.extent import within_extent
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 
 MOST_POINTS = 80_000
 """Points of the scan on a page: two and a half megabytes, and a browser without a graphics card still turns them."""

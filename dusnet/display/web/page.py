@@ -36,7 +36,7 @@ from dusnet.display.loaded_result import Defect, LoadedResult, read_loaded_resul
 from dusnet.display.render import Panel, camera_of
 from dusnet.display.web.text import aside, block, legend, notice, verdict
 from dusnet.errors import DusnetError
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]
 Colors = NDArray[np.uint8]

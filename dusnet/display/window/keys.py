@@ -30,7 +30,7 @@ from dusnet.display.layers import (
 )
 from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.render import Panel, camera_of
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]
 

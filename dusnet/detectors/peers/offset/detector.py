@@ -17,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.detectors import scoring
 from dusnet.detectors.peers.offset.network import OffsetNet
 from dusnet.detectors.peers.offset.stage import OffsetSource, OffsetStage, damaged_clouds
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.geometry.sampling import cell_for, thin
+from dusnet.geometry.spacing import interpolate
 from dusnet.io import stored
 from dusnet.nn.chunks import through_chunks
 from dusnet.nn.grouping import neighbor_index, supports_of
@@ -93,20 +95,20 @@ class Offset(RegisteredDetector):
         """The offset of every point of a scan, (N, 3); between centres where the scan has more than `max_centers`."""
         rng = np.random.default_rng(self.seed)
         points = cloud.double().numpy()
-        support = cloud[torch.from_numpy(geometry.thin(points, self._cell, rng))]
+        support = cloud[torch.from_numpy(thin(points, self._cell, rng))]
         limit = self.settings.scoring.max_centers
         if not self.settings.grouping.dense:
             limit = min(limit, self.settings.grouping.groups)
             chosen = ops.farthest_point_sample(cloud.unsqueeze(0), min(limit, len(cloud)))[0]
         elif len(cloud) > limit:
-            chosen = torch.from_numpy(geometry.thin(points, geometry.cell_for(points, limit, rng), rng))
+            chosen = torch.from_numpy(thin(points, cell_for(points, limit, rng), rng))
         else:
             chosen = torch.arange(len(cloud))
         centers = cloud[chosen]
         offsets = self._of_centers(centers, support)
         if len(centers) == len(cloud):
             return offsets
-        return geometry.interpolate(offsets, centers, cloud)
+        return interpolate(offsets, centers, cloud)
 
     def _of_centers(self, centers: Tensor, support: Tensor) -> Tensor:
         neighbors = neighbor_index(centers, support, self.settings.grouping)
