@@ -63,8 +63,8 @@ class Pooled:
 def pooled(rows: Sequence[Row]) -> list[Pooled]:
     """One line per contender, in the order of first occurrence.
 
-    Left out is who has a single class, or a scan without a positive threshold. Seeds that do not cover all classes of
-    the contender are left out as in `dusnet.evaluation.tables.counting`.
+    Contenders with a single class, or with a scan without a positive threshold, are left out; so are seeds that do not
+    cover all classes of the contender, as in `dusnet.evaluation.tables.counting`.
 
     Args:
         rows: in any order, at most one per class, detector and seed.

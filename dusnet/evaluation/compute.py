@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a row that was asked for: the row, or why there is none."""
+    """The result for a row key: the row, or why there is none."""
 
     key: RowKey
     row: Row | None
@@ -139,7 +139,7 @@ def _score_all(
             cloud = sample.load()
             if corruption is not None:
                 cloud = corrupt(cloud, corruption, seed=key.seed, name=file)
-            unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
+            unlabelled = replace(cloud, labels=None)  # detectors never see labels
             clock = Clock(pose_cache)
             scores = scorer.score(unlabelled, explain=False)
             seconds = clock.read()

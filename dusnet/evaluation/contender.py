@@ -1,4 +1,4 @@
-"""Who competes in an evaluation: a detector with its settings, under the name that the tables give it."""
+"""Contenders of an evaluation: a detector with its settings, under the name that the tables use."""
 
 from __future__ import annotations
 

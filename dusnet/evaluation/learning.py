@@ -61,7 +61,7 @@ class Trained:
 
     @cached_property
     def model_mb(self) -> float:
-        """Size of the model file in megabytes, measured once; ask after memory is read, since writing takes some."""
+        """Size of the model file in megabytes, measured once; writing it takes memory, so read the peak first."""
         path = self.workdir / "model.safetensors"
         self.scorer.save(path)
         size = path.stat().st_size

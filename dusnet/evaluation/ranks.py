@@ -1,4 +1,4 @@
-"""Mean ranks: who comes first how often, whatever the scale of a class's figures."""
+"""Mean ranks of the detectors over classes and seeds, whatever the scale of a class's figures."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def mean_ranks(rows: Sequence[Row]) -> list[MeanRank]:
 
 
 def markdown(ranks: Sequence[MeanRank]) -> str:
-    """A table, best mean O-AUROC rank first; empty for fewer than two detectors, which no rank tells apart."""
+    """A table, best mean O-AUROC rank first; empty for fewer than two detectors."""
     if len(ranks) < 2:
         return ""
     rows = [

@@ -46,7 +46,7 @@ def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str])
     """Renew `results.json`, `results.csv` and `results.md`.
 
     Args:
-        setup: what was asked for.
+        setup: the evaluation.
         rows: what is there so far, in the order of the tables.
         failed: one sentence per class that failed.
     """

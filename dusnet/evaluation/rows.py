@@ -56,7 +56,7 @@ class ScanScore:
         file: the scan, relative to the dataset's root where it lies inside.
         kind: `good` or the kind of defect.
         anomalous: the truth.
-        object_score: the detector's answer.
+        object_score: of the detector.
         threshold: the calibrated threshold that the scan was judged by, or None: with a model of many classes, that of
             the class that it was taken for.
         points: how many points were scored.

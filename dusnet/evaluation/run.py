@@ -145,7 +145,7 @@ def compute_rows(setup: Evaluation, units: Sequence[Unit], jobs: int = 1) -> lis
 
 
 def _code_of(setup: Evaluation, one: Contender) -> str:
-    """What tells the code of a detector that is none of this package's; empty for the others.
+    """A hash of the code of a detector from outside this package; empty for the others.
 
     The detector is made for it: a name that does not exist must not wait for hours of other work.
     """
@@ -153,7 +153,7 @@ def _code_of(setup: Evaluation, one: Contender) -> str:
     made = create(one.detector, one.settings, seed=0, device=setup.device)
     if not is_outside(create) and not is_outside(type(made)):
         return ""
-    # Code that cannot be told from other code is never the same again.
+    # Code without a source counts as changed.
     return code_mark(create, made) or uuid4().hex
 
 

@@ -30,7 +30,7 @@ CreateForParts = Callable[..., "ManyParts"]
 
 @dataclass(frozen=True)
 class RowKey:
-    """A row that is asked for.
+    """Which row: a contender on a class with a seed.
 
     Attributes:
         name: of the contender.
@@ -45,7 +45,7 @@ class RowKey:
     learned: tuple[str, ...]
 
     def of_one_model(self) -> list[RowKey]:
-        """The rows of this contender that one trained model answers for."""
+        """The rows of this contender that are computed with the same trained model."""
         return [replace(self, class_name=name) for name in self.learned]
 
 
@@ -69,7 +69,7 @@ def units_of(contenders: Mapping[str, Contender], classes: Sequence[str], seeds:
     """All rows of an evaluation, by what is evaluated in one go.
 
     Args:
-        contenders: who competes, by name.
+        contenders: by name.
         classes: the classes, in the order in which one model learns them.
         seeds: of training and scoring.
     """
@@ -96,7 +96,7 @@ class Evaluation:
 
     Attributes:
         dataset: whose scans are learned and scored.
-        contenders: who competes, by name.
+        contenders: by name.
         out: folder of the results.
         device: where detectors compute.
         progress: where to report.
@@ -105,10 +105,10 @@ class Evaluation:
         create: makes a detector of one class.
         create_for_parts: makes one model of all classes.
         study: where the contenders come from, for the result files.
-        code: by the name of a contender, what tells the code of a detector that is none of this package's.
+        code: by the name of a contender, a hash of its code where the detector is from outside this package.
         columns: of the table of classes.
         regions: numbers of the defect regions of a scan, (N,), from the scan and its labels, (N,).
-        on_scores: is told the test scans of a row and their point scores; every row is then computed anew.
+        on_scores: called with the test scans of a row and their point scores; every row is then computed anew.
     """
 
     dataset: Dataset

@@ -93,7 +93,7 @@ def workdir_of(setup: Evaluation, key: RowKey) -> Path:
 
 
 def row_name(detector: str, class_name: str, seed: int) -> str:
-    """File name of a row without suffix: `detector--class--seedN`, unusual characters replaced and told apart."""
+    """File name of a row without suffix: `detector--class--seedN`; a hash follows where characters are replaced."""
     words = []
     for text in (detector, class_name):
         safe = re.sub(r"[^\w.+-]", "_", text)
@@ -136,7 +136,7 @@ def _training(setup: Evaluation, key: RowKey) -> dict[str, Any]:
     from dusnet import __version__
 
     contender, dataset = setup.of(key), setup.dataset
-    # Detectors of this package are told by its version.
+    # The version stands for detectors of this package.
     outside = {"code": setup.code[key.name]} if setup.code.get(key.name) else {}
     return outside | {
         "schema": ROW_SCHEMA,

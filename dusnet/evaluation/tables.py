@@ -147,7 +147,7 @@ def means(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Summ
     """The mean over classes per detector, in the order in which the detectors first occur.
 
     Every class counts the same; see `counting` for the seeds that do. A class in which a metric is undefined is skipped
-    for that metric; `Summary.classes_counted` says how many were left.
+    for that metric; `Summary.classes_counted` is the number of classes left.
 
     Args:
         rows: in any order, at most one per class, detector and seed.

@@ -1,4 +1,4 @@
-"""Units of rows in processes of their own, by joblib's loky; the parent hears about every row at once.
+"""Units of rows in processes of their own, by joblib's loky; the parent gets every outcome as soon as it is there.
 
 A worker writes the file of each row that it finishes; the parent alone writes the tables. Workers end with the parent,
 also when it is killed.
@@ -67,7 +67,7 @@ def in_processes(
         setup: what all rows have in common.
         work: units of the rows that are not there yet.
         jobs: processes at a time; each gets its share of the cores.
-        skip: asked for every row when its unit is handed out.
+        skip: whether a row is left out; called when its unit is handed out.
 
     Raises:
         BadConfig: what makes the detectors cannot be sent to another process.
@@ -89,7 +89,7 @@ def in_processes(
     running: dict[Unit, Future[None]] = {}
     pids: dict[Unit, int] = {}
     with warnings.catch_warnings():
-        # A worker that keeps much memory after a unit is replaced, which nobody needs to hear.
+        # Loky replaces a worker that keeps much memory after a unit, and warns about it.
         warnings.filterwarnings("ignore", "A worker stopped while some jobs", UserWarning)
         try:
             while True:
@@ -159,7 +159,7 @@ def _begin(channel: Any, threads: int, parent: int) -> None:
     """Start the life of a worker."""
     global _to_parent
     _to_parent = channel
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all; the parent hears it and ends its workers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the parent ends its workers
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, args=(parent,), daemon=True).start()
     import torch

@@ -29,7 +29,7 @@ class Picture:
         path: the file.
         class_name: the class that it belongs to.
         pixels: the crop, (S, S, 3).
-        labels: which pixels are defective, row by row, (S * S,), or None where nothing says it.
+        labels: which pixels are defective, row by row, (S * S,), or None where there is no mask.
     """
 
     path: Path

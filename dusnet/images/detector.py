@@ -89,7 +89,7 @@ class ImageDetector:
         settings: what it computes; `images` is the published protocol.
         backbone: makes the feature maps; None is WideResNet50 of torchvision.
         seed: makes training and scoring repeatable.
-        device: where it computes, `cpu`, `cuda` or `cuda:N`; trained networks judge on the CPU.
+        device: where it computes, `cpu`, `cuda` or `cuda:N`; trained networks score on the CPU.
 
     Raises:
         BadConfig: there is no such method, or the device is absent.
@@ -232,7 +232,7 @@ class ImageDetector:
         stored = read_model(path)
         metadata, kind = stored.metadata, stored.metadata["detector"]
         if not kind.startswith(IMAGES):
-            raise BadModel(f"{path} judges scans, not images; give a model that `dusnet images` wrote.")
+            raise BadModel(f"{path} is a model for scans, not for images; give a model that `dusnet images` wrote.")
         if kind.removeprefix(IMAGES) not in METHODS:
             raise BadModel(f"{path} holds a model of the unknown detector {kind[:40]!r}; update dusnet or train again.")
         with restoring(stored, f"{kind} model"):
@@ -297,7 +297,7 @@ class ImageDetector:
         """Features of some images, (B, 3, S, S) -> (B, G, C), and rows and columns of their places."""
         made = self.backbone(images.to(self.device))
         if isinstance(made, Tensor) or not made or any(one.ndim != 4 or len(one) != len(images) for one in made):
-            raise BadConfig("The backbone must answer a list of maps (B, C, h, w), one per level, the finest first.")
+            raise BadConfig("The backbone must return a list of maps (B, C, h, w), one per level, the finest first.")
         levels = [level.float().cpu() for level in made]
         rows, columns = levels[0].shape[-2:]
         return patch_features(levels, self.settings.images.neighborhood).clone(), (rows, columns)
@@ -311,7 +311,7 @@ class ImageDetector:
         return gaussian_filter(pixels, self.settings.images.sigma).astype(np.float32)
 
     def _probe(self) -> Tensor:
-        """What the backbone makes of an image that is always the same: tells one backbone from another, (C,)."""
+        """Features of a fixed image, by which a model file identifies its backbone, (C,)."""
         size = self.settings.images.crop
         image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
         described, _ = self._described(image)

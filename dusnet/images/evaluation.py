@@ -192,7 +192,7 @@ def _require_usable(dataset: Dataset, name: str, progress: Progress) -> None:
             require_image(sample.ground_truth, like=sample.path)
     bare = [sample.path for sample in tests if sample.anomalous and sample.ground_truth is None]
     if bare:
-        progress.log(f"{name}: {len(bare)} defective images have no mask ({bare[0]}), so pixels are not judged.")
+        progress.log(f"{name}: {len(bare)} defective images have no mask ({bare[0]}); pixel metrics are left out.")
 
 
 def _regions(picture: Picture, labels: NDArray[np.bool_]) -> NDArray[np.intp]:

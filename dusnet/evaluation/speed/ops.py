@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+import dusnet.evaluation.speed.peers as peers
 from dusnet import ops
-from dusnet.evaluation.speed import peers
 from dusnet.evaluation.speed.timing import REPEATS, Timing, race
 from dusnet.ops.schemas import PLAIN_TORCH
 from dusnet.progress import Progress
