@@ -18,7 +18,8 @@ from dusnet.display.web.text import legend, verdict
 from dusnet.errors import BadConfig, BadInput
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import markdown
-from dusnet.evaluation.rows import Row, load_row
+from dusnet.evaluation.rows import Row
+from dusnet.evaluation.store import load_row
 from dusnet.io import parse_json, write_cloud
 
 FEW, MANY = 120, 2_500

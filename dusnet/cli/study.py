@@ -80,7 +80,7 @@ def evaluate(
     command continues an interrupted run.
     """
     from dusnet.data import open_dataset
-    from dusnet.evaluation.plan import Contender, title_of
+    from dusnet.evaluation.contender import Contender, title_of
     from dusnet.evaluation.report import markdown
     from dusnet.evaluation.run import evaluate as run
     from dusnet.evaluation.studies import contenders, load_study
@@ -144,8 +144,8 @@ def bench_ops(
     from dusnet.training.devices import require_device
 
     require_device(device)
-    works = [FULL] if counts is None else [of_size(count) for count in counts]
-    timings = time_ops(works, device, for_terminal(quiet=quiet), repeats=repeats)
+    clouds = [FULL] if counts is None else [of_size(count) for count in counts]
+    timings = time_ops(clouds, device, for_terminal(quiet=quiet), repeats=repeats)
     show(as_markdown(timings) if markdown else as_text(timings))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,12 @@ from dusnet.config import Section, configs_folder, read_yaml, tree_of
 from dusnet.detectors import asked_settings, require_read
 from dusnet.detectors.settings import load_settings, settings_from
 from dusnet.errors import BadConfig
+from dusnet.evaluation.contender import Contender, title_of
 from dusnet.evaluation.corruption import Corruption
-from dusnet.evaluation.plan import Contender, title_of
+from dusnet.evaluation.markdown import number, table
 
 _FULL_SCALE = "paper"
-_TITLES = {"o_auroc": "O-AUROC", "p_auroc": "P-AUROC"}
+_TITLES: dict[Literal["o_auroc", "p_auroc"], str] = {"o_auroc": "O-AUROC", "p_auroc": "P-AUROC"}
 Tree = dict[str, Any]
 
 
@@ -143,16 +145,9 @@ def printed(study: Study) -> str:
     """What the source of a study prints, as a Markdown section of its own; empty where nothing is printed."""
     if not any(variant.printed for variant in study.variants):
         return ""
-    lines = [
-        f"Not measured here. {study.source or study.title}.",
-        "",
-        "| variant | O-AUROC | P-AUROC |",
-        "|---|---:|---:|",
-    ]
-    for variant in study.variants:
-        cells = [f"{variant.printed[key]:.3f}" if key in variant.printed else "–" for key in ("o_auroc", "p_auroc")]
-        lines.append(f"| {variant.name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    rows = [[one.name, *(number(one.printed.get(key, math.nan), 3) for key in _TITLES)] for one in study.variants]
+    head = f"Not measured here. {study.source or study.title}.\n\n"
+    return head + table("lrr", ["variant", *_TITLES.values()], rows)
 
 
 def _merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> Tree:

@@ -21,8 +21,8 @@ from dusnet.evaluation import run as benchmark
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import CSV_FIELDS
-from dusnet.evaluation.rows import load_row, row_name
 from dusnet.evaluation.run import evaluate
+from dusnet.evaluation.store import load_row, row_name
 
 SETTINGS = Settings()
 

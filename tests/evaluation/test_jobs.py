@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -70,13 +71,22 @@ def test_a_failing_class_and_messages_of_workers_reach_the_parent(dataset, tmp_p
 
 
 def test_what_cannot_go_to_another_process_is_a_mistake(dataset, tmp_path):
-    factory = Factory()
-    with pytest.raises(BadConfig, match="function of a module"):
-        evaluate(
-            dataset, ["near"], settings=SETTINGS, out=tmp_path / "out", jobs=2, create=lambda *a, **b: factory(*a, **b)
-        )
+    factory, lock = Factory(), threading.Lock()
+
+    def locked(*words, **options):
+        with lock:
+            return factory(*words, **options)
+
+    options = {"settings": SETTINGS, "out": tmp_path / "out", "calibrate": False}
+    with pytest.raises(BadConfig, match=r"cannot go to another process \(.*lock.*\); use one job"):
+        evaluate(dataset, ["near"], jobs=2, create=locked, **options)
+    assert len(evaluate(dataset, ["near"], jobs=2, create=lambda *a, **b: factory(*a, **b), **options)) == 2
     with pytest.raises(BadConfig, match="jobs is 0"):
         evaluate(dataset, ["near"], settings=SETTINGS, out=tmp_path / "out", jobs=0, create=factory)
+
+
+class Own(Exception):
+    """An error of somebody else's code."""
 
 
 class Odd(Factory):
@@ -91,6 +101,8 @@ class Odd(Factory):
         del clouds, options
         if self.broken == "bug":
             raise KeyError("a bug")
+        if self.broken == "own":
+            raise Own("mine")
         if self.broken == "disk":
             raise OSError(28, "No space left on device", "row.json")
         os._exit(9)
@@ -104,9 +116,10 @@ def test_a_bug_a_full_disk_and_a_killed_worker_end_the_run(dataset, tmp_path):
     options = {"settings": SETTINGS, "out": tmp_path / "out", "jobs": 2, "calibrate": False, "classes": ["lid"]}
     factory = Odd()
     for broken, error, words in (
-        ("bug", RuntimeError, "KeyError: 'a bug'"),
+        ("bug", KeyError, "a bug"),
+        ("own", RuntimeError, "Own: mine"),
         ("disk", OSError, "No space left"),
-        ("death", DusnetError, "exit code 9.*fewer jobs"),
+        ("death", DusnetError, r"class lid was ended.*EXIT\(9\).*fewer jobs"),
     ):
         factory.broken = broken
         factory.made.clear()

@@ -11,8 +11,8 @@ from dusnet.cli import main
 from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadConfig
+from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.corruption import Corruption, corrupt
-from dusnet.evaluation.plan import Contender
 from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.studies import contenders, load_study, named_studies
 

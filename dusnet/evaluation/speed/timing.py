@@ -1,4 +1,4 @@
-"""Fair times: everybody runs in turn in one process, and the middle of several runs counts."""
+"""Fair times: all candidates run in turn in one process, and the median of several runs counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 REPEATS = 5
-SLOW = 2.0  # seconds; whoever takes longer runs twice only
+SLOW = 2.0  # seconds; candidates that take longer run twice only
 _SAMPLE = 0.001  # seconds between two looks at the memory
 
 
@@ -25,7 +25,7 @@ class Timing:
     Attributes:
         what: the op or the step.
         size: what it worked on.
-        by: who computed it: `dusnet (cpu)`, `plain torch`, a peer.
+        by: what computed it: `dusnet (cpu)`, `plain torch`, a peer.
         seconds: median time; index build and copies included.
         spread: half of the distance between the quartiles, as a share of the median.
         memory: MiB that the process (on CUDA: the allocator) grew by at most while it ran, outputs included. What was
@@ -48,9 +48,9 @@ def race(what: str, size: str, runs: Mapping[str, Callable[[], Any]], *, device:
     Args:
         what: the op.
         size: what it works on.
-        runs: who computes it, and how.
+        runs: what computes it -> how.
         device: `cpu`, `cuda` or `cuda:N`.
-        repeats: counted runs, after one that warms up and tells the memory.
+        repeats: counted runs, after one that warms up and measures the memory.
     """
     memory = {by: _grown(run, device) for by, run in runs.items()}
     seconds: dict[str, list[float]] = {by: [] for by in runs}
@@ -83,7 +83,7 @@ def _finish(device: str) -> None:
 
 
 def _grown(run: Callable[[], Any], device: str) -> float:
-    """Runs once and says how many MiB more were in use at most."""
+    """MiB by which the memory in use grew at most during one run."""
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
@@ -109,6 +109,6 @@ def _grown(run: Callable[[], Any], device: str) -> float:
 
 
 def _resident() -> int:
-    """Bytes of this process in memory; 0 where the system does not tell."""
+    """Bytes of this process in memory; 0 where the system does not report it."""
     pages = Path("/proc/self/statm")
     return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0

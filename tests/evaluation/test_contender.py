@@ -1,18 +1,21 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from dusnet.detectors import DETECTORS, sections_read
 from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.detectors.settings import Settings, load_settings
-from dusnet.evaluation.plan import Contender
-from dusnet.evaluation.rows import fingerprint
+from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.run import evaluate
+from dusnet.evaluation.setup import Evaluation, RowKey
+from dusnet.evaluation.store import fingerprint
 
 
 def mark(dataset, detector, settings):
-    contender = Contender(detector, detector, settings)
-    return fingerprint(dataset, "tray", contender, learned=("tray",), seed=0, device="cpu", calibrate=False)
+    setup = Evaluation(dataset, {detector: Contender(detector, detector, settings)}, Path("out"))
+    return fingerprint(setup, RowKey(detector, "tray", 0, ("tray",)))
 
 
 @pytest.mark.parametrize("detector", DETECTORS)
