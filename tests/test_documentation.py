@@ -52,8 +52,10 @@ QUICK = {"check", "score", "compare", "view", "calibrate", "doctor"}
 PARTS_MODEL = "score parts.safetensors"
 """A command that needs a model of several parts, which takes long to make."""
 
-BEFORE = {
-    "report.md": """
+GIVEN = {
+    "report.md": (
+        0,
+        """
         import numpy as np
         import dusnet.detectors
         from dusnet.io import read_cloud
@@ -62,22 +64,27 @@ BEFORE = {
         scores = detector.score(cloud)
         deviation = scores.deviation
         """,
-    "viewing.md": """
+    ),
+    "viewing.md": (
+        0,
+        """
         import dusnet.detectors
         from dusnet.io import read_cloud
         scores = dusnet.detectors.load_model(Path("bracket.safetensors")).score(read_cloud(Path("part.ply")))
         """,
-    "evaluation.md": """
-        from dusnet.config import load_settings
-        from dusnet.data import open_dataset
+    ),
+    "evaluation.md": (
+        1,
+        """
         from dusnet.detectors import create
         dataset, settings, out = open_dataset("bench"), load_settings("cpu-small"), Path("mine")
 
         def Mine(seed):
             return create("nearest", settings, seed=seed)
         """,
+    ),
 }
-"""Objects that the code of a page takes for given."""
+"""Objects that the code of a page takes for given: before which of its blocks, and the code that makes them."""
 
 SLOW_PAGES = {"evaluation.md", "features.md", "synthetic.md", "ops.md"}
 """Pages whose code takes more than a few seconds."""
@@ -198,17 +205,18 @@ def test_documented_code_runs(page, files):
     """All blocks of a page, one after the other, as if typed into one session."""
     del files
     space: dict[str, object] = {"__name__": "documented", "Path": Path}
-    exec(textwrap.dedent(BEFORE.get(page.name, "")), space)  # noqa: S102  (the project's own documentation)
+    blocks = [block for block in blocks_of(page) if block.language == "python"]
+    place, given = GIVEN.get(page.name, (0, ""))
     reasons = []
-    for block in blocks_of(page):
-        if block.language != "python":
-            continue
-        reason = reason_not_to_run(block.text) or ("dusnet.fit" in block.text and lacks_the_front_door()) or None
+    for number, block in enumerate(blocks):
+        if number == place:
+            exec(textwrap.dedent(given), space)  # noqa: S102  (the project's own documentation)
+        reason = reason_not_to_run(block.text) or ("dusnet.fit" in block.text and lacks_the_front_door())
         if reason:
             reasons.append(reason)
         else:
             exec(compile(block.text, block.name, "exec"), space)  # noqa: S102
-    if reasons and len(reasons) == sum(block.language == "python" for block in blocks_of(page)):
+    if len(reasons) == len(blocks):
         pytest.skip(reasons[0])
 
 
