@@ -179,6 +179,14 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
+@pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
+def test_files_of_the_package_that_a_page_names_exist(page):
+    if lacks_the_front_door():
+        pytest.skip(lacks_the_front_door())
+    named = set(re.findall(r"`((?:dusnet|tests|benchmarks|configs|cuda_ops|tools)/[\w/.-]+)[`:]", page.read_text()))
+    assert {name for name in named if not (REPOSITORY / name).exists()} == set()
+
+
 @pytest.mark.parametrize("line", [marked(page, line) for page, line in COMMANDS])
 def test_documented_command_runs(line, files, capsys):
     words = shlex.split(line, comments=True)
