@@ -31,12 +31,14 @@ def make_files(folder: Path) -> Path:
     for out, parts in ((bench, "bottle,bracket"), (one, "bracket")):
         assert main(["synth", str(out), "--parts", parts, "--variation", "0.005", *SETS, "--quiet"]) == 0
     train, test = one / "pcd" / "bracket" / "train", one / "pcd" / "bracket" / "test"
-    shutil.copytree(train, folder / "good_scans")
+    (folder / "good_scans").mkdir()
     for name, pattern in (("more_good_scans", "*positive*"), ("scans", "*")):
         (folder / name).mkdir()
         for scan in test.glob(f"{pattern}.pcd"):
             shutil.copy(scan, folder / name)
     good = [read_cloud(path) for path in sorted(train.iterdir())]
+    for number, cloud in enumerate(good):
+        write_cloud(folder / "good_scans" / f"{number}.ply", cloud)
     bulge = read_cloud(test / "bracket_bulge0.pcd")
     for name, cloud in zip(("a", "b", "c", "good1", "good2", "good3"), (*good[:3], *good[:3]), strict=True):
         write_cloud(folder / f"{name}.ply", cloud)
@@ -53,10 +55,3 @@ def make_files(folder: Path) -> Path:
     for scan in ("part.ply", "new_scans/new_scan.ply"):
         assert main(["score", model, str(folder / scan), "--out", str(folder / "results"), "--quiet"]) == 0
     return folder
-
-
-def make_model_of_parts(folder: Path) -> None:
-    """One model of the two classes of the dataset."""
-    few = ["cras.epochs=1", "features.replicas=0", "calibration.replicas=1"]
-    words = ["--detector", "cras", "--one-model", *(word for one in few for word in ("--set", one)), "--quiet"]
-    assert main(["train", str(folder / "bench"), "--out", str(folder / "parts.safetensors"), *words]) == 0
