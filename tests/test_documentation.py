@@ -47,7 +47,9 @@ SMALLER = {
 """What is added to a command so that it does little; the last of two equal options decides."""
 
 QUICK = {"check", "score", "compare", "view", "calibrate", "doctor"}
-"""Verbs that run by default; the others are slow."""
+"""Verbs that run by default, in the pages below; the others are slow."""
+
+FIRST_PAGES = {"README.md", "inspection.md", "cli.md"}
 
 FIRST = {
     "score parts.safetensors": "train bench --detector cras --one-model --out parts.safetensors --set cras.epochs=1 "
@@ -71,6 +73,9 @@ GIVEN = {
         cloud = read_cloud(Path("part.ply"))
         scores = detector.score(cloud)
         deviation = scores.deviation
+        if hasattr(dusnet, "load"):
+            model = dusnet.load("bracket.safetensors")
+            result = model.score("part.ply")
         """,
     ),
     "viewing.md": (
@@ -138,8 +143,11 @@ def lacks_the_front_door() -> str:
 
 
 COMMANDS = [(block.page, line) for block in BLOCKS if block.language in ("sh", "bash") for line in lines_of(block)]
-RUNS = {tuple(shlex.split(line, comments=True)): (page, line) for page, line in reversed(COMMANDS)}
-"""Each command once, from the first page that shows it."""
+RUNS = {
+    tuple(shlex.split(line, comments=True)): (page, line)
+    for page, line in sorted(COMMANDS, key=lambda one: one[0].name in FIRST_PAGES)
+}
+"""Each command once; from one of the first pages where they show it."""
 OURS = [(page, line) for page, line in COMMANDS if line.startswith("dusnet ")]
 
 
@@ -149,7 +157,7 @@ def marked(page: Path, line: str):
     reason = reason_not_to_run(line)
     if reason:
         marks.append(pytest.mark.skip(reason=reason))
-    elif any(one in line for one in FIRST) or (line.split()[1:2] and line.split()[1] not in QUICK):
+    elif page.name not in FIRST_PAGES or line.split()[1] not in QUICK:
         marks.append(pytest.mark.slow)
     return pytest.param(line, marks=marks, id=f"{page.name}: {line[:70]}")
 
@@ -193,6 +201,12 @@ def test_links_lead_somewhere(page):
     assert not missing
 
 
+def test_every_page_is_in_the_navigation_of_the_site():
+    docs = REPOSITORY / "docs"
+    listed = set(re.findall(r"[\w/-]+\.(?:md|ipynb)$", (REPOSITORY / "mkdocs.yml").read_text(), re.MULTILINE))
+    assert {path.relative_to(docs).as_posix() for path in (*docs.rglob("*.md"), *NOTEBOOKS)} - listed == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_files_of_the_package_that_a_page_names_exist(page):
     if lacks_the_front_door():
@@ -201,7 +215,7 @@ def test_files_of_the_package_that_a_page_names_exist(page):
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()
 
 
-@pytest.mark.parametrize("line", [marked(page, line) for page, line in reversed(RUNS.values())])
+@pytest.mark.parametrize("line", [marked(page, line) for page, line in RUNS.values()])
 def test_documented_command_runs(line, files, capsys):
     words = shlex.split(line, comments=True)
     assert words[0] == "dusnet", f"say in NOT_RUN why {line!r} cannot run"
