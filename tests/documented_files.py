@@ -32,7 +32,7 @@ def make_files(folder: Path) -> Path:
         assert main(["synth", str(out), "--parts", parts, "--variation", "0.005", *SETS, "--quiet"]) == 0
     train, test = one / "pcd" / "bracket" / "train", one / "pcd" / "bracket" / "test"
     (folder / "good_scans").mkdir()
-    for name, pattern in (("more_good_scans", "*positive*"), ("scans", "*")):
+    for name, pattern in (("more_good_scans", "*positive*"), ("more_good", "*positive*"), ("scans", "*")):
         (folder / name).mkdir()
         for scan in test.glob(f"{pattern}.pcd"):
             shutil.copy(scan, folder / name)

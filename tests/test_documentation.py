@@ -22,7 +22,10 @@ NOTEBOOKS = sorted((REPOSITORY / "docs" / "notebooks").glob("*.ipynb"))
 
 NOT_RUN = (
     (r"^(make|pip|git|export|\. \.venv|\.ci/run|DUSNET_BUILD=)", "changes the environment or runs all tests"),
-    (r"data/(Anomaly-ShapeNet|Real3D-AD)|^python tools/prepare_data", "needs a public archive, which is not shipped"),
+    (
+        r"data/(Anomaly-ShapeNet|Real3D-AD)|ShapeNetPart|^python tools/prepare_data",
+        "needs a public archive, which is not shipped",
+    ),
     (r"--device cuda", "needs a CUDA device"),
     (r"mvtec", "needs images; tests/images makes the same calls on small ones"),
     (r"to_pytorch3d", "needs PyTorch3D; tests/test_interop.py covers it"),
