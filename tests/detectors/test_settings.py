@@ -22,7 +22,8 @@ from dusnet.io.tensors import read_tensors, write_tensors
 def test_the_names_are_known_without_importing_any_method() -> None:
     code = (
         "import sys, dusnet.detectors as d; assert 'crr' in d.DETECTORS; assert 'torch' not in sys.modules;"
-        "from dusnet.detectors.settings import load_settings; load_settings('paper'); assert 'torch' not in sys.modules;"
+        "from dusnet.detectors.settings import load_settings; load_settings('paper');"
+        "assert 'torch' not in sys.modules;"
         "d.create('nearest', load_settings());"
         "print([m for m in sys.modules if m.startswith('dusnet.detectors.') and m.endswith(('detector', '_net'))])"
     )
