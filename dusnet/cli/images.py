@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted, settings_from
+from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted
 from dusnet.cli._streams import show
 from dusnet.errors import BadConfig
 
@@ -48,12 +48,13 @@ def images(
     Needs torchvision for the frozen network (pip install dusnet[image]). Writes DETECTOR/CLASS.safetensors,
     settings.json, results.json, results.csv and results.md into DIR and prints the table.
     """
+    from dusnet.detectors.settings import load_settings
     from dusnet.evaluation.report import markdown
     from dusnet.images import open_images
     from dusnet.images.evaluation import COLUMNS, ImageOptions, evaluate_images
     from dusnet.progress import for_terminal
 
-    settings = settings_from(config, overrides, None)
+    settings = load_settings(config, overrides or ())
     found = open_images(dataset, settings.images)
     options = ImageOptions(out, comma_list(classes), one_model, maps, resume, seed, device)
     names = list(dict.fromkeys(name for word in methods for name in comma_list(word)))

@@ -14,17 +14,8 @@ class RegistrationSettings(Section):
 
     method: Literal["auto", "none", "icp", "global"] = "auto"
     points: int = Field(default=6000, ge=100, description="points of a scan that take part in the alignment")
-    hypotheses: int = Field(
-        default=8,
-        ge=1,
-        le=1000,
-        description="global: poses per family of starting poses that fine ICP follows, best is kept",
-    )
     accept_residual: float = Field(
         default=0.004, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
-    )
-    accept_fitness: float = Field(
-        default=0.97, ge=0, le=1, description="auto: share of points near the reference below which the same happens"
     )
 
 

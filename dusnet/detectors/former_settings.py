@@ -9,7 +9,7 @@ from dusnet.config import shown
 from dusnet.errors import BadConfig
 
 RENAMED = {"scoring.doubt": "scoring.defect_weight"}
-FIXED: dict[str, Any] = {}
+FIXED: dict[str, Any] = {"registration.hypotheses": 8, "registration.accept_fitness": 0.97}
 """Settings that became constants, with the value that they have now."""
 SWITCH = "guide.enabled"
 """Chose between the two detectors `dusnet` and `dusnet_paper`, when both had the name of the first."""

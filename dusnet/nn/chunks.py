@@ -36,6 +36,7 @@ def through_chunks(
     *,
     device: torch.device,
     prepare: Callable[..., tuple[Tensor, ...]] | None = None,
+    finish: Callable[..., tuple[Tensor, ...]] | None = None,
 ) -> tuple[Tensor, ...]:
     """What a network makes of N points that it sees in disjoint random chunks, each of them once.
 
@@ -46,6 +47,8 @@ def through_chunks(
         generator: of the chunks.
         device: where the network is.
         prepare: changes the inputs of some chunks before the network sees them.
+        finish: changes the outputs of all points, (N, ...) each, while they lie as the chunks do. How a function rounds
+            depends on where a number lies in memory, so that the same scan gets the same bits here alone.
 
     Returns:
         (N, ...) float32 each, on the CPU, in the order of the inputs.
@@ -63,9 +66,9 @@ def through_chunks(
         made.append(in_halves(network, tuple(part.to(device) for part in given)))
     # The chunks begin with every point once; what fills the last one is predicted a second time and dropped.
     order = chunks.flatten()[:count]
+    found = tuple(torch.cat(parts).flatten(0, 1)[:count] for parts in zip(*made, strict=True))
     whole = []
-    for parts in zip(*made, strict=True):
-        values = torch.cat(parts).flatten(0, 1)[:count]
+    for values in found if finish is None else finish(*found):
         ordered = torch.empty_like(values)
         ordered[order] = values
         whole.append(ordered)

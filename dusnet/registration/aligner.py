@@ -35,7 +35,9 @@ _HOPELESS = 0.02  # cost above which a pose is not polished; right poses of dama
 _POLISH_REACH = 0.02
 _POLISH_ITERATIONS = 30
 _SETTLED = 2000  # points that move a scan which nearly lies where it should
-_WIDE = 48  # poses of the sweep that are kept: those beyond `hypotheses` are followed where the best ones fit badly
+_HYPOTHESES = 8  # poses per family of starting poses and side of the scan that fine ICP follows
+_WIDE = 48  # poses of the sweep that are kept: those beyond `_HYPOTHESES` are followed where the best ones fit badly
+_NEAR_FITNESS = 0.97  # share of points near the reference below which a pose is not near: right poses reach more
 _TRUST = 1.25  # cost, in units of what good scans reach, up to which a pose is believed without a look at others
 _TIE = 1e-11  # costs that differ by less are equal: last bits must not choose a pose
 
@@ -199,7 +201,7 @@ class Aligner:
 
     def near(self, found: Alignment) -> bool:
         """Whether a scan lies on the reference as closely as the settings ask for; it may be wrong by little."""
-        return self.fits(found) and found.fitness >= self._settings.accept_fitness
+        return self.fits(found) and found.fitness >= _NEAR_FITNESS
 
     def fits(self, found: Alignment, size: float = 1.0) -> bool:
         """Whether most of a scan lies on the reference, whatever is wrong with the rest.
@@ -220,7 +222,7 @@ class Aligner:
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         eyes = Eye.all_of(scan)
         ends = [self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in eyes]
-        chosen = self._settings.hypotheses
+        chosen = _HYPOTHESES
         found = self._best(scan, np.concatenate([poses[:chosen] for poses in ends]), center, "global")
         best = found if local is None else self._better(local, found)
         known = [found] if local is None else [found, local]

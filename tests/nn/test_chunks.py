@@ -80,6 +80,18 @@ class TestThroughChunks:
         )
         torch.testing.assert_close(found, number + 100)
 
+    def test_what_is_finished_lies_as_the_chunks_do(self) -> None:
+        number = torch.arange(30).float()
+        lying: list[Tensor] = []
+
+        def finish(values: Tensor) -> tuple[Tensor]:
+            lying.append(values)
+            return (-values,)
+
+        (found,) = through_chunks(lambda which: which, (number,), 8, generator(), device=CPU, finish=finish)
+        torch.testing.assert_close(found, -number)
+        torch.testing.assert_close(lying[0], random_chunks(30, 8, generator()).flatten()[:30].float())
+
 
 class TestDealtChunks:
     @pytest.mark.parametrize(("count", "size", "most"), [(100, 16, 1000), (100, 16, 50), (10, 16, 1000), (100, 80, 64)])

@@ -144,9 +144,15 @@ class DUSNet(RegisteredDetector):
         everything = torch.arange(len(found.points))
         seen = [self._patches(scan, part, generator) for part in everything.split(TOKENS_AT_ONCE)]
         shown = tuple(torch.cat(parts) for parts in zip(*seen, strict=True))
-        groups = self.settings.grouping.groups
-        centers, logits = through_chunks(self._down.judge, shown, groups, generator, device=self.device)
-        return centers, logits.sigmoid()
+        centers, defective = through_chunks(
+            self._down.judge,
+            shown,
+            self.settings.grouping.groups,
+            generator,
+            device=self.device,
+            finish=lambda moved, logits: (moved, logits.sigmoid()),
+        )
+        return centers, defective
 
     def _patches(self, scan: GuidedScan, index: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Centres, displacements, axes and embedded patches of some points, each for itself."""
