@@ -24,12 +24,12 @@ from dusnet.progress import Progress, Silent
 # The diagonal of a part that somebody inspects, in millimetres.
 _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
 _UNITS_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "m": 1000.0}
-_SPACING_SAMPLES = 5000
-_SIZE_SAMPLES = 2000
-_MANY_DUPLICATES = 0.05
-_MANY_DROPPED = 0.5
-_FEW_POINTS = 500
-_COUNT_FACTOR = 10.0
+_SPACING_SAMPLES = 5000  # points whose nearest one is looked up: enough for a median
+_SIZE_SAMPLES = 2000  # points that a mesh is sampled with to measure its size
+_MANY_DUPLICATES = 0.05  # share of repeated points that is worth a warning: merged exports have half
+_MANY_DROPPED = 0.5  # share of rows without a place that is worth a warning
+_FEW_POINTS = 500  # below, a small defect has no points
+_COUNT_FACTOR = 10.0  # of the usual count, either way, beyond which a scan stands out
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ from dusnet.geometry.neighbors import connected
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sides import Part, one_side
 
-GAP_FACTOR = 4.0
-RIM_WIDTH = 2.0
-RIM_POINTS = 64
-UNSEEN_SHARE = 0.1
-UNSEEN_REACH = 5.0
+GAP_FACTOR = 4.0  # usual distances from which on a place is empty
+RIM_WIDTH = 2.0  # usual distances by which the rim of a hole is wider than the hole
+RIM_POINTS = 64  # points of a rim at most: bounds the time
+UNSEEN_SHARE = 0.1  # of the part: a larger piece is a side that was not scanned, no defect
+UNSEEN_REACH = 5.0  # spacings of the places within which empty places are one piece
 # Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
 MEDIAN_TO_TENTH = 2.56
 QUANTILE_LIMIT = 2**24

@@ -20,7 +20,7 @@ from dusnet.geometry.visibility import directions, visible
 
 LOOKED_AT = 6000
 """Places that are looked at; the others follow their neighbours among these."""
-EYES = 48
+EYES = 48  # directions that the part is looked at from
 VOTERS = 4
 """Neighbours whose visibility orients a place."""
 FLIP = 300.0

@@ -32,7 +32,7 @@ COVERED = 0.5
 """Share of what is hidden that a scan of one side can have points at, since its best eye is a rough guess."""
 COVERED_BESIDE = 0.9
 """The same from some direction near the best eye: views of bent sheets have up to 0.8, scans of all faces 0.97."""
-EYES = 64
+EYES = 64  # directions on the whole sphere, 25 degrees apart
 LEAST_COSINE = 0.5
 """Directions within 60 degrees of the best eye are tried where the part contradicts that."""
 LOOKED_AT = 2000

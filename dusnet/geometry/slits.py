@@ -26,13 +26,13 @@ CLEARANCE = 1.8
 """A place is empty when its nearest point is this many times as far as is usual around it."""
 STEP = (1.7, 3.4)
 """Bounds of a path's steps, in usual distances."""
-LARGEST_TURN = np.deg2rad(20.0)
+LARGEST_TURN = np.deg2rad(20.0)  # between two steps of a path that is nearly straight
 ACCIDENTAL = 13.0
 """Usual distances: 3 of 88 good scans of eight parts had a longer path, and of wide flat sheets one in three has."""
-MOST_STEPS = 40
-CELL = 1.1
-SIDES = 12
-ONE_SIDED = 0.65
+MOST_STEPS = 40  # of a path: longer ones count as so long
+CELL = 1.1  # usual distances: edge of the cells that keep one place each
+SIDES = 12  # points around a place that tell whether it lies between them
+ONE_SIDED = 0.65  # length of the mean direction to these from which on they lie on one side only
 LEAST_USUAL = 1e-9
 """Of the frame: where all places are points of the scan, none is usual."""
 

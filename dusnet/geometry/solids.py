@@ -13,7 +13,7 @@ from dusnet.geometry.neighbors import Neighbors
 
 _WHOLE = 1e-6  # share of a body that may lie outside of another one that contains it, by rounding
 _LONGEST = 4.0  # steps: no vertex moves farther, or the tip of a needle would fly away
-_DAMPING = 1e-9
+_DAMPING = 1e-9  # keeps the system of a vertex solvable whose faces are parallel
 _RETURNED = 0.01  # of a step: a vertex this near to one that was moved is that one
 
 

@@ -27,7 +27,7 @@ LOOKED_AT = 400
 """Places whose surroundings are looked at."""
 AROUND = 12
 """Points of the scan around a place: of two faces, all of them are on one in one place of 2000."""
-FEWEST_PLACES = 16
+FEWEST_PLACES = 16  # places around one, without which two layers cannot be told
 WALL_PLACES = 4 * AROUND
 """Places that the normal of a wall is estimated from: of both layers, so many that the wall looks thin."""
 TWO_LAYERS = 0.9
@@ -42,11 +42,11 @@ CLEAR = 0.8
 """Share of the places with two layers that must agree."""
 COMPARED = 2000
 """Points, and empty places, with which directions are compared."""
-EYES = 64
+EYES = 64  # directions that are tried first, 25 degrees apart
 BEST = 4
 """Directions near which better ones are looked for."""
-STEPS = np.deg2rad([10.0, 5.0, 2.5])
-AZIMUTHS = 6
+STEPS = np.deg2rad([10.0, 5.0, 2.5])  # by which a direction is turned in search of a better one, ever finer
+AZIMUTHS = 6  # directions around one that are tried
 WIDTH = 0.375
 """Fraction of the reach beside a ray within which a point hides what is behind it: one in eight passes."""
 SAME_SURFACE = 0.5

@@ -14,9 +14,9 @@ Array = NDArray[np.float64]
 
 _DISTANCE = 6.0  # of the eye, in bounding radii: nearly parallel rays, as in a scanner that sees the whole part
 _FLIP = 100.0  # radius of the flipping sphere in units of the eye's distance; larger lets more of a hollow be seen
-_EYES = 64
-_EYE_POINTS = 300
-_ONE_SIDED = 0.68
+_EYES = 64  # directions that are tried, 25 degrees apart
+_EYE_POINTS = 300  # points that are looked at: a share of them is known to 3 %
+_ONE_SIDED = 0.68  # share of the points seen from one place, from which on the cloud may be a scan of one side
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from dusnet.io import stored
 from dusnet.registration.tolerance import Tolerance
 from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
 
-POINTS_PER_CLOUD = 12_000
-MOST_CLOUDS = 12
+POINTS_PER_CLOUD = 12_000  # that a scan is thinned to: bounds time and the size of models
+MOST_CLOUDS = 12  # scans that the surface is made of at most: bounds time and the size of models
 UNIT_ERROR = 1e-3
 """Of the length of a normal; those that are written are right to the sixth digit."""
 PASSES = 2

@@ -20,11 +20,11 @@ from dusnet import ops
 from dusnet.config import WarpSettings
 from dusnet.geometry.normals import tensor_normals
 
-NEIGHBORS = 6
-NORMAL_NEIGHBORS = 24
-SAMPLE = 2500
-STEPS = 8
-SPREAD_FACTOR = 4.45
+NEIGHBORS = 6  # tangent planes whose mean is the distance to the surface
+NORMAL_NEIGHBORS = 24  # points that span a tangent plane
+SAMPLE = 2500  # points that take part in a fit: many times the coefficients
+STEPS = 8  # of the reweighting of a pass
+SPREAD_FACTOR = 4.45  # cutoff over the median of absolute residuals: three standard deviations (3 * 1.4826)
 FIRST_CUTOFFS = (3.0, 1.5)
 """Cutoff at the first and the last step of the first pass, in units of `WarpSettings.cutoff`."""
 

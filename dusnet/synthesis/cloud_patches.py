@@ -16,9 +16,9 @@ from dusnet.synthesis.surface import Floats, Indices
 Bools = NDArray[np.bool_]
 Range = tuple[float, float]
 
-_EDGES = 10
-_LARGEST_SLOPE = 0.35
-_SMALLEST_AGREEMENT = 0.5
+_EDGES = 10  # neighbours that a point is joined to
+_LARGEST_SLOPE = 0.35  # sine between an edge and the tangent plane: steeper ones lead to another sheet
+_SMALLEST_AGREEMENT = 0.5  # cosine between normals at the ends of an edge
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.normals import planes
 from dusnet.synthesis.variation import smooth_field
 
-SAMPLE = 4000
-KEPT = (0.7, 1.0)
-SMOOTHED_OVER = 60
-FAR = 0.1
-RESAMPLED_AMONG = 6
-MOST_PAIRS = 40
-TENTH_OF_NORMAL = 0.1257
+SAMPLE = 4000  # points of a scan that variation and roughness are measured with
+KEPT = (0.7, 1.0)  # share of the points of a scan that another one has
+SMOOTHED_OVER = 60  # neighbours over which noise and sampling cancel
+FAR = 0.1  # of the radius: a point farther from the other scan has no counterpart there
+RESAMPLED_AMONG = 6  # neighbours towards one of which a point moves
+MOST_PAIRS = 40  # pairs of scans that are compared at most
+TENTH_OF_NORMAL = 0.1257  # 0.1 quantile of the absolute value of a standard normal variable
 # Largest displacement of a smooth field over the 95th percentile of what two such fields make of the surface distance;
 # the fields of `smooth_field` on six parts gave 1.1 to 2.1.
 LARGEST_SHARE = 1.8

@@ -26,14 +26,14 @@ KINDS = ("bulge", "dent", "ridge", "trench", "shear", "cut", "hole", "crack", "s
 SHARE = (0.002, 0.08)
 """Least and greatest share of the points that belongs to one defect."""
 
-FEWEST_POINTS = 200
+FEWEST_POINTS = 200  # of a cloud: a smaller one has no room for a defect
 MASK_THRESHOLD = 0.15
 """Fraction of the amplitude above which a displaced point belongs to the defect."""
 
 RIM = 1.5
 """Distance from removed material within which a point belongs to the defect, in point spacings."""
 
-_TRIES = 8
+_TRIES = 8  # places that are tried for a defect
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ RADIUS = (42.0, 58.0)
 """Bounds of the bounding radius, mm: largest distance of a vertex from the middle of the bounding box."""
 _LEAST_EXTENT = 0.03  # of the longest side of the tightest box along the principal axes: no foils
 _LEAST_WALL = 0.02  # mean wall (twice volume over area) in bounding radii
-_MOST_FACES = 40_000
-_TRIES = 4
+_MOST_FACES = 40_000  # of a solid; more are another draw
+_TRIES = 4  # draws of a changed size before the nominal solid is taken
 _MOST_DRAWS = 1000  # one draw in two to ten is thrown away
-_MOST_APART = 0.1
+_MOST_APART = 0.1  # radii: what lies farther off is another solid
 _LOST = 0.15  # share of the volume that may lie in loose pieces, which are thrown away
 
 

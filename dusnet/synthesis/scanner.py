@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from dusnet.cloud import PointCloud
 from dusnet.geometry.visibility import unhidden
 from dusnet.io import Mesh
-from dusnet.synthesis.surface import Floats, Surface
+from dusnet.synthesis.surface import Floats, LabelledSurface
 
 Pose = Literal["fixed", "near", "any"]
 
@@ -39,7 +39,7 @@ def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) 
     return seen
 
 
-def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> Surface:
+def view(surface: LabelledSurface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> LabelledSurface:
     """What a scanner sees of the surface from one side.
 
     Args:
@@ -54,7 +54,7 @@ def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: 
     return surface.select(_seen_from(surface, center + distance * radius * toward, closed))
 
 
-def _seen_from(surface: Surface, viewpoint: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
+def _seen_from(surface: LabelledSurface, viewpoint: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
     if not closed:
         return visible_points(surface.points, viewpoint, exponent=exponent)
     # In front of everything that a closed surface hides there is another part of it that faces the viewer.
@@ -78,7 +78,7 @@ class Reach:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, surface: Surface, *, views: int = 26, closed: bool = True) -> Reach:
+    def of(cls, surface: LabelledSurface, *, views: int = 26, closed: bool = True) -> Reach:
         """Look at a surface of a few thousand points from `views` evenly spread sides."""
         center, radius = bounding_sphere(surface.points)
         index = np.arange(views) + 0.5
@@ -204,7 +204,7 @@ def random_pose(kind: Pose, generator: np.random.Generator, radius: float) -> Fl
 
 
 def scan(
-    surface: Surface,
+    surface: LabelledSurface,
     generator: np.random.Generator,
     *,
     points: int = 10_000,

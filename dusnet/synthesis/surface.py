@@ -17,7 +17,7 @@ Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Surface:
+class LabelledSurface:
     """Dense points on the outside of a part, before any scanner has seen it.
 
     Attributes:
@@ -31,27 +31,29 @@ class Surface:
     labels: NDArray[np.bool_]
 
     @classmethod
-    def clean(cls, points: Floats, normals: Floats) -> Surface:
+    def clean(cls, points: Floats, normals: Floats) -> LabelledSurface:
         """A surface without defects."""
         return cls(points, normals, np.zeros(len(points), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> Surface:
+    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> LabelledSurface:
         """The surface of the points that `index` picks."""
-        return Surface(self.points[index], self.normals[index], self.labels[index])
+        return LabelledSurface(self.points[index], self.normals[index], self.labels[index])
 
-    def moved(self, displacement: Floats) -> Surface:
+    def moved(self, displacement: Floats) -> LabelledSurface:
         """The surface with every point moved by its row of `displacement`, (N, 3) mm."""
         return replace(self, points=self.points + displacement)
 
-    def marked(self, labels: NDArray[np.bool_]) -> Surface:
+    def marked(self, labels: NDArray[np.bool_]) -> LabelledSurface:
         """The surface with `labels` added to its ground truth."""
         return replace(self, labels=self.labels | labels)
 
 
-def geodesic_distances(surface: Surface, seed: int, limit: float, *, neighbors: int = 10) -> tuple[Indices, Floats]:
+def geodesic_distances(
+    surface: LabelledSurface, seed: int, limit: float, *, neighbors: int = 10
+) -> tuple[Indices, Floats]:
     """Distances along the surface from the point `seed` to all points nearer than `limit`.
 
     Shortest paths in the graph of nearest neighbours; edges between points whose normals oppose each other are left
@@ -81,7 +83,7 @@ def geodesic_distances(surface: Surface, seed: int, limit: float, *, neighbors: 
     return ball[order], reached[order]
 
 
-def smooth_normals(surface: Surface, region: Indices, radius: float) -> Floats:
+def smooth_normals(surface: LabelledSurface, region: Indices, radius: float) -> Floats:
     """Normals of the points in `region`, each averaged over the region's points within about `radius` on its side.
 
     Args:
@@ -100,7 +102,7 @@ def smooth_normals(surface: Surface, region: Indices, radius: float) -> Floats:
     return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
-def refit_normals(surface: Surface, region: Indices, *, neighbors: int = 12) -> Surface:
+def refit_normals(surface: LabelledSurface, region: Indices, *, neighbors: int = 12) -> LabelledSurface:
     """The surface with new normals in `region`, fitted to where its points are now.
 
     Args:

@@ -9,7 +9,6 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds, stray_points
 from dusnet.geometry.sampling import thin_to
-from dusnet.geometry.sampling import thin_to as first_of_cells
 
 SPHERE_RADIUS = 50.0
 
@@ -143,5 +142,5 @@ def test_searches_for_a_cell_size_end(seed, count, wanted):
         kept = thin_to(points, wanted, np.random.default_rng(seed))
         assert 1 <= len(kept) <= max(wanted, 8)
         assert (np.diff(kept) > 0).all()
-        kept = first_of_cells(points, wanted)
+        kept = thin_to(points, wanted)
         assert 1 <= len(kept) <= wanted
