@@ -109,8 +109,10 @@ def in_processes(
                     pids[message.unit] = message.pid
                 elif isinstance(message, Unit):  # the last word about it, after all of its outcomes
                     del running[message]
-                elif (error := message.exception()) is not None:
-                    raise _told(error, running)
+                else:
+                    message.result()  # raises the error of a unit
+        except (BrokenProcessPool, PicklingError) as error:
+            raise _told(error, list(running)) from error
         finally:
             _end(pool, running, pids)
             # A worker that was killed while it wrote has left the queue locked for good.
@@ -129,19 +131,17 @@ def _collect(channel: Any, inbox: queue.SimpleQueue[Any]) -> None:
         inbox.put(message)
 
 
-def _told(error: BaseException, running: Mapping[Unit, object]) -> BaseException:
-    """The error as the caller gets it."""
+def _told(error: Exception, running: Sequence[Unit]) -> DusnetError:
+    """The error as a sentence for the user."""
     if isinstance(error, PicklingError):
         why = str(error.__cause__).strip(' \n"').splitlines()[-1]
         return BadConfig(f"What makes the detectors cannot go to another process ({why}); use one job.")
-    if isinstance(error, BrokenProcessPool):
-        codes = re.search(r"\{(.*)\}", str(error))
-        return DusnetError(
-            f"A process that evaluated {' or '.join(unit.describe() for unit in running)} was ended from outside "
-            f"({codes[1] if codes else 'no exit code'}), perhaps for want of memory; finished rows are kept, so run "
-            "again, with fewer jobs."
-        )
-    return error
+    codes = re.search(r"\{(.*)\}", str(error))
+    return DusnetError(
+        f"A process that evaluated {' or '.join(unit.describe() for unit in running) or 'rows'} was ended from outside "
+        f"({codes[1] if codes else 'no exit code'}), perhaps for want of memory; finished rows are kept, so run again, "
+        "with fewer jobs."
+    )
 
 
 def _end(pool: ProcessPoolExecutor, running: Mapping[Unit, Future[None]], pids: Mapping[Unit, int]) -> None:

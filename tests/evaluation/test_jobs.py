@@ -18,7 +18,7 @@ from small_benchmark import Factory
 
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
-from dusnet.evaluation import run as benchmark
+from dusnet.evaluation import run as running
 from dusnet.evaluation.run import evaluate
 from dusnet.progress import Silent
 
@@ -56,7 +56,7 @@ def test_two_jobs_give_the_rows_of_one(dataset, tmp_path, monkeypatch):
     assert [mean["values"]["o_auroc"] for mean in two["means"]] == [mean["values"]["o_auroc"] for mean in one["means"]]
     assert len(list((tmp_path / "two/rows").iterdir())) == 4
     # What is finished is read without starting a process.
-    monkeypatch.setattr(benchmark, "in_processes", None)
+    monkeypatch.setattr(running, "in_processes", None)
     assert evaluate(dataset, ["nearest"], out=tmp_path / "two", jobs=2, **options) == together
 
 
@@ -188,7 +188,7 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(dataset, tmp_path, how):
     done = out / "results.json"
     try:
         while not ((out / "reached").exists() and done.exists()):
-            assert child.poll() is None, "the benchmark ended before it could be stopped"
+            assert child.poll() is None, "the evaluation ended before it could be stopped"
             assert time.monotonic() < end
             time.sleep(0.02)
     finally:

@@ -1,4 +1,4 @@
-"""Runs in processes of their own: a kill in the middle of a benchmark, and the script in tools/."""
+"""Runs in processes of their own: a kill in the middle of an evaluation, and the script in tools/."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_kill_loses_only_the_row_in_progress(dataset, tmp_path):
     try:
         end = time.monotonic() + 60
         while not (out / "reached").exists():
-            assert child.poll() is None, "the benchmark ended before it could be killed"
+            assert child.poll() is None, "the evaluation ended before it could be killed"
             assert time.monotonic() < end
             time.sleep(0.02)
     finally:

@@ -42,6 +42,21 @@ class TestDataset:
         assert found.test("grid")[1].anomalous
         assert found.test("grid")[1].ground_truth is None
 
+    def test_a_sample_is_read_as_the_crop_with_the_labels_of_its_pixels(self, tmp_path):
+        settings = ImageSettings(resize=40, crop=32)
+        found = open_images(write_dataset(tmp_path, classes=("grid",), train=1, test=1), settings)
+        good, bad = (sample.load() for sample in found.test("grid"))
+        assert good.pixels.shape == (32, 32, 3)
+        assert len(good) == 32 * 32
+        assert not good.labels.any()
+        mask = np.asarray(Image.open(tmp_path / "grid/ground_truth/hole/000_mask.png"))[4:36, 4:36] > 0
+        assert np.array_equal(bad.labels.reshape(32, 32), mask)
+        assert (bad.pixels[mask] == (250, 20, 20)).all()
+        (tmp_path / "grid/ground_truth/hole/000_mask.png").unlink()
+        assert found.test("grid")[1].load().labels is None
+        (trained,) = found.train("grid")
+        assert (trained.load().class_name, trained.split, found.layout) == ("grid", "train", "mvtec_ad")
+
     @pytest.mark.parametrize("name", ["nowhere", "empty"])
     def test_a_folder_without_classes_is_refused(self, tmp_path, name):
         (tmp_path / "empty").mkdir()
