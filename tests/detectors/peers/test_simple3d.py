@@ -69,7 +69,7 @@ def test_the_whole_recipe(good: list[PointCloud]) -> None:
     values = interpolated(distances, centers, cloud.points)
     again = cloud.points[farthest_points(cloud.points.astype(np.float32), 100)]
     _, index = cKDTree(cloud.points).query(again, 12)
-    expected = interpolated(values[index].mean(axis=1), again, cloud.everything.double().numpy())
+    expected = interpolated(values[index].mean(axis=1), again, cloud.all_points.double().numpy())
     scores = detector.score(part(9, dent=6))
     np.testing.assert_allclose(scores.point_scores, expected, rtol=1e-3, atol=1e-2)
     assert scores.object_score == scores.point_scores.max()
