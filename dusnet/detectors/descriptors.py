@@ -154,8 +154,13 @@ def local_mean(features: Tensor, points: Tensor | ops.PointIndex, centers: Tenso
     """
     search = points if isinstance(points, ops.PointIndex) else ops.PointIndex(points.unsqueeze(0))
     _, index = search.knn(centers.unsqueeze(0), min(neighbors, len(features)))
-    # A block at a time: all neighbours' features at once would be `neighbors` times the size of the result.
-    return torch.cat([features[block].mean(dim=1) for block in index[0].split(256)])
+    return indexed_mean(features, index[0])
+
+
+def indexed_mean(features: Tensor, index: Tensor) -> Tensor:
+    """Mean of the features that each row names, (N, C), (M, k) int64 -> (M, C)."""
+    # A block at a time: all neighbours' features at once would be k times the size of the result.
+    return torch.cat([features[block].mean(dim=1) for block in index.split(256)])
 
 
 def farthest(points: Tensor, count: int) -> Tensor:

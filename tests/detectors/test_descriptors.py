@@ -138,6 +138,8 @@ class TestThinned:
         permuted = Thinned.of(points[order], 0.1, 1000, seed=4)
         np.testing.assert_array_equal(permuted.points, straight.points)
         assert torch.equal(permuted.all_points, straight.all_points[order])
+        np.testing.assert_array_equal(permuted.ordered, straight.ordered)
+        assert (np.diff(straight.ordered[:, 0]) >= 0).all()
         assert 50 < len(straight.points) < 600
 
     def test_keeps_points_of_the_scan_one_per_cell(self, points: Array) -> None:
@@ -145,6 +147,7 @@ class TestThinned:
         kept = thinned.points + thinned.centroid
         assert cKDTree(points).query(kept)[0].max() < 1e-12
         assert np.linalg.norm(thinned.points.mean(axis=0)) < 1e-12
+        np.testing.assert_allclose(thinned.in_frame(thinned.tensor), kept, atol=1e-6)
         corners = np.unique(np.floor(points / 0.2), axis=0)
         assert 0.6 * len(corners) < len(kept) < 1.4 * len(corners)  # the two grids are shifted
 

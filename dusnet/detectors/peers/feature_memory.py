@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, scoring
+from dusnet import geometry, ops, scoring
 from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors.base import Scores
@@ -36,11 +36,13 @@ class Description:
         scan: the thinned scan.
         places: where the features belong, relative to the centroid of `scan`, (M, 3) float32.
         features: (M, C) float32.
+        smoothing_places: where smoothing averages feature distances, (K, 3) float32; None: at all thinned points.
     """
 
     scan: Thinned
     places: Tensor
     features: Tensor
+    smoothing_places: Tensor | None = None
 
     @property
     def in_frame(self) -> Tensor:
@@ -91,6 +93,7 @@ class FeatureMemory(RegisteredDetector):
     ) -> None:
         del workdir, resume
         memory = self.settings.memory
+        self._surface = self._class_surface()
         self._cell = density_cell(clouds, memory.points, seed=self.seed)
         features, places = [], []
         with progress.task("Describing training scans", len(clouds)) as task:
@@ -116,13 +119,14 @@ class FeatureMemory(RegisteredDetector):
         scores = self._point_scores(described, distances.float()).clamp_min(0)
         object_score = self._object_score(described, distances, nearest, scores)
         # Without registration the distance from the good surface means nothing, and `score` leaves it out.
-        to_surface = (
-            scoring.nearest_distance(torch.from_numpy(points).float(), self.class_frame.surface()).numpy()
-            if self.registered
-            else np.zeros(len(points), np.float32)
-        )
+        to_surface = np.zeros(len(points), np.float32)
+        if self.registered:
+            to_surface = scoring.nearest_distance(torch.from_numpy(points).float(), self._surface).numpy()
         timings = {"features": features - start, "scoring": time.perf_counter() - features}
         return FrameScores(scores.numpy(), object_score, to_surface, None, timings=timings)
+
+    def _class_surface(self) -> ops.PointIndex:
+        return ops.PointIndex(self.class_frame.surface().unsqueeze(0))
 
     def _thin(self, points: NDArray[np.float64]) -> Thinned:
         return Thinned.of(points, self._cell, self.settings.memory.points, seed=self.seed)
@@ -178,19 +182,9 @@ class FeatureMemory(RegisteredDetector):
         return {"cell": self._cell}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self._surface = self._class_surface()
         self._cell = stored.length(metadata["cell"], "cell")
         self._bank = MemoryBank.restore(tensors, self._channels)
-
-
-@dataclass(frozen=True)
-class CenterDescription(Description):
-    """Features of farthest points.
-
-    Attributes:
-        farthest: thinned points in the order of farthest point sampling; the first of them carry the features, (K,).
-    """
-
-    farthest: Tensor
 
 
 class CenterMemory(FeatureMemory):
@@ -205,24 +199,22 @@ class CenterMemory(FeatureMemory):
     def _channels(self) -> int:
         return FPFH_SIZE * len(self._neighbors)
 
-    def _describe(self, scan: Thinned) -> CenterDescription:
+    def _describe(self, scan: Thinned) -> Description:
         memory = self.settings.memory
         features = self._fpfh(scan, self._neighbors)
-        # The first points of a longer sampling are those of a shorter one.
-        chosen = farthest(scan.tensor, max(memory.centers, memory.smoothing_centers))
-        centers = scan.tensor[chosen[: memory.centers]]
-        return CenterDescription(scan, centers, local_mean(features, scan.index, centers, memory.local_mean), chosen)
+        # The first points of a longer farthest point sampling are those of a shorter one.
+        spread = scan.tensor[farthest(scan.tensor, max(memory.centers, memory.smoothing_centers))]
+        centers, fewer = spread[: memory.centers], spread[: memory.smoothing_centers]
+        return Description(scan, centers, local_mean(features, scan.index, centers, memory.local_mean), fewer)
 
     def _point_scores(self, described: Description, distances: Tensor) -> Tensor:
         """Centres -> thinned points -> fewer centres, each the mean of its surroundings -> all points."""
-        assert isinstance(described, CenterDescription)
-        memory, scan = self.settings.memory, described.scan
+        scan, smoothing, fewer = described.scan, self.settings.memory.smoothing, described.smoothing_places
         values = geometry.interpolate(distances, described.places, scan.tensor)
-        if memory.smoothing == 1:
+        if smoothing == 1 or fewer is None:
             return scan.to_all(values)
-        centers = scan.tensor[described.farthest[: memory.smoothing_centers]]
-        means = local_mean(values.unsqueeze(1), scan.index, centers, memory.smoothing)[:, 0]
-        return geometry.interpolate(means, centers, scan.all_points)
+        means = local_mean(values.unsqueeze(1), scan.index, fewer, smoothing)[:, 0]
+        return geometry.interpolate(means, fewer, scan.all_points)
 
     def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
         del described, distances, nearest
