@@ -9,12 +9,12 @@ from pathlib import Path
 from dusnet.config import Settings
 from dusnet.detectors.base import Detector, Scorer, Scores
 from dusnet.detectors.dusnet.detector import DUSNet
-from dusnet.detectors.feature_space.cras_detector import CRAS
-from dusnet.detectors.feature_space.crr_detector import CRR
+from dusnet.detectors.feature_space.cras.detector import CRAS
+from dusnet.detectors.feature_space.crr.detector import CRR
 from dusnet.detectors.feature_space.detector import FeatureSpace
-from dusnet.detectors.feature_space.features import Extractor
 from dusnet.detectors.feature_space.many_parts import ManyParts
-from dusnet.detectors.feature_space.pbas_detector import PBAS
+from dusnet.detectors.feature_space.pbas.detector import PBAS
+from dusnet.detectors.feature_space.places import Extractor
 from dusnet.detectors.model_file import IMAGES, read_model
 from dusnet.detectors.peers.btf import BTFFPFH, BTFRaw
 from dusnet.detectors.peers.located_memory import LocatedMemory

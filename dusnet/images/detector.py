@@ -18,11 +18,11 @@ from typing_extensions import Self
 
 from dusnet.config import Settings
 from dusnet.detectors.feature_space.center_maps import map_similarity
-from dusnet.detectors.feature_space.cras import CRASMethod
-from dusnet.detectors.feature_space.crr import CRRMethod
-from dusnet.detectors.feature_space.feature_maps import DamagedFeatures, LocalFeatures, Scaling
+from dusnet.detectors.feature_space.cras.detector import CRASMethod
+from dusnet.detectors.feature_space.crr.detector import CRRMethod
+from dusnet.detectors.feature_space.feature_maps import DamagedMaps, FeatureMaps, Scaling
 from dusnet.detectors.feature_space.method import FeatureMethod
-from dusnet.detectors.feature_space.pbas import PBASMethod
+from dusnet.detectors.feature_space.pbas.detector import PBASMethod
 from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.finite import require_finite
@@ -239,9 +239,9 @@ class ImageDetector:
                 own = under(f"parts.{number}", stored.tensors)
                 scaling = Scaling.restore(under("scaling", own), places, channels)
                 kept = under("kept", own)
-                method.require_kept(kept, channels)
+                method.require_part_state(kept, channels)
                 tensor(kept, "center", places, channels)
-                target = method.spread if method.wants_spread else 1.0
+                target = method.spread if method.scales_image_features else 1.0
                 detector._parts[text(name, "name of a class")] = _Learned(replace(scaling, target=target), kept)
             if not detector._parts:
                 raise Unusable("it knows no class")
@@ -250,10 +250,10 @@ class ImageDetector:
             raise BadModel(f"{path} was trained with another backbone; give that one.")
         return detector
 
-    def _study(self, name: str, files: Sequence[Path], room: Path, progress: Progress) -> LocalFeatures:
+    def _study(self, name: str, files: Sequence[Path], room: Path, progress: Progress) -> FeatureMaps:
         """The feature maps of good images, and of damaged ones where the method learns from these."""
         rng = np.random.default_rng(self.seed)
-        copies = self.settings.crr.damaged if self._kind.wants_damaged else 0
+        copies = self.settings.crr.damaged if self._kind.uses_damaged else 0
         images = [read_image(path, self.settings.images) for path in files]
         features, clean, wrong = None, None, []
         count = len(images) * (1 + copies)
@@ -274,8 +274,8 @@ class ImageDetector:
                 task.advance()
         assert features is not None
         seen = torch.ones(features.shape[:2], dtype=torch.bool)
-        good = LocalFeatures(features, features[..., :0], positions, seen)
-        return good if clean is None else DamagedFeatures(**vars(good), clean=clean, wrong=torch.stack(wrong))
+        good = FeatureMaps(features, features[..., :0], positions, seen)
+        return good if clean is None else DamagedMaps(**vars(good), clean=clean, wrong=torch.stack(wrong))
 
     @torch.inference_mode()
     def _described(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -317,12 +317,12 @@ def _lessons(
         number += 1
 
 
-def _scaled(lesson: LocalFeatures, method: FeatureMethod) -> Scaling:
+def _scaled(lesson: FeatureMaps, method: FeatureMethod) -> Scaling:
     """Bring the features to one spread where the method wants it, in place: they may be larger than memory."""
-    if not method.wants_spread:
+    if not method.scales_image_features:
         return Scaling.none(lesson.features.shape[-1])
     scaling = Scaling.of_channels(lesson, method.spread)
-    for maps in (lesson.features, *([lesson.clean] if isinstance(lesson, DamagedFeatures) else [])):
+    for maps in (lesson.features, *([lesson.clean] if isinstance(lesson, DamagedMaps) else [])):
         for one in maps:
             one.copy_(scaling(one))
     return scaling
