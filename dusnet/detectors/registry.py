@@ -11,8 +11,8 @@ from dusnet.errors import BadConfig, BadModel
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Detector, Scorer
-    from dusnet.detectors.feature_space.features import Extractor
     from dusnet.detectors.feature_space.many_parts import ManyParts
+    from dusnet.detectors.feature_space.places import Extractor
     from dusnet.detectors.registered import RegisteredDetector
     from dusnet.detectors.settings import Settings
 
@@ -29,9 +29,9 @@ DETECTORS: dict[str, str] = {
     "simple3d": "dusnet.detectors.peers.simple3d:Simple3D",
     "located_memory": "dusnet.detectors.peers.located_memory:LocatedMemory",
     "offset": "dusnet.detectors.peers.offset.detector:Offset",
-    "cras": "dusnet.detectors.feature_space.cras_detector:CRAS",
-    "pbas": "dusnet.detectors.feature_space.pbas_detector:PBAS",
-    "crr": "dusnet.detectors.feature_space.crr_detector:CRR",
+    "cras": "dusnet.detectors.feature_space.cras.detector:CRAS",
+    "pbas": "dusnet.detectors.feature_space.pbas.detector:PBAS",
+    "crr": "dusnet.detectors.feature_space.crr.detector:CRR",
 }
 """Where the class of every detector is, by its name."""
 

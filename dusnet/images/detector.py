@@ -17,11 +17,11 @@ from torch.nn import functional
 from typing_extensions import Self
 
 from dusnet.detectors.feature_space.center_maps import map_similarity
-from dusnet.detectors.feature_space.cras import CRASMethod
-from dusnet.detectors.feature_space.crr import CRRMethod
-from dusnet.detectors.feature_space.feature_maps import DamagedFeatures, LocalFeatures, Scaling
+from dusnet.detectors.feature_space.cras.detector import CRASMethod
+from dusnet.detectors.feature_space.crr.detector import CRRMethod
+from dusnet.detectors.feature_space.feature_maps import DamagedMaps, FeatureMaps, Scaling
 from dusnet.detectors.feature_space.method import FeatureMethod
-from dusnet.detectors.feature_space.pbas import PBASMethod
+from dusnet.detectors.feature_space.pbas.detector import PBASMethod
 from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, BadModel
@@ -248,9 +248,9 @@ class ImageDetector:
                 own = under(f"parts.{number}", stored.tensors)
                 scaling = Scaling.restore(under("scaling", own), places, channels)
                 kept = under("kept", own)
-                method.require_kept(kept, channels)
+                method.require_part_state(kept, channels)
                 tensor(kept, "center", places, channels)
-                target = method.spread if method.wants_spread else 1.0
+                target = method.spread if method.scales_image_features else 1.0
                 detector._parts[text(name, "name of a class")] = _Learned(replace(scaling, target=target), kept)
             if not detector._parts:
                 raise Unusable("it knows no class")
@@ -266,10 +266,10 @@ class ImageDetector:
             return image
         return read_image(image if isinstance(image, Path) else image.path, self.settings.images)
 
-    def _features(self, name: str, good: Sequence[Image], room: Path, progress: Progress) -> LocalFeatures:
+    def _features(self, name: str, good: Sequence[Image], room: Path, progress: Progress) -> FeatureMaps:
         """The feature maps of good images, and of damaged ones where the method learns from these."""
         rng = np.random.default_rng(self.seed)
-        copies = self.settings.crr.damaged if self._kind.wants_damaged else 0
+        copies = self.settings.crr.damaged if self._kind.uses_damaged else 0
         images = [self._crop(image) for image in good]
         features, clean, wrong = None, None, []
         count = len(images) * (1 + copies)
@@ -290,8 +290,8 @@ class ImageDetector:
                 task.advance()
         assert features is not None
         seen = torch.ones(features.shape[:2], dtype=torch.bool)
-        found = LocalFeatures(features, features[..., :0], positions, seen)
-        return found if clean is None else DamagedFeatures(**vars(found), clean=clean, wrong=torch.stack(wrong))
+        found = FeatureMaps(features, features[..., :0], positions, seen)
+        return found if clean is None else DamagedMaps(**vars(found), clean=clean, wrong=torch.stack(wrong))
 
     @torch.inference_mode()
     def _described(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
@@ -333,12 +333,12 @@ def _with_damaged_copies(
         number += 1
 
 
-def _scaled(found: LocalFeatures, method: FeatureMethod) -> Scaling:
+def _scaled(found: FeatureMaps, method: FeatureMethod) -> Scaling:
     """Bring the features to one spread where the method wants it, in place: they may be larger than memory."""
-    if not method.wants_spread:
+    if not method.scales_image_features:
         return Scaling.none(found.features.shape[-1])
     scaling = Scaling.of_channels(found, method.spread)
-    for maps in (found.features, *([found.clean] if isinstance(found, DamagedFeatures) else [])):
+    for maps in (found.features, *([found.clean] if isinstance(found, DamagedMaps) else [])):
         for one in maps:
             one.copy_(scaling(one))
     return scaling

@@ -64,7 +64,7 @@ class PatchEmbeddings:
 
     @torch.inference_mode()
     def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
-        """See `dusnet.detectors.feature_space.features.Extractor`."""
+        """See `dusnet.detectors.feature_space.places.Extractor`."""
         del normals
         cloud = torch.from_numpy(points).float()
         around = cloud[neighbor_index(places, cloud, self._grouping)]

@@ -14,7 +14,7 @@ from dusnet.nn.blocks import FourierFeatures, TransformerBlock, mlp
 from dusnet.nn.losses import Loss
 
 
-class Repair(nn.Module):
+class CRRNetwork(nn.Module):
     """Decoder and segmentation head.
 
     Args:
@@ -57,7 +57,7 @@ class Repair(nn.Module):
     def anomalous(self, features: Tensor, repaired: Tensor) -> Tensor:
         """The logit of every place being anomalous, from what was repaired, (B, P, C), (B, P, C) -> (B, P).
 
-        No gradient goes back to the decoder: it learns to repair, not to be told apart.
+        No gradient goes back to the decoder, which learns from the repair loss alone.
         """
         difference = (features - repaired).detach()
         logits: Tensor = self.segment(torch.cat([difference, difference.abs()], dim=-1))[..., 0]

@@ -7,9 +7,9 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
-from dusnet.detectors.feature_space.features import View
 from dusnet.detectors.feature_space.openings import Openings
-from dusnet.detectors.feature_space.place_scores import BARE, LEAST_SHOWN, RIM, at_points
+from dusnet.detectors.feature_space.place_scores import BARE, LEAST_SHOWN, at_points
+from dusnet.detectors.feature_space.places import RIM, View
 from dusnet.geometry.coverage import Coverage
 
 
@@ -23,15 +23,16 @@ def scored(
     cloud: np.ndarray,
     *,
     smoothing: int = 1,
-    seen: torch.Tensor | None = None,
+    shown: torch.Tensor | None = None,
     whole: bool = True,
 ) -> np.ndarray:
     at = torch.from_numpy(places).float()
     points = torch.from_numpy(cloud).float()
     nowhere = torch.zeros(len(places), dtype=torch.bool)
-    openings = Openings(cloud, points, Coverage.of(points, at), nowhere)
-    view = View(cloud, at, ~nowhere if seen is None else seen, whole, openings)
-    found = at_points(torch.from_numpy(values).float(), at, view, points, smoothing=smoothing)
+    openings = Openings(cloud, Coverage.of(points, at), nowhere, torch.ones(len(places), 1))
+    view = View(cloud, at, ~nowhere if shown is None else shown, whole, openings)
+    around = torch.from_numpy(cKDTree(places).query(places, k=RIM)[1])
+    found = at_points(torch.from_numpy(values).float(), at, around, view, points, smoothing=smoothing)
     return found.double().numpy()
 
 
@@ -73,7 +74,7 @@ def test_in_a_view_of_one_side_a_bare_place_is_only_hidden() -> None:
 def test_places_that_are_not_shown_count_only_where_there_are_too_few_others() -> None:
     places, cloud = square(50, 0), square(500, 1)
     values = np.where(np.arange(50) < 40, 0.0, 7.0)
-    seen = torch.arange(50) < 40
-    assert scored(values, places, cloud, seen=seen, whole=False).max() == pytest.approx(0.0)
+    shown = torch.arange(50) < 40
+    assert scored(values, places, cloud, shown=shown, whole=False).max() == pytest.approx(0.0)
     few = torch.arange(50) < LEAST_SHOWN - 1
-    np.testing.assert_array_equal(scored(values, places, cloud, seen=few), scored(values, places, cloud))
+    np.testing.assert_array_equal(scored(values, places, cloud, shown=few), scored(values, places, cloud))

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
-from dusnet.detectors.feature_space.repair import Repair, dice_loss, repair_loss
+from dusnet.detectors.feature_space.crr.network import CRRNetwork, dice_loss, repair_loss
 from dusnet.detectors.feature_space.settings import CRRSettings
 
 
-def networks() -> Repair:
+def networks() -> CRRNetwork:
     torch.manual_seed(0)
-    return Repair(CRRSettings(width=16, heads=2, layers=1), 3)
+    return CRRNetwork(CRRSettings(width=16, heads=2, layers=1), 3)
 
 
 def batch(places: int = 7) -> tuple[torch.Tensor, torch.Tensor]:

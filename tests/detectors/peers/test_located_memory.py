@@ -47,7 +47,7 @@ def test_only_memories_around_the_place_are_compared(rho: float, good: list[Poin
     near = cdist(described.in_frame.double(), tensors["places"]) <= rho
     alone = ~near.any(axis=1)
     expected = np.where(near | alone[:, None], apart, np.inf).min(axis=1)
-    found, _ = detector._look_up(described)  # type: ignore[attr-defined]
+    found, _ = detector._nearest_memory(described)  # type: ignore[attr-defined]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     assert alone.any() == (rho == 0.05)
     assert near.all() == (rho == 10.0)

@@ -10,23 +10,26 @@ import numpy as np
 import pytest
 import torch
 
-from dusnet.detectors.feature_space.boundary import Boundary
-from dusnet.detectors.feature_space.feature_maps import DamagedFeatures
-from dusnet.detectors.feature_space.repair import Repair, repair_loss
-from dusnet.detectors.feature_space.residual_discrimination import ResidualDiscrimination
+from dusnet.detectors.feature_space.cras.network import CRASNetwork
+from dusnet.detectors.feature_space.cras.stage import CRASStage
+from dusnet.detectors.feature_space.crr.network import CRRNetwork, repair_loss
+from dusnet.detectors.feature_space.crr.stage import CRRStage
+from dusnet.detectors.feature_space.feature_maps import DamagedMaps
+from dusnet.detectors.feature_space.pbas.network import PBASNetwork
+from dusnet.detectors.feature_space.pbas.stage import PBASStage
 from dusnet.detectors.feature_space.settings import CRASSettings, CRRSettings, PBASSettings
-from dusnet.detectors.feature_space.stages import CRASStage, CRRStage, MapsOfPart, MapSource, PBASStage, told_apart
+from dusnet.detectors.feature_space.training_maps import CenteredMaps, MapSource, separation_loss
 from dusnet.detectors.settings import load_settings
 from dusnet.progress import Silent
 from dusnet.training.loop import Run, learning_rate, train_stage
 
 
-def part(number: int, scans: int, places: int = 10, channels: int = 3) -> MapsOfPart:
+def part(number: int, scans: int, places: int = 10, channels: int = 3) -> CenteredMaps:
     """Features that say where they come from: part, scan, place."""
     where = torch.meshgrid(torch.tensor([number]), torch.arange(scans), torch.arange(places), indexing="ij")
     features = torch.stack(where, dim=-1)[0].float()
     seen = torch.ones(scans, places, dtype=torch.bool)
-    return MapsOfPart(features[..., :channels], seen, torch.full((4, channels), float(number)))
+    return CenteredMaps(features[..., :channels], seen, torch.full((4, channels), float(number)))
 
 
 def run(seed: int = 0) -> Run:
@@ -53,7 +56,7 @@ class TestMapSource:
 
     def test_all_maps_and_all_seen_places_are_equally_likely(self) -> None:
         shown = part(1, 3)
-        shown.seen[2] = torch.arange(10) < 4
+        shown.shown[2] = torch.arange(10) < 4
         source = MapSource([part(0, 2), shown], batch=2000, places=5)
         features, _ = source.draw(torch.Generator().manual_seed(0))
         maps = Counter(map(tuple, features[:, 0, :2].int().tolist()))
@@ -70,7 +73,7 @@ class TestMapSource:
 
     def test_a_map_that_shows_nothing_is_left_out(self) -> None:
         blind = part(0, 2)
-        blind.seen[1] = False
+        blind.shown[1] = False
         source = MapSource([blind], batch=4, places=5)
         assert source.steps == math.ceil(10 / 20)
         assert (source.draw(torch.Generator())[0][..., 1] == 0).all()
@@ -83,18 +86,20 @@ def test_cross_entropy_against_numpy() -> None:
     normal, anomalous = np.array([-1.0, 2.0]), np.array([0.5, 0.0, 3.0])
     probability = [1 / (1 + np.exp(-values)) for values in (normal, anomalous)]
     expected = -np.log(1 - probability[0]).mean() - np.log(probability[1]).mean()
-    assert float(told_apart(torch.from_numpy(normal), torch.from_numpy(anomalous)).total) == pytest.approx(expected)
+    assert float(separation_loss(torch.from_numpy(normal), torch.from_numpy(anomalous)).total) == pytest.approx(
+        expected
+    )
 
 
-def random_part(seed: int = 0) -> MapsOfPart:
+def random_part(seed: int = 0) -> CenteredMaps:
     features = torch.randn(3, 40, 4, generator=torch.Generator().manual_seed(seed))
-    return MapsOfPart(features, torch.ones(3, 40, dtype=torch.bool), features.mean(dim=0))
+    return CenteredMaps(features, torch.ones(3, 40, dtype=torch.bool), features.mean(dim=0))
 
 
 class TestCRASStage:
     def test_rates_are_those_of_the_paper_and_do_not_fall(self) -> None:
         settings = load_settings("images").cras.model_copy(update={"places": 32})
-        model = ResidualDiscrimination(settings, 4)
+        model = CRASNetwork(settings, 4)
         stage = CRASStage(model, [random_part()], settings)
         schedule = stage.stage
         assert (settings.epochs, settings.batch, settings.noise, settings.beta) == (100, 32, 0.015, 0.3)
@@ -111,7 +116,7 @@ class TestCRASStage:
 
         def trained(seed: int) -> torch.Tensor:
             torch.manual_seed(0)
-            model = ResidualDiscrimination(settings, 4)
+            model = CRASNetwork(settings, 4)
             stage = CRASStage(model, [random_part()], settings)
             train_stage(stage, stage.stage, run(seed))
             assert not model.training
@@ -125,7 +130,7 @@ class TestCRASStage:
             epochs=40, batch=4, places=30, adapter_layers=1, noise=2.0, adapter_rate=1e-2, discriminator_rate=1e-2
         )
         torch.manual_seed(0)
-        model = ResidualDiscrimination(settings, 4)
+        model = CRASNetwork(settings, 4)
         stage = CRASStage(model, [random_part()], settings)
         generator = torch.Generator().manual_seed(9)
         before = float(stage.loss(model, generator).total.detach())
@@ -137,7 +142,7 @@ class TestCRASStage:
 class TestPBASStage:
     def test_rates_and_regularisation_are_those_of_the_paper(self) -> None:
         settings = PBASSettings()
-        model = Boundary(settings, 4)
+        model = PBASNetwork(settings, 4)
         projector, discriminator = PBASStage(model, random_part(), settings).parameter_groups()
         rate = settings.projector_rate
         assert (projector["rate"] * rate, projector["weight_decay"]) == (1e-4, 1e-5)
@@ -148,29 +153,29 @@ class TestPBASStage:
     def test_the_loss_is_the_radius_and_the_cross_entropy(self) -> None:
         settings = PBASSettings(batch=2, places=5, search="class")
         torch.manual_seed(0)
-        model = Boundary(settings, 4)
+        model = PBASNetwork(settings, 4)
         maps = random_part()
         center = torch.randn(5, 4, generator=torch.Generator().manual_seed(3))
-        stage = PBASStage(model, MapsOfPart(maps.features, maps.seen, center), settings)
+        stage = PBASStage(model, CenteredMaps(maps.features, maps.shown, center), settings)
         loss = stage.loss(model, torch.Generator().manual_seed(1))
         assert set(loss.terms) == {"radius", "normal", "anomalous"}
         assert float(loss.total.detach()) == pytest.approx(float(sum(loss.terms.values())))
 
 
 class TestCRRStage:
-    def lesson(self) -> DamagedFeatures:
+    def damaged(self) -> DamagedMaps:
         """Features that say which scan and place they are of; half of the places of the second scan are seen."""
         scans, places = torch.meshgrid(torch.arange(2.0), torch.arange(12.0), indexing="ij")
         features = torch.stack([scans, places], dim=-1)
         seen = torch.ones(2, 12, dtype=torch.bool)
         seen[1, 6:] = False
         positions = torch.arange(12.0).unsqueeze(1).expand(12, 3)
-        return DamagedFeatures(features, features, positions, seen, features + 0.5, places % 2 == 1)
+        return DamagedMaps(features, features, positions, seen, features + 0.5, places % 2 == 1)
 
     def test_what_belongs_together_is_drawn_together_and_some_of_it_is_hidden(self) -> None:
         given: list[tuple[torch.Tensor, ...]] = []
 
-        class Watched(Repair):
+        class Watched(CRRNetwork):
             def forward(
                 self, features: torch.Tensor, positions: torch.Tensor, hidden: torch.Tensor | None = None
             ) -> tuple[torch.Tensor, torch.Tensor]:
@@ -181,7 +186,7 @@ class TestCRRStage:
         settings = CRRSettings(width=8, heads=2, layers=0, batch=40, places=20, hidden=0.25)
         torch.manual_seed(0)
         model = Watched(settings, 2)
-        stage = CRRStage(model, [self.lesson()], settings)
+        stage = CRRStage(model, [self.damaged()], settings)
         loss = stage.loss(model, torch.Generator().manual_seed(0))
         ((features, positions, hidden),) = given
         assert features.shape == (40, 20, 2)
@@ -196,6 +201,6 @@ class TestCRRStage:
 
     def test_steps_and_rate_fall_like_a_cosine(self) -> None:
         settings = CRRSettings(steps=100, learning_rate=0.5)
-        stage = CRRStage(Repair(settings, 2), [self.lesson()], settings)
+        stage = CRRStage(CRRNetwork(settings, 2), [self.damaged()], settings)
         assert (stage.stage.steps, stage.stage.schedule) == (100, "cosine")
         assert learning_rate(stage.stage, 99) < 0.01 < learning_rate(stage.stage, 5) <= 0.5

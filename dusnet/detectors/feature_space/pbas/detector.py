@@ -12,18 +12,20 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dusnet.detectors.feature_space.boundary import Boundary
 from dusnet.detectors.feature_space.center_maps import (
-    Shown,
+    ShownMap,
     aligned_center,
     clustered_center,
     iterative_center,
     mean_center,
 )
+from dusnet.detectors.feature_space.detector import FeatureSpace
 from dusnet.detectors.feature_space.feature_heads import anomaly_score
-from dusnet.detectors.feature_space.feature_maps import LocalFeatures
+from dusnet.detectors.feature_space.feature_maps import FeatureMaps
 from dusnet.detectors.feature_space.method import FeatureMethod
-from dusnet.detectors.feature_space.stages import MapsOfPart, PBASStage
+from dusnet.detectors.feature_space.pbas.network import PBASNetwork
+from dusnet.detectors.feature_space.pbas.stage import PBASStage
+from dusnet.detectors.feature_space.training_maps import CenteredMaps
 from dusnet.training.loop import Run, train_stage
 
 
@@ -33,36 +35,44 @@ class PBASMethod(FeatureMethod):
     name: ClassVar[str] = "pbas"
     settings_sections: ClassVar[frozenset[str]] = frozenset({"pbas", "training"})
     for_many: ClassVar[bool] = False
-    wants_residuals: ClassVar[bool] = True
+    uses_residuals: ClassVar[bool] = True
 
-    networks: Boundary
+    networks: PBASNetwork
 
     @property
     def spread(self) -> float:
         """See `FeatureMethod.spread`; anomalies are measured in radii, so none means more than another."""
         return 1.0
 
-    def _build(self, size: int) -> Boundary:
-        return Boundary(self.settings.pbas, size)
+    def _build(self, size: int) -> PBASNetwork:
+        return PBASNetwork(self.settings.pbas, size)
 
-    def learn(self, lessons: Sequence[LocalFeatures], run: Run) -> list[dict[str, Tensor]]:
+    def learn(self, maps: Sequence[FeatureMaps], run: Run) -> list[dict[str, Tensor]]:
         """See `FeatureMethod.learn`."""
-        (lesson,) = lessons
+        (part,) = maps
         with torch.no_grad():
-            shown = zip(lesson.features, lesson.seen, strict=True)
-            center = self._center((self.networks.projector(features), seen) for features, seen in shown)
-        stage = PBASStage(self.networks, MapsOfPart(lesson.features, lesson.seen, center), self.settings.pbas)
+            shown_maps = zip(part.features, part.shown, strict=True)
+            center = self._center((self.networks.projector(features), shown) for features, shown in shown_maps)
+        stage = PBASStage(self.networks, CenteredMaps(part.features, part.shown, center), self.settings.pbas)
         train_stage(stage, stage.stage, run)
         return [{}]
 
-    def _center(self, maps: Iterable[Shown]) -> Tensor:
+    def _center(self, maps: Iterable[ShownMap]) -> Tensor:
         """The centre map of projected training maps, (K, C)."""
         kind = self.settings.pbas.center
         if kind == "clustering":
             return clustered_center(maps, seed=self.seed)
         return {"average": mean_center, "iterative": iterative_center, "alignment": aligned_center}[kind](maps)
 
-    def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+    def values(self, features: Tensor, positions: Tensor, part_state: Mapping[str, Tensor]) -> Tensor:
         """See `FeatureMethod.values`."""
-        del positions, kept
-        return anomaly_score(self.networks.judge(features))
+        del positions, part_state
+        return anomaly_score(self.networks.logits(features))
+
+
+class PBAS(FeatureSpace):
+    """PBAS on registered scans."""
+
+    name: ClassVar[str] = PBASMethod.name
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | PBASMethod.settings_sections
+    method: ClassVar[type[FeatureMethod]] = PBASMethod

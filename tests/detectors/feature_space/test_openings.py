@@ -24,10 +24,11 @@ SURFACE = torch.from_numpy(np.concatenate([sheet(seed) for seed in range(100, 10
 PLACES = SURFACE[::40]
 
 
-def openings(scan: Array, lost: torch.Tensor | None = None) -> Openings:
+def openings(scan: Array, missing: torch.Tensor | None = None) -> Openings:
     cloud = torch.from_numpy(scan).float()
     nothing = torch.zeros(len(PLACES), dtype=torch.bool)
-    return Openings(scan, cloud, Coverage.of(cloud, SURFACE), nothing if lost is None else lost)
+    near = torch.from_numpy(cKDTree(scan).query(PLACES.double().numpy(), NEAREST)[0]).float()
+    return Openings(scan, Coverage.of(cloud, SURFACE), nothing if missing is None else missing, near)
 
 
 def test_spacing_is_the_mean_distance_to_the_nearest_points_over_the_usual_one() -> None:
@@ -62,7 +63,7 @@ def test_in_a_view_of_one_side_only_what_is_missing_is_open() -> None:
     scan = sheet(4)
     bare = np.hypot(scan[:, 0] - 3, scan[:, 1] - 1) < 0.25
     inside = (PLACES[:, :2] - torch.tensor([3.0, 1.0])).norm(dim=1) < 0.1
-    hidden, missing = openings(scan[~bare]), openings(scan[~bare], lost=inside)
+    hidden, missing = openings(scan[~bare]), openings(scan[~bare], missing=inside)
     shadow = hidden.at(PLACES, whole=False)
     assert float(shadow[:, 0].max()) == ACCIDENTAL
     assert (shadow[:, 1] == ACCIDENTAL).all()

@@ -47,8 +47,14 @@ def interpolated(values: np.ndarray, places: np.ndarray, points: np.ndarray) -> 
     return (values[index] * weights).sum(axis=1) / weights.sum(axis=1)
 
 
-def test_the_whole_recipe(good: list[PointCloud]) -> None:
-    memory = {"simple3d_neighbors": (8, 16, 24), "centers": 200, "local_mean": 20, "smoothing_centers": 100}
+@pytest.mark.parametrize("smoothing_centers", [100, 250])
+def test_the_whole_recipe(smoothing_centers: int, good: list[PointCloud]) -> None:
+    memory = {
+        "simple3d_neighbors": (8, 16, 24),
+        "centers": 200,
+        "local_mean": 20,
+        "smoothing_centers": smoothing_centers,
+    }
     detector = fitted("simple3d", good, memory=memory)
     tensors = {name: value.double().numpy() for name, value in detector._tensors().items()}  # type: ignore[attr-defined]
     cell = detector._metadata()["cell"]  # type: ignore[attr-defined]
@@ -67,9 +73,9 @@ def test_the_whole_recipe(good: list[PointCloud]) -> None:
     cloud, centers, features = described(frame.apply(part(9, dent=6).points))
     distances = cdist(features, tensors["features"]).min(axis=1)
     values = interpolated(distances, centers, cloud.points)
-    again = cloud.points[farthest_points(cloud.points.astype(np.float32), 100)]
+    again = cloud.points[farthest_points(cloud.points.astype(np.float32), smoothing_centers)]
     _, index = cKDTree(cloud.points).query(again, 12)
-    expected = interpolated(values[index].mean(axis=1), again, cloud.everything.double().numpy())
+    expected = interpolated(values[index].mean(axis=1), again, cloud.all_points.double().numpy())
     scores = detector.score(part(9, dent=6))
     np.testing.assert_allclose(scores.point_scores, expected, rtol=1e-3, atol=1e-2)
     assert scores.object_score == scores.point_scores.max()

@@ -1,4 +1,4 @@
-"""The networks of PBAS: a projector that draws features to their centre, and a discriminator at the boundary.
+"""The networks of PBAS, a projector and a discriminator, and the anomalies that they learn from.
 
 Q. Chen et al., "Progressive Boundary Guided Anomaly Synthesis for Industrial Anomaly Detection", IEEE TCSVT 2024
 (arXiv 2412.17458).
@@ -6,16 +6,20 @@ Q. Chen et al., "Progressive Boundary Guided Anomaly Synthesis for Industrial An
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from dusnet.detectors.feature_space.center_maps import nearest_center
+from dusnet.detectors.feature_space.center_maps import nearest_center, residual_norm
 from dusnet.detectors.feature_space.feature_heads import Discriminator, linear_layers
-from dusnet.detectors.feature_space.feature_synthesis import boundary_guided, residual_norm, undirected
 from dusnet.detectors.feature_space.settings import PBASSettings
 
+Direction = Literal["center", "random", "gaussian"]
 
-class Boundary(nn.Module):
+
+class PBASNetwork(nn.Module):
     """Projector and discriminator.
 
     Args:
@@ -55,7 +59,41 @@ class Boundary(nn.Module):
         return radius, logits[: len(projected)], logits[len(projected) :]
 
     @torch.inference_mode()
-    def judge(self, features: Tensor) -> Tensor:
+    def logits(self, features: Tensor) -> Tensor:
         """The logit of every feature being anomalous, (G, C) -> (G,)."""
         logits: Tensor = self.discriminator(self.projector(features))
         return logits
+
+
+def boundary_guided(features: Tensor, centers: Tensor, radius: Tensor, *, alpha: float) -> Tensor:
+    """Anomalous features on the rays from the centre, z = u + alpha L_c (u - c) / |u - c| (PBAS Eq. 7).
+
+    Args:
+        features: normal ones, (..., C).
+        centers: the centre vector of each, (..., C).
+        radius: L_c, the mean distance of features to their centre, a scalar.
+        alpha: how far beyond the feature, in radii.
+
+    Returns:
+        (..., C); the gradient goes through the features, not through the step.
+    """
+    direction = functional.normalize(features - centers, dim=-1)
+    return features + (alpha * radius * direction).detach()
+
+
+def undirected(features: Tensor, noise: Tensor, radius: Tensor, *, alpha: float, form: Direction) -> Tensor:
+    """What the ray of `boundary_guided` is compared with (PBAS Table V).
+
+    Args:
+        features: normal ones, (..., C).
+        noise: standard normal, (..., C).
+        radius: L_c, a scalar.
+        alpha: as there.
+        form: `random` steps as far in a random direction; `gaussian` adds noise of that length on average.
+
+    Returns:
+        (..., C).
+    """
+    if form == "random":
+        return features + (alpha * radius * functional.normalize(noise, dim=-1)).detach()
+    return features + (alpha * radius / features.shape[-1] ** 0.5 * noise).detach()

@@ -6,13 +6,13 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from dusnet.detectors.feature_space.boundary import Boundary
+from dusnet.detectors.feature_space.pbas.network import PBASNetwork
 from dusnet.detectors.feature_space.settings import PBASSettings
 
 
-def networks(**changes: object) -> Boundary:
+def networks(**changes: object) -> PBASNetwork:
     torch.manual_seed(0)
-    return Boundary(PBASSettings.model_validate({"hidden": 6, "search": "class", **changes}), 4).eval()
+    return PBASNetwork(PBASSettings.model_validate({"hidden": 6, "search": "class", **changes}), 4).eval()
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -31,7 +31,7 @@ def test_radius_and_logits_against_the_equations() -> None:
     beyond = u + 0.5 * distance.mean() * away / away.norm(dim=1, keepdim=True)
     torch.testing.assert_close(normal, model.discriminator(u))
     torch.testing.assert_close(anomalous, model.discriminator(beyond))
-    torch.testing.assert_close(model.judge(features), normal.detach())
+    torch.testing.assert_close(model.logits(features), normal.detach())
 
 
 def test_the_centre_of_the_same_place_is_not_searched() -> None:

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.nn import functional
 
-from dusnet.detectors.feature_space.residual_discrimination import ResidualDiscrimination
+from dusnet.detectors.feature_space.cras.network import CRASNetwork
 from dusnet.detectors.feature_space.settings import CRASSettings
 
 
-def networks(**changes: object) -> ResidualDiscrimination:
+def networks(**changes: object) -> CRASNetwork:
     torch.manual_seed(0)
-    return ResidualDiscrimination(
+    return CRASNetwork(
         CRASSettings.model_validate({"hidden": 6, "adapter_layers": 1, "inputs": "both", **changes}), 4
     ).eval()
 
@@ -45,14 +45,14 @@ def test_the_centre_of_the_same_place_is_not_searched() -> None:
         u, p = model.adapter(features[row]), model.adapter(centers[row])
         for logits, seen in ((normal, u), (anomalous, u + noise[row])):
             torch.testing.assert_close(logits.view(2, 5)[row], model.discriminator(torch.cat([seen, seen - p], dim=1)))
-    torch.testing.assert_close(model.judge(features[0], centers[0]), normal.detach().view(2, 5)[0])
+    torch.testing.assert_close(model.logits(features[0], centers[0]), normal.detach().view(2, 5)[0])
 
 
 def test_a_scan_is_judged_as_a_normal_feature_is_in_training() -> None:
     model = networks(search="class")
     features, centers, noise = batch()
     normal, _ = model(features, centers, noise)
-    torch.testing.assert_close(model.judge(features[1], centers[1]), normal.detach().view(2, 5)[1])
+    torch.testing.assert_close(model.logits(features[1], centers[1]), normal.detach().view(2, 5)[1])
 
 
 def test_adapter_and_discriminator_learn_and_the_centre_does_not() -> None:
@@ -68,4 +68,4 @@ def test_adapter_and_discriminator_learn_and_the_centre_does_not() -> None:
 def test_without_an_adapter_features_are_as_wide_as_they_come() -> None:
     model = networks(adapter_layers=0, search="class")
     features, centers, _ = batch()
-    assert model.judge(features[0], centers[0]).shape == (5,)
+    assert model.logits(features[0], centers[0]).shape == (5,)

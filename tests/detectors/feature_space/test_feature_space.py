@@ -15,9 +15,9 @@ from small_parts import motion, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, create, create_for_parts, load_model
 from dusnet.detectors.dusnet_paper.down_net import DownNet
-from dusnet.detectors.feature_space.cras_detector import CRAS
-from dusnet.detectors.feature_space.crr_detector import CRR
-from dusnet.detectors.feature_space.feature_maps import DamagedFeatures
+from dusnet.detectors.feature_space.cras.detector import CRAS
+from dusnet.detectors.feature_space.crr.detector import CRR
+from dusnet.detectors.feature_space.feature_maps import DamagedMaps
 from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.model_file import read_model
 from dusnet.detectors.settings import Settings
@@ -252,13 +252,13 @@ def test_a_view_of_one_side_is_judged_by_what_it_shows(good: list[PointCloud]) -
 
 def test_a_share_of_the_simulated_scans_shows_one_side_only(good: list[PointCloud]) -> None:
     made = CRAS(settings("cras", {"replicas": 3, "views": 0.5}))
-    lessons = made.describe_training(made.locate(good, progress=Silent()), progress=Silent())
-    seen = lessons.seen.float().mean(dim=1)
+    maps = made.describe_training(made.locate(good, progress=Silent()), progress=Silent())
+    seen = maps.shown.float().mean(dim=1)
     assert len(seen) == 4 * len(good)
     assert int((seen < 1).sum()) == 3 * len(good) // 2
     assert float(seen[seen < 1].max()) < 0.8  # .68, deviation .02 over five seeds
     # Opposite sides of the egg are seen by turns, so that views in all directions show every place.
-    assert lessons.seen[seen < 1].any(dim=0).float().mean() > 0.9
+    assert maps.shown[seen < 1].any(dim=0).float().mean() > 0.9
 
 
 @pytest.mark.parametrize("center", ["alignment", "average", "iterative"])
@@ -301,15 +301,15 @@ def test_a_moved_scan_is_registered_first(good: list[PointCloud]) -> None:
 def test_what_repair_learns_from_is_the_scan_with_and_without_defects(good: list[PointCloud]) -> None:
     made = CRR(settings("crr", damaged=3))
     clouds = made.locate(good, progress=Silent())
-    lessons = made.describe_training(clouds, progress=Silent())
-    assert isinstance(lessons, DamagedFeatures)
-    assert len(lessons.features) == 3 * (1 + 1) * (1 + 3)
-    whole = ~lessons.wrong.any(dim=1)
+    maps = made.describe_training(clouds, progress=Silent())
+    assert isinstance(maps, DamagedMaps)
+    assert len(maps.features) == 3 * (1 + 1) * (1 + 3)
+    whole = ~maps.wrong.any(dim=1)
     assert int(whole.sum()) >= 6
-    assert torch.equal(lessons.features[::4], lessons.clean[::4])
-    moved = (lessons.features - lessons.clean).abs().amax(dim=2)
-    assert float(moved[lessons.wrong].median()) > 10 * float(moved[~lessons.wrong].median())
-    assert 0.01 < float(lessons.wrong.float().mean()) < 0.4
+    assert torch.equal(maps.features[::4], maps.clean[::4])
+    moved = (maps.features - maps.clean).abs().amax(dim=2)
+    assert float(moved[maps.wrong].median()) > 10 * float(moved[~maps.wrong].median())
+    assert 0.01 < float(maps.wrong.float().mean()) < 0.4
 
 
 def test_one_repair_serves_several_parts(good: list[PointCloud], tmp_path: Path) -> None:

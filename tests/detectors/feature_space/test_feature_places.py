@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.detectors.feature_space.extractors import Heights
-from dusnet.detectors.feature_space.feature_maps import LEAST_SPREAD, LocalFeatures, Scaling
-from dusnet.detectors.feature_space.features import AROUND, Places
+from dusnet.detectors.feature_space.feature_maps import LEAST_SPREAD, FeatureMaps, Scaling
+from dusnet.detectors.feature_space.openings import NEAREST
+from dusnet.detectors.feature_space.places import Places
 from dusnet.detectors.feature_space.settings import FeatureSettings
+from dusnet.geometry.outward import Outward
 
 SETTINGS = FeatureSettings(points=900, places=60, heights=(2, 9))
 
@@ -28,7 +31,8 @@ def plate(seed: int, height: float = 0.0, count: int = 3000) -> NDArray[np.float
 @pytest.fixture(scope="module")
 def places() -> Places:
     surface = torch.from_numpy(plate(9, count=4000)).float()
-    return Places.spread([plate(0), plate(1)], surface, SETTINGS, seed=0)
+    frame = SimpleNamespace(surface=lambda: surface, outward=Outward.of(surface))
+    return Places.spread([plate(0), plate(1)], frame, SETTINGS, seed=0)  # type: ignore[arg-type]
 
 
 def where(points: NDArray[np.float64], positions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
@@ -42,7 +46,7 @@ class TestPlaces:
         positions = places.positions.double().numpy()
         assert len(positions) == 60
         # Both .153, deviation .004 over five seeds.
-        assert cKDTree(positions).query(places.surface.double().numpy())[0].max() < 0.2
+        assert cKDTree(positions).query(places.frame.surface().double().numpy())[0].max() < 0.2
         assert cKDTree(positions).query(positions, 2)[0][:, 1].min() > 0.1
         np.testing.assert_allclose(np.abs(places.normals[:, 2].numpy()), 1, atol=1e-5)
 
@@ -57,7 +61,7 @@ class TestPlaces:
         assert found.around.shape == (1, 60, 3)
         assert float((found.around[0] - places.positions).norm(dim=1).max()) < 0.1
         np.testing.assert_allclose(found.around[0, :, 2].numpy(), 0.01, atol=1e-6)
-        assert AROUND == 4
+        assert NEAREST == 4
 
     def test_an_extractor_sees_the_scan_at_the_density_of_the_training_scans(self, places: Places) -> None:
         dense, sparse = (places.describe(plate(3, count=count), where) for count in (20_000, 4000))
@@ -66,44 +70,44 @@ class TestPlaces:
 
     def test_openings_are_the_last_features_or_left_out(self, places: Places) -> None:
         scan = plate(2, 0.01)
-        view = places.look(scan)
-        features = places.extract(view, where)
+        view = places.view(scan)
+        features = places.features(view, where)
         assert torch.equal(features[:, 1:], view.openings.at(places.positions, whole=view.whole))
         alone = replace(places, settings=SETTINGS.model_copy(update={"openings": False}))
-        assert torch.equal(alone.extract(view, where), features[:, :1])
+        assert torch.equal(alone.features(view, where), features[:, :1])
 
     def test_a_side_that_is_not_shown_is_not_seen_and_a_hole_is(self, places: Places) -> None:
         scan = plate(4, count=8000)
         half = places.describe(scan[scan[:, 0] > 0], where)
         shown = places.positions[:, 0] > 0
-        assert half.seen[0][places.positions[:, 0] > 0.05].all()
-        assert not half.seen[0][places.positions[:, 0] < -0.2].any()
+        assert half.shown[0][places.positions[:, 0] > 0.05].all()
+        assert not half.shown[0][places.positions[:, 0] < -0.2].any()
         holed = places.describe(scan[np.linalg.norm(scan[:, :2] - 0.2, axis=1) > 0.15], where)
-        assert holed.seen.all()
+        assert holed.shown.all()
         assert shown.any()
 
 
-class TestLocalFeatures:
+class TestFeatureMaps:
     def test_the_mean_is_over_scans_that_show_the_place(self) -> None:
         features = torch.tensor([[[1.0], [5.0], [7.0]], [[3.0], [9.0], [9.0]]])
         seen = torch.tensor([[True, True, False], [True, False, False]])
-        maps = LocalFeatures(features, torch.zeros(2, 3, 3), torch.zeros(3, 3), seen)
+        maps = FeatureMaps(features, torch.zeros(2, 3, 3), torch.zeros(3, 3), seen)
         assert maps.mean(features).tolist() == [[2.0], [5.0], [8.0]]
 
     def test_joined(self) -> None:
-        one = LocalFeatures(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.zeros(2, 3), torch.ones(1, 2).bool())
-        both = LocalFeatures.joined([one, one])
-        assert (both.features.shape, both.around.shape, both.seen.shape) == ((2, 2, 3), (2, 2, 3), (2, 2))
+        one = FeatureMaps(torch.ones(1, 2, 3), torch.ones(1, 2, 3), torch.zeros(2, 3), torch.ones(1, 2).bool())
+        both = FeatureMaps.joined([one, one])
+        assert (both.features.shape, both.around.shape, both.shown.shape) == ((2, 2, 3), (2, 2, 3), (2, 2))
 
 
 class TestScaling:
-    def part(self) -> LocalFeatures:
+    def part(self) -> FeatureMaps:
         """Two channels of different spread, and a place that differs three times as much as the others."""
         rng = torch.Generator().manual_seed(0)
         residuals = torch.randn(400, 30, 2, generator=rng) * torch.tensor([2.0, 0.5])
         residuals[:, 7] *= 3
         features = 50 + 10 * torch.randn(1, 30, 2, generator=rng) + residuals
-        return LocalFeatures(features, features[..., :1], torch.zeros(30, 3), torch.ones(400, 30).bool())
+        return FeatureMaps(features, features[..., :1], torch.zeros(30, 3), torch.ones(400, 30).bool())
 
     def test_the_variance_of_a_place_is_half_its_own_and_half_that_of_all(self) -> None:
         part = self.part()
@@ -117,14 +121,14 @@ class TestScaling:
 
     def test_only_places_that_are_seen_count(self) -> None:
         part = self.part()
-        part.seen[0, :5] = False
+        part.shown[0, :5] = False
         blinded = replace(part, features=part.features.clone())
         blinded.features[0, :5] = 1e6
         assert torch.equal(Scaling.of(part, 1.0).spread, Scaling.of(blinded, 1.0).spread)
 
     def test_channels_that_hardly_differ_from_the_centre_are_not_blown_up(self) -> None:
         features = torch.stack([torch.arange(10.0), torch.ones(10)], dim=1).unsqueeze(0)
-        part = LocalFeatures(features, features[..., :1], torch.zeros(10, 3), torch.ones(1, 10).bool())
+        part = FeatureMaps(features, features[..., :1], torch.zeros(10, 3), torch.ones(1, 10).bool())
         scaling = Scaling.of(part, 1.0)
         np.testing.assert_allclose(scaling.spread[:, 0].numpy(), LEAST_SPREAD * np.arange(10).std(), rtol=1e-6)
         assert (scaling.spread[:, 1] == 1.0).all()
@@ -132,7 +136,7 @@ class TestScaling:
 
     def test_residuals_are_differences_from_the_mean_of_their_place(self) -> None:
         part = self.part()
-        part.seen[:100, 3] = False
+        part.shown[:100, 3] = False
         plain, residual = Scaling.of(part, 1.0), Scaling.of(part, 1.0, residuals=True)
         assert torch.equal(plain.spread, residual.spread)
         left = residual(part.features).double()
