@@ -14,10 +14,18 @@ from report_parts import CALIBRATION, answer, ellipsoid, scored
 
 import dusnet.display.report.page as page_module
 from dusnet.cloud import PointCloud
-from dusnet.display.report import REPORT, ColorScale, Field, Mark, remove_index, write_index, write_report
+from dusnet.display.report import (
+    REPORT,
+    ColorScale,
+    PointField,
+    ScaleMark,
+    remove_index,
+    write_index,
+    write_report,
+)
 from dusnet.display.report.lengths import Lengths
-from dusnet.display.report.markup import number
 from dusnet.display.report.sections import when
+from dusnet.display.wording import number
 from dusnet.errors import BadInput
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Reason, Status, Verdict
@@ -157,7 +165,7 @@ def test_a_good_part_without_unit_has_a_page(tmp_path):
     page = Elements(written(tmp_path, result, replace(cloud, labels=np.zeros(len(cloud), bool)), scores))
     assert "No region of the scan is above the point threshold." in page.text
     assert "unit not stated" in page.text
-    assert "is not above the threshold" in page.text
+    assert "is not above the limit" in page.text
     assert "truth" in {attributes.get("data-show") for _, attributes in page.tags}
 
 
@@ -182,10 +190,10 @@ def test_signed_bands_can_take_the_place_of_scores(tmp_path):
     bands = ColorScale(
         np.array([-1.0, -0.2, 0.2, 1.0]),
         np.array([[5, 48, 97], [120, 170, 120], [103, 0, 31]], np.uint8),
-        (Mark(-0.2, "lower"), Mark(0.2, "upper tolerance")),
+        (ScaleMark(-0.2, "lower"), ScaleMark(0.2, "upper tolerance")),
         banded=True,
     )
-    field = Field("Deviation", deviation, bands, "mm")
+    field = PointField("Deviation", deviation, bands, "mm")
     page = Elements(written(tmp_path, result, cloud, scores, fields=[field], title="CAD comparison"))
     for words in ("CAD comparison", "Scan coloured by deviation", "upper tolerance 0.2", "Deviation of all points"):
         assert words in page.text
