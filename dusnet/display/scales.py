@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -43,6 +43,7 @@ class ColorScale:
         banded: whether the bands have a meaning of their own, so that the bar writes their edges. A value on an edge
             is in the band above it.
         remark: where the ends of the scale come from.
+        bands: says itself which band a value is in, as in the scored cloud; None takes the edges.
     """
 
     edges: NDArray[np.float64]
@@ -50,6 +51,7 @@ class ColorScale:
     marks: tuple[ScaleMark, ...] = ()
     banded: bool = False
     remark: str = ""
+    bands: DeviationBands | None = None
 
     def __post_init__(self) -> None:
         if len(self.edges) != len(self.colors) + 1 or len(self.colors) < 1:
@@ -74,6 +76,8 @@ class ColorScale:
 
     def band(self, values: ArrayLike) -> NDArray[np.intp]:
         """The band of each value, (N,): 0 to K - 1, and K for NaN."""
+        if self.bands is not None:
+            return self.bands.number(values)
         value = np.asarray(values, dtype=np.float64)
         found = np.clip(np.searchsorted(self.edges, value, side="right") - 1, 0, len(self.colors) - 1)
         return np.where(np.isnan(value), len(self.colors), found)
@@ -191,21 +195,10 @@ def _round_steps(value: float) -> tuple[float, ...]:
     return (power, 2.0 * power, 5.0 * power, 10.0 * power)
 
 
-@dataclass(frozen=True)
-class DeviationScale(ColorScale):
-    """The bands of a comparison with a CAD model, which say themselves what is in which: as in the scored cloud."""
-
-    bands: DeviationBands = field(kw_only=True)
-
-    def band(self, values: ArrayLike) -> NDArray[np.intp]:
-        """The band of each value, (N,): 0 to K - 1, and K for NaN."""
-        return self.bands.number(values)
-
-
 def banded_scale(bands: DeviationBands) -> ColorScale:
     """The bands of a comparison with a CAD model; the outermost ones, which have no end, are drawn a tolerance wide."""
     edges = bands.edges
-    return DeviationScale(
+    return ColorScale(
         np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
         np.array(COLORS, dtype=np.uint8),
         (ScaleMark(-bands.minus, "lack"), ScaleMark(bands.plus, "excess")),

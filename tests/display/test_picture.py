@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from dusnet.display.camera import Camera, Crop, look_at, look_at_highest
+from dusnet.display.camera import Camera, Crop, look_at, look_at_highest, toward_defect
 from dusnet.display.color_maps import ANCHORS, BACKGROUND, STRAY, heat_colors
 from dusnet.display.deviation_bands import DeviationBands
 from dusnet.display.panels import Panel, camera_of, heat_limits
@@ -92,6 +92,18 @@ def test_a_scan_of_one_side_is_seen_from_that_side(rng):
     points = points[points @ np.array([0.6, 0.0, 0.8]) > 0.2]
     points = np.concatenate([points, rng.normal(size=(400, 3)) * [0.01, 0.01, 0.01] + [0.3, 0.0, 0.4]])
     assert look_at(points).axes[2] @ [0.6, 0.0, 0.8] > 0.6
+
+
+def test_a_defect_is_looked_at_from_outside_whatever_the_sign_of_its_normal(rng):
+    points = sphere(rng)
+    for axis in (np.array([0.0, 0.6, 0.8]), np.array([-1.0, 0.0, 0.0])):
+        members = points[points @ axis > 0.95]
+        for normal in (None, axis, -axis):
+            direction = toward_defect(points, members, axis, np.zeros(3), 1.0, normal)
+            assert direction @ axis > 0.95
+            assert np.linalg.norm(direction) == pytest.approx(1.0)
+    lonely = toward_defect(points, np.zeros((0, 3)), np.array([0.0, 2.0, 0.0]), np.zeros(3), 1.0)
+    np.testing.assert_allclose(lonely, [0.0, 1.0, 0.0])
 
 
 def test_large_coordinates_draw_the_same_picture(tmp_path, rng):

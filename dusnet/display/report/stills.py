@@ -69,6 +69,8 @@ def draw_stills(
         labels: place, (3,), of each defect by its number.
         unit: of the points, for the scale bar; "" when nobody said.
     """
+    from PIL import Image
+
     kept = evenly(points, _POINTS)
     few, paint, heavy = points[kept], colors[kept], np.asarray(weight, dtype=np.float64)[kept]
     normals = estimate_normals(few, 12) if len(few) >= 3 else None
@@ -80,7 +82,7 @@ def draw_stills(
     stills, images, seen = [], [], []
     for side, camera in zip(SIDES, cameras, strict=True):
         bare = draw_points(few, paint, camera, crop, SIZE, normals)
-        image = _image(bare)
+        image = Image.fromarray(bare)
         surface = _DepthGrid(few, camera)
         shown = [number for number, place in labels.items() if surface.shows(place[None])[0]]
         _write_labels(image, {number: labels[number] for number in shown[:_LABELS]}, camera, crop)
@@ -124,12 +126,6 @@ class _DepthGrid:
         projected = self._camera.project(points)
         place = np.clip(((projected[:, :2] + 1.2) / 2.4 * _GRID).astype(np.intp), 0, _GRID - 1)
         return place[:, 0] * _GRID + place[:, 1], projected[:, 2]
-
-
-def _image(pixels: NDArray[np.uint8]) -> Image:
-    from PIL import Image
-
-    return Image.fromarray(pixels)
 
 
 def _jpeg(image: Image) -> bytes:
