@@ -166,13 +166,13 @@ def _open3d() -> Finding:
 
 
 def _rendering() -> Finding:
-    from dusnet.display.render import Panel, render_png
+    from dusnet.display import Panel, draw_picture
 
     start = time.monotonic()
     points = _sphere(np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "picture.png"
-        render_png(target, [Panel("sphere", points, values=points[:, 2])], width=300)
+        draw_picture(target, [[Panel("sphere", points, values=points[:, 2])]], width=300)
         size = target.stat().st_size
     return Finding("pictures", "ok", f"drawn without a display in {time.monotonic() - start:.1f} s ({size} bytes)")
 

@@ -10,14 +10,17 @@ import pytest
 from PIL import Image
 from report_parts import CENTERS, ellipsoid, scored
 
+from dusnet.cloud import PointCloud
+from dusnet.display.camera import SIDES
 from dusnet.display.color_maps import NEUTRAL, srgb_to_lab
 from dusnet.display.deviation_bands import COLORS, DeviationBands
-from dusnet.display.report import thinning
 from dusnet.display.report.charts import TrendPoint, color_bar, counts_in, object_chart, point_chart, trend_chart
-from dusnet.display.report.scales import (
+from dusnet.display.report.stills import draw_stills
+from dusnet.display.report.view3d import view_data
+from dusnet.display.scales import (
     ColorScale,
-    Field,
-    Mark,
+    PointField,
+    ScaleMark,
     banded_scale,
     heat_scale,
     round_below,
@@ -25,8 +28,7 @@ from dusnet.display.report.scales import (
     round_numbers,
     signed_scale,
 )
-from dusnet.display.report.scene import scene_data
-from dusnet.display.report.stills import SIDES, draw_stills
+from dusnet.display.thinning import evenly, shown_points
 
 
 def unpacked(text: str, kind: str) -> np.ndarray:
@@ -35,14 +37,14 @@ def unpacked(text: str, kind: str) -> np.ndarray:
 
 def test_a_small_scan_is_shown_whole():
     points = ellipsoid(500)
-    np.testing.assert_array_equal(thinning.shown_points(points, [np.array([3, 4])]), np.arange(500))
+    np.testing.assert_array_equal(shown_points(points, np.arange(500) == 3, 500, 100), np.arange(500))
 
 
-def test_thinning_keeps_every_point_of_the_defects(monkeypatch, rng):
-    monkeypatch.setattr(thinning, "MOST_POINTS", 2000)
+def test_thinning_keeps_every_point_of_the_defects(rng):
     points = ellipsoid(20_000)
     regions = [np.sort(rng.choice(20_000, 300, replace=False)) for _ in range(3)]
-    index = thinning.shown_points(points, regions)
+    flagged = np.isin(np.arange(20_000), np.concatenate(regions))
+    index = shown_points(points, flagged, 2000, 1000)
     assert set(np.concatenate(regions)) <= set(index)
     assert len(index) <= 2000
     assert (np.diff(index) > 0).all()
@@ -53,17 +55,15 @@ def test_thinning_keeps_every_point_of_the_defects(monkeypatch, rng):
 
 def test_a_stray_point_does_not_make_the_thinning_coarse():
     points = np.vstack([ellipsoid(20_000), [[1e5, 0.0, 0.0]]])
-    with_stray, without = thinning.evenly(points, 2000), thinning.evenly(points[:-1], 2000)
+    with_stray, without = evenly(points, 2000), evenly(points[:-1], 2000)
     np.testing.assert_array_equal(with_stray, without)
     assert len(without) > 1900
-    np.testing.assert_array_equal(thinning.evenly(points, 30_000), np.arange(20_001))
+    np.testing.assert_array_equal(evenly(points, 30_000), np.arange(20_001))
 
 
-def test_regions_above_their_share_are_thinned_too(monkeypatch):
-    monkeypatch.setattr(thinning, "MOST_POINTS", 2000)
-    monkeypatch.setattr(thinning, "MOST_DEFECT_POINTS", 500)
+def test_regions_above_their_share_are_thinned_too():
     points = ellipsoid(20_000)
-    index = thinning.shown_points(points, [np.arange(10_000)])
+    index = shown_points(points, np.arange(20_000) < 10_000, 2000, 500)
     assert 300 < (index < 10_000).sum() <= 500
     assert len(index) <= 2000
 
@@ -130,7 +130,7 @@ def test_bands_on_a_page_are_painted_as_in_the_scored_cloud():
 def test_bars_of_bands_count_what_is_painted_so():
     bands, deviation = on_every_edge()
     finite = deviation[np.isfinite(deviation)]
-    chart = point_chart(Field("Deviation", deviation, banded_scale(bands), "mm"))
+    chart = point_chart(PointField("Deviation", deviation, banded_scale(bands), "mm"))
     assert chart is not None
     decades, tall = 1, 220 - 38 - 30 - 8  # no bar holds more than ten points
     for place, color in enumerate(COLORS):
@@ -158,12 +158,12 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
     result, cloud, scores = scored(tmp_path)
     offset = np.array([250_000.0, -4_000.0, 12.0])
     index = np.arange(0, len(cloud), 2)
-    field = Field("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
+    field = PointField("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
     members = [region.indices for region in result.regions]
     regions = [dict(region) for region in result.record["regions"]]
     for region in regions:
         region["bounds"] = {name: (np.array(at) + offset).tolist() for name, at in region["bounds"].items()}
-    scene = scene_data(cloud.points + offset, index, [field], regions, members)
+    scene = view_data(PointCloud(cloud.points + offset), index, [field], regions, members)
     np.testing.assert_array_equal(unpacked(scene["fields"][0]["values"], "f4"), scores.point_scores[index])
     np.testing.assert_array_equal(unpacked(scene["points"]["index"], "u4"), index)
     local = np.stack([unpacked(scene["points"][axis], "f4") for axis in "xyz"], axis=1)
@@ -181,10 +181,10 @@ def test_a_stray_point_shrinks_nothing(tmp_path):
     strayed = np.vstack([cloud.points, [[3e4, -2e4, 1e4]]])
     values = np.append(scores.point_scores, np.float32(0.0))
     scenes = [
-        scene_data(
-            points,
+        view_data(
+            PointCloud(points),
             np.arange(len(points)),
-            [Field("Anomaly score", values[: len(points)], heat_scale(0.0, 0.016))],
+            [PointField("Anomaly score", values[: len(points)], heat_scale(0.0, 0.016))],
             result.record["regions"],
             members,
             reconstruction=scores.reconstruction,
@@ -205,7 +205,7 @@ def test_a_stray_point_shrinks_nothing(tmp_path):
 def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
     _, cloud, _ = scored(tmp_path, defects=0)
     region = {"bounds": {"low": [200.0, 0, 0], "high": [202.0, 1, 1]}, "center": [201.0, 0, 0], "size": [2, 1, 1]}
-    scene = scene_data(cloud.points, np.arange(len(cloud)), [], [region], [])
+    scene = view_data(cloud, np.arange(len(cloud)), [], [region], [])
     low, high = (scene["axes"][0]["range"][end] + scene["origin"][0] for end in (0, 1))
     assert low < -60.0
     assert high > 202.0
@@ -213,9 +213,9 @@ def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
 
 def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path):
     result, cloud, scores = scored(tmp_path)
-    field = Field("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
+    field = PointField("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
     members = [region.indices for region in result.regions]
-    scene = scene_data(cloud.points, np.arange(len(cloud)), [field], result.record["regions"], members)
+    scene = view_data(cloud, np.arange(len(cloud)), [field], result.record["regions"], members)
     assert [defect["name"] for defect in scene["defects"]] == ["1", "2", "3"]
     for defect, region in zip(scene["defects"], result.regions, strict=True):
         corners = np.array(defect["lines"]) + scene["origin"]
@@ -240,7 +240,7 @@ def test_a_box_with_axes_of_its_own_is_turned_and_one_without_points_is_drawn(tm
     }
     region |= {"axes": turned.tolist(), "id": 7}
     members = [result.regions[0].indices, np.zeros(0, dtype=np.intp)]
-    first, second = scene_data(cloud.points, np.arange(len(cloud)), [], [region, lacking], members)["defects"]
+    first, second = view_data(cloud, np.arange(len(cloud)), [], [region, lacking], members)["defects"]
     edges = np.array(first["lines"]).reshape(12, 2, 3)
     directions = (edges[:, 1] - edges[:, 0]) / np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1, keepdims=True)
     assert np.abs(directions @ turned.T).max(axis=1) == pytest.approx(np.ones(12))
@@ -283,7 +283,7 @@ def test_the_trend_does_not_hide_its_links_in_an_image():
     assert '<a href="./a.report.html"' in chart
     start = chart.split(">")[0]
     assert 'role="group"' in start
-    assert 'aria-label="Object scores of 1 scans' in start
+    assert 'aria-label="Object scores of 1 scan ' in start
     assert 'role="img"' in (object_chart([0.1], 0.3, 0.5) or "")
 
 
@@ -303,7 +303,7 @@ def test_charts_of_odd_numbers_hold_no_nan(scores):
         trend_chart([TrendPoint("a", score, None, "RECHECK") for score in scores]),
         object_chart(scores, scores[0], None),
         object_chart([], scores[1], 0.5),
-        point_chart(Field("x", np.array(scores, np.float32), heat_scale(0.0, 1.0, (Mark(0.5, "limit"),)))),
+        point_chart(PointField("x", np.array(scores, np.float32), heat_scale(0.0, 1.0, (ScaleMark(0.5, "limit"),)))),
     ]
     for chart in charts:
         assert chart is None or "nan" not in chart
@@ -312,11 +312,11 @@ def test_charts_of_odd_numbers_hold_no_nan(scores):
 def test_there_is_no_chart_without_anything_to_show():
     assert trend_chart([TrendPoint("a", float("nan"), 1.0, "RECHECK")]) is None
     assert object_chart([], 0.3, None) is None
-    assert point_chart(Field("x", np.array([np.nan], np.float32), heat_scale(0.0, 1.0))) is None
+    assert point_chart(PointField("x", np.array([np.nan], np.float32), heat_scale(0.0, 1.0))) is None
 
 
 def test_the_colour_bar_names_marks_and_escapes():
-    field = Field("<b>", np.zeros(1, np.float32), heat_scale(0.0, 1.0, (Mark(0.5, "limit <"),)), "mm")
+    field = PointField("<b>", np.zeros(1, np.float32), heat_scale(0.0, 1.0, (ScaleMark(0.5, "limit <"),)), "mm")
     bar = color_bar(field)
     assert "limit &lt; 0.5" in bar
     assert "<b>" not in bar

@@ -11,30 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.display.camera import DISTANCE, Camera, Window
+from dusnet.display.camera import DISTANCE, LIGHT, Camera, Crop
+from dusnet.display.color_maps import BACKGROUND
 from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]
 
-BACKGROUND = (255, 255, 255)
-
 _SUPERSAMPLE = 2
 _DISC_NEIGHBORS = 6  # a disc covers the distance to this neighbour
 _DISC_SPREAD = 2.5  # no disc is bigger than this many times the median: a lone point stays a point
 _DISC_PIXELS = (1.2, 30.0)  # least and greatest radius in supersampled pixels
-_LIGHT = np.array([-0.35, 0.5, 0.79])  # right, up, towards the eye
 _AMBIENT = 0.5
 _FLATTEST = 0.1  # cosine of the steepest tilt of a disc
 _DEPTH_STEPS = 2.0**24  # per radius
 _EDGE_STRENGTH = 12.0  # darkening where the surface behind is deeper: depth can be read without shadows
 
 
-def splat(
+def draw_points(
     points: Array,
     colors: Image,
     camera: Camera,
-    window: Window,
+    crop: Crop,
     size: tuple[int, int],
     normals: Array | None = None,
 ) -> Image:
@@ -44,7 +42,7 @@ def splat(
         points: (N, 3) float64.
         colors: (N, 3) uint8 sRGB.
         camera: where it is seen from.
-        window: what of it the picture shows.
+        crop: what of it the picture shows.
         size: width and height in pixels.
         normals: (N, 3) float64 unit vectors, for the shading and the tilt of the discs; estimated when None.
 
@@ -53,10 +51,10 @@ def splat(
     """
     canvas = size[0] * _SUPERSAMPLE, size[1] * _SUPERSAMPLE
     sight = np.array([0.0, 0.0, 1.0])
-    owner, _ = _rasterise(_discs(points, np.broadcast_to(sight, points.shape), camera, window, canvas), *canvas)
+    owner, _ = _rasterise(_discs(points, np.broadcast_to(sight, points.shape), camera, crop, canvas), *canvas)
     facing = _facing_normals(points, np.unique(owner[owner >= 0]), normals, camera)
-    owner, depth = _rasterise(_discs(points, facing, camera, window, canvas), *canvas)
-    shade = _AMBIENT + (1.0 - _AMBIENT) * np.clip(facing @ (_LIGHT / np.linalg.norm(_LIGHT)), 0.0, 1.0)
+    owner, depth = _rasterise(_discs(points, facing, camera, crop, canvas), *canvas)
+    shade = _AMBIENT + (1.0 - _AMBIENT) * np.clip(facing @ LIGHT, 0.0, 1.0)
     covered = owner >= 0
     image = np.empty((canvas[1], canvas[0], 3))
     image[:] = BACKGROUND
@@ -101,12 +99,12 @@ class _Discs(NamedTuple):
     zoom: Array
 
 
-def _discs(points: Array, facing: Array, camera: Camera, window: Window, canvas: tuple[int, int]) -> _Discs:
+def _discs(points: Array, facing: Array, camera: Camera, crop: Crop, canvas: tuple[int, int]) -> _Discs:
     """The discs of `points` (N, 3) with normals `facing` (N, 3) on a canvas of so many pixels."""
-    unit = window.unit * _SUPERSAMPLE
+    unit = crop.unit * _SUPERSAMPLE
     projected = camera.project(points)
-    x = canvas[0] / 2.0 + (projected[:, 0] - window.center[0]) * unit
-    y = canvas[1] / 2.0 - (projected[:, 1] - window.center[1]) * unit
+    x = canvas[0] / 2.0 + (projected[:, 0] - crop.center[0]) * unit
+    y = canvas[1] / 2.0 - (projected[:, 1] - crop.center[1]) * unit
     zoom = unit * DISTANCE / projected[:, 2]
     radius = np.clip(_disc_radii(points) / camera.radius * zoom, *_DISC_PIXELS)
     return _Discs(x, y, projected[:, 2], radius, facing, zoom)

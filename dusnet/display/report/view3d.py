@@ -9,24 +9,27 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dusnet.cloud import Points
-from dusnet.display.camera import look_at
-from dusnet.display.color_maps import NEUTRAL
+from dusnet.cloud import PointCloud, Points
+from dusnet.display.camera import AMBIENT, Camera, look_at, look_at_highest, toward_defect, upright
+from dusnet.display.color_maps import NEUTRAL, RECONSTRUCTION_OVERLAY, css
 from dusnet.display.extent import extent
-from dusnet.display.report.scales import Field, round_numbers
 from dusnet.display.report.stills import SIDES
-from dusnet.display.report.thinning import MOST_RECONSTRUCTION_POINTS, evenly
-from dusnet.geometry.normals import estimate_normals
+from dusnet.display.scales import PointField, round_numbers
+from dusnet.display.scene import box_edges, shading
+from dusnet.display.thinning import evenly, spacing
 
+MOST_POINTS = 80_000
+"""Points of the scan on a page: two and a half megabytes, and a browser without a graphics card still turns them."""
+MOST_DEFECT_POINTS = 50_000
+"""Of these, points of regions; with more, the regions are thinned too."""
+MOST_RECONSTRUCTION_POINTS = 20_000
 _SHADES = 8
-_DARKEST = 0.66  # of the colour, where the surface is seen edge-on by the light
-_LIGHT = np.array([0.36, -0.48, 0.8])
-_REBUILT = (120, 168, 158)
 _MARGIN = 0.04  # of the extent around the points, each side
 _DISTANCE = 2.25  # of the eye, in radii of the scene, at which all of it is seen
 _NEAREST, _FARTHEST = 0.5, 2.2  # radii from a defect
 _BOX_MARGIN = 0.012  # radii around a defect: the box must not lie in the surface
-_OPEN_SAMPLE = 4000
+_PIXELS = 440.0  # per radius of the scene, when the whole part is seen on a desktop
+_MARKER_PIXELS = (2.0, 7.0)
 
 
 class Space:
@@ -75,56 +78,60 @@ class Space:
         return _camera(np.zeros(3), direction / np.linalg.norm(direction) * _DISTANCE, up)
 
 
-def scene_data(
-    points: Points,
+def view_data(
+    cloud: PointCloud,
     index: NDArray[np.intp],
-    fields: Sequence[Field],
+    fields: Sequence[PointField],
     regions: Sequence[Mapping[str, Any]],
     members: Sequence[NDArray[np.intp]],
     *,
     reconstruction: Points | None = None,
-    truth: NDArray[np.bool_] | None = None,
     unit: str = "",
 ) -> dict[str, Any]:
     """All that the page draws in three dimensions; anything in it can be written as JSON.
 
     Args:
-        points: the scan, (N, 3) float64.
+        cloud: the scan, N points; its labels are the ground truth.
         index: which of its points are shown, (M,) ascending.
         fields: what the points can be painted with, N values each; the first is shown at the beginning.
         regions: the defects as the result file has them, worst first.
         members: the points of each region; may be fewer than the regions, and empty where nothing was scanned.
         reconstruction: the surface that the scan was compared with, (R, 3), or None.
-        truth: which points are known to be defective, (N,), or None.
         unit: of the points, "" when nobody said.
     """
-    shown = points[index]
+    shown = cloud.points[index]
     rebuilt = None if reconstruction is None or not len(reconstruction) else np.asarray(reconstruction, np.float64)
     few = None if rebuilt is None else rebuilt[evenly(rebuilt, MOST_RECONSTRUCTION_POINTS)]
     corners = [region["bounds"][name] for region in regions for name in ("low", "high")]
     space = Space([shown] if few is None else [shown, few], np.array(corners, dtype=np.float64).reshape(-1, 3))
     inside = space.holds(shown)
-    shade = _shade(shown)
-    boxes = [_box(points, region, members, place, space) for place, region in enumerate(regions)]
-    first = np.asarray(fields[0].values, dtype=np.float64)[index] if fields else np.zeros(len(shown))
+    camera = _first_camera(shown[inside], index[inside], fields if regions else ())
+    shade = _shade(shown, camera)
     return {
         "unit": unit,
         "origin": space.origin.tolist(),
         "axes": space.axes(),
         "outside": int((~inside).sum()),
-        "size": _marker_size(shown, space),
+        "size": _marker_size(shown[inside], space),
         "points": {**_places(space.local(shown)), "index": _packed(index, "u4")},
         "grey": _palette(np.array([NEUTRAL], dtype=np.uint8)),
         "shade": _packed(shade, "u1"),
         "shades": _SHADES,
         "fields": [_field(field, index, shade) for field in fields],
-        "reconstruction": None if few is None or rebuilt is None else _surface(few, len(rebuilt), space),
-        "truth": None if truth is None else _truth(truth, index),
-        "defects": boxes,
+        "reconstruction": None if few is None or rebuilt is None else _surface(few, len(rebuilt), space, camera),
+        "truth": None if cloud.labels is None else _truth(cloud.labels, index),
+        "defects": [_box(cloud.points, region, members, place, space) for place, region in enumerate(regions)],
         "sides": {side.name: space.camera(*np.array(side.axes, dtype=np.float64)[[2, 1]]) for side in SIDES},
         "distance": _DISTANCE,
-        "camera": _first_camera(shown[inside], first[inside], regions, space),
+        "camera": space.camera(camera.axes[2], camera.axes[1]),
     }
+
+
+def _first_camera(shown: Points, index: NDArray[np.intp], fields: Sequence[PointField]) -> Camera:
+    """Where the page begins: a three-quarter view, turned to the highest values of the first field."""
+    if not fields:
+        return look_at(shown)
+    return look_at_highest(shown, fields[0].values[index], signed=fields[0].scale.signed)
 
 
 def _packed(values: ArrayLike, kind: str) -> str:
@@ -138,20 +145,18 @@ def _places(local: NDArray[np.float64]) -> dict[str, str]:
 
 def _palette(colors: NDArray[np.uint8]) -> list[str]:
     """Every colour in every shade, darkest first, as CSS writes them: colour b in shade s is number b * SHADES + s."""
-    factor = np.linspace(_DARKEST, 1.0, _SHADES)
+    factor = np.linspace(AMBIENT, 1.0, _SHADES)
     table = np.rint(colors[:, None, :] * factor[None, :, None]).astype(int).reshape(-1, 3)
-    return [f"#{red:02x}{green:02x}{blue:02x}" for red, green, blue in table.tolist()]
+    return [css(color) for color in table.tolist()]
 
 
-def _shade(points: Points) -> NDArray[np.intp]:
-    """How much light falls on each point, 0 to SHADES - 1. Light from behind counts too: normals have no sign."""
-    if len(points) < 4:
-        return np.full(len(points), _SHADES - 1)
-    facing = np.abs(estimate_normals(points, 12) @ (_LIGHT / np.linalg.norm(_LIGHT)))
-    return np.rint(facing * (_SHADES - 1)).astype(np.intp)
+def _shade(points: Points, camera: Camera) -> NDArray[np.intp]:
+    """How much light falls on each point as the camera sees it, 0 to SHADES - 1."""
+    share = (shading(camera.local(points)) - AMBIENT) / (1.0 - AMBIENT)
+    return np.rint(share * (_SHADES - 1)).astype(np.intp)
 
 
-def _field(field: Field, index: NDArray[np.intp], shade: NDArray[np.intp]) -> dict[str, Any]:
+def _field(field: PointField, index: NDArray[np.intp], shade: NDArray[np.intp]) -> dict[str, Any]:
     values = np.asarray(field.values, dtype=np.float32)[index]
     colors = np.vstack([field.scale.colors, np.array(NEUTRAL, dtype=np.uint8)])
     return {
@@ -163,11 +168,11 @@ def _field(field: Field, index: NDArray[np.intp], shade: NDArray[np.intp]) -> di
     }
 
 
-def _surface(few: Points, total: int, space: Space) -> dict[str, Any]:
+def _surface(few: Points, total: int, space: Space, camera: Camera) -> dict[str, Any]:
     return {
         **_places(space.local(few)),
-        "color": _packed(_shade(few), "u2"),
-        "palette": _palette(np.array([_REBUILT], dtype=np.uint8)),
+        "color": _packed(_shade(few, camera), "u2"),
+        "palette": _palette(np.array([RECONSTRUCTION_OVERLAY], dtype=np.uint8)),
         "size": _marker_size(few, space),
         "shown": len(few),
         "total": total,
@@ -183,11 +188,7 @@ def _marker_size(points: Points, space: Space) -> float:
     """Pixels of a point that close the gaps to its neighbours when the whole part is seen on a desktop."""
     if len(points) < 2:
         return 6.0
-    from scipy.spatial import cKDTree
-
-    sample = points[:: max(1, len(points) // 2000)]
-    spacing = float(np.median(cKDTree(points).query(sample, k=[min(4, len(points))])[0]))
-    return float(np.clip(spacing / space.radius * 480.0, 2.0, 7.0))
+    return float(np.clip(spacing(points) / space.radius * _PIXELS, *_MARKER_PIXELS))
 
 
 def _box(
@@ -209,57 +210,22 @@ def _box(
             middle = (along.min(axis=0) + along.max(axis=0)) / 2.0 @ axes
         half = np.asarray(region["size"], dtype=np.float64) / 2.0
     half = half + _BOX_MARGIN * space.radius
-    direction = _open_direction(points, mine, middle, axes if given is not None else None, space)
+    normal = axes[2] if given is not None else None
+    direction = toward_defect(points, mine, middle, space.origin, space.radius, normal)
     reach = float(np.linalg.norm(half)) / space.radius
     center = space.local(middle) / space.radius
     eye = center + direction * float(np.clip(3.2 * reach, _NEAREST, _FARTHEST))
-    up = _up(direction)
+    up = upright(direction, np.array([0.0, 0.0, 1.0]), np.array([0.0, 1.0, 0.0]))
     above = up - (up @ direction) * direction  # the label stands over the box, not on the colours of the defect
     above /= np.linalg.norm(above)
     gap = 0.03 * space.radius
     label = middle + direction * (np.abs(axes @ direction) @ half) + above * (np.abs(axes @ above) @ half + gap)
     return {
         "name": str(region.get("id", place + 1)),
-        "lines": space.local(_edges(middle, half, axes)).tolist(),
+        "lines": space.local(box_edges(middle, half, axes).reshape(24, 3)).tolist(),
         "label": space.local(label).tolist(),
         "camera": _camera(center, eye, up),
     }
-
-
-def _edges(middle: Points, half: Points, axes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The twelve edges of a box, from corner to corner, (24, 3)."""
-    signs = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], dtype=np.float64)
-    corners = middle + signs * half @ axes
-    pairs = [(a, b) for a in range(8) for b in range(a + 1, 8) if np.abs(signs[a] - signs[b]).sum() == 2]
-    return np.array([corners[end] for pair in pairs for end in pair])
-
-
-def _open_direction(
-    points: Points, mine: Points, middle: Points, axes: NDArray[np.float64] | None, space: Space
-) -> NDArray[np.float64]:
-    """From which side a defect is looked at: along its normal, where less of the part is in the way."""
-    outward = middle - space.origin
-    length = float(np.linalg.norm(outward))
-    away = outward / length if length > 1e-9 * space.radius else np.array([0.0, 0.0, 1.0])
-    normal = None
-    if axes is not None:
-        normal = axes[2]
-    elif len(mine) >= 4:
-        normal = np.linalg.eigh(np.cov(mine.T))[1][:, 0]
-    if normal is None:
-        return np.asarray(away)
-    ray = points[:: max(1, len(points) // _OPEN_SAMPLE)] - middle
-    reach = np.linalg.norm(ray, axis=1)
-    far = reach > 0.05 * space.radius
-    cosine = ray[far] @ normal / reach[far]
-    ahead, behind = int((cosine > 0.75).sum()), int((cosine < -0.75).sum())
-    sign = np.sign(behind - ahead) if ahead != behind else (1.0 if normal @ away >= 0.0 else -1.0)
-    tilted = sign * normal + 0.35 * away  # not quite along the normal: depth is seen at an angle
-    return np.asarray(tilted / np.linalg.norm(tilted))
-
-
-def _up(direction: NDArray[np.float64]) -> NDArray[np.float64]:
-    return np.array([0.0, 0.0, 1.0]) if abs(direction[2]) < 0.95 else np.array([0.0, 1.0, 0.0])
 
 
 def _camera(center: NDArray[np.float64], eye: NDArray[np.float64], up: NDArray[np.float64]) -> dict[str, Any]:
@@ -267,15 +233,3 @@ def _camera(center: NDArray[np.float64], eye: NDArray[np.float64], up: NDArray[n
         name: dict(zip("xyz", value.tolist(), strict=True))
         for name, value in (("center", center), ("eye", eye), ("up", up))
     }
-
-
-def _first_camera(
-    shown: Points, values: NDArray[np.float64], regions: Sequence[Mapping[str, Any]], space: Space
-) -> dict[str, Any]:
-    """Where the page begins: a three-quarter view, turned to the highest values when there are defects."""
-    weight = None
-    if regions:
-        known = np.nan_to_num(np.abs(values), nan=0.0, posinf=0.0, neginf=0.0)
-        weight = np.clip(known - np.quantile(known, 0.98), 0.0, None)
-    camera = look_at(shown, toward=weight)
-    return space.camera(camera.axes[2], camera.axes[1])

@@ -10,29 +10,12 @@ import pytest
 from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cloud import PointCloud
-from dusnet.display.color_maps import ANCHORS, NEUTRAL, heat_colors
-from dusnet.display.layers import (
-    DEFECT,
-    PALE,
-    Layer,
-    State,
-    box_edges,
-    brightness,
-    count_line,
-    defect_count_at,
-    defect_line,
-    defects_at,
-    first_threshold,
-    heat_span,
-    layer_cloud,
-    layer_colors,
-    layers_of,
-    shown_points,
-    spacing,
-    threshold_range,
-    verdict_line,
-)
+from dusnet.display.camera import brightness
+from dusnet.display.color_maps import ANCHORS, BESIDE_DEFECT, DEFECT, NEUTRAL, STRAY, heat_colors
 from dusnet.display.loaded_result import LoadedResult, read_loaded_result
+from dusnet.display.scene import Layer, Scene, defect_boxes
+from dusnet.display.thinning import drawn_lots, highest, shown_points, spacing
+from dusnet.display.wording import counted, coverage, defect_line
 from dusnet.errors import BadInput
 from dusnet.inspection.regions import find_regions
 
@@ -50,7 +33,7 @@ def test_a_result_is_read_whole(loaded):
     assert loaded.reconstruction is not None
     assert loaded.defects is not None
     assert len(loaded.defects) == loaded.defect_count == 1
-    assert verdict_line(loaded) == "NG, score 2.5, threshold 1, 1,500 points"
+    assert Scene(loaded).verdict_line == "NG, score 2.5, limit 1, 1,500 points"
 
 
 def test_a_record_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
@@ -86,7 +69,7 @@ def test_fields_that_are_new_or_missing_do_no_harm(tmp_path):
         None,
     )
     assert loaded.remarks == ("w",)
-    assert len(defects_at(loaded, THRESHOLD)) == 1
+    assert len(Scene(loaded).defects(THRESHOLD)) == 1
 
 
 @pytest.mark.parametrize("region", ["x", {}, {"center": [0, 0], "size": [1, 1, 1]}, {"center": [0, 0, None]}])
@@ -96,97 +79,143 @@ def test_a_region_without_a_place_is_named(tmp_path, region):
 
 
 def test_layers_that_there_are(loaded, tmp_path):
-    assert layers_of(loaded) == [Layer.HEAT, Layer.DEFECTS, Layer.INPUT, Layer.RECONSTRUCTION]
-    assert layers_of(read_loaded_result(tmp_path / "part.scored.ply", reconstruction=False))[-1] is Layer.INPUT
-    plain = LoadedResult("scan", PointCloud(sphere(9), labels=np.arange(9) > 4))
-    assert layers_of(plain) == [Layer.INPUT, Layer.TRUTH]
-    assert len(layer_cloud(loaded, Layer.RECONSTRUCTION)) == 500
+    assert Scene(loaded).layers == (Layer.HEAT, Layer.DEFECTS, Layer.INPUT, Layer.RECONSTRUCTION)
+    assert Scene(read_loaded_result(tmp_path / "part.scored.ply", reconstruction=False)).layers[-1] is Layer.INPUT
+    plain = Scene(LoadedResult("scan", PointCloud(sphere(9), labels=np.arange(9) > 4)))
+    assert plain.layers == (Layer.INPUT, Layer.TRUTH)
+    assert len(Scene(loaded).cloud(Layer.RECONSTRUCTION)) == 500
     with pytest.raises(ValueError, match="no reconstruction"):
-        layer_cloud(plain, Layer.RECONSTRUCTION)
+        plain.cloud(Layer.RECONSTRUCTION)
     with pytest.raises(ValueError, match="no scores"):
-        layer_colors(plain, Layer.HEAT, None)
+        plain.colors(Layer.HEAT)
 
 
 @pytest.mark.parametrize("threshold", [None, -1.0, 0.2, 0.5, THRESHOLD, 2.7, 99.0])
 def test_defects_are_the_points_above(loaded, threshold):
     scores = loaded.scores.copy()
     scores[[3, 4, 5]] = np.nan, np.inf, -np.inf
-    changed = replace(loaded, scores=scores)
-    colors = layer_colors(changed, Layer.DEFECTS, threshold)
+    changed = Scene(replace(loaded, scores=scores))
+    colors = changed.colors(Layer.DEFECTS, threshold)
     count = 0
     for color, score in zip(colors, scores, strict=True):
         marked = threshold is not None and score > threshold
         count += marked
-        assert tuple(color) == (DEFECT if marked else PALE)
+        assert tuple(color) == (DEFECT if marked else BESIDE_DEFECT)
     if threshold is not None:
-        assert count_line(changed, threshold).startswith(f"{count:,} of 1,500 points above")
+        assert changed.count_line(threshold).startswith(f"{count:,} of 1,500 points above")
 
 
 def test_the_other_layers_do_not_depend_on_the_threshold(loaded):
-    np.testing.assert_array_equal(layer_colors(loaded, Layer.HEAT, 0.1), heat_colors(loaded.scores, 0.0, 2 * THRESHOLD))
-    assert (layer_colors(loaded, Layer.INPUT, 0.1) == NEUTRAL).all()
-    assert layer_colors(loaded, Layer.RECONSTRUCTION, 0.1).shape == (500, 3)
+    scene = Scene(loaded)
+    np.testing.assert_array_equal(scene.colors(Layer.HEAT, 0.1), heat_colors(loaded.scores, 0.0, 2 * THRESHOLD))
+    assert (scene.colors(Layer.INPUT, 0.1) == NEUTRAL).all()
+    assert scene.colors(Layer.RECONSTRUCTION, 0.1).shape == (500, 3)
     own = np.arange(27, dtype=np.uint8).reshape(9, 3)
-    plain = LoadedResult("scan", PointCloud(sphere(9), colors=own, labels=np.arange(9) > 4))
-    np.testing.assert_array_equal(layer_colors(plain, Layer.INPUT, None), own)
-    np.testing.assert_array_equal(layer_colors(plain, Layer.TRUTH, None)[5:], np.tile(ANCHORS[3], (4, 1)))
+    plain = Scene(LoadedResult("scan", PointCloud(sphere(9), colors=own, labels=np.arange(9) > 4)))
+    np.testing.assert_array_equal(plain.colors(Layer.INPUT), own)
+    np.testing.assert_array_equal(plain.colors(Layer.TRUTH)[5:], np.tile(ANCHORS[3], (4, 1)))
 
 
 def test_defects_of_the_result_at_its_threshold_and_found_anew_at_others(loaded):
-    assert defects_at(loaded, THRESHOLD) is loaded.defects
-    assert defects_at(loaded, None) == ()
+    scene = Scene(loaded)
+    assert scene.defects(THRESHOLD) is loaded.defects
+    assert scene.defects(None) == ()
     for threshold in (0.5, 2.7):
         regions = find_regions(loaded.cloud.points, loaded.scores, threshold)
-        found = defects_at(loaded, threshold)
+        found = scene.defects(threshold)
         assert [defect.point_count for defect in found] == [region.point_count for region in regions]
-        assert defect_count_at(loaded, threshold, found) == len(regions) == 1
-    many = replace(loaded, defect_count=70)
-    assert defect_count_at(many, THRESHOLD, many.defects) == 70
-    assert defect_count_at(many, 0.5, many.defects) == 1
+        assert scene.defect_count(threshold, found) == len(regions) == 1
+    many = Scene(replace(loaded, defect_count=70))
+    assert many.defect_count(THRESHOLD, loaded.defects) == 70
+    assert many.defect_count(0.5, loaded.defects) == 1
     holed = replace(loaded, scores=np.where(np.arange(1500) == 2, np.nan, loaded.scores))
-    assert len(defects_at(holed, 0.5)) == 1
+    assert len(Scene(holed).defects(0.5)) == 1
 
 
 def test_boxes_hold_their_points_and_have_twelve_edges(loaded):
-    edges = box_edges(loaded.defects * 2)
+    edges = defect_boxes(loaded.defects * 2)
     assert edges.shape == (24, 2, 3)
     inside = loaded.cloud.points[loaded.scores > THRESHOLD]
     np.testing.assert_allclose(edges.reshape(-1, 3).min(axis=0), inside.min(axis=0))
     np.testing.assert_allclose(edges.reshape(-1, 3).max(axis=0), inside.max(axis=0))
     assert ((edges[:, 0] != edges[:, 1]).sum(axis=1) == 1).all()  # along one axis each
     assert len({edge.tobytes() for edge in edges[:12]}) == 12
-    assert box_edges(()).shape == (0, 2, 3)
+    assert defect_boxes(()).shape == (0, 2, 3)
 
 
 def test_thresholds_to_choose_from(loaded):
-    assert first_threshold(loaded) == THRESHOLD
-    assert threshold_range(loaded) == (0.0, pytest.approx(loaded.scores.max()))
+    assert Scene(loaded).threshold == THRESHOLD
+    assert Scene(loaded).threshold_range == (0.0, pytest.approx(loaded.scores.max()))
     high = replace(loaded, scores=loaded.scores * 100)
-    assert threshold_range(high) == (0.0, pytest.approx(10 * THRESHOLD))
+    assert Scene(high).threshold_range == (0.0, pytest.approx(10 * THRESHOLD))
     unsaid = replace(loaded, point_threshold=None, color_range=None)
-    assert first_threshold(unsaid) == heat_span(unsaid)[1] == pytest.approx(np.quantile(loaded.scores, 0.998))
+    assert Scene(unsaid).threshold == Scene(unsaid).heat_limits[1] == pytest.approx(np.quantile(loaded.scores, 0.998))
     below = replace(unsaid, scores=loaded.scores - 5)
-    assert threshold_range(below)[0] == pytest.approx(-4.8)
+    assert Scene(below).threshold_range[0] == pytest.approx(-4.8)
     for scores in (np.zeros(1500), np.full(1500, np.nan)):
-        low, top = threshold_range(replace(unsaid, scores=scores))
-        assert low <= first_threshold(replace(unsaid, scores=scores)) <= top
+        scene = Scene(replace(unsaid, scores=scores))
+        low, top = scene.threshold_range
+        assert low <= scene.threshold <= top
         assert low < top
-    assert first_threshold(LoadedResult("scan", loaded.cloud)) is None
-    assert count_line(LoadedResult("scan", loaded.cloud), None) == "not scored"
+    plain = Scene(LoadedResult("scan", loaded.cloud))
+    assert plain.threshold is None
+    assert plain.count_line(None) == "not scored"
 
 
 def test_big_scans_are_thinned_without_losing_what_matters():
     points = sphere(5000)
     scores = scores_of(points)
     scores[7] = np.nan
-    np.testing.assert_array_equal(shown_points(10, None, 10), np.arange(10))
-    shown = shown_points(5000, scores, 1000)
-    assert len(shown) == len(set(shown)) == 1000
-    assert (np.diff(shown) > 0).all()
-    np.testing.assert_array_equal(shown, shown_points(5000, scores, 1000))
-    assert set(np.argsort(-np.nan_to_num(scores, nan=-1))[:250]) <= set(shown)
-    assert len(shown_points(5000, None, 1000)) == 1000
-    assert abs(points[shown_points(5000, None, 1000)].mean()) < 0.05
+    mask = highest(scores, 5000, 250)
+    assert set(np.flatnonzero(mask)) == set(np.argsort(-np.nan_to_num(scores, nan=-1))[:250])
+    assert not highest(None, 5000, 250).any()
+    np.testing.assert_array_equal(shown_points(points[:10], mask[:10], 10, 2), np.arange(10))
+    for select, least in ((drawn_lots, 1000), (None, 900)):
+        shown = shown_points(points, mask, 1000, 250, select=select)
+        assert least <= len(shown) == len(set(shown)) <= 1000
+        assert (np.diff(shown) > 0).all()
+        np.testing.assert_array_equal(shown, shown_points(points, mask, 1000, 250, select=select))
+        assert set(np.flatnonzero(mask)) <= set(shown)
+        others = shown_points(points, np.zeros(5000, bool), 1000, 250, select=select)
+        assert least <= len(others) <= 1000
+        assert abs(points[others].mean()) < 0.05
+
+
+def test_a_layer_is_drawn_as_its_camera_sees_it(loaded):
+    scene = Scene(loaded)
+    drawn = scene.drawn(Layer.HEAT, 1000)
+    assert len(drawn.index) == len(drawn.points) == len(drawn.shade) <= 1000
+    turned = (loaded.cloud.points[drawn.index] - scene.camera.center) / scene.camera.radius @ scene.camera.axes.T
+    np.testing.assert_allclose(drawn.points, turned)
+    cap = drawn.points[loaded.scores[drawn.index] > THRESHOLD]
+    assert cap.mean(axis=0)[2] > 0.5  # the defect faces the viewer
+    colors = scene.colors(Layer.HEAT)[drawn.index]
+    assert (drawn.lit(colors) <= colors).all()
+    few = Scene(LoadedResult("scan", PointCloud(sphere(2)))).drawn(Layer.INPUT, 9)
+    np.testing.assert_array_equal(few.shade, [1.0, 1.0])
+
+
+def test_stray_points_of_a_result_are_grey(tmp_path):
+    from dusnet.io import write_cloud
+
+    path, points = write_result(tmp_path), sphere()
+    stray = np.arange(1500) < 3
+    scalars = {"anomaly_score": scores_of(points), "stray": stray.astype(np.uint8)}
+    write_cloud(path, PointCloud(points), scalars=scalars)
+    colors = Scene(read_loaded_result(path)).colors(Layer.HEAT)
+    assert (colors[stray] == STRAY).all()
+    np.testing.assert_array_equal(colors[~stray], heat_colors(scores_of(points)[~stray], 0.0, 2 * THRESHOLD))
+
+
+def test_counts_agree_with_their_nouns_and_full_coverage_is_exact():
+    assert [counted(count, "defect") for count in (0, 1, 2, 1200)] == [
+        "0 defects",
+        "1 defect",
+        "2 defects",
+        "1,200 defects",
+    ]
+    shares = (0.0, 1e-9, 0.0004, 0.1, 0.3, 0.9, 1.0)
+    assert [coverage(share) for share in shares] == ["100 %", "99.9 %", "99.9 %", "90.0 %", "70.0 %", "10.0 %", "0.0 %"]
 
 
 def test_light_only_darkens_and_ignores_the_sign_of_normals():
@@ -203,11 +232,6 @@ def test_spacing_is_the_distance_between_points():
     assert spacing(np.zeros((5, 3))) > 0
 
 
-def test_after_the_last_scan_comes_the_first():
-    assert [State(scan).stepped(1, 3).scan for scan in range(3)] == [1, 2, 0]
-    assert State(0, Layer.HEAT).stepped(-1, 3) == State(2, Layer.HEAT)
-
-
 def test_ground_truth_of_a_scored_scan(tmp_path):
     path = write_result(tmp_path)
     from dusnet.io import write_cloud
@@ -216,7 +240,7 @@ def test_ground_truth_of_a_scored_scan(tmp_path):
     label = (points[:, 0] > 0.9).astype(np.uint8)
     write_cloud(path, PointCloud(points), scalars={"anomaly_score": scores_of(points), "label": label})
     loaded = read_loaded_result(path)
-    assert layers_of(loaded)[-1] is Layer.TRUTH
-    marked = (layer_colors(loaded, Layer.TRUTH, None) == ANCHORS[3]).all(axis=1)
+    assert Scene(loaded).layers[-1] is Layer.TRUTH
+    marked = (Scene(loaded).colors(Layer.TRUTH) == ANCHORS[3]).all(axis=1)
     np.testing.assert_array_equal(marked, label > 0)
     assert json.loads((tmp_path / "part.json").read_text())["unit"] == loaded.unit

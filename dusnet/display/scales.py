@@ -1,27 +1,26 @@
-"""What colours mean: values per point, the scale that paints them, and the marks on it."""
+"""What colours mean: the values of points, the scale that paints them, and the marks on it."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dusnet.display.color_maps import NEUTRAL, heat_table, lab_to_srgb, srgb_to_lab
+from dusnet.display.color_maps import NEUTRAL, SIGNED_ANCHORS, heat_table, table_between
 from dusnet.display.deviation_bands import COLORS, DeviationBands
 
 HEAT_STEPS = 48
 """Colours of a continuous scale on a page: neighbours differ by less than an eye can tell."""
-SIGNED_ANCHORS = ((5, 48, 97), (67, 147, 195), (222, 226, 230), (214, 96, 77), (103, 0, 31))
-"""Missing material is blue, excess is red; both ends are dark, so the sign is also told by the bar, never by red and
-green."""
 _SIGNED_STEPS = 48
 _TICK_ROOM = 0.09  # of the bar: what a number of five digits needs
 
 
 @dataclass(frozen=True)
-class Mark:
+class ScaleMark:
     """A value that is drawn as a line across the colour bar.
 
     Attributes:
@@ -44,13 +43,15 @@ class ColorScale:
         banded: whether the bands have a meaning of their own, so that the bar writes their edges. A value on an edge
             is in the band above it.
         remark: where the ends of the scale come from.
+        bands: says itself which band a value is in, as in the scored cloud; None takes the edges.
     """
 
     edges: NDArray[np.float64]
     colors: NDArray[np.uint8]
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[ScaleMark, ...] = ()
     banded: bool = False
     remark: str = ""
+    bands: DeviationBands | None = None
 
     def __post_init__(self) -> None:
         if len(self.edges) != len(self.colors) + 1 or len(self.colors) < 1:
@@ -68,8 +69,15 @@ class ColorScale:
         """Value of the last edge."""
         return float(self.edges[-1])
 
+    @property
+    def signed(self) -> bool:
+        """Whether values of either sign are far from normal."""
+        return self.low < 0.0 < self.high
+
     def band(self, values: ArrayLike) -> NDArray[np.intp]:
         """The band of each value, (N,): 0 to K - 1, and K for NaN."""
+        if self.bands is not None:
+            return self.bands.number(values)
         value = np.asarray(values, dtype=np.float64)
         found = np.clip(np.searchsorted(self.edges, value, side="right") - 1, 0, len(self.colors) - 1)
         return np.where(np.isnan(value), len(self.colors), found)
@@ -91,7 +99,7 @@ class ColorScale:
 
 
 @dataclass(frozen=True)
-class Field:
+class PointField:
     """One number per point that the page can paint the scan with.
 
     Attributes:
@@ -106,10 +114,29 @@ class Field:
     values: NDArray[np.float32]
     scale: ColorScale
     unit: str = ""
-    explanation: str = field(default="")
+    explanation: str = ""
 
 
-def heat_scale(low: float, high: float, marks: tuple[Mark, ...] = (), remark: str = "") -> ColorScale:
+def heat_range(values: Sequence[NDArray[Any]], threshold: float | None = None) -> tuple[float, float]:
+    """Low and high of a heat map that shows all scans on one scale.
+
+    Low is 0, or the smallest value when it is negative. High is twice the threshold when one is known, so that half of
+    the colours are for normal points whatever the scan; otherwise the value that 99.8 % of the points stay below.
+
+    Args:
+        values: scores of each scan, (N,); what is not finite does not count.
+        threshold: point score above which a point is part of a defect.
+    """
+    finite = [scores[np.isfinite(scores)] for scores in values]
+    everything = np.concatenate(finite).astype(np.float64) if finite else np.zeros(0)
+    if not len(everything):
+        return 0.0, 1.0
+    low = min(0.0, float(everything.min()))
+    high = float(np.quantile(everything, 0.998)) if threshold is None else 2.0 * threshold
+    return (low, high) if high > low else (low, low + 1.0)
+
+
+def heat_scale(low: float, high: float, marks: tuple[ScaleMark, ...] = (), remark: str = "") -> ColorScale:
     """The heat map from `low` to `high`."""
     high = high if high > low else low + 1.0
     table = heat_table()
@@ -117,7 +144,7 @@ def heat_scale(low: float, high: float, marks: tuple[Mark, ...] = (), remark: st
     return ColorScale(np.linspace(low, high, HEAT_STEPS + 1), table[rows], marks, remark=remark)
 
 
-def signed_scale(limit: float, marks: tuple[Mark, ...] = (), remark: str = "") -> ColorScale:
+def signed_scale(limit: float, marks: tuple[ScaleMark, ...] = (), remark: str = "") -> ColorScale:
     """Blue for negative, grey for nothing, red for positive values, the same way both sides.
 
     Args:
@@ -125,10 +152,7 @@ def signed_scale(limit: float, marks: tuple[Mark, ...] = (), remark: str = "") -
         marks: values to point out.
         remark: where the limit comes from.
     """
-    lab = srgb_to_lab(SIGNED_ANCHORS)
-    at = np.linspace(0.0, 1.0, _SIGNED_STEPS)
-    place = np.linspace(0.0, 1.0, len(SIGNED_ANCHORS))
-    colors = lab_to_srgb(np.stack([np.interp(at, place, lab[:, channel]) for channel in range(3)], axis=-1))
+    colors = table_between(SIGNED_ANCHORS, np.linspace(0.0, 1.0, len(SIGNED_ANCHORS)), _SIGNED_STEPS)
     return ColorScale(np.linspace(-limit, limit, _SIGNED_STEPS + 1), colors, marks, remark=remark)
 
 
@@ -136,10 +160,7 @@ def round_limit(values: NDArray[np.float32], share: float = 0.998) -> float:
     """The round number (1, 2 or 5 times a power of ten) that this share of the absolute values stays below."""
     finite = np.abs(values[np.isfinite(values)].astype(np.float64))
     most = float(np.quantile(finite, share)) if len(finite) else 0.0
-    if most <= 0.0:
-        return 1.0
-    power = 10.0 ** math.floor(math.log10(most))
-    return next(step * power for step in (1.0, 2.0, 5.0, 10.0) if step * power >= most * (1.0 - 1e-9))
+    return next(step for step in _round_steps(most) if step >= most * (1.0 - 1e-9)) if most > 0.0 else 1.0
 
 
 def round_below(value: float) -> float:
@@ -149,8 +170,7 @@ def round_below(value: float) -> float:
         >>> [round_below(value) for value in (45.0, 0.1999, 1.0)]
         [20.0, 0.1, 1.0]
     """
-    power = 10.0 ** math.floor(math.log10(value))
-    return next(step * power for step in (5.0, 2.0, 1.0) if step * power <= value * (1.0 + 1e-9))
+    return max(step for step in _round_steps(value) if step <= value * (1.0 + 1e-9))
 
 
 def round_numbers(low: float, high: float, count: int) -> list[float]:
@@ -163,31 +183,25 @@ def round_numbers(low: float, high: float, count: int) -> list[float]:
     span = high - low
     if not (math.isfinite(span) and span > 0.0):
         return [low]
-    power = 10.0 ** math.floor(math.log10(span / count))
-    step = next(factor * power for factor in (1.0, 2.0, 5.0, 10.0) if span / (factor * power) <= count * 1.2)
+    step = next(step for step in _round_steps(span / count) if span / step <= count * 1.2)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     digits = max(0, -math.floor(math.log10(step)))
     return [round(number * step, digits) + 0.0 for number in range(first, last + 1)]
 
 
-@dataclass(frozen=True)
-class DeviationScale(ColorScale):
-    """The bands of a comparison with a CAD model, which say themselves what is in which: as in the scored cloud."""
-
-    bands: DeviationBands = field(kw_only=True)
-
-    def band(self, values: ArrayLike) -> NDArray[np.intp]:
-        """The band of each value, (N,): 0 to K - 1, and K for NaN."""
-        return self.bands.number(values)
+def _round_steps(value: float) -> tuple[float, ...]:
+    """1, 2, 5 and 10 times the power of ten at or below a positive value."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return (power, 2.0 * power, 5.0 * power, 10.0 * power)
 
 
 def banded_scale(bands: DeviationBands) -> ColorScale:
     """The bands of a comparison with a CAD model; the outermost ones, which have no end, are drawn a tolerance wide."""
     edges = bands.edges
-    return DeviationScale(
+    return ColorScale(
         np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
         np.array(COLORS, dtype=np.uint8),
-        (Mark(-bands.minus, "lack"), Mark(bands.plus, "excess")),
+        (ScaleMark(-bands.minus, "lack"), ScaleMark(bands.plus, "excess")),
         banded=True,
         remark="Bands at half, one (marked), two and three tolerances.",
         bands=bands,
