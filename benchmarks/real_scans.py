@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from dusnet.workflow import LoadedModel, train_model
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import average_precision_score, roc_auc_score
@@ -27,7 +28,6 @@ from dusnet.display.view import view
 from dusnet.io import read_cloud, write_cloud
 from dusnet.progress import for_terminal
 from dusnet.registration import estimate_normals
-from dusnet.workflow import LoadedModel, train_model
 
 POINTS = 12_000
 VARIANTS = {

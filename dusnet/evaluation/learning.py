@@ -161,7 +161,7 @@ def _share(detector: Detector, pose_cache: PoseCache) -> None:
     from dusnet.detectors.registered import RegisteredDetector
 
     if isinstance(detector, RegisteredDetector):
-        detector.pose_cache = pose_cache
+        detector.share_poses(pose_cache)
 
 
 def _calibrate(plan: Plan, parts: _Parts, seed: int, pose_cache: PoseCache) -> float | None:
@@ -173,7 +173,7 @@ def _calibrate(plan: Plan, parts: _Parts, seed: int, pose_cache: PoseCache) -> f
 
     clock = Clock(pose_cache)
     for detector, clouds in bare:
-        detector.calibration = calibrate(detector, clouds, seed=seed, progress=plan.progress)
+        detector.set_calibration(calibrate(detector, clouds, seed=seed, progress=plan.progress))
     return clock.read()
 
 

@@ -23,7 +23,7 @@ from dusnet.io.marks import MARKDOWN_MARK, Kind, require_replaceable, save_pictu
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
 from dusnet.terminal import table_cell
-from dusnet.workflow import finish_training, training_folder
+from dusnet.training.folders import finish_training, training_folder
 
 COLUMNS = {
     "o_auroc": "I-AUROC",

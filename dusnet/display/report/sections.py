@@ -26,7 +26,7 @@ from dusnet.display.report.markup import (
 )
 from dusnet.display.report.scales import Field
 from dusnet.display.report.stills import SIDES, Stills, data_uri
-from dusnet.inspection.results import Result
+from dusnet.result import Result
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Calibration, Scores
