@@ -256,6 +256,9 @@ class Result(parts.Part):
             "description": "What `dusnet score` writes for one scan. Lengths are in `unit`. NaN and infinity are null.",
         }
 
+    def __repr__(self) -> str:
+        return f"Result({self.name}, {self.verdict.status.value}, score {self.object_score:.4g})"
+
     @property
     def record(self) -> dict[str, Any]:
         """The contents of the JSON file."""

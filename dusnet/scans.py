@@ -50,7 +50,7 @@ def _coordinates(given: object) -> NDArray[np.float64]:
     if not hasattr(given, "__array__"):
         kind = type(given).__name__
         raise BadInput(
-            f"a {kind} is no scan; give the path of a file, a PointCloud, or an array of coordinates (N, 3)."
+            f"an object of the type {kind} is no scan; give the path of a file, a PointCloud, or coordinates, (N, 3)."
         )
     try:
         points = np.array(given, dtype=np.float64)

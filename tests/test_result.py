@@ -135,6 +135,7 @@ def test_the_reconstruction_comes_and_goes_with_the_scores(tmp_path):
     scores = answer(cloud)
     result = written_result(tmp_path, cloud, scores)
     again = read_cloud(result.reconstruction_path)
+    np.testing.assert_array_equal(Result.read(result.json_path).reconstruction, again.points)
     np.testing.assert_allclose(again.points, scores.reconstruction, atol=1e-3)
     without = written_result(tmp_path, cloud, answer(cloud, reconstruction=None))
     assert without.reconstruction_path is None
