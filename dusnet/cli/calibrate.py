@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._options import Device, Model, OtherUnit, Quiet
-from dusnet.cli._streams import tell, warn
+from dusnet.cli._streams import show, warn
 
 
 def calibrate(
@@ -50,7 +50,7 @@ def calibrate(
         progress.log(sentence)
     loaded.save(target)
     for line in loaded.calibration_lines(added):
-        tell(line)
+        show(line)
     progress.log(f"wrote {target}.")
     for failure in added.failures:
         warn(failure)

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from dusnet.cli._options import Pages, Png, Quiet, Scans
-from dusnet.cli._streams import tell
+from dusnet.cli._streams import show
 
 
 def compare(
@@ -56,5 +56,5 @@ def compare(
 
     tolerance = Tolerance.of(tol_plus, tol_minus, unit)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
-    output = Output(out, for_terminal(quiet=quiet), tell, pictures=png, report=report)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
     judge(Comparing(model, tolerance, output), scans, gate=gate)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._options import Device, Model, OtherUnit, Pages, Png, Quiet, Scans
-from dusnet.cli._streams import tell
+from dusnet.cli._streams import show
 
 
 def score(
@@ -48,6 +48,6 @@ def score(
 
     if threshold is not None and false_alarm is not None:
         raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
-    output = Output(out, for_terminal(quiet=quiet), tell, pictures=png, report=report)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
     loaded = load(model, device=device)
     judge(Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit), scans, gate=gate)

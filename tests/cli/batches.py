@@ -9,7 +9,7 @@ from cli_parts import write_ascii_ply
 from written_results import result_of
 
 from dusnet.batch import Batch, Output
-from dusnet.cli._streams import tell
+from dusnet.cli._streams import show
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.display.report import Report, write_report
@@ -28,7 +28,7 @@ class ByHeight(Batch):
     """
 
     def __init__(self, out: Path, *, report: bool = False, pictures: bool = False, act=lambda _: None) -> None:
-        super().__init__(Output(out, Silent(), tell, report=report, pictures=pictures))
+        super().__init__(Output(out, Silent(), show, report=report, pictures=pictures))
         self._act = act
 
     def _score(self, cloud: PointCloud, stem: str) -> Result:
