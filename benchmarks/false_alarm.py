@@ -71,7 +71,7 @@ def judged(data: Dataset, name: str, method: str, replicas: int, seed: int) -> J
     training = [sample.load() for sample in data.train(name)]
     detector = create(settings.detector, settings, seed=seed)
     detector.fit(training)
-    detector.calibration = calibrate(detector, training, seed=seed)
+    detector.set_calibration(calibrate(detector, training, seed=seed))
     limits = np.array([detector.calibration.threshold(rate) for rate in RATES])
     found = Judged()
     for sample in data.test(name):

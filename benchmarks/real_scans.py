@@ -25,9 +25,9 @@ from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors.settings import load_settings
 from dusnet.display.view import view
 from dusnet.io import read_cloud, write_cloud
+from dusnet.model import Training, load, train
 from dusnet.progress import for_terminal
 from dusnet.registration import estimate_normals
-from dusnet.workflow import LoadedModel, train_model
 
 POINTS = 12_000
 VARIANTS = {
@@ -94,17 +94,19 @@ def main() -> None:
             tests.append((stem, bad, scan))
         for name, overrides in VARIANTS.items():
             model = chosen.out / f"{path.stem}-{name.replace(', ', '-').replace(' ', '-')}.safetensors"
-            train_model(clouds, load_settings(chosen.config, overrides), model, class_name=path.stem, progress=progress)
+            training = Training(load_settings(chosen.config, overrides), progress=progress)
+            train(clouds, training, name=path.stem, out=model)
             print(f"| {path.stem} | {name} | {row(model, tests, folder / name.replace(' ', '-'))} |", flush=True)
 
 
 def row(model: Path, tests: list[tuple[str, bool, PointCloud]], folder: Path) -> str:
     """Score all copies, draw two of them, and return the cells of the table."""
-    loaded = LoadedModel.open(model)
+    loaded = load(model)
     scores: dict[bool, list[float]] = {False: [], True: []}
     values, truths = [], []
     for stem, bad, scan in tests:
-        _, found = loaded.score(scan, folder, stem=stem)
+        found = loaded.score(scan, stem=stem)
+        found.write(folder)
         scores[bad].append(found.object_score)
         if bad:
             values.append(found.point_scores)

@@ -1,9 +1,22 @@
-"""dusnet: find defects in 3D scans of parts when only a few defect-free scans are known."""
+"""dusnet: find defects in 3D scans of parts when only a few defect-free scans are known.
+
+    model = dusnet.fit("good_scans/", unit="mm")
+    result = model.score("scan.ply")
+
+Names are loaded when they are used: `import dusnet` takes no time and needs no torch.
+"""
 
 from __future__ import annotations
 
-from dusnet.cloud import Frame, PointCloud
-from dusnet.errors import BadConfig, BadInput, BadModel, DusnetError, MissingDependency
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dusnet.cloud import Frame, PointCloud
+    from dusnet.errors import BadConfig, BadInput, BadModel, DusnetError, MissingDependency
+    from dusnet.model import Model, fit, load
+    from dusnet.result import Result
+    from dusnet.scans import read
 
 __version__ = "0.1.0"
 
@@ -14,6 +27,32 @@ __all__ = [
     "DusnetError",
     "Frame",
     "MissingDependency",
+    "Model",
     "PointCloud",
+    "Result",
     "__version__",
+    "fit",
+    "load",
+    "read",
 ]
+
+_PLACES = {
+    **dict.fromkeys(("BadConfig", "BadInput", "BadModel", "DusnetError", "MissingDependency"), "dusnet.errors"),
+    **dict.fromkeys(("Frame", "PointCloud"), "dusnet.cloud"),
+    **dict.fromkeys(("Model", "fit", "load"), "dusnet.model"),
+    "Result": "dusnet.result",
+    "read": "dusnet.scans",
+}
+"""The module of every name."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PLACES:
+        raise AttributeError(f"module 'dusnet' has no attribute {name!r}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,9 +14,11 @@ from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, BadModel
 from dusnet.io import parse_json, write_json, write_text
 from dusnet.io.places import require_folder
+from dusnet.model import Model, Training, load, train
 from dusnet.progress import Progress, Silent
+from dusnet.result import Result
 from dusnet.synthesis.settings import BenchmarkSettings
-from dusnet.workflow import LoadedModel, train_model, training_folder
+from dusnet.training.folders import training_folder
 
 if TYPE_CHECKING:
     from dusnet.data import Dataset
@@ -147,24 +147,23 @@ class _Work:
         write_json(kept, {"model_sha256": loaded.sha256, "metrics": found})
         return found
 
-    def _trained(self) -> LoadedModel:
+    def _trained(self) -> Model:
         if self.model.is_file():
             try:
-                loaded = LoadedModel.open(self.model)
+                loaded = load(self.model)
             except BadModel:
                 pass  # cut off or of another version: training again is always right
             else:
                 if loaded.detector.settings == self.settings:
                     return loaded
         clouds = [sample.load() for sample in self.dataset.train(self.part)]
-        train = partial(train_model, clouds, self.settings, self.model, class_name=self.part, progress=self.progress)
+        training = Training(self.settings, resume=training_folder(self.model).is_dir(), progress=self.progress)
         try:
-            train(resume=training_folder(self.model).is_dir())
-        except BadModel:
-            train(resume=False)  # the checkpoints are of other settings
-        return LoadedModel.open(self.model)
+            return train(clouds, training, name=self.part, out=self.model)
+        except BadModel:  # the checkpoints are of other settings
+            return train(clouds, replace(training, resume=False), name=self.part, out=self.model)
 
-    def _measured(self, loaded: LoadedModel) -> Metrics:
+    def _measured(self, loaded: Model) -> Metrics:
         from dusnet.evaluation.metrics import measure
         from dusnet.inspection.summary import write_summary
 
@@ -173,9 +172,10 @@ class _Work:
         with self.progress.task(f"scoring {self.part}", len(tests)) as task:
             for sample in tests:
                 cloud = sample.load(source="scan")
-                result, scores = loaded.score(cloud, self.results, stem=sample.name)
+                result = loaded.score(cloud, stem=sample.name)
+                result.write(self.results)
                 results.append(result)
-                points.append(scores.point_scores)
+                points.append(result.point_scores)
                 labels.append(np.zeros(len(cloud), dtype=np.bool_) if cloud.labels is None else cloud.labels)
                 task.advance()
         write_summary(self.results, results)
@@ -232,25 +232,19 @@ def _panels(folder: Path, dataset: Dataset, part: str, scene: int) -> list[Panel
     """The defective scan of a part that was found most clearly; scores are relative to the threshold for points."""
     from dusnet.display.color_maps import label_colors
     from dusnet.display.panels import Panel
-    from dusnet.inspection.results import RECONSTRUCTION, SCORED
-    from dusnet.io import read_cloud, read_scalars
 
-    records = {
-        sample: json.loads((folder / f"{sample.name}.json").read_text(encoding="utf-8"))
-        for sample in dataset.test(part)
-        if sample.anomalous
-    }
-    sample = max(records, key=lambda one: float(records[one]["object_score"]))
-    record, truth = records[sample], sample.load(source="scan")
+    results = {sample: Result.read(folder / f"{sample.name}.json") for sample in dataset.test(part) if sample.anomalous}
+    sample = max(results, key=lambda one: results[one].object_score)
+    result, truth, rebuilt = results[sample], sample.load(source="scan"), results[sample].reconstruction
     assert truth.labels is not None
-    scored, scalars = read_scalars(folder / f"{sample.name}{SCORED}")
-    rebuilt = read_cloud(folder / f"{sample.name}{RECONSTRUCTION}")
-    values = scalars["anomaly_score"] / record["point_threshold"]
-    verdict = f"{part}: {record['verdict']['status']}"
+    assert rebuilt is not None
+    assert result.point_threshold is not None
+    values = result.point_scores / result.point_threshold
+    verdict = f"{part}: {result.verdict.status.value}"
     return [
-        Panel("score of every point", scored.points, values, caption=verdict, scene=scene),
+        Panel("score of every point", result.cloud.points, values, caption=verdict, scene=scene),
         Panel("true defect", truth.points, colors=label_colors(truth.labels), caption=sample.kind, scene=scene),
-        Panel("rebuilt without defects", rebuilt.points, caption=f"{len(rebuilt)} points", scene=scene),
+        Panel("rebuilt without defects", rebuilt, caption=f"{len(rebuilt)} points", scene=scene),
     ]
 
 

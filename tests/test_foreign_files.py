@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import yaml
 from mutants import as_json, mutated_text, mutated_tree, refused_or_right
+from written_results import result_of
 
 from dusnet.cloud import PointCloud
+from dusnet.detectors.base import Scores
 from dusnet.detectors.settings import Settings, load_settings
 from dusnet.display.loaded_result import read_loaded_result
 from dusnet.display.scene import Scene
@@ -21,6 +23,8 @@ from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import markdown
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.store import load_row
+from dusnet.inspection.regions import Region
+from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, Defect, OutOfTolerance
 from dusnet.io import parse_json, write_cloud
 
 FEW, MANY = 120, 2_500
@@ -101,28 +105,26 @@ def test_mutants_of_evaluation_rows(count, tmp_path):
     assert 0 < kept < count
 
 
-RESULT: dict[str, Any] = {
-    "object_score": 2.5,
-    "threshold": 1.0,
-    "point_threshold": 0.5,
-    "unit": "mm",
-    "color_range": {"low": 0.0, "high": 2.0},
-    "verdict": {"status": "NG", "reasons": [{"code": "score", "text": "The score is above 1."}]},
-    "regions": [
-        {
-            "id": 1,
-            "kind": "bulge",
-            "center": [0, 0, 1],
-            "size": [0.5, 0.5, 0.1],
-            "bounds": {"low": [0, 0, 0], "high": [1, 1, 1]},
-            "point_count": 12,
-            "peak_score": 3.0,
-        }
-    ],
-    "region_count": 1,
-    "comparison": {"tolerance": {"plus": 0.1, "minus": 0.1}},
-    "warnings": ["The unit is not known."],
-}
+def result_record() -> dict[str, Any]:
+    """A result of a comparison, which has something under most of its keys, as JSON."""
+    points = np.random.default_rng(0).normal(size=(40, 3))
+    deviation = np.linspace(-1, 1, 40).astype(np.float32)
+    scores = Scores(np.abs(deviation), 2.5, deviation=deviation, threshold=1.0, point_threshold=0.5, is_anomalous=True)
+    cad = CadFile(file="a.stl", sha256="ab", unit="mm", triangles=12, watertight=True)
+    compared = Comparison(
+        cad=cad,
+        tolerance=AllowedDeviation(plus=0.1, minus=0.1, default=False),
+        rms=0.5,
+        out_of_tolerance=OutOfTolerance(share=0.5, excess=0.25, missing=0.25),
+        noise=0.01,
+    )
+    region = Region(points[0], *np.eye(3)[:1], np.eye(3), points[1], points[2], 12, 3.0, points[0], 2.0, 1.0, 1.0, None,
+                    None, np.arange(3))  # fmt: skip
+    record = result_of(PointCloud(points), scores, stem="part", unit="mm", comparison=compared, warnings=("w",)).record
+    return record | {"regions": [Defect.of(region, 1).model_dump(mode="json")], "region_count": 1}
+
+
+RESULT = result_record()
 
 
 @sizes

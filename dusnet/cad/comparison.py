@@ -18,16 +18,16 @@ from dusnet.cad.inner_faces import warnings_of
 from dusnet.cad.surface import CadSurface, Floats
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
-from dusnet.display.deviation_bands import DeviationBands
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry import coverage
 from dusnet.geometry.clean_scan import CleanScan
 from dusnet.geometry.outer_surface import outer_surface
 from dusnet.inspection.regions import components, minimum_region
-from dusnet.inspection.results import Result, write_result
+from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, ModelFile, OutOfTolerance
 from dusnet.inspection.verdict import Expectations, decide
 from dusnet.io import Mesh, read_mesh, sample_mesh
-from dusnet.workflow import METRES, require_unit
+from dusnet.result import Context, Result
+from dusnet.units import METRES, require_unit
 
 MESH_SUFFIXES = (".stl", ".obj", ".off", ".ply")
 DEFAULT_TOLERANCE_METRES = 1e-4
@@ -87,7 +87,7 @@ class CadModel:
 
     Args:
         path: an STL, OBJ, OFF or PLY mesh.
-        unit: of the scans, a key of `workflow.METRES`.
+        unit: of the scans, a key of `units.METRES`.
         cad_unit: of the mesh, None for that of the scans.
         search: look for the pose of a scan anywhere; otherwise scans lie in the model's coordinates already.
 
@@ -107,6 +107,7 @@ class CadModel:
         self.path, self.unit, self._cad_unit = path, require_unit(unit), require_unit(cad_unit or unit)
         self._ratio = METRES[self._cad_unit] / METRES[unit]
         mesh = read_cad(path)
+        assert mesh.sha256 is not None
         self.sha256 = mesh.sha256
         self._triangles = len(mesh.faces)
         self._outer = outer_surface(mesh)
@@ -179,66 +180,53 @@ class CadModel:
             warnings=self.notes,
         )
 
-    def compare(
-        self, cloud: PointCloud, out: Path, tolerance: Tolerance, *, stem: str | None = None
-    ) -> tuple[Result, Scores]:
-        """Compare one scan and write its result files, see `write_result`.
+    def compare(self, cloud: PointCloud, tolerance: Tolerance, *, stem: str | None = None) -> Result:
+        """Compare one scan; nothing is written.
 
         Args:
             cloud: the scan.
-            out: folder of the results.
             tolerance: in the unit of the scans.
-            stem: what the names of the files begin with; None takes the name of the scan's file.
-
-        Returns:
-            What was written, and the deviations.
+            stem: what the names of the result's files begin with; None takes the name of the scan's file.
 
         Raises:
-            BadInput: the scan cannot be used or a file cannot be written.
+            BadInput: the scan cannot be used.
         """
         scores = self.deviations(cloud, tolerance)
         assert scores.deviation is not None
         noise = local_noise(cloud.points, scores.deviation)
         expected = Expectations(residual=0.0, scale=self.surface.radius, source="CAD model")
-        result = write_result(
-            out,
-            cloud,
-            scores,
-            model_id=self.path.name,
-            model_sha256=self.sha256,
+        context = Context(
+            ModelFile(id=self.path.name, sha256=self.sha256),
             unit=self.unit,
-            stem=stem,
-            verdict=decide(scores, cloud.points, expected=expected),
-            bands=DeviationBands(tolerance.plus, tolerance.minus),
-            comparison=self._record(scores, tolerance, noise),
+            comparison=self._comparison(scores, tolerance, noise),
             warnings=_noise_warning(noise, tolerance, self.unit),
         )
-        return result, scores
+        return Result.of(cloud, scores, context, stem=stem, verdict=decide(scores, cloud.points, expected=expected))
 
-    def _record(self, scores: Scores, tolerance: Tolerance, noise: float) -> dict[str, Any]:
+    def _comparison(self, scores: Scores, tolerance: Tolerance, noise: float) -> Comparison:
         assert scores.deviation is not None
         value = scores.deviation.astype(np.float64)
-        return {
-            "cad": {
-                "file": self.path.name,
-                "sha256": self.sha256,
-                "unit": self._cad_unit,
-                "triangles": self._triangles,
-                "watertight": self.surface.watertight,
-                "bodies": self._outer.bodies,
-                "united": self._outer.united,
-                "left_out": self._outer.left_out,
-                "not_united": self._outer.not_united,
-            },
-            "tolerance": {"plus": tolerance.plus, "minus": tolerance.minus, "default": not tolerance.chosen},
-            "rms": float(np.sqrt(np.square(value).mean())),
-            "out_of_tolerance": {
-                "share": float((scores.point_scores > LIMIT).mean()),
-                "excess": float((value > tolerance.plus).mean()),
-                "missing": float((value < -tolerance.minus).mean()),
-            },
-            "noise": noise,
-        }
+        return Comparison(
+            cad=CadFile(
+                file=self.path.name,
+                sha256=self.sha256,
+                unit=self._cad_unit,
+                triangles=self._triangles,
+                watertight=self.surface.watertight,
+                bodies=self._outer.bodies,
+                united=self._outer.united,
+                left_out=self._outer.left_out,
+                not_united=self._outer.not_united,
+            ),
+            tolerance=AllowedDeviation(plus=tolerance.plus, minus=tolerance.minus, default=not tolerance.chosen),
+            rms=float(np.sqrt(np.square(value).mean())),
+            out_of_tolerance=OutOfTolerance(
+                share=float((scores.point_scores > LIMIT).mean()),
+                excess=float((value > tolerance.plus).mean()),
+                missing=float((value < -tolerance.minus).mean()),
+            ),
+            noise=noise,
+        )
 
     def _in_radii(self, points: Floats) -> torch.Tensor:
         return torch.from_numpy((points - self.surface.center) / self.surface.radius).float()

@@ -1,4 +1,4 @@
-"""The `dusnet` command: one module per group of verbs, and one place where errors become exit codes.
+"""The `dusnet` command: one module per verb, and one place where errors become exit codes.
 
 Exit codes: 0 done, 1 a scan is anomalous (`--gate` of `score` and `compare`, nothing else), 2 something the user can
 mend, 70 a bug with its traceback, 130 interrupted. Nothing here imports torch or Open3D before a verb needs it, so that
@@ -16,9 +16,21 @@ from typing import Annotated, Any
 import typer
 
 from dusnet import __version__
-from dusnet.cli import cad, images, look, models, prepare, study
 from dusnet.cli._common import Interrupted, mendable
 from dusnet.cli._streams import complain, steady_streams, warn
+from dusnet.cli.bench import app as bench
+from dusnet.cli.calibrate import calibrate
+from dusnet.cli.check import check
+from dusnet.cli.compare import compare
+from dusnet.cli.demo import demo
+from dusnet.cli.doctor import doctor
+from dusnet.cli.evaluate import evaluate
+from dusnet.cli.images import images
+from dusnet.cli.pretrain import pretrain
+from dusnet.cli.score import score
+from dusnet.cli.synth import synth
+from dusnet.cli.train import train
+from dusnet.cli.view import view
 
 BUG = 70
 """What sysexits.h calls EX_SOFTWARE."""
@@ -33,8 +45,24 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for _module in (prepare, models, cad, study, look, images):
-    _module.register(app)
+_VERBS = (
+    (demo, "--out demo"),
+    (synth, "bench --parts bottle,gear --set points=5000 --seed 1"),
+    (check, "scans/"),
+    (train, "good_scans/ --out bracket.safetensors"),
+    (calibrate, "bracket.safetensors more_good_scans/"),
+    (score, "bracket.safetensors new_scan.ply --out results --gate"),
+    (compare, "scan.ply --cad part.stl --tol-plus 0.2 --tol-minus 0.1"),
+    (evaluate, "bench/ --detector dusnet,nearest --out results"),
+    (view, "results/part.scored.ply --png part.png"),
+    (doctor, "> report.txt"),
+    (images, "mvtec/ --detector cras --one-model --out results"),
+    (pretrain, "ShapeNetPart/ --config paper --out init.safetensors"),
+)
+"""The verbs in the order of the help, and an example of each."""
+for _verb, _words in _VERBS:
+    app.command(_verb.__name__, epilog=f"Example: dusnet {_verb.__name__} {_words}")(_verb)
+app.add_typer(bench, name="bench")
 
 
 def _print_version(wanted: bool) -> None:

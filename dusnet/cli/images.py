@@ -7,14 +7,10 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted
+from dusnet.cli._common import comma_list, if_interrupted
+from dusnet.cli._options import Device, Overrides, Quiet, Resume, Seed
 from dusnet.cli._streams import show
 from dusnet.errors import BadConfig
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb of this module."""
-    app.command("images", epilog="Example: dusnet images mvtec/ --detector cras --one-model --out results")(images)
 
 
 def images(
@@ -38,9 +34,7 @@ def images(
     overrides: Overrides = None,
     seed: Seed = 0,
     device: Device = "cpu",
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
-    ] = False,
+    resume: Resume = False,
     quiet: Quiet = False,
 ) -> None:
     """Train cras, pbas or crr on images and judge the test images: the published form, for comparisons with papers.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
@@ -259,6 +259,9 @@ class Scorer(Protocol):
     def detector_for(self, scores: Scores) -> Detector:
         """The detector of the part that a scan was taken for: its calibration and its frame are behind the scores."""
 
+    def add_provenance(self, facts: Mapping[str, Any]) -> None:
+        """Add to what the model file says of where it comes from; anything JSON can hold."""
+
     def save(self, path: Path) -> None:
         """Write one `.safetensors` file, atomically."""
 
@@ -276,6 +279,12 @@ class Detector(Scorer, Protocol):
     @property
     def fits_in_seconds(self) -> bool:
         """Whether fitting is so quick that calibration may do it once per training scan."""
+
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Take a calibration in place of the one before; None for none."""
+
+    def share_poses(self, poses: PoseCache | None) -> None:
+        """Share the registration with other detectors of the class; call it before `fit`."""
 
     def fit(
         self,

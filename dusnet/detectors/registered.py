@@ -222,6 +222,18 @@ class RegisteredDetector(ABC):
             warnings=placed.warnings + self._unkept_promise(),
         )
 
+    def set_calibration(self, calibration: Calibration | None) -> None:
+        """Take a calibration, and with it the thresholds, in place of the one before; None for none."""
+        self.calibration = calibration
+
+    def add_provenance(self, facts: Mapping[str, Any]) -> None:
+        """Add to what the model file says of where the detector comes from; anything JSON can hold."""
+        self.provenance |= facts
+
+    def share_poses(self, poses: PoseCache | None) -> None:
+        """Share the registration with other detectors of the class; call it before `fit`."""
+        self.pose_cache = poses
+
     @property
     def detectors(self) -> tuple[RegisteredDetector, ...]:
         """Itself: it knows one class."""

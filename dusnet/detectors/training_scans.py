@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.geometry.sampling import thin_to
-from dusnet.geometry.scan_sizes import listed, size_of, size_problem
+from dusnet.geometry.scan_sizes import size_of, size_problem
 from dusnet.geometry.surface import DiscSurface
 from dusnet.geometry.visibility import Eye
 from dusnet.progress import Progress
 from dusnet.registration import Aligner
 from dusnet.registration.sweep import trimmed
+from dusnet.words import listed
 
 Array = NDArray[np.float64]
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.display.deviation_bands import DeviationBands
 from dusnet.errors import BadInput
+from dusnet.inspection import result_parts
 from dusnet.inspection.regions import Region
-from dusnet.inspection.results import RECONSTRUCTION, SCORED
-from dusnet.io import find_clouds, parse_json, read_cloud, read_scalars
+from dusnet.inspection.result_files import RECONSTRUCTION, SCORED
+from dusnet.io import find_clouds, read_cloud, read_scalars
+from dusnet.result import Result
 
 Array = NDArray[np.float64]
 
@@ -46,6 +48,19 @@ class Defect:
     def of(cls, region: Region) -> Defect:
         """The defect that a region found anew stands for."""
         return cls(region.center, region.size, region.low, region.high, region.point_count, region.peak_score)
+
+    @classmethod
+    def listed(cls, defect: result_parts.Defect) -> Defect:
+        """A defect that a result lists."""
+        return cls(
+            center=np.array(defect.center),
+            size=np.array(defect.size),
+            low=np.array(defect.bounds.low),
+            high=np.array(defect.bounds.high),
+            point_count=defect.point_count,
+            peak_score=defect.peak_score if math.isfinite(defect.peak_score) else None,
+            kind=None if defect.kind is None else defect.kind.value,
+        )
 
 
 @dataclass(frozen=True)
@@ -135,31 +150,36 @@ def read_loaded_result(path: Path, *, reconstruction: bool = True) -> LoadedResu
     if "anomaly_score" not in scalars:
         raise BadInput(f"{path} has no property anomaly_score; score the scan again or rename it to end in {stem}.ply.")
     source = path.with_name(f"{stem}.json")
-    record = _record(source)
     rebuilt = path.with_name(f"{stem}{RECONSTRUCTION}")
-    surface = _usable(read_scalars(rebuilt)[0]) if reconstruction and rebuilt.is_file() else None
-    decision = record.get("verdict")
-    decision = decision if isinstance(decision, dict) else {}
-    defects = _defects(record.get("regions"), source)
-    count = _number(record.get("region_count"))
-    return LoadedResult(
+    loaded = LoadedResult(
         name=stem,
         cloud=_usable(_labelled(cloud, scalars), heat=True),
         scores=scalars["anomaly_score"],
         deviation=scalars.get("deviation"),
-        bands=_bands(record) if "deviation" in scalars else None,
-        reconstruction=surface,
-        verdict=str(decision["status"]) if decision.get("status") else None,
-        reasons=tuple(_texts(decision.get("reasons"))),
-        object_score=_number(record.get("object_score")),
-        threshold=_number(record.get("threshold")),
-        point_threshold=_positive(record.get("point_threshold")),
-        color_range=_range(record.get("color_range")),
-        unit=record["unit"] if isinstance(record.get("unit"), str) else None,
-        defects=defects,
-        defect_count=max(len(defects or ()), 0 if count is None else int(count)),
-        remarks=tuple(_texts(record.get("warnings"))),
+        reconstruction=_usable(read_scalars(rebuilt)[0]) if reconstruction and rebuilt.is_file() else None,
         stray=scalars["stray"] > 0.5 if "stray" in scalars else None,
+    )
+    return _told(loaded, Result.read(source)) if source.is_file() else loaded
+
+
+def _told(loaded: LoadedResult, result: Result) -> LoadedResult:
+    """The scan with what its result says of it."""
+    compared, span = result.comparison, result.color_range
+    bands = None if compared is None else DeviationBands(compared.tolerance.plus, compared.tolerance.minus)
+    limit = result.point_threshold
+    return replace(
+        loaded,
+        bands=bands if loaded.deviation is not None else None,
+        verdict=result.verdict.status.value,
+        reasons=tuple(one.text for one in result.verdict.reasons),
+        object_score=result.object_score if math.isfinite(result.object_score) else None,
+        threshold=result.threshold,
+        point_threshold=limit if limit is not None and limit > 0 else None,
+        color_range=(span.low, span.high) if span.low < span.high else None,
+        unit=result.unit,
+        defects=tuple(Defect.listed(one) for one in result.defects),
+        defect_count=max(len(result.defects), result.region_count),
+        remarks=result.warnings,
     )
 
 
@@ -186,83 +206,3 @@ def _usable(cloud: PointCloud, *, heat: bool = False) -> PointCloud:
     normals = cloud.normals if cloud.normals is None or np.isfinite(cloud.normals).all() else None
     colors = None if heat else cloud.colors
     return PointCloud(cloud.points, normals, colors, cloud.labels, cloud.path, cloud.notes)
-
-
-def _record(path: Path) -> dict[str, Any]:
-    """The result's JSON, empty where there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        record = parse_json(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror}); check its permissions.") from error
-    except ValueError as error:
-        raise BadInput(f"{path} is no valid JSON; score the scan again or remove the file.") from error
-    if not isinstance(record, dict) or "object_score" not in record:
-        raise BadInput(f"{path} is no result of `dusnet score`; move it away from the scan of the same name.")
-    return record
-
-
-def _bands(record: dict[str, Any]) -> DeviationBands | None:
-    """The bands of a comparison with a CAD model, None for every other result."""
-    comparison = record.get("comparison")
-    tolerance = comparison.get("tolerance") if isinstance(comparison, dict) else None
-    if not isinstance(tolerance, dict):
-        return None
-    plus, minus = _positive(tolerance.get("plus")), _positive(tolerance.get("minus"))
-    return None if plus is None or minus is None else DeviationBands(plus, minus)
-
-
-def _texts(value: object) -> list[str]:
-    """Sentences of a list of sentences or of records with a `text`."""
-    entries = value if isinstance(value, list) else []
-    return [str(one.get("text", one.get("code", ""))) if isinstance(one, dict) else str(one) for one in entries]
-
-
-def _defects(value: object, path: Path) -> tuple[Defect, ...] | None:
-    if not isinstance(value, list):
-        return None
-    return tuple(_defect(region, path) for region in value)
-
-
-def _defect(region: object, path: Path) -> Defect:
-    entry = region if isinstance(region, dict) else {}
-    center, size = _triple(entry.get("center")), _triple(entry.get("size"))
-    if center is None or size is None:
-        raise BadInput(f"{path} lists a region without center and size; score the scan again.")
-    bounds = entry.get("bounds")
-    bounds = bounds if isinstance(bounds, dict) else {}
-    low, high = _triple(bounds.get("low")), _triple(bounds.get("high"))
-    count = _number(entry.get("point_count"))
-    return Defect(
-        center=center,
-        size=size,
-        low=center - size / 2.0 if low is None else low,
-        high=center + size / 2.0 if high is None else high,
-        point_count=None if count is None else int(count),
-        peak_score=_number(entry.get("peak_score")),
-        kind=entry["kind"] if isinstance(entry.get("kind"), str) else None,
-    )
-
-
-def _triple(value: object) -> Array | None:
-    if not isinstance(value, list) or len(value) != 3 or any(_number(one) is None for one in value):
-        return None
-    return np.array(value, dtype=np.float64)
-
-
-def _number(value: object) -> float | None:
-    known = isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
-    return float(value) if known else None  # type: ignore[arg-type]
-
-
-def _positive(value: object) -> float | None:
-    number = _number(value)
-    return number if number is not None and number > 0 else None
-
-
-def _range(value: object) -> tuple[float, float] | None:
-    if not isinstance(value, dict):
-        return None
-    low, high = _number(value.get("low")), _number(value.get("high"))
-    return (low, high) if low is not None and high is not None and low < high else None

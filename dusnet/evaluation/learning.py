@@ -157,7 +157,7 @@ def _calibrate(
         return None
     clock = Clock(pose_cache)
     for name, detector in bare.items():
-        detector.calibration = calibrate(detector, training[name], seed=seed, progress=setup.progress)
+        detector.set_calibration(calibrate(detector, training[name], seed=seed, progress=setup.progress))
     return clock.read()
 
 

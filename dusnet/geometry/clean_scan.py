@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from dusnet.cloud import PointCloud, Points
 from dusnet.errors import BadInput
 from dusnet.progress import Progress, Silent
+from dusnet.words import verb
 
 Index = NDArray[np.intp]
 
@@ -97,11 +98,11 @@ class CleanScan:
         """What was left out, for the user."""
         found = []
         if self.repeated:
-            found.append(f"{_count(self.repeated)} another point and {_verb(self.repeated, 'is', 'are')} left out.")
+            found.append(f"{_count(self.repeated)} another point and {verb(self.repeated, 'is', 'are')} left out.")
         if self.stray:
             found.append(
-                f"{self.stray} stray {_verb(self.stray, 'point lies', 'points lie')} far from all others and "
-                f"{_verb(self.stray, 'is', 'are')} left out."
+                f"{self.stray} stray {verb(self.stray, 'point lies', 'points lie')} far from all others and "
+                f"{verb(self.stray, 'is', 'are')} left out."
             )
         return tuple(found)
 
@@ -123,11 +124,7 @@ def clean_clouds(clouds: Sequence[PointCloud], *, progress: Progress | None = No
 
 
 def _count(number: int) -> str:
-    return f"{number} {_verb(number, 'point repeats', 'points repeat')}"
-
-
-def _verb(number: int, one: str, many: str) -> str:
-    return one if number == 1 else many
+    return f"{number} {verb(number, 'point repeats', 'points repeat')}"
 
 
 def stray_points(points: Points) -> NDArray[np.bool_]:

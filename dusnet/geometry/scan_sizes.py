@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
+from dusnet.words import listed, verb
 
 SPAN = 2.3
 """Ratio of sizes from which on two scans do not show the same part in the same unit. Of 640 views of one side of 16
@@ -16,8 +17,6 @@ parts, whole scans among them, no two of one part reach it (2.2, a bottle seen f
 nearest two units, is 2.54."""
 NEAR_UNIT = 1.3
 """A ratio of sizes up to this far from one of two units, either way, may come from these units."""
-NAMED = 5
-"""Most scans that a sentence names."""
 
 _CORE, _STRAY = 0.9, 4.0
 _TAIL = 0.01  # share of the points at either end of an axis that may be stray
@@ -98,7 +97,8 @@ def size_problem(names: Sequence[str], sizes: Sequence[float]) -> str | None:
         ratio = max(middles[:2]) / min(middles[:2])
         return f"The scans have {len(groups)} different sizes, {_times(ratio)} apart: {shown}{unit_words(ratio)}"
     sentences = [
-        f"{listed([names[index] for index in sorted(group)])} {_are(group)} {size_words(middle / middles[0])} than "
+        f"{listed([names[index] for index in sorted(group)])} {verb(len(group))} "
+        f"{size_words(middle / middles[0])} than "
         f"{_others(len(groups[0]))} (size {middle:.4g}, not {middles[0]:.4g}){unit_words(middle / middles[0])}"
         for group, middle in zip(groups[1:], middles[1:], strict=True)
     ]
@@ -120,18 +120,8 @@ def unit_words(ratio: float) -> str:
     return f": the smaller ones look like {large} and the larger ones like {small}"
 
 
-def listed(names: Sequence[str]) -> str:
-    """Names in one phrase, not too many of them."""
-    shown = [*names[:NAMED], f"{len(names) - NAMED} more"] if len(names) > NAMED else list(names)
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
-
-
 def _times(factor: float) -> str:
     return f"about {float(f'{factor:.2g}'):g} times"
-
-
-def _are(group: NDArray[np.intp]) -> str:
-    return "is" if len(group) == 1 else "are"
 
 
 def _others(count: int) -> str:

@@ -28,7 +28,7 @@ from dusnet.io import atomic_path, write_json
 from dusnet.io.marks import Kind, require_replaceable, save_picture
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
-from dusnet.workflow import finish_training, training_folder
+from dusnet.training.folders import finish_training, training_folder
 
 COLUMNS: tuple[Column, ...] = (
     Column("o_auroc", "I-AUROC", 3),

@@ -129,7 +129,7 @@ def _left_out(detector: Detector, clouds: Sequence[PointCloud], number: int) -> 
     from dusnet.detectors import create
 
     other = create(detector.name, detector.settings, seed=detector.seed, device=str(detector.device))
-    other.pose_cache = detector.pose_cache
+    other.share_poses(detector.pose_cache)
     try:
         other.fit([cloud for index, cloud in enumerate(clouds) if index != number])
     except BadInput:  # this scan shows what connects the others

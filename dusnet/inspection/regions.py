@@ -73,26 +73,6 @@ class Region:
     gap: float | None = None
     kind: Kind | None = None
 
-    def record(self, number: int) -> dict[str, Any]:
-        """The region as JSON writes it, without the point indices; `number` is its id."""
-        return {
-            "id": number,
-            "kind": None if self.kind is None else self.kind.value,
-            "center": self.center.tolist(),
-            "size": self.size.tolist(),
-            "axes": self.axes.tolist(),
-            "bounds": {"low": self.low.tolist(), "high": self.high.tolist()},
-            "point_count": self.point_count,
-            "peak_score": self.peak_score,
-            "peak_point": self.peak_point.tolist(),
-            "mean_score": self.mean_score,
-            "area": self.area,
-            "severity": self.severity,
-            "peak_deviation": self.peak_deviation,
-            "mean_deviation": self.mean_deviation,
-            "gap": self.gap,
-        }
-
 
 def minimum_region(count: int) -> int:
     """Points below which a group is a speck: 5, or one in ten thousand points of the scan when that is more."""

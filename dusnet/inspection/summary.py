@@ -1,14 +1,16 @@
-"""`summary.csv`: one line per scan of a batch."""
+"""The results of a folder as a whole: all of them read back, and `summary.csv` with one line for each."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from dusnet.inspection.results import Result
+from dusnet.errors import BadInput
+from dusnet.io.files import reason
 from dusnet.io.marks import Kind, require_replaceable
 from dusnet.io.tables import read_table, write_table
+from dusnet.result import Result
 
 SUMMARY = "summary.csv"
 SUMMARY_FIELDS: tuple[str, ...] = (
@@ -39,16 +41,43 @@ SUMMARY_FIELDS: tuple[str, ...] = (
     "scan_sha256",
     "timestamp",
 )
+"""The keys of `Result.row`, for a summary without any."""
 
 
-def write_summary(out_dir: Path, results: Iterable[Result]) -> Path:
+def stored_results(folder: Path) -> tuple[list[Result], list[str]]:
+    """All results of a folder, oldest first, and one sentence per JSON file that is none.
+
+    The time grows with the number of files.
+
+    Raises:
+        BadInput: the folder cannot be read.
+    """
+    found: list[tuple[datetime, int, Result]] = []
+    trouble: list[str] = []
+    try:
+        paths = sorted(path for path in folder.glob("*.json") if not path.name.startswith("."))
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be read ({reason(error)}); check its permissions.") from error
+    for path in paths:
+        try:
+            result = Result.read(path)
+            found.append((datetime.fromisoformat(result.timestamp), path.stat().st_mtime_ns, result))
+        except BadInput as error:
+            trouble.append(str(error))
+        except OSError:
+            continue  # another process replaces it at this moment, and lists it afterwards
+    found.sort(key=lambda entry: (entry[0], entry[1], entry[2].stem))
+    return [result for _, _, result in found], trouble
+
+
+def write_summary(folder: Path, results: Iterable[Result]) -> Path:
     """Write `summary.csv`, one line per scan in the order given, atomically; an empty field means "not known".
 
     A text that a spreadsheet would take for a formula has an apostrophe in front; `read_summary` takes it away.
 
     Args:
-        out_dir: where to write; made when absent.
-        results: what `write_result` returned.
+        folder: where to write; made when absent.
+        results: of the scans.
 
     Returns:
         The file.
@@ -56,9 +85,9 @@ def write_summary(out_dir: Path, results: Iterable[Result]) -> Path:
     Raises:
         BadInput: the file cannot be written, or one of this name was written by others.
     """
-    target = out_dir / SUMMARY
+    target = folder / SUMMARY
     require_replaceable(target, Kind.SUMMARY)
-    write_table(target, SUMMARY_FIELDS, map(_summary_line, results))
+    write_table(target, SUMMARY_FIELDS, (result.row() for result in results))
     return target
 
 
@@ -69,41 +98,3 @@ def read_summary(path: Path) -> list[dict[str, str]]:
         BadInput: the file cannot be read or is no table.
     """
     return read_table(path)
-
-
-def _seconds(timings: Mapping[str, float]) -> float | None:
-    """What a detector calls the total, else the sum of its steps."""
-    return timings.get("total", sum(timings.values())) if timings else None
-
-
-def _summary_line(result: Result) -> dict[str, Any]:
-    record = result.record
-    line = {
-        "stem": result.stem,
-        "scan": result.scan,
-        "verdict": result.verdict.status.value,
-        "reasons": " ".join(result.verdict.codes),
-        "object_score": record["object_score"],
-        "threshold": record["threshold"],
-        "is_anomalous": None if result.is_anomalous is None else str(bool(result.is_anomalous)).lower(),
-        "regions": record["region_count"],
-        "unit": record["unit"],
-        "points": record["points"],
-        "alignment_residual": None if record["alignment"] is None else record["alignment"]["residual"],
-        "seconds": _seconds(record["timings"]),
-        "warnings": len(record["warnings"]),
-        "model": record["model"]["id"],
-        "model_sha256": record["model"]["sha256"],
-        "scan_sha256": record["scan"]["sha256"],
-        "timestamp": record["timestamp"],
-    }
-    if result.regions:
-        worst = result.regions[0]
-        line |= dict(zip(("worst_x", "worst_y", "worst_z"), worst.center.tolist(), strict=True))
-        line |= dict(zip(("worst_length", "worst_width", "worst_depth"), worst.size.tolist(), strict=True))
-        line |= {
-            "worst_kind": None if worst.kind is None else worst.kind.value,
-            "worst_peak_score": worst.peak_score,
-            "worst_peak_deviation": worst.peak_deviation,
-        }
-    return line

@@ -6,9 +6,10 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import ConfigDict, Field
 
 from dusnet.cloud import Points
 
@@ -39,8 +40,10 @@ class Reason:
         text: one sentence for people.
     """
 
-    code: str
-    text: str
+    code: Annotated[str, Field(strict=True, description="A stable word for programs.")]
+    text: Annotated[str, Field(strict=True, description="A sentence for people.")]
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
 
     @property
     def is_doubt(self) -> bool:
@@ -55,17 +58,12 @@ class Verdict:
     status: Status
     reasons: tuple[Reason, ...] = ()
 
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
     @property
     def codes(self) -> tuple[str, ...]:
         """The reason codes."""
         return tuple(reason.code for reason in self.reasons)
-
-    def record(self) -> dict[str, Any]:
-        """The verdict as JSON holds it."""
-        return {
-            "status": self.status.value,
-            "reasons": [{"code": reason.code, "text": reason.text} for reason in self.reasons],
-        }
 
 
 @dataclass(frozen=True)

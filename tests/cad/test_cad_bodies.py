@@ -43,12 +43,12 @@ def model_of(tmp_path, boxes, *, search: bool = False) -> CadModel:
 @pytest.mark.parametrize("boxes", [[PLATE, RIB, BOSS], SUNK], ids=["touching", "overlapping"])
 def test_a_missing_boss_is_found_where_it_is_missing(tmp_path, rng, boxes):
     model = model_of(tmp_path, boxes)
-    result, _ = model.compare(PointCloud(seen([PLATE, RIB], rng)), tmp_path / "o", FIFTH, stem="s")
+    result = model.compare(PointCloud(seen([PLATE, RIB], rng)), FIFTH, stem="s")
     assert result.verdict.status is Status.NG
-    (region,) = result.regions
+    (region,) = result.defects
     np.testing.assert_allclose(region.center, [27.5, 10.0, 10.0], atol=1.0)
     assert region.peak_deviation == pytest.approx(-5.0, rel=0.05)  # half of the boss's width: its sides are nearest
-    record = json.loads(result.json_path.read_text())
+    record = json.loads(result.write(tmp_path / "o").read_text())
     cad = record["comparison"]["cad"]
     assert {key: cad[key] for key in ("triangles", "watertight", "bodies", "united", "left_out", "not_united")} == {
         "triangles": 36,
@@ -60,10 +60,8 @@ def test_a_missing_boss_is_found_where_it_is_missing(tmp_path, rng, boxes):
     }
     assert record["warnings"] == []
     assert "3 bodies" in model.united
-    assert (
-        model.compare(PointCloud(seen([PLATE, RIB, BOSS], rng)), tmp_path / "g", FIFTH, stem="s")[0].verdict.status
-        is Status.OK
-    )
+    whole = model.compare(PointCloud(seen([PLATE, RIB, BOSS], rng)), FIFTH, stem="s")
+    assert whole.verdict.status is Status.OK
 
 
 @pytest.mark.parametrize("boxes", [[PLATE, RIB, BOSS], SUNK], ids=["touching", "overlapping"])
@@ -72,9 +70,9 @@ def test_a_pit_below_a_boss_has_its_depth(tmp_path, rng, boxes):
     away = np.hypot(points[:, 0] - 27, points[:, 1] - 10) / 4.5
     deep = (points[:, 2] == 0.0) & (away < 1)
     points[deep, 2] += 4.0 * (1 - away[deep] ** 2) ** 2
-    result, scores = model_of(tmp_path, boxes).compare(PointCloud(points), tmp_path / "o", FIFTH, stem="s")
-    np.testing.assert_allclose(scores.deviation[deep], -points[deep, 2], atol=1e-3)
-    assert result.regions[0].peak_deviation == pytest.approx(-4.0, rel=0.05)
+    result = model_of(tmp_path, boxes).compare(PointCloud(points), FIFTH, stem="s")
+    np.testing.assert_allclose(result.deviation[deep], -points[deep, 2], atol=1e-3)
+    assert result.defects[0].peak_deviation == pytest.approx(-4.0, rel=0.05)
 
 
 def test_a_scan_in_any_pose_of_a_turned_model_in_inches(tmp_path, rng):
@@ -153,9 +151,8 @@ def test_an_open_body_among_closed_ones_is_said(tmp_path, rng):
     boss = box_mesh(BOSS)
     mesh = together(box_mesh(PLATE), Mesh(boss.vertices, boss.faces[2:]))
     path = write_stl(tmp_path / "part.stl", mesh)
-    result, _ = CadModel(path, search=False).compare(
-        PointCloud(seen([PLATE, BOSS], rng, 4000)), tmp_path / "o", FIFTH, stem="s"
-    )
+    scan = PointCloud(seen([PLATE, BOSS], rng, 4000))
+    result = CadModel(path, search=False).compare(scan, FIFTH, stem="s")
     assert any("1 of the 2 pieces of part.stl could not be united" in words for words in result.record["warnings"])
     assert any("not watertight" in words for words in result.record["warnings"])
     assert "could not be united" in CadScans(path).provenance()["warnings"][0]

@@ -42,15 +42,16 @@ def bumped(points: np.ndarray, height: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("height", [0.5, -0.5])
-def test_a_bump_is_measured_where_it_is(model, points, rng, tmp_path, height):
+def test_a_bump_is_measured_where_it_is(model, points, rng, height):
     damaged, rise = bumped(points, height)
     cloud = PointCloud(moved(damaged, motion(rng, 100.0)))
-    result, scores = model.compare(cloud, tmp_path, TENTH, stem="s")
+    result = model.compare(cloud, TENTH, stem="s")
+    scores = result.scores
     np.testing.assert_allclose(scores.deviation, rise, atol=1e-4)
     np.testing.assert_allclose(scores.point_scores, np.abs(scores.deviation) / 0.1, rtol=1e-6)
     assert result.verdict.status is Status.NG
-    assert len(result.regions) == 1
-    assert result.regions[0].peak_deviation == pytest.approx(height, abs=0.02)
+    assert len(result.defects) == 1
+    assert result.defects[0].peak_deviation == pytest.approx(height, abs=0.02)
     np.testing.assert_allclose(moved(cloud.points, scores.alignment.matrix), damaged, atol=2e-4)
 
 
@@ -75,20 +76,21 @@ def test_a_sphere_of_another_size_is_off_everywhere(tmp_path, rng, factor, sign)
     assert scores.object_score == pytest.approx(5.0, abs=0.3)
 
 
-def test_a_good_scan_of_one_side_is_ok(model, points, rng, tmp_path):
+def test_a_good_scan_of_one_side_is_ok(model, points, rng):
     seen = points[points @ [1.0, 0.7, 0.9] > 45.0]
     noisy = seen + rng.normal(size=seen.shape) * 0.01
-    result, scores = model.compare(PointCloud(moved(noisy, motion(rng, 80.0))), tmp_path, TENTH, stem="s")
+    result = model.compare(PointCloud(moved(noisy, motion(rng, 80.0))), TENTH, stem="s")
+    scores = result.scores
     assert result.verdict.status is Status.OK
-    assert result.regions == ()
+    assert result.defects == ()
     assert scores.object_score < 1.0
     assert scores.unseen > 0.2
 
 
-def test_stray_points_do_not_decide(model, points, rng, tmp_path):
+def test_stray_points_do_not_decide(model, points, rng):
     strays = rng.uniform(-0.1, 1.1, (40, 3)) * BOX
     cloud = PointCloud(np.vstack([points, strays]))
-    result, _ = model.compare(cloud, tmp_path, TENTH, stem="s")
+    result = model.compare(cloud, TENTH, stem="s")
     assert result.verdict.status is Status.OK
     assert result.object_score <= 1.0
     assert result.record["comparison"]["out_of_tolerance"]["share"] > 0
@@ -107,8 +109,8 @@ def test_object_score_is_above_one_exactly_where_a_region_is():
 def test_files_say_what_was_compared_and_how(model, points, tmp_path, stl):
     scan = tmp_path / "scan.npy"
     np.save(scan, bumped(points, 0.5)[0])
-    result, scores = model.compare(read_cloud(scan), tmp_path / "out", Tolerance.of(0.2, None, "mm"))
-    record = json.loads(result.json_path.read_text())
+    result = model.compare(read_cloud(scan), Tolerance.of(0.2, None, "mm"))
+    record, scores = json.loads(result.write(tmp_path / "out").read_text()), result.scores
     found = record["comparison"]
     assert found["tolerance"] == {"plus": 0.2, "minus": 0.1, "default": True}
     assert found["cad"]["file"] == stl.name == record["model"]["id"]
@@ -125,22 +127,22 @@ def test_files_say_what_was_compared_and_how(model, points, tmp_path, stl):
     assert (tmp_path / "out").joinpath("scan.json").is_file()
 
 
-def test_units_of_scan_and_cad_may_differ(stl, points, tmp_path):
+def test_units_of_scan_and_cad_may_differ(stl, points):
     damaged, rise = bumped(points, 0.5)
     in_metres = CadModel(stl, unit="m", cad_unit="mm")
     scores = in_metres.deviations(PointCloud(damaged / 1000), Tolerance.of(None, None, "m"))
     np.testing.assert_allclose(scores.deviation, rise / 1000, atol=1e-7)
     assert scores.object_score == pytest.approx(5.0, rel=0.1)
     np.testing.assert_allclose(moved(damaged / 1000, scores.alignment.matrix), damaged, atol=2e-4)
-    result, _ = CadModel(stl).compare(PointCloud(damaged / 1000), tmp_path, TENTH, stem="s")
+    result = CadModel(stl).compare(PointCloud(damaged / 1000), TENTH, stem="s")
     assert result.verdict.status is Status.RECHECK
     assert "unit_doubtful" in result.verdict.codes
     assert any("CAD model" in reason.text for reason in result.verdict.reasons)
 
 
-def test_another_part_is_rechecked(model, tmp_path):
+def test_another_part_is_rechecked(model):
     ball = PointCloud(sphere(30.0).vertices)
-    result, _ = model.compare(ball, tmp_path, TENTH, stem="s")
+    result = model.compare(ball, TENTH, stem="s")
     assert result.verdict.status is Status.RECHECK
     assert "alignment_residual_high" in result.verdict.codes
 
@@ -150,15 +152,17 @@ def test_an_open_mesh_is_compared_with_a_warning(tmp_path, rng):
     path = write_stl(tmp_path / "open.stl", replace(whole, faces=whole.faces[4:]))
     model = CadModel(path)
     points, normals = sample_mesh(model.surface.mesh, 8000, rng)
-    result, scores = model.compare(PointCloud(points + 0.05 * normals), tmp_path, TENTH, stem="s")
+    result = model.compare(PointCloud(points + 0.05 * normals), TENTH, stem="s")
+    scores = result.scores
     assert any("watertight" in warning for warning in result.record["warnings"])
     assert (scores.deviation > 0).mean() > 0.95
     assert np.median(scores.deviation) == pytest.approx(0.05, abs=0.005)
 
 
-def test_noise_is_measured_and_too_much_is_said(model, points, rng, tmp_path):
+def test_noise_is_measured_and_too_much_is_said(model, points, rng):
     noisy = points + rng.normal(size=points.shape) * 0.05
-    result, scores = model.compare(PointCloud(noisy), tmp_path, TENTH, stem="s")
+    result = model.compare(PointCloud(noisy), TENTH, stem="s")
+    scores = result.scores
     assert local_noise(noisy, scores.deviation) == pytest.approx(0.05, rel=0.25)
     assert any("noise of the scan" in warning for warning in result.record["warnings"])
 
@@ -196,7 +200,7 @@ def test_what_is_no_mesh_is_refused(tmp_path):
         read_cad(tmp_path)
 
 
-def test_a_real_part_in_a_random_pose(shared_data, rng, tmp_path):
+def test_a_real_part_in_a_random_pose(shared_data, rng):
     path = shared_data / "meshes" / "gear_pinion.ply"
     if not path.is_file():
         pytest.skip("the shared data have no gear_pinion.ply")
@@ -207,11 +211,12 @@ def test_a_real_part_in_a_random_pose(shared_data, rng, tmp_path):
         0.5 * np.clip(1 - (np.linalg.norm(points - middle, axis=1) / 3) ** 2, 0, None) * (normals @ normals[17] > 0.8)
     )
     damaged = points + rise[:, None] * normals + rng.normal(size=points.shape) * 0.01
-    result, scores = model.compare(PointCloud(moved(damaged, motion(rng, 40.0))), tmp_path, TENTH, stem="s")
+    result = model.compare(PointCloud(moved(damaged, motion(rng, 40.0))), TENTH, stem="s")
+    scores = result.scores
     truth = model.surface.signed_distance(damaged)
     assert np.quantile(np.abs(scores.deviation - truth), 0.95) < 2e-3
     assert result.verdict.status is Status.NG
-    assert np.linalg.norm(moved(result.regions[0].center[None], scores.alignment.matrix)[0] - middle) < 3.0
+    assert np.linalg.norm(moved(np.array([result.defects[0].center]), scores.alignment.matrix)[0] - middle) < 3.0
 
 
 def test_repeated_and_stray_points_do_not_change_a_comparison(model, points):

@@ -14,10 +14,9 @@ from dusnet.cad.comparison import CadModel, Tolerance
 from dusnet.cloud import PointCloud
 from dusnet.display.report.comparison import panel
 from dusnet.display.report.lengths import Lengths
-from dusnet.inspection.results import Result
-from dusnet.inspection.schema import result_schema
-from dusnet.inspection.stored import read_result, stored_results
+from dusnet.inspection.summary import stored_results
 from dusnet.io import sample_mesh
+from dusnet.result import Result
 
 COUNTED = ("bodies", "united", "left_out", "not_united")
 
@@ -28,11 +27,13 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     mesh = stepped_box()
     model = CadModel(write_stl(folder / "box.stl", mesh), search=False)
     scan = PointCloud(sample_mesh(mesh, 800, np.random.default_rng(1))[0])
-    return model.compare(scan, folder, Tolerance.of(0.2, 0.2, "mm"), stem="part")[0]
+    found = model.compare(scan, Tolerance.of(0.2, 0.2, "mm"), stem="part")
+    found.write(folder)
+    return found
 
 
 def check(record: dict[str, Any]) -> None:
-    jsonschema.validate(record, result_schema(), jsonschema.Draft202012Validator)
+    jsonschema.validate(record, Result.json_schema(), jsonschema.Draft202012Validator)
 
 
 def test_a_record_without_counts_of_bodies_is_valid_is_read_and_is_shown(result: Result) -> None:
@@ -42,7 +43,7 @@ def test_a_record_without_counts_of_bodies_is_valid_is_read_and_is_shown(result:
         del record["comparison"]["cad"][key]
         check(record)
     result.json_path.write_text(json.dumps(record))
-    again = read_result(result.json_path)
+    again = Result.read(result.json_path)
     assert again.record == record
     assert (again.verdict, again.object_score) == (result.verdict, result.object_score)
     assert [[one.stem for one in stored_results(result.json_path.parent)[0]]] == [["part"]]

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import numpy as np
 from cli_parts import write_ascii_ply
+from written_results import result_of
 
-from dusnet.cli._score import Batch, Choices
+from dusnet.batch import Batch, Output
+from dusnet.cli._streams import show
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.display.report import ReportPage, write_report
-from dusnet.inspection.results import Result, write_result
 from dusnet.progress import Silent
+from dusnet.result import Result
 
 
 class ByHeight(Batch):
@@ -26,19 +28,19 @@ class ByHeight(Batch):
     """
 
     def __init__(self, out: Path, *, report: bool = False, pictures: bool = False, act=lambda _: None) -> None:
-        super().__init__(Choices(out, report=report, pictures=pictures), Silent())
+        super().__init__(Output(out, Silent(), show, report=report, pictures=pictures))
         self._act = act
 
-    def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:
+    def _score(self, cloud: PointCloud, stem: str) -> Result:
         assert cloud.path is not None
         self._act(cloud.path.name)
         score = float(cloud.points[0, 2])
         values = np.full(len(cloud), score, dtype=np.float32)
         scores = Scores(values, score, threshold=1.0, point_threshold=1.0, is_anomalous=score > 1.0)
-        return write_result(self._choices.out, cloud, scores, model_id="height", unit="mm", stem=stem), scores
+        return result_of(cloud, scores, model="height", unit="mm", stem=stem)
 
-    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> ReportPage:
-        return write_report(page, result, cloud, scores)
+    def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
+        return write_report(page, result, cloud, result.scores)
 
 
 def scan(path: Path, score: float = 0.5) -> Path:

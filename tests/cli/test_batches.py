@@ -10,7 +10,7 @@ import pytest
 from batches import ByHeight, scan
 from cli_parts import everything_in
 
-from dusnet.cli._score import exit_code
+from dusnet.cli._judge import exit_code
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.summary import read_summary
 from dusnet.io import find_clouds

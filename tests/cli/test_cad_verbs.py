@@ -12,7 +12,7 @@ from cli_parts import QUICK_WORDS, block, everything_in, write_ascii_ply
 
 from dusnet.cad.surface import CadSurface
 from dusnet.io import read_cloud, read_scalars
-from dusnet.workflow import LoadedModel
+from dusnet.model import load
 
 TOP = 20.0
 
@@ -208,7 +208,7 @@ def test_train_on_a_mesh_finds_a_dent_and_says_where_it_comes_from(run, cad, sca
     words = ["--detector", "nearest", "--cad-scans", 2, "--cad-variation", 0.001, "--cad-points", 4000, *QUICK_WORDS]
     trained = run("train", "--cad", cad, "--out", target, *words)
     assert trained.code == 0, trained.err
-    cause = LoadedModel.open(target).detector.provenance["cad"]
+    cause = load(target).detector.provenance["cad"]
     assert (cause["file"], cause["scans"], cause["variation"], cause["noise"]) == ("block.obj", 2, 0.001, 0.001)
     assert cause["radius"] == pytest.approx(CadSurface(_mesh(cad)).radius)
     turned_back = {}

@@ -18,7 +18,7 @@ from dusnet.detectors.base import Calibration
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.io import read_cloud
-from dusnet.workflow import LoadedModel
+from dusnet.model import Model
 
 
 def test_train_and_score_find_a_dent(run, parts, tmp_path):
@@ -301,7 +301,7 @@ def test_training_scans_are_not_added_and_a_bad_file_does_not_lose_the_others(ru
     assert done.code == 2
     assert "bad.ply" in done.err.splitlines()[-1]
     assert done.err.count("the model learned from it") == len(scans) - 2
-    assert done.out.startswith("1 good scans added")
+    assert done.out.startswith("1 good scan added")
     assert [entry["file"] for entry in load_model(target).provenance["calibrated_with"]] == ["good0.ply"]
 
 
@@ -357,7 +357,7 @@ def test_pretraining_on_shapes_gives_weights_to_start_from(run, parts, tmp_path)
         np.savetxt(tmp_path / "shapes" / f"{index}.xyz", shape)
     words = [*TINY_WORDS, "--quiet"]
     weights = tmp_path / "weights.safetensors"
-    done = run("train", tmp_path / "shapes", "--layout", "shapes", "--out", weights, *words)
+    done = run("pretrain", tmp_path / "shapes", "--out", weights, *words)
     assert done.code == 0, done.err
     target = tmp_path / "block.safetensors"
     started = run("train", parts, "--out", target, *words, "--set", f"training.init={weights}")
@@ -384,11 +384,11 @@ def test_a_scan_of_a_part_with_an_end_missing_is_rechecked(run, model, tmp_path)
 
 
 @pytest.mark.parametrize("count", [1, 2, 6, 12, 28, 30, 199, 998, 1500])
-def test_the_rate_that_a_refusal_names_is_accepted(tmp_path, count):
+def test_the_rate_that_a_refusal_names_is_accepted(count):
     scores = tuple(float(index) for index in range(count))
     detector = create("nearest", Settings(detector="nearest"))
-    detector.calibration = Calibration(scores, scores, "by hand")
-    opened = LoadedModel(tmp_path / "m.safetensors", detector, "")
+    detector.set_calibration(Calibration(scores, scores, "by hand"))
+    opened = Model(detector)
     with pytest.raises(BadConfig, match=f"{count} good scans") as error:
         opened.threshold_for(1e-5)
     named = float(re.search(r"at least ([\d.]+),", str(error.value)).group(1))

@@ -11,7 +11,7 @@ from cli_parts import Run, everything_in
 from dusnet.data import open_dataset
 from dusnet.detectors import load_model
 from dusnet.detectors.settings import load_settings
-from dusnet.workflow import train_for_parts
+from dusnet.model import Training, train_together
 
 QUICK = (
     "registration.method=icp",
@@ -46,7 +46,7 @@ def test_it_scores_what_the_model_that_train_writes_does(run: Run, bench: Path, 
     rows = [row for row in data["rows"] if row["detector"] == "cras (one model)"]
     dataset, path = open_dataset(bench), tmp_path / "parts.safetensors"
     parts = {name: [sample.load() for sample in dataset.train(name)] for name in dataset.classes}
-    train_for_parts(parts, load_settings(None, ["detector=cras", *QUICK]), path)
+    train_together(parts, Training(load_settings(None, ["detector=cras", *QUICK])), out=path)
     model = load_model(path)
     assert [row["class_name"] for row in rows] == list(dataset.classes)
     for row in rows:

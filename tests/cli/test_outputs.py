@@ -88,22 +88,3 @@ def test_what_a_folder_holds_beside_scans_is_named(run, parts, model, tmp_path):
     assert "part.e57" in result.err
     assert "gone.ply is a link that leads nowhere" in result.err
     assert "gone.ply" in run("score", model, folder, "--out", tmp_path / "out", "--quiet").err
-
-
-def test_a_scan_that_is_replaced_while_a_model_is_calibrated_is_not_added(parts, model, tmp_path, monkeypatch):
-    from dusnet.cli import _calibrate
-    from dusnet.errors import BadInput
-    from dusnet.io import read_cloud
-    from dusnet.progress import Silent
-
-    scan = tmp_path / "a.ply"
-    shutil.copy(parts / "test" / "good" / "good0.ply", scan)
-
-    def read_later(path):
-        shutil.copy(parts / "test" / "good" / "good1.ply", scan)
-        return read_cloud(path)
-
-    monkeypatch.setattr(_calibrate, "read_cloud", read_later)
-    with pytest.raises(BadInput, match="replaced while"):
-        _calibrate.run(model, [scan], tmp_path / "m.safetensors", unit=None, device="cpu", progress=Silent())
-    assert not (tmp_path / "m.safetensors").exists()

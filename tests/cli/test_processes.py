@@ -44,7 +44,7 @@ def test_two_processes_write_one_file_of_weights(tmp_path):
     for index in range(2):
         np.savetxt(tmp_path / "shapes" / f"{index}.xyz", rng.normal(size=(300, 3)))
     target = tmp_path / "weights.safetensors"
-    done = _torchrun("train", tmp_path / "shapes", "--layout", "shapes", "--out", target, *TINY_WORDS)
+    done = _torchrun("pretrain", tmp_path / "shapes", "--out", target, *TINY_WORDS)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count(f"wrote {target}") == 1
     assert read_tensors(target)[1]["shapes"] == 2

@@ -33,7 +33,7 @@ TALKER = (
 )
 BATCH = (
     "import sys, typer; from pathlib import Path; from batches import ByHeight; from dusnet import cli\n"
-    "from dusnet.cli._score import judge\n"
+    "from dusnet.cli._judge import judge\n"
     "def work(): judge(ByHeight(Path(sys.argv[1])), [Path(sys.argv[2])], gate=True)\n"
     "cli.app.command('work')(work); sys.exit(cli.main(['work']))\n"
 )
@@ -42,7 +42,7 @@ BATCH = (
 def shell(script: str, words: list[str], redirection: str) -> subprocess.CompletedProcess[str]:
     """A script in a shell of its own, its streams redirected."""
     command = " ".join([f"'{sys.executable}' -c \"$SCRIPT\"", *(f"'{word}'" for word in words)])
-    path = os.pathsep.join([str(HERE), str(Path(dusnet.__file__).parents[1])])
+    path = os.pathsep.join([str(HERE), str(HERE.parent), str(Path(dusnet.__file__).parents[1])])
     return subprocess.run(
         ["bash", "-c", f"{command} {redirection}"],
         env={**os.environ, "SCRIPT": script, "PYTHONPATH": path, "OMP_NUM_THREADS": "1"},

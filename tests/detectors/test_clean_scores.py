@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from small_parts import part, tiny
+from written_results import written_result
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, create
 from dusnet.detectors.settings import Settings
 from dusnet.inspection.calibration import calibrate
-from dusnet.inspection.results import write_result
 from dusnet.io import read_scalars
 
 FAR = np.array([[500.0, -80.0, 30.0], [-40.0, 900.0, 3.0]])
@@ -74,7 +74,7 @@ def test_a_scan_of_thousands_of_points_of_which_few_differ_ends(guided: Detector
 def test_result_files_show_stray_points(nearest: Detector, tmp_path: Path) -> None:
     scan = PointCloud(np.concatenate([part(9).points, FAR]))
     scores = nearest.score(scan)
-    result = write_result(tmp_path, scan, scores, model_id="m", model_sha256="0" * 64, unit="mm", stem="part")
+    result = written_result(tmp_path, scan, scores, sha256="0" * 64, unit="mm", stem="part")
     record = json.loads(result.json_path.read_text())
     assert record["stray_points"] == 2
     assert any(text.startswith("2 stray points lie far") for text in record["warnings"])

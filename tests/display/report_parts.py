@@ -6,11 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from written_results import written_result
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Calibration, Scores
-from dusnet.inspection.results import Result, write_result
 from dusnet.registration import Alignment
+from dusnet.result import Result
 
 CALIBRATION = Calibration((0.004, 0.005, 0.0055, 0.006, 0.008), (0.005, 0.006, 0.007, 0.0075, 0.008), "5 scans")
 CENTERS = np.array([[60.0, 0.0, 0.0], [0.0, -40.0, 0.0], [0.0, 0.0, 25.0]])
@@ -49,5 +50,5 @@ def scored(
     points = ellipsoid(count)
     cloud = PointCloud(points, path=Path("scans") / name)
     scores = answer(points, defects, **changes)
-    result = write_result(out, cloud, scores, model_id="m.safetensors", model_sha256="ab" * 32, unit=unit, stem="part")
+    result = written_result(out, cloud, scores, model="m.safetensors", sha256="ab" * 32, unit=unit, stem="part")
     return result, cloud, scores

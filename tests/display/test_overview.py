@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from written_results import written_result
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.display.report import page as pages
 from dusnet.display.report import renew_overview, stills, write_report
-from dusnet.inspection.results import write_result
-from dusnet.inspection.stored import read_result, stored_results
+from dusnet.inspection.summary import stored_results
 from dusnet.io import read_cloud, write_cloud
 from dusnet.io.marks import kind_of
+from dusnet.result import Result
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +35,7 @@ def result_of(out: Path, name: str, *, report: bool = True):
     dent = (points[:, :2] < 4).all(axis=1)
     scores = Scores(np.where(dent, 3.0, 0.1).astype(np.float32), 3.0, threshold=1.0, point_threshold=1.0)
     scores = replace(scores, is_anomalous=True, deviation=np.where(dent, -0.5, 0.0).astype(np.float32))
-    found = write_result(out, cloud, scores, model_id="m", unit="mm")
+    found = written_result(out, cloud, scores, unit="mm")
     if report:
         write_report(out / f"{name}.report.html", found, cloud, scores)
     return found
@@ -70,7 +71,7 @@ def test_an_index_of_others_is_left_alone_and_none_is_made_unasked(tmp_path):
 
 def test_a_result_that_is_read_back_is_the_one_that_was_written(tmp_path):
     written = result_of(tmp_path / "out", "a", report=False)
-    read = read_result(written.json_path)
+    read = Result.read(written.json_path)
     same = (
         "stem",
         "scan",
@@ -83,9 +84,10 @@ def test_a_result_that_is_read_back_is_the_one_that_was_written(tmp_path):
         "record",
     )
     assert [getattr(read, name) for name in same] == [getattr(written, name) for name in same]
-    assert len(read.regions) == len(written.regions) == 1
-    for name in ("center", "size", "axes", "low", "high", "point_count", "peak_score", "area", "kind", "gap"):
-        np.testing.assert_array_equal(getattr(read.regions[0], name), getattr(written.regions[0], name))
+    assert read.defects == written.defects
+    assert len(read.defects) == 1
+    for name in ("point_scores", "deviation"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
 
 
 def test_a_thousand_results_are_listed(tmp_path):

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from report_parts import CALIBRATION, answer, ellipsoid, scored
+from written_results import changed, written_result
 
 import dusnet.display.report.page as page_module
 import dusnet.display.report.stills as stills_module
@@ -28,8 +29,7 @@ from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.sections import when
 from dusnet.display.wording import number
 from dusnet.errors import BadInput
-from dusnet.inspection.results import Result, write_result
-from dusnet.inspection.verdict import Reason, Status, Verdict
+from dusnet.result import Result
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'x' $name.ply"
 
@@ -111,14 +111,16 @@ def test_nothing_is_fetched(tmp_path):
 @pytest.mark.usefixtures("quick_pages")
 def test_hostile_names_stay_text(tmp_path):
     result, cloud, scores = scored(tmp_path, name=HOSTILE.replace("/", "∕"))
-    record = result.record | {"warnings": [HOSTILE], "metadata": {HOSTILE: HOSTILE}, "unit": "<i>"}
-    record["model"] = {"id": HOSTILE, "sha256": HOSTILE}
-    record["regions"] = [region | {"kind": HOSTILE, "id": "</script><img>"} for region in record["regions"]]
-    verdict = Verdict(Status.RECHECK, (Reason(HOSTILE, HOSTILE),))
-    hostile = replace(result, record=record, verdict=verdict, scan=HOSTILE, stem=HOSTILE)
-    record["regions"][0].pop("id")
-    for region in record["regions"][1:]:
-        region["id"] = 5
+    hostile = changed(
+        result,
+        verdict={"status": "RECHECK", "reasons": [{"code": HOSTILE, "text": HOSTILE}]},
+        model={"id": HOSTILE, "sha256": HOSTILE},
+        scan={"file": HOSTILE, "sha256": None},
+        files={"scored": f"{HOSTILE}.scored.ply", "reconstruction": None},
+        warnings=[HOSTILE],
+        metadata={HOSTILE: HOSTILE},
+        unit="<i>",
+    )
     cloud = replace(cloud, path=None)
     report = write_report(
         tmp_path / "p.report.html", hostile, cloud, scores, calibration=replace(CALIBRATION, source=HOSTILE),
@@ -155,9 +157,9 @@ def test_a_page_is_whole_without_what_is_missing(tmp_path, missing):
     shown = {attributes.get("data-show") for _, attributes in Elements(page).tags} - {None}
     assert ("reconstruction" in shown) is (scores.reconstruction is not None)
     assert "truth" not in shown
-    assert ("defects" in shown) is bool(result.regions)
+    assert ("defects" in shown) is bool(result.defects)
     scene = json.loads(re.findall(r'id="scene">(.*?)</script>', page)[0])
-    assert len(scene["defects"]) == len(result.regions)
+    assert len(scene["defects"]) == len(result.defects)
     assert not re.search(r'(?:x|y|width|height)\d?="-?(?:nan|inf)', page)
 
 
@@ -179,7 +181,7 @@ def test_scores_that_are_not_finite_have_a_page(tmp_path):
     values[:5], values[5] = np.nan, np.inf
     cloud = PointCloud(points)
     scores = replace(scores, point_scores=values, object_score=float("nan"))
-    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part")
+    result = written_result(tmp_path, cloud, scores, stem="part")
     page = Elements(written(tmp_path, result, cloud, scores))
     assert "RECHECK" in page.text
     assert "6 points have no value" in page.text
@@ -209,7 +211,7 @@ def test_what_regions_may_bring_is_shown(tmp_path):
     regions = [dict(region) for region in result.record["regions"]]
     regions[0] |= {"id": 1, "kind": "depression", "peak_deviation": -2.5, "axes": np.eye(3).tolist()}
     regions[1] |= {"id": 2, "kind": "missing_material", "peak_deviation": None, "gap": 6.25, "point_count": 0}
-    page = Elements(written(tmp_path, replace(result, record=result.record | {"regions": regions}), cloud, scores))
+    page = Elements(written(tmp_path, changed(result, regions=regions), cloud, scores))
     for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
         assert words in page.text
 
@@ -219,7 +221,7 @@ def test_half_a_million_points_stay_below_ten_megabytes(tmp_path):
     points = ellipsoid(500_000)
     scores = answer(points)
     cloud = PointCloud(points)
-    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     report = write_report(tmp_path / "part.report.html", result, cloud, scores, calibration=CALIBRATION)
     assert report.path.stat().st_size < 10_000_000
     text = report.path.read_text(encoding="utf-8")
@@ -252,8 +254,15 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
     first, cloud, scores = scored(tmp_path)
     report = write_report(tmp_path / "a b#1.report.html", first, cloud, scores)
-    second = replace(first, stem="other", scan="other.ply", verdict=Verdict(Status.OK))
-    third = replace(first, stem="third", scan="third.ply", verdict=Verdict(Status.RECHECK))
+    second, third = (
+        changed(
+            first,
+            files={"scored": f"{stem}.scored.ply", "reconstruction": None},
+            scan={"file": f"{stem}.ply", "sha256": None},
+            verdict={"status": status, "reasons": []},
+        )
+        for stem, status in (("other", "OK"), ("third", "RECHECK"))
+    )
     index = write_index(tmp_path, [first, second, third], reports={"part": report}, failures=["x.ply is empty."])
     page = Elements(index.read_text(encoding="utf-8"))
     links = {attributes["href"] for tag, attributes in page.tags if tag == "a"}
@@ -318,7 +327,7 @@ def test_ordinary_numbers_are_written_without_exponent(value, digits, words):
 def test_a_large_area_is_written_in_figures(tmp_path):
     result, cloud, scores = scored(tmp_path, defects=1)
     regions = [result.record["regions"][0] | {"area": 41_234.6, "size": [1500.0, 2.0, 1.0]}]
-    large = replace(result, record=result.record | {"regions": regions})
+    large = changed(result, regions=regions)
     assert "41235" in Elements(written(tmp_path, large, cloud, scores)).text
     assert "1500 mm" in Elements(write_index(tmp_path, [large]).read_text(encoding="utf-8")).text
 
@@ -361,10 +370,10 @@ def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
     deviation = (scores.point_scores / scores.point_scores.max() * 0.14).astype(np.float32)
     cloud = PointCloud(points)
     scores = replace(scores, deviation=deviation)
-    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     page = Elements(written(tmp_path, result, cloud, scores)).text
     assert "Largest excess +0.140 mm" in page
-    peaks = [region.peak_deviation for region in result.regions]
+    peaks = [region.peak_deviation for region in result.defects]
     assert len(peaks) == 2
     for peak in peaks:
         assert f"+{peak:.3f}" in page
@@ -375,7 +384,7 @@ def test_a_stray_point_is_counted_and_does_not_make_lengths_coarse(tmp_path):
     points = np.vstack([ellipsoid(3000), [[9e4, 0.0, 0.0]]])
     scores = answer(points, 0, reconstruction=None)
     cloud = PointCloud(points)
-    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     page = written(tmp_path, result, cloud, scores)
     assert "1 of them lies far from the others, outside of the view." in Elements(page).text
     assert '"decimals":3' in page

@@ -11,11 +11,10 @@ import numpy as np
 import pytest
 from browser import chromium, console_errors, screenshot
 from report_parts import CALIBRATION, answer, ellipsoid, scored
+from written_results import changed, written_result
 
 from dusnet.display.report import write_index, write_report
 from dusnet.display.report.sections import when
-from dusnet.inspection.results import write_result
-from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import read_cloud, read_scalars
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -36,17 +35,15 @@ def batch(tmp_path_factory) -> Path:
         out / "part.report.html", result, replace(cloud, labels=labels), scores, calibration=CALIBRATION
     )
     others = [
-        replace(
+        changed(
             result,
-            stem=f"scan{place}",
-            scan=f"scan{place}.ply",
+            files={"scored": f"scan{place}.scored.ply", "reconstruction": None},
+            scan={"file": f"scan{place}.ply", "sha256": None},
+            verdict={"status": "OK", "reasons": []},
             object_score=score,
-            verdict=Verdict(Status.OK),
-            record=result.record | {"object_score": score},
         )
         for place, score in enumerate([0.2, None, 0.004, 1e-5])
     ]
-    others[1] = replace(others[1], object_score=float("nan"))
     write_index(out, [result, *others], reports={"part": report})
     return out
 
@@ -158,7 +155,7 @@ def test_a_point_tells_what_the_scored_cloud_holds(browser, tmp_path):
     np.savetxt(scan, rows, fmt="%.6f")
     cloud = read_cloud(scan)
     scores = answer(cloud.points - offset)
-    result = write_result(tmp_path, cloud, scores, model_id="m", stem="part", unit="mm")
+    result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     browser.get(write_report(tmp_path / "part.report.html", result, cloud, scores).path.as_uri())
     wait_until(browser, "document.getElementById('view').dataset.state === 'drawn'")
     told = browser.execute_script(
@@ -234,9 +231,9 @@ def test_the_table_of_the_index_fits_a_small_desktop(browser, tmp_path):
     result, cloud, scores = scored(tmp_path, name="bracket_left_2026-03-04_station_12_scan_0001.ply")
     report = write_report(tmp_path / "part.report.html", result, cloud, scores)
     regions = [result.record["regions"][0] | {"kind": "missing_material", "size": [118.345, 2.0, 1.0]}]
-    record = result.record | {"regions": regions, "points": 2_345_678, "warnings": ["a"] * 12}
-    unsure = Verdict(Status.RECHECK, (Reason("alignment_residual_high", "a"), Reason("score_above_threshold", "b")))
-    results = [replace(result, record=record), replace(result, record=record, verdict=unsure)]
+    large = changed(result, regions=regions, points=2_345_678, warnings=["a"] * 12)
+    reasons = [{"code": code, "text": "a"} for code in ("alignment_residual_high", "score_above_threshold")]
+    results = [large, changed(large, verdict={"status": "RECHECK", "reasons": reasons})]
     index = write_index(tmp_path, results, reports={"part": report})
     browser.execute_cdp_cmd(
         "Emulation.setDeviceMetricsOverride", {"width": 1300, "height": 800, "deviceScaleFactor": 1, "mobile": False}
@@ -247,10 +244,10 @@ def test_the_table_of_the_index_fits_a_small_desktop(browser, tmp_path):
             "const box = document.getElementById('scans').parentElement; return [box.scrollWidth, box.clientWidth]"
         )
         assert wide <= room
-        moment = datetime.fromisoformat(record["timestamp"])
+        moment = datetime.fromisoformat(result.timestamp)
         shown = browser.find_element("css selector", "#scans td.when")
         assert shown.text.split() == [moment.strftime("%Y-%m-%d"), moment.strftime("%H:%M:%S")]
-        assert shown.find_element("tag name", "time").get_attribute("title") == when(record["timestamp"])
+        assert shown.find_element("tag name", "time").get_attribute("title") == when(result.timestamp)
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -15,7 +15,7 @@ from dusnet.display.color_maps import ANCHORS, BESIDE_DEFECT, DEFECT, NEUTRAL, S
 from dusnet.display.loaded_result import LoadedResult, read_loaded_result
 from dusnet.display.scene import Layer, Scene, defect_boxes
 from dusnet.display.thinning import drawn_lots, highest, shown_points, spacing
-from dusnet.display.wording import counted, coverage, defect_line
+from dusnet.display.wording import counted, coverage
 from dusnet.errors import BadInput
 from dusnet.inspection.regions import find_regions
 
@@ -42,7 +42,7 @@ def test_a_record_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):
     def refused(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(type(path), "read_text", refused)  # whoever runs the tests may be allowed to read everything
+    monkeypatch.setattr(type(path), "read_bytes", refused)  # whoever runs the tests may be allowed to read everything
     with pytest.raises(BadInput, match=r"part\.json cannot be read \(Permission denied\); check its permissions\.$"):
         read_loaded_result(path)
 
@@ -55,27 +55,13 @@ def test_a_record_that_is_no_json_is_one_sentence(tmp_path, data):
         read_loaded_result(path)
 
 
-def test_fields_that_are_new_or_missing_do_no_harm(tmp_path):
-    path = write_result(tmp_path, regions=[{"id": 7, "kind": "bulge", "center": [0, 0, 1], "size": [3, 2, 1]}], more={})
-    (defect,) = read_loaded_result(path).defects or ()
-    np.testing.assert_array_equal((defect.low, defect.high), ([-1.5, -1, 0.5], [1.5, 1, 1.5]))
-    assert defect_line(1, defect, "mm") == "1 bulge: 3 x 2 x 1 mm"
-    path = write_result(tmp_path, regions=None, region_count=None, verdict=None, unit=3, threshold="x", warnings=["w"])
-    loaded = read_loaded_result(path)
-    assert (loaded.defects, loaded.verdict, loaded.unit, loaded.threshold) == (
-        None,
-        None,
-        None,
-        None,
-    )
-    assert loaded.remarks == ("w",)
-    assert len(Scene(loaded).defects(THRESHOLD)) == 1
-
-
-@pytest.mark.parametrize("region", ["x", {}, {"center": [0, 0], "size": [1, 1, 1]}, {"center": [0, 0, None]}])
-def test_a_region_without_a_place_is_named(tmp_path, region):
-    with pytest.raises(BadInput, match=r"part\.json lists a region without center and size"):
-        read_loaded_result(write_result(tmp_path, regions=[region]))
+@pytest.mark.parametrize(
+    "changes",
+    [{"regions": [{"id": 7, "center": [0, 0, 1], "size": [3, 2, 1]}]}, {"regions": None}, {"unit": 3}, {"more": {}}],
+)
+def test_a_record_of_another_version_is_one_sentence(tmp_path, changes):
+    with pytest.raises(BadInput, match=r"part\.json is a damaged result or one of another version; score the scan"):
+        read_loaded_result(write_result(tmp_path, **changes))
 
 
 def test_layers_that_there_are(loaded, tmp_path):

@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from written_results import result_of
 
 from dusnet.cloud import PointCloud
+from dusnet.detectors.base import Scores
 from dusnet.display.loaded_result import LoadedResult, read_loaded_result, viewable_files
 from dusnet.display.panels import Panel
 from dusnet.display.scene import Scene
@@ -38,13 +40,8 @@ def result(tmp_path) -> Path:
     scores = np.where(points[:, 2] > 0.85, 3.0, 0.2).astype(np.float32)
     write_cloud(folder / "part.scored.ply", PointCloud(points), scalars={"anomaly_score": scores})
     write_cloud(folder / "part.reconstruction.ply", PointCloud(points[::3]))
-    record = {
-        "object_score": 2.5,
-        "threshold": 1.0,
-        "point_threshold": 0.9,
-        "verdict": {"status": "NG", "reasons": []},
-        "color_range": {"low": 0.0, "high": 1.8, "source": "point_threshold"},
-    }
+    given = Scores(scores, 2.5, threshold=1.0, point_threshold=0.9, is_anomalous=True)
+    record = result_of(PointCloud(points), given, stem="part").record
     (folder / "part.json").write_text(json.dumps(record))
     return folder
 

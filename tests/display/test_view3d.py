@@ -159,7 +159,7 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
     offset = np.array([250_000.0, -4_000.0, 12.0])
     index = np.arange(0, len(cloud), 2)
     field = PointField("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
-    members = [region.indices for region in result.regions]
+    members = [region.indices for region in result.defects]
     regions = [dict(region) for region in result.record["regions"]]
     for region in regions:
         region["bounds"] = {name: (np.array(at) + offset).tolist() for name, at in region["bounds"].items()}
@@ -177,7 +177,7 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
 
 def test_a_stray_point_shrinks_nothing(tmp_path):
     result, cloud, scores = scored(tmp_path)
-    members = [region.indices for region in result.regions]
+    members = [region.indices for region in result.defects]
     strayed = np.vstack([cloud.points, [[3e4, -2e4, 1e4]]])
     values = np.append(scores.point_scores, np.float32(0.0))
     scenes = [
@@ -214,10 +214,10 @@ def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
 def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path):
     result, cloud, scores = scored(tmp_path)
     field = PointField("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
-    members = [region.indices for region in result.regions]
+    members = [region.indices for region in result.defects]
     scene = view_data(cloud, np.arange(len(cloud)), [field], result.record["regions"], members)
     assert [defect["name"] for defect in scene["defects"]] == ["1", "2", "3"]
-    for defect, region in zip(scene["defects"], result.regions, strict=True):
+    for defect, region in zip(scene["defects"], result.defects, strict=True):
         corners = np.array(defect["lines"]) + scene["origin"]
         mine = cloud.points[region.indices]
         assert (corners.min(axis=0) < mine.min(axis=0)).all()
@@ -239,7 +239,7 @@ def test_a_box_with_axes_of_its_own_is_turned_and_one_without_points_is_drawn(tm
         "axes": np.eye(3).tolist(),
     }
     region |= {"axes": turned.tolist(), "id": 7}
-    members = [result.regions[0].indices, np.zeros(0, dtype=np.intp)]
+    members = [result.defects[0].indices, np.zeros(0, dtype=np.intp)]
     first, second = view_data(cloud, np.arange(len(cloud)), [], [region, lacking], members)["defects"]
     edges = np.array(first["lines"]).reshape(12, 2, 3)
     directions = (edges[:, 1] - edges[:, 0]) / np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1, keepdims=True)

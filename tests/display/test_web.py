@@ -58,8 +58,7 @@ def folder(tmp_path_factory) -> Path:
     """Two results, one of them with a damaged record after them, and a plain scan."""
     folder = tmp_path_factory.mktemp("web")
     write_result(folder, "a")
-    kinds = [{"id": 1, "kind": "bulge", "center": [0, 0, 1], "size": [0.5, 0.5, 0.1], "peak_score": 3.0}]
-    write_result(folder, "b", count=900, regions=kinds, region_count=12)
+    write_result(folder, "b", count=900, region_count=12)
     write_result(folder, "c")
     (folder / "c.json").write_text("{")
     write_cloud(folder / "plain.ply", PointCloud(sphere(400), colors=np.full((400, 3), (10, 120, 30), np.uint8)))
@@ -174,7 +173,7 @@ class TestPage:
     def test_the_list_of_scans_is_gone_through(self, page):
         next(one for one in page.find_elements("tag name", "button") if one.text == "Next").click()
         until(lambda: "900 points" in text(page, "dusnet-verdict"))
-        until(lambda: any(one.startswith("1 bulge: 0.5 x 0.5 x 0.1 mm, peak 3") for one in buttons(page)))
+        until(lambda: any(one.startswith("1 ") and ", peak 3" in one for one in buttons(page)))
         until(lambda: "12 defects" in text(page, "dusnet-count"))  # the record says that it lists fewer than there are
         key(page, "n")
         until(lambda: "c.json is no valid JSON" in text(page, "dusnet-error"))

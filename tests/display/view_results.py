@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from written_results import result_of
 
 from dusnet.cloud import PointCloud
-from dusnet.inspection.regions import find_regions
+from dusnet.detectors.base import Scores
+from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import write_cloud
 
 THRESHOLD = 0.9123456
@@ -31,17 +33,8 @@ def write_result(folder: Path, stem: str = "part", *, count: int = 1500, **chang
     scores = scores_of(points)
     write_cloud(folder / f"{stem}.scored.ply", PointCloud(points), scalars={"anomaly_score": scores})
     write_cloud(folder / f"{stem}.reconstruction.ply", PointCloud(points[::3]))
-    regions = [region.record(number) for number, region in enumerate(find_regions(points, scores, THRESHOLD), start=1)]
-    record = {
-        "object_score": 2.5,
-        "threshold": 1.0,
-        "point_threshold": THRESHOLD,
-        "unit": "mm",
-        "verdict": {"status": "NG", "reasons": [{"code": "a", "text": "The score 2.5 is above <1>."}]},
-        "regions": regions,
-        "region_count": len(regions),
-        "color_range": {"low": 0.0, "high": 2 * THRESHOLD, "source": "point_threshold"},
-        **changes,
-    }
-    (folder / f"{stem}.json").write_text(json.dumps(record))
+    given = Scores(scores, 2.5, threshold=1.0, point_threshold=THRESHOLD, is_anomalous=True)
+    verdict = Verdict(Status.NG, (Reason("a", "The score 2.5 is above <1>."),))
+    record = result_of(PointCloud(points), given, stem=stem, unit="mm", verdict=verdict).record
+    (folder / f"{stem}.json").write_text(json.dumps(record | changes))
     return folder / f"{stem}.scored.ply"

@@ -53,6 +53,9 @@ class Nearest:
         self.saw_labels = False
         self.calibration = None
 
+    def set_calibration(self, calibration):
+        self.calibration = calibration
+
     def fit(self, clouds, *, progress=None, workdir=None, resume=False):
         assert progress is not None
         self.log.append(("fit", self.name, str(clouds[0].path.parent.parent.name), str(self.seed), str(resume)))

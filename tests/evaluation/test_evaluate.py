@@ -401,7 +401,7 @@ def test_the_peak_meter_sees_what_was_used_and_forgets_what_came_before():
 
 def test_importing_loads_nothing_heavy():
     code = (
-        "import sys, dusnet.evaluation.run, dusnet.evaluation.tables, dusnet.inspection.results\n"
+        "import sys, dusnet.evaluation.run, dusnet.evaluation.tables, dusnet.inspection.result_files\n"
         "heavy = {'sklearn', 'open3d', 'plotly', 'lightning', 'lightning_fabric', 'h5py', 'rich'} & set(sys.modules)\n"
         "assert not heavy, heavy"
     )

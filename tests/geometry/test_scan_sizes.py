@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from dusnet.geometry.scan_sizes import NAMED, SPAN, listed, size_groups, size_of, size_problem, unit_words
-from dusnet.workflow import METRES
+from dusnet.geometry.scan_sizes import SPAN, size_groups, size_of, size_problem, unit_words
+from dusnet.units import METRES
+from dusnet.words import listed
 
 
 def box(seed: int, count: int = 2000) -> np.ndarray:
@@ -86,4 +87,4 @@ class TestGroups:
 def test_many_names_are_counted() -> None:
     assert listed(["a"]) == "a"
     assert listed(["a", "b"]) == "a and b"
-    assert listed(list("abcdefgh")) == f"{', '.join('abcdefgh'[:NAMED])} and 3 more"
+    assert listed(list("abcdefgh")) == f"{', '.join('abcde')} and 3 more"

@@ -150,6 +150,10 @@ class ManyParts:
         few = min(len(alike), self.settings.parts.candidates)
         return ordered[:few], ordered[few:]
 
+    def add_provenance(self, facts: Mapping[str, Any]) -> None:
+        """Add to what the model file says of where the model comes from; anything JSON can hold."""
+        self.provenance |= facts
+
     @property
     def detectors(self) -> tuple[FeatureSpace, ...]:
         """The detector of every part that it knows."""

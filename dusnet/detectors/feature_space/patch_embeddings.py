@@ -54,7 +54,7 @@ class PatchEmbeddings:
         if "patch_radius" not in network or "settings" not in metadata:
             raise BadModel(
                 f"{path} holds no Down-Net with patches; give a model that was trained with --config paper, or weights "
-                "of train --layout shapes."
+                "of dusnet pretrain."
             )
         encoder = {f"encoder.{name}": value for name, value in under("patch_encoder", network).items()}
         with restoring(StoredModel(path, metadata, tensors), "patch encoder"):

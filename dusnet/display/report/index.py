@@ -14,9 +14,9 @@ from dusnet.display.report.page import ReportPage
 from dusnet.display.report.sections import KINDS, when
 from dusnet.display.report.stills import THUMBNAIL, data_uri
 from dusnet.display.wording import MISSING, counted, grouped, number
-from dusnet.inspection.results import Result
 from dusnet.io import remove_file, write_text
 from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.result import Result
 
 INDEX = "index.html"
 _TILES = (("OK", "OK"), ("NG", "NG"), ("RECHECK", "to check again"))
@@ -106,7 +106,7 @@ def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportP
     chart = trend_chart(
         [
             TrendPoint(
-                result.scan or result.stem,
+                result.name,
                 float(result.object_score),
                 result.threshold,
                 result.verdict.status.value,
@@ -154,7 +154,7 @@ def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportP
 
 def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, ReportPage]) -> str:
     record, report = result.record, pages.get(result.stem)
-    name, link = text(result.scan or result.stem), text(_link(out_dir, report))
+    name, link = text(result.name), text(_link(out_dir, report))
     cells = [cell(str(place), place)]
     if pages:
         picture = ""
@@ -165,7 +165,7 @@ def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, ReportPa
                 f'src="{data_uri(report.thumbnail)}"></a>'
             )
         cells.append(cell(picture, kind="thumb"))
-    cells.append(cell(f'<a href="{link}">{name}</a>' if report else name, result.scan or result.stem, kind="name"))
+    cells.append(cell(f'<a href="{link}">{name}</a>' if report else name, result.name, kind="name"))
     status = result.verdict.status.value
     codes = text(", ".join(code.replace("_", " ") for code in result.verdict.codes if status == "RECHECK"))
     note = f'<br><span class="unit">{codes}</span>' if codes else ""

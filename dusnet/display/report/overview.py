@@ -7,8 +7,7 @@ from pathlib import Path
 
 from dusnet.display.report.index import INDEX, write_index
 from dusnet.display.report.page import REPORT, ReportPage, read_report
-from dusnet.inspection.stored import stored_results
-from dusnet.inspection.summary import SUMMARY, write_summary
+from dusnet.inspection.summary import SUMMARY, stored_results, write_summary
 from dusnet.io.locks import folder_lock
 from dusnet.io.marks import Kind, kind_of
 

@@ -20,9 +20,9 @@ from dusnet.display.report.stills import Stills, data_uri, draw_stills
 from dusnet.display.report.view3d import MOST_DEFECT_POINTS, MOST_POINTS, view_data
 from dusnet.display.scales import PointField, ScaleMark, heat_scale, round_limit, signed_scale
 from dusnet.display.thinning import shown_points
-from dusnet.inspection.results import Result
 from dusnet.io import write_text
 from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.result import Result
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Calibration, Scores
@@ -61,7 +61,7 @@ def write_report(
 
     Args:
         path: the file to write.
-        result: what `write_result` returned for the scan.
+        result: of the scan.
         cloud: the scan, N >= 1 points, its own unit and pose; its labels are shown as ground truth.
         scores: what the detector answered, in the unit of the scan.
         calibration: of the model, to show good scans beside this one.
@@ -84,7 +84,7 @@ def write_report(
         if len(field.values) != len(cloud):
             raise ValueError(f"{field.name} needs {len(cloud)} values, got {len(field.values)}")
     regions = record["regions"]
-    members = [np.asarray(region.indices, dtype=np.intp) for region in result.regions[: len(regions)]]
+    members = [defect.indices for defect in result.defects]
     flagged = np.zeros(len(cloud), dtype=np.bool_)
     for member in members:
         flagged[member] = True
@@ -93,7 +93,7 @@ def write_report(
     length = Lengths.of(cloud.points, unit, record)
     view = view_data(cloud, index, painted, regions, members, reconstruction=scores.reconstruction, unit=unit)
     view |= {"decimals": length.decimals, "scored": record["files"]["scored"]}
-    name = result.scan or result.stem
+    name = result.name
     status = result.verdict.status.value
     page = fill(
         "page.html",

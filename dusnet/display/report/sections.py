@@ -17,7 +17,7 @@ from dusnet.display.report.markup import badge, cell, facts, flattened, header_c
 from dusnet.display.report.stills import Stills, data_uri
 from dusnet.display.scales import PointField
 from dusnet.display.wording import MISSING, counted, coverage, fixed, grouped, number, percent
-from dusnet.inspection.results import Result
+from dusnet.result import Result
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Calibration, Scores

@@ -4,30 +4,25 @@ import csv
 import hashlib
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import datetime
 from pathlib import Path
 
 import jsonschema
 import numpy as np
 import pytest
+from written_results import written_result
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.display.color_maps import heat_colors
 from dusnet.errors import BadInput
-from dusnet.inspection import results
-from dusnet.inspection.results import (
-    RECONSTRUCTION,
-    SCHEMA_VERSION,
-    SCORED,
-    write_result,
-)
-from dusnet.inspection.schema import result_schema
-from dusnet.inspection.stems import result_stems
+from dusnet.inspection.result_files import RECONSTRUCTION, SCORED, result_stems
+from dusnet.inspection.result_parts import ThresholdCalibrated
 from dusnet.inspection.summary import SUMMARY_FIELDS, write_summary
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import file_sha256, read_cloud, write_cloud
 from dusnet.registration import Alignment
+from dusnet.result import SCHEMA_VERSION, Result
 
 
 def part(tmp_path: Path) -> PointCloud:
@@ -71,7 +66,7 @@ def ply(path: Path):
 def test_the_scored_cloud_holds_the_input_in_order_with_scores_and_colours(tmp_path):
     cloud = part(tmp_path)
     scores = answer(cloud)
-    result = write_result(tmp_path / "out", cloud, scores, model_id="m", unit="mm")
+    result = written_result(tmp_path / "out", cloud, scores, unit="mm")
     assert result.scored_path == tmp_path / "out" / "part.scored.ply"
     header, vertices = ply(result.scored_path)
     assert header[:2] == ["ply", "format binary_little_endian 1.0"]
@@ -86,18 +81,16 @@ def test_the_scored_cloud_holds_the_input_in_order_with_scores_and_colours(tmp_p
 
 def test_the_record_is_complete_and_right(tmp_path):
     cloud = replace(part(tmp_path), notes=("2 rows dropped.",))
-    when = datetime(2026, 3, 4, 5, 6, 7, tzinfo=timezone(timedelta(hours=2)))
-    result = write_result(
+    result = written_result(
         tmp_path / "out",
         cloud,
         answer(cloud),
-        model_id="plate.safetensors",
-        model_sha256="ab" * 32,
+        model="plate.safetensors",
+        sha256="ab" * 32,
         unit="mm",
         training_residual=0.003,
         warnings=("Late.",),
         metadata={"station": 7, "where": Path("a/b"), "odd": np.float32("nan")},
-        timestamp=when,
     )
     record = json.loads(result.json_path.read_text())
     assert record == result.record
@@ -126,7 +119,6 @@ def test_the_record_is_complete_and_right(tmp_path):
     assert {"dusnet", "torch", "numpy", "python"} <= set(record["versions"])
     assert record["timings"] == {"align": 0.25, "score": 0.5}
     assert record["warnings"] == ["2 rows dropped.", "G was lowered.", "Late."]
-    assert record["timestamp"] == "2026-03-04T05:06:07+02:00"
     assert record["metadata"] == {"station": 7, "where": "a/b", "odd": None}
     assert record["distances"]["max"] == 0.75
     assert record["point_scores"]["median"] == 0.25
@@ -134,19 +126,18 @@ def test_the_record_is_complete_and_right(tmp_path):
 
 def test_the_time_of_now_has_a_zone(tmp_path):
     cloud = part(tmp_path)
-    stamp = write_result(tmp_path, cloud, answer(cloud), model_id="m").record["timestamp"]
+    stamp = written_result(tmp_path, cloud, answer(cloud)).record["timestamp"]
     assert datetime.fromisoformat(stamp).tzinfo is not None
-    with pytest.raises(ValueError, match="time zone"):
-        write_result(tmp_path, cloud, answer(cloud), model_id="m", timestamp=datetime(2026, 1, 1))
 
 
 def test_the_reconstruction_comes_and_goes_with_the_scores(tmp_path):
     cloud = part(tmp_path)
     scores = answer(cloud)
-    result = write_result(tmp_path, cloud, scores, model_id="m")
+    result = written_result(tmp_path, cloud, scores)
     again = read_cloud(result.reconstruction_path)
+    np.testing.assert_array_equal(Result.read(result.json_path).reconstruction, again.points)
     np.testing.assert_allclose(again.points, scores.reconstruction, atol=1e-3)
-    without = write_result(tmp_path, cloud, answer(cloud, reconstruction=None), model_id="m")
+    without = written_result(tmp_path, cloud, answer(cloud, reconstruction=None))
     assert without.reconstruction_path is None
     assert without.record["files"]["reconstruction"] is None
     assert not (tmp_path / f"part{RECONSTRUCTION}").exists(), "a file of the earlier result must not lie about this one"
@@ -155,7 +146,7 @@ def test_the_reconstruction_comes_and_goes_with_the_scores(tmp_path):
 def test_an_uncalibrated_detector_gets_a_result_too(tmp_path):
     cloud = part(tmp_path)
     bare = answer(cloud, threshold=None, point_threshold=None, is_anomalous=None, alignment=None, distances=None)
-    record = write_result(tmp_path, cloud, bare, model_id="m").record
+    record = written_result(tmp_path, cloud, bare).record
     assert record["verdict"]["status"] == "RECHECK"
     assert record["is_anomalous"] is None
     assert record["alignment"] is None
@@ -170,18 +161,18 @@ def test_scores_that_are_no_numbers_become_null_not_broken_json(tmp_path):
     values = np.full(len(cloud), 0.5, np.float32)
     values[3] = np.nan
     broken = answer(cloud, point_scores=values, object_score=float("nan"))
-    result = write_result(tmp_path, cloud, broken, model_id="m", color_range=(0, 1))
+    result = written_result(tmp_path, cloud, broken)
     record = json.loads(result.json_path.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
     assert record["object_score"] is None
     assert record["verdict"]["reasons"][0]["code"] == "score_not_finite"
-    assert record["color_range"]["source"] == "given"
+    assert record["color_range"]["source"] == "point_threshold"
 
 
 def test_an_anomaly_of_specks_only_says_so(tmp_path):
     cloud = part(tmp_path)
     values = np.full(len(cloud), 0.5, np.float32)
     values[[5, 300]] = 9.0
-    record = write_result(tmp_path, cloud, answer(cloud, point_scores=values), model_id="m").record
+    record = written_result(tmp_path, cloud, answer(cloud, point_scores=values)).record
     assert record["regions"] == []
     assert "at least 5 points" in record["warnings"][-1]
 
@@ -189,22 +180,22 @@ def test_an_anomaly_of_specks_only_says_so(tmp_path):
 def test_a_cloud_from_memory_needs_a_name(tmp_path):
     cloud = PointCloud(part(tmp_path).points)
     with pytest.raises(ValueError, match="stem"):
-        write_result(tmp_path, cloud, answer(cloud), model_id="m")
-    result = write_result(tmp_path, cloud, answer(cloud), model_id="m", stem="belt 7.a")
+        written_result(tmp_path, cloud, answer(cloud))
+    result = written_result(tmp_path, cloud, answer(cloud), stem="belt 7.a")
     assert result.scored_path.name == f"belt 7.a{SCORED}"
     assert result.record["scan"] == {"file": None, "sha256": None}
     with pytest.raises(ValueError, match="650"):
-        write_result(tmp_path, cloud, answer(cloud, point_scores=np.zeros(650, np.float32)), model_id="m", stem="x")
+        written_result(tmp_path, cloud, answer(cloud, point_scores=np.zeros(650, np.float32)), stem="x")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error_without_leftovers(tmp_path):
     cloud = part(tmp_path)
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match="file"):
-        write_result(tmp_path / "file", cloud, answer(cloud), model_id="m")
+        written_result(tmp_path / "file", cloud, answer(cloud))
     (tmp_path / "out" / "part.json").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"part\.json"):
-        write_result(tmp_path / "out", cloud, answer(cloud), model_id="m")
+        written_result(tmp_path / "out", cloud, answer(cloud))
     assert not [path for path in (tmp_path / "out").iterdir() if path.name.startswith(".")]
     with pytest.raises(BadInput, match="nothing here"):
         file_sha256(tmp_path / "nothing here")
@@ -212,12 +203,12 @@ def test_a_folder_that_cannot_be_written_is_an_error_without_leftovers(tmp_path)
 
 def test_the_summary_has_one_line_per_scan(tmp_path):
     cloud = part(tmp_path)
-    bad = write_result(tmp_path, cloud, answer(cloud), model_id="m, n", unit="mm", stem="bad")
+    bad = written_result(tmp_path, cloud, answer(cloud), model="m, n", unit="mm", stem="bad")
     fine = answer(cloud, point_scores=np.zeros(len(cloud), np.float32), object_score=0.5, is_anomalous=False)
-    good = write_result(tmp_path, cloud, replace(fine, alignment=None, timings={}), model_id="m", stem="good")
+    good = written_result(tmp_path, cloud, replace(fine, alignment=None, timings={}), stem="good")
     doubt = Verdict(Status.RECHECK, (Reason("too_few_points", "Few."), Reason("unit_doubtful", "Odd.")))
     timed = replace(fine, timings={"align": 1.0, "total": 1.5})
-    odd = write_result(tmp_path, cloud, timed, model_id="m", stem="odd", verdict=doubt)
+    odd = written_result(tmp_path, cloud, timed, stem="odd", verdict=doubt)
     target = write_summary(tmp_path, [bad, good, odd])
     assert target == tmp_path / "summary.csv"
     with target.open(newline="") as file:
@@ -273,9 +264,10 @@ def test_results_keep_to_the_published_schema(tmp_path, known):
     if known == "the least":
         scores = Scores(scores.point_scores, float("nan"))
     calibration = Calibration((1.0, 2.0), (0.5, 0.6), "two good scans")
-    source = {"kind": "calibration", **calibration.provenance(0.5)} if known == "everything" else None
-    result = write_result(tmp_path / "out", cloud, scores, model_id="m", threshold_source=source)
-    schema = result_schema()
+    found = ThresholdCalibrated(kind="calibration", **calibration.provenance(0.5))
+    source = found if known == "everything" else None
+    result = written_result(tmp_path / "out", cloud, scores, threshold_source=source)
+    schema = Result.json_schema()
     jsonschema.Draft202012Validator.check_schema(schema)
     jsonschema.validate(json.loads(result.json_path.read_text()), schema, jsonschema.Draft202012Validator)
     assert schema["properties"]["schema_version"]["const"] == SCHEMA_VERSION
@@ -285,27 +277,27 @@ def test_scores_that_are_no_numbers_keep_to_the_schema_too(tmp_path):
     cloud = part(tmp_path)
     nowhere = np.full(len(cloud), np.nan, np.float32)
     scores = answer(cloud, point_scores=nowhere, distances=nowhere, deviation=nowhere)
-    record = json.loads(write_result(tmp_path, cloud, scores, model_id="m").json_path.read_text())
+    record = json.loads(written_result(tmp_path, cloud, scores).json_path.read_text())
     assert record["point_scores"]["max"] is None
-    jsonschema.validate(record, result_schema(), jsonschema.Draft202012Validator)
+    jsonschema.validate(record, Result.json_schema(), jsonschema.Draft202012Validator)
 
 
 def test_an_old_record_does_not_stay_beside_new_clouds(tmp_path, monkeypatch):
     cloud = part(tmp_path)
-    old = write_result(tmp_path / "out", cloud, answer(cloud), model_id="old")
+    old = written_result(tmp_path / "out", cloud, answer(cloud), model="old")
 
     def no_room(path: Path, _: object) -> None:
         raise BadInput(f"{path} cannot be written")
 
-    monkeypatch.setattr(results, "write_json", no_room)
+    monkeypatch.setattr("dusnet.result.write_json", no_room)
     with pytest.raises(BadInput):
-        write_result(tmp_path / "out", cloud, answer(cloud), model_id="new")
+        written_result(tmp_path / "out", cloud, answer(cloud), model="new")
     assert old.scored_path.exists()
     assert not old.json_path.exists()
 
 
 def test_the_schema_refuses_what_is_not_documented(tmp_path):
-    record = write_result(tmp_path / "out", part(tmp_path), answer(part(tmp_path)), model_id="m").record
+    record = written_result(tmp_path / "out", part(tmp_path), answer(part(tmp_path))).record
     for wrong in ({"regions": [record["regions"][0] | {"kind": "odd"}]}, {"surprise": 1}, {"schema_version": 1}):
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate(record | wrong, result_schema(), jsonschema.Draft202012Validator)
+            jsonschema.validate(record | wrong, Result.json_schema(), jsonschema.Draft202012Validator)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,8 @@ from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
 from dusnet.inspection.verdict import Status
 from dusnet.io import write_cloud
+from dusnet.model import Model, Training, load, train
 from dusnet.progress import Silent
-from dusnet.workflow import LoadedModel, train_model
 
 SETTINGS = Settings.model_validate(
     {"detector": "nearest", "registration": {"method": "icp", "points": 500}, "calibration": {"replicas": 1}}
@@ -39,83 +38,84 @@ def scan(seed: int, factor: float = 1.0, name: str | None = None) -> PointCloud:
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    """Of two scans; its calibration scores are replaced by what a test needs."""
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of two scans."""
     path = tmp_path_factory.mktemp("model") / "block.safetensors"
-    train_model([scan(0), scan(1)], SETTINGS, path, class_name="block")
-    return LoadedModel.open(path)
+    train([scan(0), scan(1)], Training(SETTINGS), name="block", out=path)
+    return path
 
 
-def calibrated(model: LoadedModel, threshold: float, small: tuple[tuple[float, float], ...]) -> LoadedModel:
+@pytest.fixture
+def model(model_file: Path) -> Model:
+    """Its calibration scores are replaced by what a test needs."""
+    return load(model_file)
+
+
+def calibrated(model: Model, threshold: float, small: tuple[tuple[float, float], ...]) -> Model:
     detector = create("nearest", SETTINGS)
     (known,) = model.detector.detectors
     detector.__dict__.update(known.__dict__)
-    detector.calibration = Calibration((threshold,) * 20, (threshold,) * 20, "by hand", small_defects=small)
-    return replace(model, detector=detector)
+    detector.set_calibration(Calibration((threshold,) * 20, (threshold,) * 20, "by hand", small_defects=small))
+    return Model(detector, model.path, model.sha256)
 
 
 class TestThresholdTooHigh:
     @pytest.mark.parametrize("words", [{}, {"false_alarm": 0.1}])
-    def test_a_good_score_is_rechecked_and_the_result_says_why(
-        self, model: LoadedModel, tmp_path: Path, words: dict[str, float]
-    ) -> None:
-        result, _ = calibrated(model, 5.0, ((0.1, 0.2),)).score(scan(9), tmp_path, stem="a", **words)
+    def test_a_good_score_is_rechecked_and_the_result_says_why(self, model: Model, words: dict[str, float]) -> None:
+        result = calibrated(model, 5.0, ((0.1, 0.2),)).score(scan(9), stem="a", **words)
         assert result.verdict.status is Status.RECHECK
         assert result.verdict.codes == ("limit_too_high",)
         assert any("no simulated bump of 2 %" in warning for warning in result.record["warnings"])
 
-    def test_a_threshold_of_the_user_is_the_users_choice_but_the_result_says_it(
-        self, model: LoadedModel, tmp_path: Path
-    ) -> None:
+    def test_a_threshold_of_the_user_is_the_users_choice_but_the_result_says_it(self, model: Model) -> None:
         blind = calibrated(model, 5.0, ((0.1, 0.2),))
-        result, _ = blind.score(scan(9), tmp_path, stem="a", threshold=4.0)
+        result = blind.score(scan(9), stem="a", threshold=4.0)
         assert result.verdict.status is Status.OK
         assert any("The threshold 4 is too high" in warning for warning in result.record["warnings"])
-        result, _ = blind.score(scan(9), tmp_path, stem="a", threshold=0.15)
+        result = blind.score(scan(9), stem="a", threshold=0.15)
         assert not any("too high" in warning for warning in result.record["warnings"])
 
-    def test_ng_stays_ng(self, model: LoadedModel, tmp_path: Path) -> None:
+    def test_ng_stays_ng(self, model: Model) -> None:
         bad = PointCloud(np.concatenate([block(9), block(8)[:40] * 0.1 + [30.0, 20.0, 26.0]]))
         blind = calibrated(model, 0.04, ((0.01, 0.03),))
-        result, _ = blind.score(bad, tmp_path, stem="a")
+        result = blind.score(bad, stem="a")
         assert (result.verdict.status, result.object_score > 0.04) == (Status.NG, True)
         assert any("too high" in warning for warning in result.record["warnings"])
 
     @pytest.mark.parametrize("small", [(), ((0.1, 6.0),), ((0.1, 0.2), (0.2, 5.5))])
-    def test_other_thresholds_are_believed(
-        self, model: LoadedModel, tmp_path: Path, small: tuple[tuple[float, float], ...]
-    ) -> None:
-        result, _ = calibrated(model, 5.0, small).score(scan(9), tmp_path, stem="a")
+    def test_other_thresholds_are_believed(self, model: Model, small: tuple[tuple[float, float], ...]) -> None:
+        result = calibrated(model, 5.0, small).score(scan(9), stem="a")
         assert result.verdict.status is Status.OK
         assert result.record["warnings"] == []
 
     def test_training_says_it_and_the_model_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []
         blind = Calibration((5.0,) * 20, (5.0,) * 20, "by hand", small_defects=((0.1, 0.2), (0.1, 0.3)))
-        monkeypatch.setattr("dusnet.inspection.calibration.calibrate", lambda *_, **__: blind)
+        monkeypatch.setattr("dusnet.model.calibrate", lambda *_, **__: blind)
 
         class Listener(Silent):
             def log(self, message: str) -> None:
                 said.append(message)
 
         path = tmp_path / "m.safetensors"
-        train_model([scan(0), scan(1)], SETTINGS, path, class_name="block", progress=Listener())
+        train([scan(0), scan(1)], Training(SETTINGS, progress=Listener()), name="block", out=path)
         (line,) = said
         assert line.startswith("block: The threshold 5 is too high")
-        (loaded,) = LoadedModel.open(path).detector.detectors
+        (loaded,) = load(path).detector.detectors
         assert loaded.calibration == blind
 
 
 class TestSizes:
     def test_training_writes_no_model_of_scans_in_two_units(self, tmp_path: Path) -> None:
         path = tmp_path / "m.safetensors"
+        scans = [scan(0), scan(1), scan(2, 1 / 25.4, "odd.ply")]
         with pytest.raises(BadInput, match=r"odd\.ply is about .* smaller than the other 2 scans .* look like in"):
-            train_model([scan(0), scan(1), scan(2, 1 / 25.4, "odd.ply")], SETTINGS, path, class_name="block")
+            train(scans, Training(SETTINGS), name="block", out=path)
         assert not path.exists()
 
     @pytest.mark.parametrize("factor", [0.001, 1 / 2.54, 10.0])
     def test_calibration_leaves_out_a_scan_in_another_unit_and_names_it(
-        self, model: LoadedModel, tmp_path: Path, factor: float
+        self, model: Model, tmp_path: Path, factor: float
     ) -> None:
         odd = write_cloud_of(scan(5, factor), tmp_path / "odd.ply")
         done = model.calibrate([scan(4), odd])
@@ -124,15 +124,16 @@ class TestSizes:
         assert sentence.startswith(f"{odd} is left out. It is about")
         assert "look like" in sentence
 
-    def test_calibration_refuses_when_no_scan_is_left(self, model: LoadedModel) -> None:
+    def test_calibration_refuses_when_no_scan_is_left(self, model: Model) -> None:
         with pytest.raises(BadInput, match=r"None of the 2 scans can be used: .*about .* times smaller"):
             model.calibrate([scan(4, 0.001), scan(5, 0.001)])
 
-    def test_more_good_scans_are_how_a_threshold_that_is_too_high_comes_down(self, model: LoadedModel) -> None:
-        done = calibrated(model, 5.0, ((0.1, 0.2),)).calibrate([scan(4)])
-        assert done.refused == ()
-        ((_, made),) = done.calibrations
-        assert made.small_defects == ((0.1, 0.2),)
+    def test_more_good_scans_are_how_a_threshold_that_is_too_high_comes_down(self, model: Model) -> None:
+        high = calibrated(model, 5.0, ((0.1, 0.2),))
+        assert high.calibrate([scan(4)]).refused == ()
+        (part,) = high.detector.detectors
+        assert part.calibration is not None
+        assert (part.calibration.small_defects, len(part.calibration.added)) == (((0.1, 0.2),), 1)
 
 
 def write_cloud_of(cloud: PointCloud, path: Path) -> Path:

@@ -1,4 +1,4 @@
-"""`dusnet view` and `dusnet doctor`: looking at results, and at the machine."""
+"""`dusnet view`: scans and results in a window, as a picture, or as a page for a browser."""
 
 from __future__ import annotations
 
@@ -7,27 +7,9 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import Quiet
-from dusnet.cli._streams import show, tell
+from dusnet.cli._options import Quiet
+from dusnet.cli._streams import tell
 from dusnet.errors import BadInput
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this module."""
-    app.command("view", epilog="Example: dusnet view results/part.scored.ply --png part.png")(view)
-    app.command("doctor", epilog="Example: dusnet doctor > report.txt")(doctor)
-
-
-def doctor() -> None:
-    """Say what this machine can do: versions, devices, which ops run and why, Open3D, pictures, and a small self-test.
-
-    Put the page into a bug report. Exit code 0 when training and scoring work here, else 2.
-    """
-    from dusnet.doctor import as_text, examine, well
-
-    findings = examine()
-    show(as_text(findings))
-    raise typer.Exit(0 if well(findings) else 2)
 
 
 def require_picture(path: Path) -> None:

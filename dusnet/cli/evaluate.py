@@ -1,4 +1,4 @@
-"""`dusnet evaluate` and `dusnet bench`: how good, and how fast."""
+"""`dusnet evaluate`: how good detectors are on a labelled dataset."""
 
 from __future__ import annotations
 
@@ -8,29 +8,9 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import (
-    Config,
-    Device,
-    Layout,
-    Overrides,
-    Quiet,
-    comma_list,
-    if_interrupted,
-    settings_from,
-)
+from dusnet.cli._common import comma_list, if_interrupted, settings_from
+from dusnet.cli._options import Config, Device, Layout, Overrides, Quiet
 from dusnet.cli._streams import show
-from dusnet.errors import BadConfig
-
-Sizes = Annotated[str, typer.Option("--sizes", metavar="N,N", help="Points per cloud.")]
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verbs of this module."""
-    app.command("evaluate", epilog="Example: dusnet evaluate bench/ --detector dusnet,nearest --out results")(evaluate)
-    bench = typer.Typer(help="Speed on this machine, beside the installed peers.", rich_markup_mode=None)
-    bench.command("ops", epilog="Example: dusnet bench ops --sizes 1024,8192")(bench_ops)
-    bench.command("score", epilog="Example: dusnet bench score bracket.safetensors --sizes 10000,100000")(bench_score)
-    app.add_typer(bench, name="bench")
 
 
 def evaluate(
@@ -86,8 +66,8 @@ def evaluate(
     from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
-    variants = None if study is None else load_study(study)
     shared, alone = _names(together or ()), _names(detectors or ())
+    variants = None if study is None else load_study(study)
     if not (alone or shared):
         alone = [(variants and variants.detector) or settings_from(config, overrides).detector]
     if variants is None:
@@ -125,47 +105,3 @@ def evaluate(
 def _names(words: Sequence[str]) -> list[str]:
     """The names in comma-separated lists, each once."""
     return list(dict.fromkeys(name for word in words for name in comma_list(word)))
-
-
-def bench_ops(
-    sizes: Annotated[
-        str, typer.Option("--sizes", metavar="N,N|full", help="Points per cloud, or full: the sizes of the docs.")
-    ] = "1024,4096,16384",
-    repeats: Annotated[int, typer.Option("--repeats", min=1, help="Counted runs; the table shows their median.")] = 5,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-    device: Device = "cpu",
-    quiet: Quiet = False,
-) -> None:
-    """Time the ops beside plain torch and, on the CPU, whatever peers are installed, as ratios."""
-    counts = None if sizes == "full" else _counts(sizes)
-
-    from dusnet.evaluation.speed import FULL, as_markdown, as_text, of_size, time_ops
-    from dusnet.progress import for_terminal
-    from dusnet.training.devices import require_device
-
-    require_device(device)
-    clouds = [FULL] if counts is None else [of_size(count) for count in counts]
-    timings = time_ops(clouds, device, for_terminal(quiet=quiet), repeats=repeats)
-    show(as_markdown(timings) if markdown else as_text(timings))
-
-
-def bench_score(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")],
-    sizes: Sizes = "5000,20000,80000",
-    device: Device = "cpu",
-    quiet: Quiet = False,
-) -> None:
-    """Time scoring: copies of the model's own part with noise, drawn to several sizes."""
-    counts = _counts(sizes)
-
-    from dusnet.evaluation.speed import as_text, time_scoring
-    from dusnet.progress import for_terminal
-
-    show(as_text(time_scoring(model, counts, device, for_terminal(quiet=quiet))))
-
-
-def _counts(text: str) -> list[int]:
-    words = comma_list(text)
-    if not words or not all(word.isdigit() and int(word) >= 64 for word in words):
-        raise BadConfig(f"--sizes must be whole numbers from 64 up, separated by commas, got {text!r}.")
-    return [int(word) for word in words]

@@ -14,9 +14,8 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors import load_model
 from dusnet.detectors.base import Calibration
 from dusnet.detectors.settings import Settings
-from dusnet.inspection import calibration
+from dusnet.model import Training, train, train_together
 from dusnet.progress import Silent
-from dusnet.workflow import train_for_parts, train_model
 
 SETTINGS: dict[str, Any] = {
     "detector": "cras",
@@ -54,17 +53,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         return Calibration((0.1, 0.2), (0.3, 0.4), "two good scans", (), ())
 
-    monkeypatch.setattr(calibration, "calibrate", calibrated)
+    monkeypatch.setattr("dusnet.model.calibrate", calibrated)
     return removed
 
 
-def train(model: Path, *, together: bool = False, detector: str = "cras") -> list[str]:
+def trained(model: Path, *, together: bool = False, detector: str = "cras") -> list[str]:
     heard, settings = Heard(), Settings.model_validate(SETTINGS | {"detector": detector})
     scans: Sequence[PointCloud] = [egg(0), egg(1)]
     if together:
-        train_for_parts({"egg": scans}, settings, model, progress=heard)
+        train_together({"egg": scans}, Training(settings, progress=heard), out=model)
     else:
-        train_model(scans, settings, model, class_name="egg", progress=heard)
+        train(scans, Training(settings, progress=heard), name="egg", out=model)
     load_model(model)
     return heard.messages
 
@@ -73,14 +72,14 @@ def train(model: Path, *, together: bool = False, detector: str = "cras") -> lis
 def test_curves_that_are_removed_after_training_are_missed(quick: list[Path], tmp_path: Path, together: bool) -> None:
     model = tmp_path / "egg.safetensors"
     curves = tmp_path / "egg.safetensors.curves"
-    assert not [one for one in train(model, together=together) if "curves" in one]
+    assert not [one for one in trained(model, together=together) if "curves" in one]
     assert list(curves.glob("*.jsonl"))
     quick.append(tmp_path / "egg.safetensors.training")
-    said = [one for one in train(model, together=together) if "curves" in one]
+    said = [one for one in trained(model, together=together) if "curves" in one]
     assert said == [f"{quick[0]} was removed meanwhile; {model} is whole, but its loss curves are lost."]
     assert not curves.exists(), "those of the model before it are not its own"
 
 
 def test_a_detector_without_networks_has_no_curves_to_lose(quick: list[Path], tmp_path: Path) -> None:
     quick.append(tmp_path / "egg.safetensors.training")
-    assert not [one for one in train(tmp_path / "egg.safetensors", detector="nearest") if "curves" in one]
+    assert not [one for one in trained(tmp_path / "egg.safetensors", detector="nearest") if "curves" in one]

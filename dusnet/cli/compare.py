@@ -7,14 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from dusnet.cli._common import Pages, Png, Quiet, Scans
-
-
-def register(app: typer.Typer) -> None:
-    """Add the verb of this module."""
-    app.command("compare", epilog="Example: dusnet compare scan.ply --cad part.stl --tol-plus 0.2 --tol-minus 0.1")(
-        compare
-    )
+from dusnet.cli._options import Pages, Png, Quiet, Scans
+from dusnet.cli._streams import show
 
 
 def compare(
@@ -55,13 +49,12 @@ def compare(
     Positive is excess material, negative is missing material. Writes STEM.json and STEM.scored.ply per scan and
     summary.csv for all into DIR, as `dusnet score` does. A scan may show one side of the part only.
     """
+    from dusnet.batch import Comparing, Output
     from dusnet.cad.comparison import CadModel, Tolerance
-    from dusnet.cli._compare import Comparer
-    from dusnet.cli._score import Choices, judge
+    from dusnet.cli._judge import judge
     from dusnet.progress import for_terminal
 
-    progress = for_terminal(quiet=quiet)
     tolerance = Tolerance.of(tol_plus, tol_minus, unit)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
-    comparer = Comparer(model, tolerance, Choices(out, pictures=png, report=report), progress=progress)
-    judge(comparer, scans, gate=gate)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    judge(Comparing(model, tolerance, output), scans, gate=gate)

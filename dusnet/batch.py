@@ -1,0 +1,299 @@
+"""Many scans, one folder of results: a scan that is bad does not lose the others."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dusnet.cloud import PointCloud
+from dusnet.data.sample import read_with_labels
+from dusnet.display.report import INDEX, REPORT, PointField, ReportPage, banded_scale, renew_overview, write_report
+from dusnet.errors import DusnetError, trouble_with
+from dusnet.inspection.result_files import remove_result, result_files, result_stems
+from dusnet.inspection.summary import SUMMARY
+from dusnet.io import read_cloud, remove_file
+from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.io.places import require_folder
+from dusnet.progress import Progress
+from dusnet.result import Result
+from dusnet.scans import files_in
+from dusnet.terminal import escaped, one_line
+from dusnet.words import counted, seconds, verb
+
+if TYPE_CHECKING:
+    from dusnet.cad.comparison import CadModel, Tolerance
+    from dusnet.model import Model
+
+_NAMED = 3
+"""So many files that are no results are named in full."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A scored batch.
+
+    Attributes:
+        results: what was written, in the order of the scans.
+        failures: one sentence per scan that could not be scored.
+    """
+
+    results: tuple[Result, ...]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a batch writes, and where it reports.
+
+    Attributes:
+        folder: of the results.
+        progress: where to report.
+        tell: given one line per scan.
+        pictures: whether to draw every scan.
+        report: whether to write a page per scan and an index of the batch.
+    """
+
+    folder: Path
+    progress: Progress
+    tell: Callable[[str], None] = lambda _: None
+    pictures: bool = False
+    report: bool = False
+
+
+class Batch(ABC):
+    """Scores scans one by one, tells and draws each result, and sums them up.
+
+    Args:
+        output: what to write, and where to report.
+    """
+
+    _doing = "scoring"
+
+    def __init__(self, output: Output) -> None:
+        self._output, self._out, self._progress = output, output.folder, output.progress
+        self._results: list[Result] = []
+        self._failures: list[str] = []
+        self._reports: dict[str, ReportPage] = {}
+
+    @abstractmethod
+    def _score(self, cloud: PointCloud, stem: str) -> Result:
+        """Score one scan; writes nothing."""
+
+    @abstractmethod
+    def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
+        """Write the page of one scan."""
+
+    def _words(self, result: Result) -> str:
+        """What the line about a scan says after its verdict and name."""
+        limit = "" if result.threshold is None else f" (limit {result.threshold:.4g})"
+        return f"score {result.object_score:.4g}{limit}{_defects(result)}"
+
+    def run(self, paths: Sequence[Path]) -> Outcome:
+        """Score files, and the files in folders, and write their results.
+
+        Whatever is wrong with one scan does not lose the others. What makes all of them fail is found out before.
+
+        Raises:
+            BadInput: a path does not exist, a folder holds no scan, or a file that would be replaced is of others.
+            BadConfig: the folder of the results cannot be written.
+        """
+        scans = files_in(paths, self._progress.log)
+        stems = result_stems(scans)
+        self._require_free(stems)
+        with self._progress.task(self._doing, len(scans)) as task:
+            for scan, stem in zip(scans, stems, strict=True):
+                task.describe(f"{self._doing} {scan.name}")
+                try:
+                    result = self._one(scan, stem)
+                    self._results.append(result)
+                    self._tell(result)
+                    self._draw(result)
+                except Exception as error:  # a scan can be wrong in more ways than anybody has thought of
+                    self._failures.append(one_line(trouble_with(str(scan), error)))
+                task.advance()
+        self._finish()
+        return Outcome(tuple(self._results), tuple(self._failures))
+
+    def saved(self) -> str:
+        """What an interruption leaves behind."""
+        if not self._results:
+            return "no scan was scored yet."
+        self._write_overview()
+        count = len(self._results)
+        return f"{counted(count, 'scan')} {verb(count)} scored, the results and summary.csv are in {self._out}."
+
+    def _require_free(self, stems: Sequence[str]) -> None:
+        """Refuse a folder that cannot be written or in which a file of others has the name of one of ours."""
+        files = {path: kind for stem in stems for path, kind in self._files(stem).items()}
+        files |= {self._out / SUMMARY: Kind.SUMMARY} | ({self._out / INDEX: Kind.PAGE} if self._output.report else {})
+        require_folder(self._out, [path.name for path in files])
+        for path, kind in files.items():
+            if kind is Kind.PICTURE and path.is_dir():
+                continue  # nothing can be destroyed there, and the scan is worth more than its picture
+            require_replaceable(path, kind)
+
+    def _files(self, stem: str) -> dict[Path, Kind]:
+        """The files of one scan, and what each may replace."""
+        files = result_files(self._out, stem)
+        if self._output.report:
+            files[self._out / f"{stem}{REPORT}"] = Kind.PAGE
+        if self._output.pictures:
+            files[self._out / f"{stem}.png"] = Kind.PICTURE
+        return files
+
+    def _finish(self) -> None:
+        """Write the overviews, and see whether all that was written is still there."""
+        try:
+            self._write_overview()
+        except DusnetError as error:
+            self._failures.append(one_line(str(error)))
+        lost = [one for one in self._results if not (one.json_path.is_file() and one.scored_path.is_file())]
+        if lost:
+            words = f"{counted(len(lost), 'scan')} ({lost[0].stem}, ...) were removed from {self._out} meanwhile."
+            self._failures.append(one_line(f"the results of {words}"))
+        if len(lost) < len(self._results):
+            there = counted(len(self._results) - len(lost), "scan")
+            self._progress.log(f"wrote the results of {there} to {self._out}.")
+
+    def _one(self, scan: Path, stem: str) -> Result:
+        # What an earlier run said of this scan must not be taken for what this one says.
+        page = self._out / f"{stem}{REPORT}"
+        for path, kind in ((page, Kind.PAGE), (self._out / f"{stem}.png", Kind.PICTURE)):
+            if kind_of(path) is kind:
+                remove_file(path)
+        remove_result(self._out, stem)
+        cloud = read_cloud(scan)
+        result = self._score(cloud, stem)
+        result.write(self._out)
+        if self._output.report:
+            labelled = read_with_labels(scan) if cloud.labels is None else None
+            if labelled is not None and len(labelled) == len(cloud):
+                cloud = replace(cloud, labels=labelled.labels)
+            self._reports[stem] = self._page(page, result, cloud)
+        return result.without_arrays()
+
+    def _write_overview(self) -> None:
+        """What the folder says as a whole, results of earlier runs and of other processes included."""
+        trouble = renew_overview(self._out, reports=self._reports, failures=self._failures, index=self._output.report)
+        for sentence in trouble[:_NAMED]:
+            self._progress.log(f"{sentence.rstrip('.')}; it is not listed in {SUMMARY}.")
+        if len(trouble) > _NAMED:
+            rest = len(trouble) - _NAMED
+            self._progress.log(f"{rest} more JSON {verb(rest, 'file is', 'files are')} not listed in {SUMMARY}.")
+
+    def _draw(self, result: Result) -> None:
+        if self._output.pictures:
+            from dusnet.display.view import view
+
+            target = self._out / f"{result.stem}.png"
+            require_replaceable(target, Kind.PICTURE)
+            view([result.scored_path], png=target, title=escaped(result.stem))
+
+    def _tell(self, result: Result) -> None:
+        line = f"{result.verdict.status.value:<7} {one_line(result.stem)}: {one_line(self._words(result))}"
+        self._output.tell(line)
+        taken = result.timings.get("total")
+        if taken is not None:
+            self._progress.log(f"{result.stem}: {counted(result.points, 'point')} in {seconds(taken)}")
+        for note in dict.fromkeys([*result.warnings, *(reason.text for reason in result.verdict.reasons)]):
+            self._progress.log(f"{result.stem}: {note}")
+
+
+class Scoring(Batch):
+    """Scores scans with one model.
+
+    Args:
+        model: the model.
+        output: what to write, and where to report.
+        threshold: object score above which a scan is anomalous, None for the model's own.
+        false_alarm: rate to take the threshold for in place of the model's own.
+        unit: of the scans, None for that of the model.
+
+    Raises:
+        BadConfig: the choices contradict each other or the model.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        output: Output,
+        *,
+        threshold: float | None = None,
+        false_alarm: float | None = None,
+        unit: str | None = None,
+    ) -> None:
+        super().__init__(output)
+        model.require_choice(threshold, false_alarm)
+        model.ratio_from(unit)
+        self._model, self._threshold, self._false_alarm, self._unit = model, threshold, false_alarm, unit
+
+    def _score(self, cloud: PointCloud, stem: str) -> Result:
+        return self._model.score(
+            cloud,
+            threshold=self._threshold,
+            false_alarm=self._false_alarm,
+            unit=self._unit,
+            stem=stem,
+            progress=self._progress,
+        )
+
+    def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
+        detector = self._model.detector.detector_for(result.scores)
+        settings = detector.settings.model_dump(mode="json")
+        return write_report(page, result, cloud, result.scores, calibration=detector.calibration, settings=settings)
+
+
+class Comparing(Batch):
+    """Compares scans with one CAD model.
+
+    Args:
+        cad: the model.
+        tolerance: what scans may deviate, in the unit of the scans.
+        output: what to write, and where to report.
+    """
+
+    _doing = "comparing"
+
+    def __init__(self, cad: CadModel, tolerance: Tolerance, output: Output) -> None:
+        super().__init__(output)
+        self._cad, self._tolerance = cad, tolerance
+        source = "" if tolerance.chosen else " (by default 0.1 mm)"
+        if cad.united:
+            self._progress.log(cad.united)
+        self._progress.log(
+            f"tolerance +{tolerance.plus:g} / -{tolerance.minus:g} {cad.unit}{source}, positive is excess."
+        )
+
+    def _score(self, cloud: PointCloud, stem: str) -> Result:
+        return self._cad.compare(cloud, self._tolerance, stem=stem)
+
+    def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
+        from dusnet.display.deviation_bands import DeviationBands
+
+        assert result.deviation is not None
+        bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)
+        deviation = PointField(
+            "Deviation",
+            result.deviation,
+            banded_scale(bands),
+            unit=self._cad.unit,
+            explanation="From the CAD model; positive is excess material, negative is missing.",
+        )
+        return write_report(page, result, cloud, result.scores, fields=[deviation], title="CAD comparison")
+
+    def _words(self, result: Result) -> str:
+        found, compared, unit = result.deviation_statistics, result.comparison, self._cad.unit
+        assert found is not None
+        assert compared is not None
+        within = "" if found.p1 is None or found.p99 is None else f"{found.p1:+.3g} to {found.p99:+.3g} {unit}, "
+        return (
+            f"{result.object_score:.0%} of the tolerance used, 98 % of the points within {within}"
+            f"{compared.out_of_tolerance.share:.2%} out of tolerance{_defects(result)}"
+        )
+
+
+def _defects(result: Result) -> str:
+    return f", {counted(result.region_count, 'defect')}" if result.region_count else ""

@@ -1,0 +1,44 @@
+"""Options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong.")]
+Device = Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda or cuda:N.")]
+Seed = Annotated[int, typer.Option("--seed", min=0, help="Fixes everything that is random.")]
+Config = Annotated[
+    str | None,
+    typer.Option("--config", metavar="NAME|FILE", help="Settings: a known name or a YAML file."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY.SUB=VALUE", help="Change one setting; may be given again."),
+]
+Layout = Annotated[str, typer.Option("--layout", help="auto, anomaly_shapenet, real3d_ad or folder.")]
+Model = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")]
+Scans = Annotated[
+    list[Path], typer.Argument(metavar="SCAN...", show_default=False, help="Scan files, or folders of them.")
+]
+OtherUnit = Annotated[
+    str | None,
+    typer.Option("--unit", help="The unit of the scans when it is not that of training: um, mm, cm, m, in or ft."),
+]
+OwnDetector = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="PACKAGE.MODULE:CLASS",
+        help="The class of a model of your own detector; a model file never says which code is run.",
+    ),
+]
+Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
+Pages = Annotated[
+    bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")
+]
+Resume = Annotated[
+    bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
+]

@@ -1,0 +1,61 @@
+"""`dusnet calibrate`: more good scans for the threshold of a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dusnet.cli._common import allow_own
+from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Quiet
+from dusnet.cli._streams import show, warn
+
+
+def calibrate(
+    model: Model,
+    scans: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="GOOD_SCAN...",
+            show_default=False,
+            help="Defect-free scans that the model did not learn from, or folders of them.",
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL."),
+    ] = None,
+    unit: OtherUnit = None,
+    detector: OwnDetector = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Teach a model what more good parts score, so that its threshold keeps lower false-alarm rates.
+
+    Prints the threshold for common rates. Once the added scans alone are enough for a rate, they alone decide; before,
+    they count beside the simulated ones of the training.
+    """
+    from dusnet.model import load
+    from dusnet.model_files import require_model_file, require_new_model
+    from dusnet.progress import for_terminal
+    from dusnet.scans import files_in
+
+    allow_own(detector)
+    target = model if out is None else out
+    if out is not None:
+        require_new_model(out)
+    require_model_file(target)
+    progress = for_terminal(quiet=quiet)
+    loaded = load(model, device=device)
+    added = loaded.calibrate(files_in(scans, progress.log), unit=unit, progress=progress)
+    for sentence in added.refused:
+        progress.log(sentence)
+    loaded.save(target)
+    for line in loaded.calibration_lines(added):
+        show(line)
+    progress.log(f"wrote {target}.")
+    for failure in added.failures:
+        warn(failure)
+    if added.failures:
+        raise typer.Exit(2)

@@ -1,0 +1,56 @@
+"""`dusnet score`: where scans differ from a good part, how much, and whether that is too much."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dusnet.cli._common import allow_own
+from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Pages, Png, Quiet, Scans
+from dusnet.cli._streams import show
+
+
+def score(
+    model: Model,
+    scans: Scans,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="DIR", show_default=False, help="Where results go.")],
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="Call a scan anomalous above this object score.")
+    ] = None,
+    false_alarm: Annotated[
+        float | None,
+        typer.Option(
+            "--false-alarm",
+            help="Put the threshold where this share of good parts would be called anomalous.",
+        ),
+    ] = None,
+    gate: Annotated[
+        bool,
+        typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided."),
+    ] = False,
+    report: Pages = False,
+    png: Png = False,
+    unit: OtherUnit = None,
+    detector: OwnDetector = None,
+    device: Device = "cpu",
+    quiet: Quiet = False,
+) -> None:
+    """Score scans: where they differ from a good part, how much, and whether that is too much.
+
+    Writes STEM.json and STEM.scored.ply per scan and summary.csv for all into DIR, and one line per scan to standard
+    output. A scan that cannot be used is reported and the others are still scored; the exit code is then 2.
+    """
+    from dusnet.batch import Output, Scoring
+    from dusnet.cli._judge import judge
+    from dusnet.errors import BadConfig
+    from dusnet.model import load
+    from dusnet.progress import for_terminal
+
+    if threshold is not None and false_alarm is not None:
+        raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
+    allow_own(detector)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    loaded = load(model, device=device)
+    judge(Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit), scans, gate=gate)

@@ -1,0 +1,579 @@
+"""The main job: from good scans to a model, from a scan to its result."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dusnet import scans as given
+from dusnet.cloud import PointCloud
+from dusnet.detectors import create, create_for_parts, load_model
+from dusnet.detectors.model_file import ADDED
+from dusnet.detectors.registered import RegisteredDetector
+from dusnet.detectors.settings import Settings, load_settings
+from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
+from dusnet.geometry.scan_sizes import SPAN, size_of, size_words, unit_words
+from dusnet.inspection.calibration import calibrate
+from dusnet.inspection.result_parts import ModelFile, ThresholdCalibrated, ThresholdGiven
+from dusnet.inspection.verdict import Expectations, decide, limit_words
+from dusnet.io import file_sha256, printable
+from dusnet.progress import Progress, Silent
+from dusnet.result import Context, Result
+from dusnet.terminal import one_line
+from dusnet.training.folders import curves_folder, finish_training, training_folder
+from dusnet.training.processes import is_first, wait_for_all
+from dusnet.units import METRES, require_unit
+from dusnet.words import counted
+
+if TYPE_CHECKING:
+    from dusnet.detectors import Detector, Scorer, Scores
+    from dusnet.detectors.base import Calibration
+    from dusnet.scans import Scan, Scans
+
+RATES = (0.1, 0.05, 0.02, 0.01)
+"""False-alarm rates that are usual."""
+_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Added:
+    """What adding good scans to a calibration gave.
+
+    Attributes:
+        scores: object score of every scan in order, None where it was not added.
+        counts: how many scans were added per detector of the model.
+        refused: a sentence per scan that was left out because its score cannot be believed.
+        failures: a sentence per file that could not be used.
+    """
+
+    scores: tuple[float | None, ...]
+    counts: tuple[int, ...]
+    refused: tuple[str, ...]
+    failures: tuple[str, ...] = ()
+
+
+class Model:
+    """What good parts look like, ready to score scans.
+
+    `dusnet.fit` and `dusnet.load` make one.
+
+    Args:
+        detector: what it has learned, with its calibration.
+        path: the file that it was read from or written to.
+        sha256: of that file, as hexadecimal digits.
+    """
+
+    def __init__(self, detector: Scorer, path: Path | None = None, sha256: str | None = None) -> None:
+        self._detector, self._path, self._sha256 = detector, path, sha256
+
+    def __repr__(self) -> str:
+        where = "not saved" if self._path is None else str(self._path)
+        return f"Model({self._detector.name}, {where})"
+
+    @property
+    def detector(self) -> Scorer:
+        """What it has learned."""
+        return self._detector
+
+    @property
+    def path(self) -> Path | None:
+        """The file that it was read from or written to, None before it is saved."""
+        return self._path
+
+    @property
+    def sha256(self) -> str | None:
+        """Of its file, None where the model differs from the file or has none."""
+        return self._sha256
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of the training scans, None when nobody said."""
+        unit = self._detector.provenance.get("unit")
+        return unit if isinstance(unit, str) else None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What everybody who reads a result should know about the model."""
+        cad = self._detector.provenance.get("cad")
+        if not isinstance(cad, dict):
+            return ()
+        return (
+            f"The model has seen no real part: it was made from {cad['scans']} simulated scans of {cad['file']} "
+            f"(variation {cad['variation']:g}, noise {cad['noise']:g} of the radius).",
+            *(str(warning) for warning in cad.get("warnings", [])),
+        )
+
+    @property
+    def _name(self) -> str:
+        return "the model" if self._path is None else str(self._path)
+
+    def threshold_for(self, false_alarm: float) -> float:
+        """The object score that a new good part, whichever the model knows, exceeds with this probability at most.
+
+        Raises:
+            BadConfig: the rate is no probability, or the calibration cannot promise it.
+        """
+        if not 0 < false_alarm < 1:
+            raise BadConfig(f"the false-alarm rate {false_alarm} is not between 0 and 1; give one such as 0.05.")
+        return max(self._threshold(one, false_alarm) for one in self._detector.detectors)
+
+    def _threshold(self, detector: Detector, false_alarm: float) -> float:
+        calibration = detector.calibration
+        if calibration is None:
+            raise BadConfig(f"{self._name} is not calibrated, so no false-alarm rate can be kept; give a threshold.")
+        if not calibration.supports(false_alarm):
+            count = len(calibration.object_scores)
+            least = math.ceil(1000 / (count + 1)) / 1000
+            raise BadConfig(
+                f"{self._name} is calibrated with {count} good scans, too few to promise a false-alarm rate of "
+                f"{false_alarm}; give at least {least:g}, or raise calibration.replicas in training."
+            )
+        return calibration.threshold(false_alarm)
+
+    def ratio_from(self, unit: str | None) -> float:
+        """What coordinates in `unit` are multiplied with to be in the unit of the model; 1 for None.
+
+        Raises:
+            BadConfig: the unit does not exist, or the model does not know its own.
+        """
+        if unit is None:
+            return 1.0
+        require_unit(unit)
+        if self.unit is None:
+            raise BadConfig(f"{self._name} does not know the unit of its training scans; train again with a unit.")
+        return METRES[unit] / METRES[require_unit(self.unit)]
+
+    def score(
+        self,
+        scan: Scan,
+        *,
+        threshold: float | None = None,
+        false_alarm: float | None = None,
+        unit: str | None = None,
+        stem: str | None = None,
+        progress: Progress | None = None,
+    ) -> Result:
+        """Score one scan; nothing is written.
+
+        Args:
+            scan: a file, a cloud, or coordinates, (N, 3).
+            threshold: object score above which the scan is anomalous, None for the model's own. It is the caller's
+                choice: one that small defects do not exceed gives a warning, but no RECHECK.
+            false_alarm: rate to take the threshold for in place of the model's own; see `threshold_for`.
+            unit: of the scan, None for that of the model.
+            stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
+            progress: where to report.
+
+        Returns:
+            The result, in the unit of the scan.
+
+        Raises:
+            BadConfig: the threshold is NaN or infinite, or the unit does not exist.
+            BadInput: the scan cannot be used.
+        """
+        self.require_choice(threshold, false_alarm)
+        ratio = self.ratio_from(unit)
+        cloud = given.read(scan)
+        inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
+        scores = self._detector.score(inside, progress=progress)
+        judge = self._detector.detector_for(scores)
+        source = _threshold_source(judge, threshold, false_alarm)
+        if false_alarm is not None:
+            threshold = self._threshold(judge, false_alarm)
+        if threshold is not None:
+            scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
+        blind = _misses_small_defects(judge, scores.threshold)
+        expected = replace(_expectations(judge), limit_too_high=blind and source.kind == "calibration")
+        verdict = decide(scores, inside.points, expected=expected)
+        context = Context(
+            ModelFile(id=self._detector.name if self._path is None else self._path.name, sha256=self._sha256),
+            unit=unit or self.unit,
+            threshold_source=source,
+            training_residual=expected.residual,
+            warnings=(*self.notes, *([limit_words(scores.threshold)] if blind else [])),
+        )
+        if ratio != 1.0:
+            scores = _in_unit_of_scan(scores, ratio)
+        stem = stem if stem is not None or cloud.path is not None else "scan"
+        return Result.of(cloud, scores, context, stem=stem, verdict=verdict)
+
+    def require_choice(self, threshold: float | None, false_alarm: float | None) -> None:
+        """Refuse a threshold or a false-alarm rate that scans cannot be scored with.
+
+        Raises:
+            BadConfig: both are given, the threshold is no number, or the rate cannot be promised.
+        """
+        if threshold is not None and false_alarm is not None:
+            raise BadConfig("a threshold and a false-alarm rate both choose the threshold; give one of them.")
+        if threshold is not None and not math.isfinite(threshold):
+            raise BadConfig(f"the threshold {threshold} is no number to compare scores with; give one such as 0.05.")
+        if false_alarm is not None:
+            self.threshold_for(false_alarm)
+
+    def calibrate(self, scans: Scans, *, unit: str | None = None, progress: Progress | None = None) -> Added:
+        """Add good scans that the model did not learn from to its calibration; `save` keeps it.
+
+        A scan whose score cannot be believed (see `Verdict`) tells nothing about good parts and is left out, and so is
+        one whose size is not that of the training scans, one that was added before or that the model learned from, or
+        a file that cannot be used.
+
+        Args:
+            scans: defect-free scans: files, a folder of them, clouds or arrays; files are read one at a time.
+            unit: of the scans, None for that of the model.
+            progress: where to report.
+
+        Raises:
+            BadConfig: the model has no calibration to add to, it knows all scans already, or the unit does not exist.
+            BadInput: none of the scans can be used and believed.
+        """
+        if any(one.calibration is None for one in self._detector.detectors):
+            raise BadConfig(f"{self._name} was not calibrated in training, so nothing can be added; train again.")
+        progress, ratio = progress or Silent(), self.ratio_from(unit)
+        entries = given.entries_of(scans)
+        parts = self._detector.detectors
+        learned = {mark for part in parts for mark in part.provenance.get("training_sha256", [])}
+        added: list[dict[str, Any]] = list(self._detector.provenance.get(ADDED, []))
+        marks = {entry["sha256"] for entry in added}
+        used: dict[int, list[Scores]] = {}
+        each: list[float | None] = [None] * len(entries)
+        refused: list[str] = []
+        failures: list[str] = []
+        with progress.task("Scoring good scans", len(entries)) as task:
+            for place, entry in enumerate(entries):
+                task.advance()
+                name = str(entry) if isinstance(entry, Path) else "a scan"
+                try:
+                    cloud = given.load(entry)
+                    name, mark = cloud.name, cloud.sha256 or hashlib.sha256(cloud.points.tobytes()).hexdigest()
+                    if mark in learned:
+                        progress.log(
+                            f"{name} is left out: the model learned from it, so its score tells nothing about others."
+                        )
+                        continue
+                    if mark in marks:
+                        progress.log(f"{name} is among the scans of the calibration already.")
+                        continue
+                    marks.add(mark)
+                    inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
+                    scores = self._detector.score(inside, explain=False)
+                    judge = self._detector.detector_for(scores)
+                    doubts = _doubts(judge, scores, inside)
+                except Exception as error:  # whatever is wrong with one scan must not lose the others
+                    failures.append(trouble_with(name, error))
+                    continue
+                if doubts:
+                    refused.append(f"{name} is left out. {doubts[0]}")
+                    continue
+                used.setdefault(parts.index(judge), []).append(scores)
+                each[place] = scores.object_score
+                file = printable(cloud.path.name) if cloud.path is not None else "scan"
+                added.append({"file": file, "sha256": mark, "object_score": scores.object_score})
+        if not used:
+            trouble = [*failures, *refused]
+            if not trouble:
+                raise BadConfig(
+                    f"{self._name} has learned from all scans or has them in its calibration already; give others."
+                )
+            raise BadInput(f"None of the {len(entries)} scans can be used: {trouble[0]}")
+        for place, found in used.items():
+            known = parts[place].calibration
+            assert known is not None
+            parts[place].set_calibration(known.with_scans(found, f"{len(found)} good scans added later"))
+        self._detector.add_provenance({ADDED: added})
+        self._sha256 = None
+        counts = tuple(len(used.get(place, [])) for place in range(len(parts)))
+        return Added(tuple(each), counts, tuple(refused), tuple(failures))
+
+    def calibration_lines(self, added: Added) -> list[str]:
+        """What a calibration means, a line each: how many good scans there are, and the limit at common rates."""
+        lines = []
+        for part, count in zip(self._detector.detectors, added.counts, strict=True):
+            calibration = part.calibration
+            if calibration is None or not count:
+                continue
+            named = f"{one_line(str(part.provenance.get('class')))}: " if len(added.counts) > 1 else ""
+            all_scans = len(calibration.object_scores)
+            lines.append(f"{named}{counted(count, 'good scan')} added, {all_scans} in all.")
+            lines += [_limit_line(calibration, rate) for rate in RATES]
+        return lines
+
+    def save(self, path: str | Path) -> None:
+        """Write one `.safetensors` file, atomically.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        path = Path(path)
+        self._detector.save(path)
+        self._path, self._sha256 = path, file_sha256(path)
+
+
+def _limit_line(calibration: Calibration, rate: float) -> str:
+    if not calibration.supports(rate):
+        return f"{rate:>5.0%}: too few good scans to promise this rate"
+    basis = "added scans alone" if calibration.basis(rate) is calibration.added else "simulated and real scans"
+    return f"{rate:>5.0%}: limit {calibration.threshold(rate):.4g} ({basis})"
+
+
+def load(path: str | Path, *, device: str = "cpu") -> Model:
+    """Read a model file.
+
+    Args:
+        path: a file that `Model.save` or `dusnet train` wrote.
+        device: where to compute: `cpu`, `cuda` or `cuda:N`.
+
+    Raises:
+        BadModel: it is missing, damaged, or of another version.
+        BadConfig: the device is absent.
+    """
+    path = Path(path)
+    for _ in range(_TRIES):
+        before = _identity(path)
+        model = Model(load_model(path, device=device), path, file_sha256(path))
+        if _identity(path) == before:  # the hash is of what was loaded
+            return model
+    raise BadModel(f"{path} is replaced again and again while it is read; wait until it is written.")
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What changes when another file takes the place of this one."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class Training:
+    """How models are trained.
+
+    Attributes:
+        settings: which detector, and everything that it computes.
+        unit: of the scans; kept in the model.
+        seed: fixes everything that is random.
+        device: `cpu`, `cuda` or `cuda:N`.
+        resume: continue from the checkpoints of an interrupted training.
+        progress: where to report.
+
+    Raises:
+        BadConfig: the unit does not exist.
+    """
+
+    settings: Settings
+    unit: str = "mm"
+    seed: int = 0
+    device: str = "cpu"
+    resume: bool = False
+    progress: Progress | None = None
+
+    def __post_init__(self) -> None:
+        require_unit(self.unit)
+
+    @property
+    def voice(self) -> Progress:
+        """Where this process reports; only the first of several does."""
+        return self.progress if self.progress is not None and is_first() else Silent()
+
+
+def fit(
+    source: Scans,
+    *,
+    unit: str = "mm",
+    detector: str | None = None,
+    config: str | Path | Settings | None = None,
+    settings: Mapping[str, Any] | Sequence[str] = (),
+    seed: int = 0,
+    device: str = "cpu",
+    progress: Progress | None = None,
+) -> Model:
+    """Learn what a good part looks like, and calibrate the threshold.
+
+    Args:
+        source: defect-free scans of one kind of part: a folder, files, clouds or arrays, a handful is enough.
+        unit: of the scans: um, mm, cm, m, in or ft.
+        detector: the method, None for the one of the settings.
+        config: name of a configuration, a YAML file, or settings as they are.
+        settings: single settings to change, such as `{"scoring.gap": 0}` or `["scoring.gap=0"]`.
+        seed: fixes everything that is random.
+        device: `cpu`, `cuda` or `cuda:N`.
+        progress: where to report.
+
+    Raises:
+        BadInput: a scan cannot be used, or the scans do not show one part in one unit.
+        BadConfig: the unit, a setting, the detector or the device does not exist.
+    """
+    chosen = _settings(config, settings, detector)
+    entries = given.entries_of(source)
+    name = "part"
+    if isinstance(source, str | Path):
+        name = Path(source).absolute().name if Path(source).is_dir() else Path(source).stem
+    training = Training(chosen, unit=unit, seed=seed, device=device, progress=progress)
+    return train([given.load(entry) for entry in entries], training, name=name)
+
+
+def _settings(
+    config: str | Path | Settings | None, changes: Mapping[str, Any] | Sequence[str], detector: str | None
+) -> Settings:
+    if isinstance(changes, Mapping):
+        words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+    else:
+        words = [changes] if isinstance(changes, str) else list(changes)
+    if detector is not None:
+        words.append(f"detector={detector}")
+    if not isinstance(config, Settings):
+        return load_settings(config, words)
+    if words:
+        raise BadConfig("settings that are given as they are cannot be changed by others; change them before.")
+    return config
+
+
+def train(
+    clouds: Sequence[PointCloud],
+    training: Training,
+    *,
+    name: str,
+    out: Path | None = None,
+    provenance: Mapping[str, Any] | None = None,
+) -> Model:
+    """Fit a detector, calibrate its threshold, and write the model file where there shall be one.
+
+    While it is trained, checkpoints are in `MODEL.training`; after that they are removed and the loss curves are in
+    `MODEL.curves`. Under `torchrun` every process trains; the first one calibrates, reports and writes, the others
+    return a model without a threshold.
+
+    Args:
+        clouds: defect-free scans of one class, all in one unit.
+        training: how.
+        name: what the parts are called; kept in the model.
+        out: the file to write, None for none.
+        provenance: what else to keep in the model about where the scans come from; anything JSON can hold.
+
+    Raises:
+        BadInput: a scan cannot be used, or the scans do not show one part in one unit.
+        BadConfig: the detector or the device does not exist, or the settings contradict each other.
+        BadModel: the checkpoints to resume from belong to another training.
+    """
+    detector = create(training.settings.detector, training.settings, seed=training.seed, device=training.device)
+    workdir = None if out is None else training_folder(out)
+    detector.fit(clouds, progress=training.voice, workdir=workdir, resume=training.resume)
+    detector.add_provenance({**(provenance or {}), "class": name})
+    return _finished(detector, [clouds], training, out)
+
+
+def train_together(parts: Mapping[str, Sequence[PointCloud]], training: Training, *, out: Path | None = None) -> Model:
+    """Fit one model to many parts, calibrate the threshold of each, and write the model file; see `train`.
+
+    Args:
+        parts: defect-free scans of every part by its name, all in one unit.
+        training: how.
+        out: the file to write, None for none.
+
+    Raises:
+        BadInput: a scan cannot be used, or those of a part do not show one part in one unit.
+        BadConfig: the detector learns one part at a time, or as for `train`.
+        BadModel: the checkpoints to resume from belong to another training.
+    """
+    settings = training.settings
+    shared = create_for_parts(settings.detector, settings, seed=training.seed, device=training.device)
+    workdir = None if out is None else training_folder(out)
+    shared.fit(parts, progress=training.voice, workdir=workdir, resume=training.resume)
+    for name, part in shared.parts.items():
+        part.add_provenance({"class": name})
+    return _finished(shared, [parts[name] for name in shared.parts], training, out)
+
+
+def _finished(scorer: Scorer, clouds: Sequence[Sequence[PointCloud]], training: Training, out: Path | None) -> Model:
+    """Calibrate what was fitted, and write it; only the first process does.
+
+    Args:
+        scorer: what was fitted.
+        clouds: what each of its detectors learned from.
+        training: how.
+        out: the file to write, None for none.
+    """
+    curves = out is not None and training_folder(out).is_dir()
+    wait_for_all()
+    model = Model(scorer)
+    if not is_first():
+        return model
+    for detector, known in zip(scorer.detectors, clouds, strict=True):
+        calibration = calibrate(detector, known, seed=training.seed, progress=training.voice)
+        detector.set_calibration(calibration)
+        threshold = calibration.threshold(detector.settings.calibration.false_alarm)
+        if calibration.misses_small_defects(threshold):
+            training.voice.log(f"{detector.provenance['class']}: {limit_words(threshold)}")
+    scorer.add_provenance({"unit": training.unit})
+    if out is None:
+        return model
+    scorer.save(out)
+    finish_training(out)
+    if not out.is_file():
+        raise BadInput(f"{out} was removed as soon as it was written; train again into another folder.")
+    if curves and not curves_folder(out).is_dir():
+        training.voice.log(
+            f"{training_folder(out)} was removed meanwhile; {out} is whole, but its loss curves are lost."
+        )
+    return Model(scorer, out, file_sha256(out))
+
+
+def _threshold_source(
+    detector: Detector, threshold: float | None, false_alarm: float | None
+) -> ThresholdGiven | ThresholdCalibrated:
+    if threshold is not None:
+        return ThresholdGiven(kind="given")
+    if detector.calibration is None:
+        return ThresholdGiven(kind="none")
+    rate = detector.settings.calibration.false_alarm if false_alarm is None else false_alarm
+    return ThresholdCalibrated(kind="calibration", **detector.calibration.provenance(rate))
+
+
+def _misses_small_defects(detector: Detector, threshold: float | None) -> bool:
+    known = detector.calibration
+    return known is not None and threshold is not None and known.misses_small_defects(threshold)
+
+
+def _expectations(detector: Detector) -> Expectations:
+    if not isinstance(detector, RegisteredDetector):
+        return Expectations()
+    frame = detector.class_frame
+    return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
+
+
+def _doubts(detector: Detector, scores: Scores, cloud: PointCloud) -> list[str]:
+    """Why the score of a good scan cannot be believed: its size first, which explains the others."""
+    verdict = decide(scores, cloud.points, expected=_expectations(detector))
+    return [*_size_doubt(detector, cloud), *(one.text for one in verdict.reasons if one.is_doubt)]
+
+
+def _size_doubt(detector: Detector, cloud: PointCloud) -> list[str]:
+    """What to say of a scan that is not as large as the training scans, in a list that is empty where it is."""
+    if not isinstance(detector, RegisteredDetector):
+        return []
+    ratio = size_of(cloud.points) / size_of(detector.class_frame.reference)
+    if 1.0 / SPAN <= ratio <= SPAN:
+        return []
+    return [f"It is {size_words(ratio)} than the training scans{unit_words(ratio)}; convert it, or say its unit."]
+
+
+def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:
+    """Lengths of a scan that was scored `ratio` times as large, in its own unit again."""
+    alignment = scores.alignment
+    if alignment is not None:
+        alignment = replace(alignment, matrix=alignment.matrix @ np.diag([ratio, ratio, ratio, 1.0]))
+    return replace(
+        scores,
+        distances=None if scores.distances is None else (scores.distances / ratio).astype(np.float32),
+        deviation=None if scores.deviation is None else (scores.deviation / ratio).astype(np.float32),
+        missing=None if scores.missing is None else scores.missing / ratio,
+        score_length=None if scores.score_length is None else scores.score_length / ratio,
+        reconstruction=None if scores.reconstruction is None else scores.reconstruction / ratio,
+        alignment=alignment,
+    )
