@@ -14,7 +14,7 @@ from test_feature_space import settings
 from dusnet.cloud import PointCloud
 from dusnet.config import PartsSettings
 from dusnet.detectors import ManyParts, create, create_for_parts, load_model
-from dusnet.detectors.feature_space import many_parts as several_parts
+from dusnet.detectors.feature_space import many_parts
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.visibility import visible
 from dusnet.inspection.schema import result_schema
@@ -53,12 +53,12 @@ def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
 ) -> None:
     tried: list[str] = []
     for name, one in model.parts.items():
-        bring = one.bring
-        monkeypatch.setattr(one, "bring", lambda cloud, name=name, bring=bring: tried.append(name) or bring(cloud))
+        place = one.place
+        monkeypatch.setattr(one, "place", lambda cloud, name=name, place=place: tried.append(name) or place(cloud))
     likely, others = model.candidates(flat(10))
     assert (likely[0], sorted(likely + others)) == ("flat", sorted(PARTS))
     assert set(model.score(flat(10)).likeness) == set(tried) == set(likely)
-    monkeypatch.setattr(several_parts, "RIVAL", 1.0)
+    monkeypatch.setattr(many_parts, "RIVAL", 1.0)
     tried.clear()
     assert model.candidates(flat(10)) == (["flat"], ["egg"])
     assert set(model.score(flat(10)).likeness) == {"flat"} == set(tried)
@@ -70,13 +70,13 @@ def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
 def test_a_part_that_the_scan_lies_on_comes_before_one_that_is_more_alike(
     model: ManyParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(several_parts, "RIVAL", np.inf)
-    monkeypatch.setattr(model.parts["egg"], "likeness", lambda _brought: 2.0)
+    monkeypatch.setattr(many_parts, "RIVAL", np.inf)
+    monkeypatch.setattr(model.parts["egg"], "likeness", lambda _placed: 2.0)
     scan = flat(10)
     assert not model.parts["egg"].fits(model.parts["egg"].place(scan))
     scores = model.score(scan)
     assert (scores.part, set(scores.likeness)) == ("flat", {"flat"})
-    monkeypatch.setattr(model.parts["egg"], "fits", lambda _brought: True)
+    monkeypatch.setattr(model.parts["egg"], "fits", lambda _placed: True)
     assert model.score(scan).part == "egg"
 
 
@@ -108,7 +108,7 @@ def test_nothing_is_scored_before_something_is_learned() -> None:
 
 
 def test_no_more_candidates_than_asked_for(model: ManyParts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(several_parts, "RIVAL", np.inf)
+    monkeypatch.setattr(many_parts, "RIVAL", np.inf)
     assert len(model.candidates(flat(10))[0]) == 2
     one = model.settings.model_copy(update={"parts": PartsSettings(candidates=1)})
     monkeypatch.setattr(model, "settings", one)
