@@ -12,15 +12,14 @@ from small_parts import part
 from test_feature_space import settings
 
 from dusnet.cloud import PointCloud
-from dusnet.detectors import create, create_for_parts, load_model
-from dusnet.detectors.feature_space import many_parts as several_parts
-from dusnet.detectors.feature_space.many_parts import ManyParts
-from dusnet.detectors.feature_space.settings import PartsSettings
+from dusnet.config import PartsSettings
+from dusnet.detectors import ManyParts, create, create_for_parts, load_model
+from dusnet.detectors.feature_space import many_parts
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.visibility import visible
+from dusnet.inspection.schema import result_schema
 from dusnet.inspection.verdict import Status
-from dusnet.model import Training, train_together
-from dusnet.result import Result
+from dusnet.workflow import LoadedModel, train_for_parts
 
 
 def flat(seed: int, *, dent: float = 0.0) -> PointCloud:
@@ -54,12 +53,12 @@ def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
 ) -> None:
     tried: list[str] = []
     for name, one in model.parts.items():
-        bring = one.bring
-        monkeypatch.setattr(one, "bring", lambda cloud, name=name, bring=bring: tried.append(name) or bring(cloud))
+        place = one.place
+        monkeypatch.setattr(one, "place", lambda cloud, name=name, place=place: tried.append(name) or place(cloud))
     likely, others = model.candidates(flat(10))
     assert (likely[0], sorted(likely + others)) == ("flat", sorted(PARTS))
     assert set(model.score(flat(10)).likeness) == set(tried) == set(likely)
-    monkeypatch.setattr(several_parts, "RIVAL", 1.0)
+    monkeypatch.setattr(many_parts, "RIVAL", 1.0)
     tried.clear()
     assert model.candidates(flat(10)) == (["flat"], ["egg"])
     assert set(model.score(flat(10)).likeness) == {"flat"} == set(tried)
@@ -71,13 +70,13 @@ def test_only_parts_that_a_scan_may_show_are_tried_and_all_where_it_fits_none(
 def test_a_part_that_the_scan_lies_on_comes_before_one_that_is_more_alike(
     model: ManyParts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(several_parts, "RIVAL", np.inf)
-    monkeypatch.setattr(model.parts["egg"], "likeness", lambda _brought: 2.0)
+    monkeypatch.setattr(many_parts, "RIVAL", np.inf)
+    monkeypatch.setattr(model.parts["egg"], "likeness", lambda _placed: 2.0)
     scan = flat(10)
     assert not model.parts["egg"].fits(model.parts["egg"].place(scan))
     scores = model.score(scan)
     assert (scores.part, set(scores.likeness)) == ("flat", {"flat"})
-    monkeypatch.setattr(model.parts["egg"], "fits", lambda _brought: True)
+    monkeypatch.setattr(model.parts["egg"], "fits", lambda _placed: True)
     assert model.score(scan).part == "egg"
 
 
@@ -109,7 +108,7 @@ def test_nothing_is_scored_before_something_is_learned() -> None:
 
 
 def test_no_more_candidates_than_asked_for(model: ManyParts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(several_parts, "RIVAL", np.inf)
+    monkeypatch.setattr(many_parts, "RIVAL", np.inf)
     assert len(model.candidates(flat(10))[0]) == 2
     one = model.settings.model_copy(update={"parts": PartsSettings(candidates=1)})
     monkeypatch.setattr(model, "settings", one)
@@ -171,15 +170,15 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
     path = tmp_path / "parts.safetensors"
     chosen = settings("cras", epochs=30)
     chosen = chosen.model_copy(update={"calibration": chosen.calibration.model_copy(update={"replicas": 2})})
-    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
-    opened = train_together(scans, Training(chosen), out=path)
+    train_for_parts({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}, chosen, path)
+    opened = LoadedModel.open(path)
     thresholds = []
     for name, make in PARTS.items():
-        result = opened.score(make(20, dent=6.0), stem=name)
-        record = json.loads(result.write(tmp_path).read_text())
+        result, scores = opened.score(make(20, dent=6.0), tmp_path, stem=name)
+        record = json.loads(result.json_path.read_text())
         assert record["part"]["name"] == name
-        assert record["part"]["likeness"] == pytest.approx(result.scores.likeness)
-        assert set(Result.json_schema()["properties"]) >= set(record)
+        assert record["part"]["likeness"] == pytest.approx(scores.likeness)
+        assert set(result_schema()["properties"]) >= set(record)
         assert record["threshold_source"]["good_scans"]["simulated"] == 6
         thresholds.append(record["threshold"])
     assert thresholds[0] != thresholds[1]
@@ -192,7 +191,7 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
 
 def test_a_part_that_the_model_does_not_know_is_to_be_checked_again(tmp_path: Path) -> None:
     path = tmp_path / "parts.safetensors"
-    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
-    model = train_together(scans, Training(settings("cras")), out=path)
+    train_for_parts({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}, settings("cras"), path)
     stranger = PointCloud(part(10).points[:, [2, 0, 1]] * [1.4, 0.5, 1.0])
-    assert model.score(stranger).verdict.status is Status.RECHECK
+    result, _ = LoadedModel.open(path).score(stranger, tmp_path, stem="stranger")
+    assert result.verdict.status is Status.RECHECK
