@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, is_dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -159,7 +159,8 @@ class Row:
         row = _row_type().validate_json(json.dumps(rest), strict=True)
         if not set(row.reasons) <= set(METRICS) or not row.scans or any(one < 0 for one in row.counts):
             raise ValueError("numbers that no row has")
-        return row
+        # The one object math.nan equals itself in containers, a NaN that was read does not.
+        return replace(row, metrics=rest["metrics"], kinds=tuple(KindScore(**kind) for kind in rest["kinds"]))
 
     @property
     def counts(self) -> tuple[float, ...]:

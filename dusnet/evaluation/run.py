@@ -45,8 +45,8 @@ def evaluate(
     resume: bool = True,
     calibrate: bool = True,
     jobs: int = 1,
-    create: Create | None = None,
-    create_for_parts: CreateForParts | None = None,
+    create: Create = known.create,
+    create_for_parts: CreateForParts = known.create_for_parts,
     study: Study | None = None,
 ) -> list[Row]:
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
@@ -73,8 +73,8 @@ def evaluate(
             can say how many good scans it calls anomalous and how many anomalous ones it finds.
         jobs: rows of so many classes at a time, each class in a process of its own with its share of the cores, and so
             is each model of all classes.
-        create: makes a detector from `(name, settings, seed=, device=)`; None takes `dusnet.detectors.create`.
-        create_for_parts: the same for one model of all classes; None takes `dusnet.detectors.create_for_parts`.
+        create: makes a detector from `(name, settings, seed=, device=)`.
+        create_for_parts: the same for one model of all classes.
         study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
 
     Returns:
@@ -103,8 +103,8 @@ def evaluate(
         progress=Silent() if progress is None else progress,
         resume=resume,
         calibrate=calibrate,
-        create=known.create if create is None else create,
-        create_for_parts=known.create_for_parts if create_for_parts is None else create_for_parts,
+        create=create,
+        create_for_parts=create_for_parts,
         study=study,
     )
     require_free(out)

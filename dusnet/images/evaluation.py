@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,6 +165,7 @@ class _Kept:
         else:
             self._detector.fit(parts, progress=progress, workdir=workdir, resume=resume)
             self._detector.save(model)
+            shutil.rmtree(training_folder(model), ignore_errors=True)
             workdir.rename(training_folder(model))
             finish_training(model)
             progress.log(f"{self.name}, {name}: wrote {model}.")
