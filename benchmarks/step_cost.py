@@ -24,7 +24,7 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
-from dusnet.detectors.dusnet.simulated_scans import lessons_of_solid
+from dusnet.detectors.dusnet.simulated_scans import damaged_scans_of
 from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
 from dusnet.detectors.dusnet_paper.networks import Networks, measure
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
@@ -81,14 +81,14 @@ def paper_stage(name: str, settings: Settings, points: int, clock: Clock) -> Sta
 
 def guided_stage(name: str, settings: Settings, clock: Clock) -> Stage:
     """A stage of the course; drawing of the second stage is counted as forward."""
-    lessons = [lesson for number in range(4) for lesson in lessons_of_solid(0, number, settings.warp, settings.guide)]
+    scans = [one for number in range(4) for one in damaged_scans_of(0, number, settings.warp, settings.guide)]
     groups, training = settings.grouping.groups, settings.training
-    lessons = [lesson for lesson in lessons if len(lesson.wrong) >= groups]
+    scans = [one for one in scans if len(one.wrong) >= groups]
     if name == "guided":
-        stage = GuidedStage(GuidedDownNet(settings.guide), lessons, training.down, groups=groups)
+        stage = GuidedStage(GuidedDownNet(settings.guide), scans, training.down, groups=groups)
         stage.draw = clock.timed(stage.draw, "draw")  # type: ignore[method-assign]
         return stage
-    return GuidedUpStage(UpNet(settings.up_net, spacing=1.0), lessons, training.up, settings.loss, groups=groups)
+    return GuidedUpStage(UpNet(settings.up_net, spacing=1.0), scans, training.up, settings.loss, groups=groups)
 
 
 def step(stage: Stage, model: nn.Module, optimizer: torch.optim.Optimizer, clock: Clock, *, bf16: bool) -> None:

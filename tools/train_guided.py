@@ -18,14 +18,14 @@ from dusnet.progress import for_terminal
 
 def make_weights(
     out: Annotated[Path, typer.Option("--out", help="The weights file.")],
-    workdir: Annotated[Path, typer.Option("--workdir", help="Lessons and checkpoints; run again to go on.")],
+    workdir: Annotated[Path, typer.Option("--workdir", help="Damaged scans and checkpoints; run again to go on.")],
     config: Annotated[str, typer.Option("--config", help="Name of a configuration, or a YAML file.")] = "course",
     solids: Annotated[int, typer.Option("--solids", min=1, help="How many random solids.")] = SOLIDS,
     seed: Annotated[int, typer.Option("--seed", help="Of all randomness.")] = 0,
     device: Annotated[str, typer.Option("--device", help="cpu or cuda.")] = "cpu",
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that make lessons.")] = 1,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Processes that make damaged scans.")] = 1,
 ) -> None:
-    """Make lessons, train the guided Down-Net and Up-Net, and write their weights."""
+    """Make damaged scans, train the guided Down-Net and Up-Net, and write their weights."""
     train_guided(
         load_settings(config),
         out,

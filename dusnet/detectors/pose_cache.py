@@ -22,7 +22,7 @@ from dusnet.registration import Aligner, Alignment
 
 
 class PoseCache:
-    """Remembers frames and poses; give one to each `RegisteredDetector` of a class and seed as its `frames`.
+    """Remembers frames and poses; give one to each `RegisteredDetector` of a class and seed as its `pose_cache`.
 
     Results are the same bits with and without it. It keeps the training scans of the class in the frame and one
     (4, 4) motion per scan, and forgets nothing: drop it when the class changes.

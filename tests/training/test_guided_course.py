@@ -1,4 +1,4 @@
-"""The course: what it writes, and that an interruption, a second process or lessons made before change no bit."""
+"""The course: what it writes, and that an interruption, a second process or scans made before change no bit."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def course(folder: Path, settings: Settings = SETTINGS, *, jobs: int = 1, watch:
     return out
 
 
-def lesson_files(folder: Path) -> list[Path]:
-    return sorted((folder / "course").glob("lessons-*/*.safetensors"))
+def scan_files(folder: Path) -> list[Path]:
+    return sorted((folder / "course").glob("scans-*/*.safetensors"))
 
 
 def weights(path: Path) -> dict[str, Tensor]:
@@ -72,14 +72,14 @@ class AtOnce:
 
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lessons are made in this process; for tests in which they are on the disk already."""
+    """Damaged scans are made in this process; for tests in which they are on the disk already."""
     monkeypatch.setattr(guided_course, "ProcessPoolExecutor", AtOnce)
 
 
 @pytest.fixture
 def begun(finished: Path, tmp_path: Path) -> Path:
-    """A folder with the lessons of the finished course and no networks."""
-    for path in lesson_files(finished):
+    """A folder with the scans of the finished course and no networks."""
+    for path in scan_files(finished):
         there = tmp_path / path.relative_to(finished)
         there.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, there)
@@ -110,7 +110,7 @@ def test_both_stages_leave_their_curves(finished: Path) -> None:
 
 @pytest.mark.usefixtures("here")
 def test_an_interruption_in_each_stage_changes_no_bit(finished: Path, begun: Path) -> None:
-    stamps = {path.name: path.stat().st_mtime_ns for path in lesson_files(begun)}
+    stamps = {path.name: path.stat().st_mtime_ns for path in scan_files(begun)}
     for step, task in ((5, "Training guided-down-net"), (3, "Training guided-up-net")):
         with pytest.raises(Killed):
             course(begun, watch=Watch(step, task))
@@ -121,18 +121,18 @@ def test_an_interruption_in_each_stage_changes_no_bit(finished: Path, begun: Pat
         "guided-down-net: continuing at step 10 of 10",
         "guided-up-net: continuing at step 2 of 10",
     ]
-    assert {path.name: path.stat().st_mtime_ns for path in lesson_files(begun)} == stamps
+    assert {path.name: path.stat().st_mtime_ns for path in scan_files(begun)} == stamps
 
 
-def test_two_processes_make_the_same_lessons_and_weights(finished: Path, tmp_path: Path) -> None:
-    """The first of the lessons is there already; what is missing is made anew."""
-    first = lesson_files(finished)[0]
+def test_two_processes_make_the_same_scans_and_weights(finished: Path, tmp_path: Path) -> None:
+    """The first of the scans is there already; what is missing is made anew."""
+    first = scan_files(finished)[0]
     there = tmp_path / first.relative_to(finished)
     there.parent.mkdir(parents=True)
     shutil.copy2(first, there)
     stamp = there.stat().st_mtime_ns
     out = course(tmp_path, jobs=2)
-    made, expected = lesson_files(tmp_path), lesson_files(finished)
+    made, expected = scan_files(tmp_path), scan_files(finished)
     assert [path.relative_to(tmp_path) for path in made] == [path.relative_to(finished) for path in expected]
     assert len(made) == SOLIDS
     for path, other in zip(made, expected, strict=True):

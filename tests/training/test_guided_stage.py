@@ -15,9 +15,9 @@ from warped_parts import surface, tensor
 from dusnet.config import LossSettings, StageSettings, UpNetSettings
 from dusnet.detectors.dusnet import stage as guided_stage
 from dusnet.detectors.dusnet.groups import GuidedGroups, GuidedScan
-from dusnet.detectors.dusnet.simulated_scans import Lesson
+from dusnet.detectors.dusnet.simulated_scans import DamagedScan
 from dusnet.detectors.dusnet.stage import (
-    DOUBT_WEIGHT,
+    DEFECT_WEIGHT,
     GuidedStage,
     GuidedUpStage,
     _random_rotation,
@@ -30,17 +30,17 @@ from dusnet.nn.up_net import UpNet
 BATCH = StageSettings(batch=3)
 
 
-def lesson(count: int = 600) -> Lesson:
+def damaged_scan(count: int = 600) -> DamagedScan:
     """The dented ellipsoid with the answer."""
     good = good_surface()
     damaged, clean = tensor(bumpy_scan(count)), tensor(bumpy_scan(count, depth=0.0))
     scan = GuidedScan.of(good.compare(damaged), good, small_guide(), seed=0)
-    return Lesson(scan, clean, (damaged - clean).norm(dim=1) > 0.01)
+    return DamagedScan(scan, clean, (damaged - clean).norm(dim=1) > 0.01)
 
 
 @pytest.fixture(scope="module")
-def taught() -> Lesson:
-    return lesson()
+def taught() -> DamagedScan:
+    return damaged_scan()
 
 
 class TestLoss:
@@ -62,7 +62,7 @@ class TestLoss:
             / 10,
         }
         loss = guided_loss(*map(torch.from_numpy, (centers, logits, targets, wrong)))
-        assert DOUBT_WEIGHT == 4
+        assert DEFECT_WEIGHT == 4
         assert {name: float(value) for name, value in loss.terms.items()} == pytest.approx(expected)
         assert float(loss.total) == pytest.approx(sum(expected.values()))
 
@@ -95,7 +95,7 @@ class TestRandomRotation:
 
 
 class TestTurned:
-    def test_feet_and_axes_turn_and_what_is_local_stays(self, taught: Lesson) -> None:
+    def test_feet_and_axes_turn_and_what_is_local_stays(self, taught: DamagedScan) -> None:
         rotation = _random_rotation(torch.Generator().manual_seed(4))
         before = taught.scan.groups(torch.arange(20), torch.zeros(20))
         after = turned(before, rotation)
@@ -106,7 +106,7 @@ class TestTurned:
                 torch.testing.assert_close(after.axes[0, row, axis], rotation @ before.axes[0, row, axis])
         assert all(vars(after)[name] is vars(before)[name] for name in ("scan", "places", "about"))
 
-    def test_a_net_that_does_not_know_where_it_is_turns_its_answer(self, taught: Lesson) -> None:
+    def test_a_net_that_does_not_know_where_it_is_turns_its_answer(self, taught: DamagedScan) -> None:
         """With the position of the centres taken out of its tokens."""
         net = networks(shake=True)[0]
         where = net.fourier.width
@@ -121,11 +121,11 @@ class TestTurned:
 
 
 class TestDraw:
-    def draw(self, taught: Lesson, seed: int = 0) -> tuple[GuidedGroups, torch.Tensor, torch.Tensor]:
+    def draw(self, taught: DamagedScan, seed: int = 0) -> tuple[GuidedGroups, torch.Tensor, torch.Tensor]:
         stage = GuidedStage(networks()[0], [taught], BATCH, groups=64)
         return stage.draw(torch.Generator().manual_seed(seed))
 
-    def test_targets_belong_to_their_groups(self, taught: Lesson) -> None:
+    def test_targets_belong_to_their_groups(self, taught: DamagedScan) -> None:
         """A rotation keeps how far every centre is from its target and both are from the origin."""
         groups, targets, wrong = self.draw(taught)
         assert groups.centers.shape == targets.shape == (3, 64, 3)
@@ -140,20 +140,20 @@ class TestDraw:
         away = (centers - targets).norm(dim=1)
         return torch.stack([centers.norm(dim=1), targets.norm(dim=1), away, wrong.float()], dim=1).double()
 
-    def test_every_cloud_has_groups_and_a_pose_of_its_own(self, taught: Lesson) -> None:
+    def test_every_cloud_has_groups_and_a_pose_of_its_own(self, taught: DamagedScan) -> None:
         groups, _, _ = self.draw(taught)
         for cloud in groups.centers:
             assert len(torch.unique(cloud, dim=0)) == 64
         assert not torch.allclose(groups.axes[0], groups.axes[1], atol=0.1)
 
-    def test_the_generator_decides(self, taught: Lesson) -> None:
+    def test_the_generator_decides(self, taught: DamagedScan) -> None:
         first, again, other = self.draw(taught), self.draw(taught), self.draw(taught, seed=1)
         assert torch.equal(first[0].scan, again[0].scan)
         assert torch.equal(first[1], again[1])
         assert not torch.equal(first[1], other[1])
 
-    def test_the_smallest_lesson_limits_the_groups(self, taught: Lesson) -> None:
-        stage = GuidedStage(networks()[0], [taught, lesson(40)], BATCH, groups=64)
+    def test_the_smallest_scan_limits_the_groups(self, taught: DamagedScan) -> None:
+        stage = GuidedStage(networks()[0], [taught, damaged_scan(40)], BATCH, groups=64)
         assert stage.draw(torch.Generator().manual_seed(0))[1].shape == (3, 40, 3)
 
 
@@ -170,7 +170,7 @@ def learn(stage: GuidedStage | GuidedUpStage, steps: int, rate: float) -> list[f
     return curve
 
 
-def test_a_few_steps_learn_one_lesson_by_heart(taught: Lesson) -> None:
+def test_a_few_steps_learn_one_scan_by_heart(taught: DamagedScan) -> None:
     net = networks()[0]
     learn(GuidedStage(net, [taught], BATCH, groups=128), 60, 0.01)
     groups = taught.scan.groups(torch.arange(600), torch.zeros(600))
@@ -183,15 +183,15 @@ def test_a_few_steps_learn_one_lesson_by_heart(taught: Lesson) -> None:
 
 
 @pytest.fixture(scope="module")
-def clouds() -> list[Lesson]:
-    """Two dense clouds; the second stage looks at nothing else of a lesson."""
-    scan = lesson(40).scan
-    return [Lesson(scan, tensor(surface(seed, 700)[0]), torch.zeros(700, dtype=torch.bool)) for seed in (1, 2)]
+def clouds() -> list[DamagedScan]:
+    """Two dense clouds; the second stage looks at nothing else of a scan."""
+    scan = damaged_scan(40).seen
+    return [DamagedScan(scan, tensor(surface(seed, 700)[0]), torch.zeros(700, dtype=torch.bool)) for seed in (1, 2)]
 
 
 class TestUpStage:
     def test_learning_lowers_the_distance_to_the_dense_cloud(
-        self, clouds: list[Lesson], monkeypatch: pytest.MonkeyPatch
+        self, clouds: list[DamagedScan], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Earth mover's distance by SciPy's assignment, on draws that training did not make."""
         seen: list[tuple[np.ndarray, np.ndarray]] = []
@@ -221,7 +221,7 @@ class TestUpStage:
         assert distance() < 0.5 * before  # .28 times, deviation .02 over five seeds
 
     def test_clouds_come_in_units_of_the_spacing_of_their_centres(
-        self, clouds: list[Lesson], monkeypatch: pytest.MonkeyPatch
+        self, clouds: list[DamagedScan], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         shown: list[np.ndarray] = []
         net = networks()[1]
@@ -235,7 +235,9 @@ class TestUpStage:
             nearest = np.sort(cdist(centers, centers), axis=1)[:, 1]
             assert nearest.mean() == pytest.approx(1, rel=1e-3)
 
-    def test_a_cloud_with_too_few_points_is_not_shown(self, clouds: list[Lesson]) -> None:
+    def test_a_cloud_with_too_few_points_is_not_shown(self, clouds: list[DamagedScan]) -> None:
         """48 centres of two points each want 96; the small cloud would make targets of another shape."""
-        stage = GuidedUpStage(networks()[1], [lesson(40), *clouds], StageSettings(batch=8), LossSettings(), groups=48)
+        stage = GuidedUpStage(
+            networks()[1], [damaged_scan(40), *clouds], StageSettings(batch=8), LossSettings(), groups=48
+        )
         assert stage.loss(stage.model, torch.Generator().manual_seed(0)).total.isfinite()

@@ -11,12 +11,12 @@ from tiny_training import make_run, source_without_jitter
 
 from dusnet.config import TrainingSettings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
+from dusnet.detectors.dusnet_paper.losses import down_loss
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
 from dusnet.detectors.dusnet_paper.settings import NoiseSettings
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
 from dusnet.detectors.settings import Settings
 from dusnet.nn.grouping import Support, rigid_jitter
-from dusnet.nn.losses import down_loss
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import train_stage
 

@@ -39,26 +39,26 @@ MISALIGNED = (0.4, 0.003)
 
 
 @dataclass(frozen=True)
-class Lesson:
+class DamagedScan:
     """One scan with pseudo-defects beside the good surface of its part.
 
     Attributes:
-        scan: what the network sees.
+        seen: what the network sees.
         clean: where every point lay before, in the reference shape, (N, 3) float32.
         wrong: which points belong to a defect, (N,) bool.
     """
 
-    scan: GuidedScan
+    seen: GuidedScan
     clean: Tensor
     wrong: Tensor
 
 
-def lessons_of_solid(seed: int, number: int, warp: WarpSettings, guide: GuideSettings) -> list[Lesson]:
+def damaged_scans_of(seed: int, number: int, warp: WarpSettings, guide: GuideSettings) -> list[DamagedScan]:
     """Make a random solid, learn its good surface from a few scans, and damage a few others.
 
     Args:
-        seed: of the course.
-        number: of the solid in it; nothing but the two decides what comes out.
+        seed: of the pre-training.
+        number: of the solid; nothing but the two decides what comes out.
         warp: how smooth variation is taken away.
         guide: how groups are cut.
     """
@@ -81,16 +81,16 @@ def lessons_of_solid(seed: int, number: int, warp: WarpSettings, guide: GuideSet
     frame = Frame.of(np.concatenate(good))
     clouds = [torch.from_numpy(_misaligned(frame.apply(points), rng)).float() for points in good]
     surface = GoodSurface.learn(clouds, warp, seed=0)
-    lessons = []
+    made = []
     for _ in range(SCANS):
         view = "single" if rng.random() < SINGLE_VIEWS else "full"
         scan = make_scan(part, GOOD, rng, settings.model_copy(update={"view": view}), train=False)
         if len(scan) >= FEWEST_POINTS:
-            lessons.append(_lesson(_misaligned(frame.apply(scan.points), rng), surface, guide, rng))
-    return lessons
+            made.append(_damaged(_misaligned(frame.apply(scan.points), rng), surface, guide, rng))
+    return made
 
 
-def _lesson(points: np.ndarray, surface: GoodSurface, guide: GuideSettings, rng: np.random.Generator) -> Lesson:
+def _damaged(points: np.ndarray, surface: GoodSurface, guide: GuideSettings, rng: np.random.Generator) -> DamagedScan:
     cloud = torch.from_numpy(points)
     normals = tensor_normals(cloud, cloud).numpy()
     count = int(rng.integers(DEFECTS))
@@ -102,7 +102,7 @@ def _lesson(points: np.ndarray, surface: GoodSurface, guide: GuideSettings, rng:
         damaged, clean, wrong = made.points, made.clean, made.mask
     found = surface.compare(torch.from_numpy(damaged).float())
     target = found.warp.remove(torch.from_numpy(clean).float())
-    return Lesson(GuidedScan.of(found, surface, guide, seed=0), target, torch.from_numpy(wrong))
+    return DamagedScan(GuidedScan.of(found, surface, guide, seed=0), target, torch.from_numpy(wrong))
 
 
 def _misaligned(points: np.ndarray, rng: np.random.Generator) -> np.ndarray:

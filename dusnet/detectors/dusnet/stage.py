@@ -1,4 +1,4 @@
-"""What the two stages of the guided networks learn from lessons."""
+"""What the two stages of the guided networks learn from damaged scans."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from torch.nn import functional
 from dusnet.config import LossSettings, StageSettings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import HEIGHT, GuidedGroups
-from dusnet.detectors.dusnet.simulated_scans import Lesson
 from dusnet.geometry.spacing import neighbor_spacing
+from dusnet.detectors.dusnet.simulated_scans import DamagedScan
 from dusnet.nn.grouping import draw_centers
 from dusnet.nn.losses import Loss, up_loss
 from dusnet.nn.up_net import UpNet
@@ -27,23 +27,23 @@ CENTER_NOISE = 0.05
 class GuidedStage:
     """Stage 1: say which groups belong to a defect, and where a good part would have them.
 
-    Every step shows groups of random lessons in random poses.
+    Every step shows groups of random scans in random poses.
 
     Args:
         model: the guided Down-Net.
-        lessons: scans with their answers.
-        settings: lessons per step.
-        groups: G, groups per lesson and step.
+        scans: damaged ones with their answers.
+        settings: scans per step.
+        groups: G, groups per scan and step.
     """
 
     name = "guided-down-net"
 
     def __init__(
-        self, model: GuidedDownNet, lessons: Sequence[Lesson], settings: StageSettings, *, groups: int
+        self, model: GuidedDownNet, scans: Sequence[DamagedScan], settings: StageSettings, *, groups: int
     ) -> None:
         self.model: nn.Module = model
-        self._lessons, self._batch = lessons, settings.batch
-        self._groups = min(groups, *(len(lesson.wrong) for lesson in lessons))
+        self._scans, self._batch = scans, settings.batch
+        self._groups = min(groups, *(len(one.wrong) for one in scans))
 
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
         """Loss of one random batch."""
@@ -56,13 +56,13 @@ class GuidedStage:
         """Groups, true centres (B, G, 3) and which belong to a defect (B, G), on the CPU."""
         drawn, targets, wrong = [], [], []
         for _ in range(self._batch):
-            lesson = self._lessons[int(torch.randint(len(self._lessons), (), generator=generator))]
-            index = torch.randperm(len(lesson.wrong), generator=generator)[: self._groups]
+            one = self._scans[int(torch.randint(len(self._scans), (), generator=generator))]
+            index = torch.randperm(len(one.wrong), generator=generator)[: self._groups]
             turns = 2 * torch.pi * torch.rand(len(index), generator=generator)
             rotation = _random_rotation(generator)
-            drawn.append(turned(lesson.scan.groups(index, turns), rotation))
-            targets.append(lesson.clean[index] @ rotation.T)
-            wrong.append(lesson.wrong[index])
+            drawn.append(turned(one.seen.groups(index, turns), rotation))
+            targets.append(one.clean[index] @ rotation.T)
+            wrong.append(one.wrong[index])
         return GuidedGroups.stack(drawn), torch.stack(targets), torch.stack(wrong)
 
 
@@ -113,32 +113,32 @@ def _random_rotation(generator: torch.Generator) -> Tensor:
 
 
 class GuidedUpStage:
-    """Stage 2: rebuild the dense cloud of a lesson from few of its points (Eq. 14), each in units of their spacing.
+    """Stage 2: rebuild the dense cloud of a scan from few of its points (Eq. 14), each in units of their spacing.
 
     Args:
         model: the Up-Net, with unit spacing.
-        lessons: scans with their answers.
-        settings: lessons per step.
+        scans: damaged ones with their answers.
+        settings: scans per step.
         loss: weights of the terms.
-        groups: G, centres per lesson and step.
+        groups: G, centres per scan and step.
     """
 
     name = "guided-up-net"
 
     def __init__(
-        self, model: UpNet, lessons: Sequence[Lesson], settings: StageSettings, loss: LossSettings, *, groups: int
+        self, model: UpNet, scans: Sequence[DamagedScan], settings: StageSettings, loss: LossSettings, *, groups: int
     ) -> None:
         self.model: nn.Module = model
-        # A lesson without as many points as are rebuilt has no dense cloud to show.
-        self._lessons = [lesson for lesson in lessons if len(lesson.clean) >= groups * model.gamma]
+        # A scan without as many points as are rebuilt has no dense cloud to show.
+        self._scans = [one for one in scans if len(one.clean) >= groups * model.gamma]
         self._batch, self._groups, self._dense, self._loss = settings.batch, groups, groups * model.gamma, loss
 
     def loss(self, model: nn.Module, generator: torch.Generator) -> Loss:
         """Loss of one random batch."""
         centers, targets = [], []
         for _ in range(self._batch):
-            lesson = self._lessons[int(torch.randint(len(self._lessons), (), generator=generator))]
-            cloud = lesson.clean @ _random_rotation(generator).T
+            one = self._scans[int(torch.randint(len(self._scans), (), generator=generator))]
+            cloud = one.clean @ _random_rotation(generator).T
             picked = cloud[draw_centers(cloud, self._groups, generator)]
             middle, unit = picked.mean(dim=0), neighbor_spacing(picked)
             jitter = CENTER_NOISE * torch.randn(picked.shape, generator=generator)

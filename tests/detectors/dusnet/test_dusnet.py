@@ -17,7 +17,7 @@ from small_parts import SIZE_MM, part, tiny
 from dusnet.cloud import PointCloud
 from dusnet.config import LossSettings, StageSettings, WarpSettings
 from dusnet.detectors import Detector, create, load_model
-from dusnet.detectors.dusnet.simulated_scans import Lesson, lessons_of_solid
+from dusnet.detectors.dusnet.simulated_scans import DamagedScan, damaged_scans_of
 from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
 from dusnet.errors import BadModel
 
@@ -38,12 +38,12 @@ def learned(net: torch.nn.Module, stage: GuidedStage | GuidedUpStage, steps: int
 @pytest.fixture(scope="session")
 def taught(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Weights from two random solids."""
-    lessons: list[Lesson] = []
+    scans: list[DamagedScan] = []
     for number in (4, 9):
-        lessons += lessons_of_solid(0, number, WarpSettings(degree=2), small_guide())
+        scans += damaged_scans_of(0, number, WarpSettings(degree=2), small_guide())
     (down, up), batch = networks(), StageSettings(batch=2)
-    learned(down, GuidedStage(down, lessons, batch, groups=96), DOWN_STEPS)
-    learned(up, GuidedUpStage(up, lessons, batch, LossSettings(), groups=48), UP_STEPS)
+    learned(down, GuidedStage(down, scans, batch, groups=96), DOWN_STEPS)
+    learned(up, GuidedUpStage(up, scans, batch, LossSettings(), groups=48), UP_STEPS)
     return write_weights(tmp_path_factory.mktemp("taught") / "taught.safetensors", down, up)
 
 
