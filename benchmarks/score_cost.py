@@ -1,10 +1,11 @@
 """Time and peak memory of the command `dusnet score` on scans of growing size.
 
-Every size is scored several times in fresh processes, sizes interleaved; the table shows the median of the wall time
-(start of Python, reading and writing included) and the largest resident memory of the process.
+Every size is scored several times in fresh processes, sizes and source trees interleaved; the table shows the median of
+the wall time (start of Python, reading and writing included) and the largest resident memory of the process.
 
 Example:
     python benchmarks/score_cost.py --config cpu-small --sizes 10000,100000,1000000 --runs 3
+    python benchmarks/score_cost.py --sizes 10000 --runs 7 --trees ../before .
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -33,16 +35,35 @@ def scan(part: str, count: int, seed: int) -> PointCloud:
     return PointCloud(points + rng.normal(scale=NOISE, size=points.shape))
 
 
-def command(*arguments: str) -> tuple[float, float]:
-    """Seconds and MiB of one `dusnet` process."""
+@dataclass(frozen=True)
+class Cost:
+    """What one process took.
+
+    Attributes:
+        wall: seconds from its start to its end.
+        busy: seconds of processor time, all threads together.
+        memory: largest resident size, MiB.
+    """
+
+    wall: float
+    busy: float
+    memory: float
+
+
+def command(tree: Path | None, *arguments: str) -> Cost:
+    """Run one `dusnet` process with the code of a source tree, None for the installed one."""
+    environment = os.environ | ({} if tree is None else {"PYTHONPATH": str(tree.resolve())})
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "dusnet", *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "dusnet", *arguments],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment,
     )
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         raise SystemExit(f"dusnet {' '.join(arguments)} failed; run it by hand to see why")
-    return time.perf_counter() - start, usage.ru_maxrss / 1024
+    return Cost(time.perf_counter() - start, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
 def main() -> None:
@@ -51,6 +72,9 @@ def main() -> None:
     parser.add_argument("--config", default="cpu-small")
     parser.add_argument("--sizes", default="10000,100000,1000000")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--trees", type=Path, nargs="+", default=[None], help="source trees to compare, the old one first"
+    )
     chosen = parser.parse_args()
     sizes = [int(size) for size in chosen.sizes.split(",")]
     with tempfile.TemporaryDirectory() as name:
@@ -59,16 +83,32 @@ def main() -> None:
             write_cloud(folder / "good" / f"{seed}.ply", scan(chosen.part, 10_000, seed))
         for size in sizes:
             write_cloud(folder / f"{size}.ply", scan(chosen.part, size, 99))
-        model = str(folder / "model.safetensors")
-        seconds, memory = command("train", str(folder / "good"), "--out", model, "--config", chosen.config)
-        print(f"train on 4 scans of 10000 points: {seconds:.1f} s, {memory:.0f} MiB")
-        taken: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
+        for number, tree in enumerate(chosen.trees):
+            model = str(folder / f"{number}.safetensors")
+            cost = command(tree, "train", str(folder / "good"), "--out", model, "--config", chosen.config)
+            print(f"train on 4 scans of 10000 points{_of(tree)}: {cost.wall:.1f} s, {cost.memory:.0f} MiB", flush=True)
+        taken: dict[tuple[int, int], list[Cost]] = {
+            (size, tree): [] for size in sizes for tree in range(len(chosen.trees))
+        }
         for _ in range(chosen.runs):
-            for size in sizes:
-                taken[size].append(command("score", model, str(folder / f"{size}.ply"), "--out", str(folder / "out")))
-    print("| points | seconds | peak MiB |\n|---:|---:|---:|")
-    for size, found in taken.items():
-        print(f"| {size} | {statistics.median(t for t, _ in found):.1f} | {max(m for _, m in found):.0f} |")
+            for (size, number), costs in taken.items():
+                model, scanned = str(folder / f"{number}.safetensors"), str(folder / f"{size}.ply")
+                costs.append(command(chosen.trees[number], "score", model, scanned, "--out", str(folder / "out")))
+    print("| points | tree | seconds | processor seconds | times as fast | peak MiB |\n|---:|---|---:|---:|---:|---:|")
+    for (size, number), costs in taken.items():
+        ratio = median(taken[size, 0], "wall") / median(costs, "wall")
+        print(
+            f"| {size} |{_of(chosen.trees[number])} | {median(costs, 'wall'):.1f} | {median(costs, 'busy'):.1f} "
+            f"| {ratio:.2f} | {max(cost.memory for cost in costs):.0f} |"
+        )
+
+
+def median(costs: list[Cost], what: str) -> float:
+    return statistics.median(getattr(cost, what) for cost in costs)
+
+
+def _of(tree: Path | None) -> str:
+    return "" if tree is None else f" {tree}"
 
 
 if __name__ == "__main__":

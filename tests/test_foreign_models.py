@@ -88,7 +88,7 @@ def parts_model_of(name: str, path: Path) -> None:
     """Write one model of two parts."""
     model = create_for_parts(name, settings_of(name), seed=1)
     model.fit({"egg": [egg(0), egg(1)], "flat": [flat(0), flat(1)]})
-    for detector in model.each:
+    for detector in model.detectors:
         calibrated(detector)
     model.save(path)
 

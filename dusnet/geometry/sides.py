@@ -2,7 +2,8 @@
 
 Hidden point removal sees through thin walls, so a scan of both faces of a sheet, a bowl or a rod can look like a scan
 of one side. The part itself decides: where the scan has points at most of what is hidden from the scanner's place, it
-was not taken from there alone. Of a part of thin walls the layers of the scan's points decide (`dusnet.thin_walls`).
+was not taken from there alone. Of a part of thin walls the layers of the scan's points decide
+(`dusnet.geometry.thin_walls`).
 
 All lengths are in the frame of the class.
 """

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
 
 from dusnet.geometry.neighbors import Neighbors
 from dusnet.synthesis.surface import Floats, Indices
@@ -28,25 +27,25 @@ class CloudSurface:
     Attributes:
         points: (N, 3) float64.
         normals: unit normals of either sign, (N, 3) float64.
-        tree: of the points.
+        search: the points, prepared for searches.
         middle: mean of the points, (3,).
         spacing: of the points along the surface.
     """
 
     points: Floats
     normals: Floats
-    tree: cKDTree
+    search: Neighbors
     middle: Floats
     spacing: float
 
     @classmethod
-    def of(cls, points: Floats, normals: Floats, tree: cKDTree | None = None) -> CloudSurface:
-        """Measure a cloud; `tree` is of `points`, where the caller has one."""
+    def of(cls, points: Floats, normals: Floats) -> CloudSurface:
+        """Measure a cloud."""
         points = np.ascontiguousarray(points, dtype=np.float64)
-        tree = cKDTree(points) if tree is None else tree
+        search = Neighbors(points)
         # In a random sample of a surface the third neighbour is one mean spacing away.
-        spacing = float(np.median(tree.query(points[:: max(1, len(points) // 400)], 4)[0][:, 3]))
-        return cls(points, normals, tree, points.mean(axis=0), spacing)
+        spacing = float(np.median(search.knn(points[:: max(1, len(points) // 400)], 4)[0][:, 3]))
+        return cls(points, normals, search, points.mean(axis=0), spacing)
 
 
 @dataclass(frozen=True)
@@ -79,7 +78,7 @@ def random_patch(cloud: CloudSurface, generator: np.random.Generator, reach: flo
     seed = int(generator.integers(len(cloud.points)))
     turn = generator.uniform(0.0, 2.0 * np.pi)
     start = cloud.points[seed]
-    ball = np.sort(np.asarray(cloud.tree.query_ball_point(start, reach), dtype=np.int64))
+    ball = np.flatnonzero(((cloud.points - start) ** 2).sum(axis=1) <= reach**2)
     reached, sign = _connected(cloud, ball, seed)
     index, normals = ball[reached], cloud.normals[ball[reached]] * sign[reached, None]
     offset = cloud.points[index] - start
@@ -110,7 +109,7 @@ def _connected(cloud: CloudSurface, ball: Indices, seed: int) -> tuple[Bools, Fl
     Returns:
         (M,) bool, and (M,) +1 or -1 (of no meaning where not reached).
     """
-    _, target = cloud.tree.query(cloud.points[ball], min(_EDGES + 1, len(cloud.points)))
+    _, target = cloud.search.knn(cloud.points[ball], min(_EDGES + 1, len(cloud.points)))
     row = np.full(len(cloud.points), -1)
     row[ball] = np.arange(len(ball))
     source, target = np.repeat(np.arange(len(ball)), target.shape[1]), row[target.ravel()]

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from dusnet.errors import BadInput
 from dusnet.geometry.neighbors import Neighbors
@@ -127,7 +126,6 @@ def pseudo_defect(
     amplitude: Range = (0.02, 0.10),
     scale: float = 1.0,
     limit: float = np.inf,
-    tree: cKDTree | None = None,
 ) -> PseudoDefect:
     """A cloud with one pseudo-defect in a random place.
 
@@ -144,7 +142,6 @@ def pseudo_defect(
         limit: greatest displacement towards another sheet of the surface that is less than twice the amplitude away,
             in the unit of the points: half the thickness of thin walls. It is never more than half the distance to
             that sheet, beyond which the nearest clean surface would be the wrong one.
-        tree: of `points`, where the caller has one.
 
     Raises:
         BadInput: there is no such kind, or too few points.
@@ -159,7 +156,6 @@ def pseudo_defect(
         amplitude=amplitude,
         scale=scale,
         limit=limit,
-        tree=tree,
     )
 
 
@@ -174,7 +170,6 @@ def pseudo_defects(
     amplitude: Range = (0.02, 0.10),
     scale: float = 1.0,
     limit: float = np.inf,
-    tree: cKDTree | None = None,
 ) -> PseudoDefect:
     """A cloud with `count` pseudo-defects that do not overlap; fewer where a small part has no place for them.
 
@@ -190,7 +185,7 @@ def pseudo_defects(
         raise BadInput(
             f"A cloud of {len(points)} points is too small for pseudo-defects; give {FEWEST_POINTS} or more."
         )
-    surface = CloudSurface.of(points, normals, tree)
+    surface = CloudSurface.of(points, normals)
     cloud = _Cloud(**vars(surface), scale=scale, radius=radius, amplitude=amplitude, limit=limit)
     edits: list[_Edit] = []
     taken = np.zeros(len(points), dtype=bool)

@@ -16,7 +16,9 @@ from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
+from dusnet.geometry import part_places
 from dusnet.inspection.verdict import Expectations, decide
+from dusnet.io.stored import Unusable
 from dusnet.progress import Silent
 
 NONE, ICP = RegistrationSettings(method="none"), RegistrationSettings(method="icp", points=1000)
@@ -66,6 +68,21 @@ class TestClassFrame:
         cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
         np.testing.assert_array_equal(frame.place(cloud)[0], again.place(cloud)[0])
         assert frame.tensors()["reference"].dtype == torch.float64
+
+    def test_a_file_knows_which_side_is_outside_and_older_ones_have_it_estimated(
+        self, good: list[PointCloud], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        frame = learn(good, ICP)
+        tensors, normals = frame.tensors(), frame.outward.normals
+        older = ClassFrame.restore(frame.metadata(), {"reference": tensors["reference"]}, ICP, seed=0)
+        assert torch.equal(older.outward.normals, normals)
+        monkeypatch.setattr(part_places, "outward_normals", None)
+        again = ClassFrame.restore(frame.metadata(), tensors, ICP, seed=0)
+        assert torch.equal(again.outward.normals, normals)
+        with pytest.raises(Unusable, match="its tensor outward holds no unit vectors"):
+            ClassFrame.restore(frame.metadata(), tensors | {"outward": 2 * normals}, ICP, seed=0)
+        with pytest.raises(Unusable, match="its tensor outward is float32 of shape"):
+            ClassFrame.restore(frame.metadata(), tensors | {"outward": normals[1:]}, ICP, seed=0)
 
     @pytest.mark.parametrize(("factor", "said"), [(0.001, True), (0.3, True), (0.4, False), (2.5, False), (25.4, True)])
     def test_a_size_that_differs_more_than_threefold_is_said(

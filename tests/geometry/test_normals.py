@@ -75,3 +75,9 @@ def test_normals_of_all_points_are_those_of_their_planes(rng: np.random.Generato
 def test_three_points_have_a_normal() -> None:
     corner = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]])
     np.testing.assert_allclose(np.abs(estimate_normals(corner)), [[0, 0, 1]] * 3, atol=1e-12)
+
+
+def test_normals_of_a_sphere_point_outwards_or_inwards(rng: np.random.Generator) -> None:
+    points = rng.normal(size=(4000, 3))
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    assert np.abs(np.einsum("ni,ni->n", estimate_normals(points), points)).min() > 0.98

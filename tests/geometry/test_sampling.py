@@ -158,3 +158,12 @@ class TestThinTo:
         first, again, other = (thin_to(points, 500, np.random.default_rng(seed)) for seed in (1, 1, 2))
         np.testing.assert_array_equal(first, again)
         assert len(np.intersect1d(first, other)) < 0.5 * len(first)
+
+
+def test_thinning_keeps_one_point_per_cell(rng: np.random.Generator) -> None:
+    points = rng.random((3000, 3))
+    kept = thin(points, 0.25)
+    cells = {tuple(cell) for cell in np.floor((points - points.min(0)) / 0.25).astype(int)}
+    assert len(kept) == len(cells)
+    assert 150 < len(thin_to(points, 300)) <= 300
+    np.testing.assert_array_equal(thin_to(points, 5000), np.arange(3000))

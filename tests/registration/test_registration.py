@@ -13,10 +13,9 @@ from scipy.spatial.transform import Rotation
 
 from dusnet.config import RegistrationSettings
 from dusnet.errors import BadInput
-from dusnet.geometry.sampling import thin, thin_to
 from dusnet.geometry.surface import DiscSurface
 from dusnet.geometry.visibility import Eye, directions, visible
-from dusnet.registration import Aligner, Alignment, estimate_normals
+from dusnet.registration import Aligner, Alignment
 from dusnet.registration.icp import rotations
 from dusnet.registration.sweep import trimmed
 
@@ -238,27 +237,12 @@ def test_rotations_agree_with_scipy(rng):
     np.testing.assert_allclose(rotations(vectors), Rotation.from_rotvec(vectors).as_matrix(), atol=1e-12)
 
 
-def test_normals_of_a_sphere_point_outwards_or_inwards(rng):
-    points = rng.normal(size=(4000, 3))
-    points /= np.linalg.norm(points, axis=1, keepdims=True)
-    assert np.abs(np.einsum("ni,ni->n", estimate_normals(points), points)).min() > 0.98
-
-
 def test_distance_is_to_the_surface_not_to_its_samples(rng):
     surface = DiscSurface.of(np.column_stack([rng.random((2000, 2)), np.zeros(2000)]))
     inside = np.column_stack([rng.random((500, 2)) * 0.8 + 0.1, np.full(500, 0.03)])
     np.testing.assert_allclose(surface.distance(inside), 0.03, atol=2e-3)
     beyond = surface.distance(np.array([[1.5, 0.5, 0.0]]))  # beside the plate, in its plane
     assert 0.4 < beyond[0] <= 0.52
-
-
-def test_thinning_keeps_one_point_per_cell(rng):
-    points = rng.random((3000, 3))
-    kept = thin(points, 0.25)
-    cells = {tuple(cell) for cell in np.floor((points - points.min(0)) / 0.25).astype(int)}
-    assert len(kept) == len(cells)
-    assert 150 < len(thin_to(points, 300)) <= 300
-    np.testing.assert_array_equal(thin_to(points, 5000), np.arange(3000))
 
 
 def test_the_eye_sees_half_a_sphere_and_all_of_a_view(rng):

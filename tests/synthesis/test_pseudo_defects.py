@@ -235,19 +235,6 @@ def test_several_do_not_overlap() -> None:
     assert not none.mask.any()
 
 
-def test_same_seed_same_defect() -> None:
-    points, normals = part()
-    tree = cKDTree(points)
-    for seed in range(3):
-        first = pseudo_defects(points, normals, np.random.default_rng(seed), count=2)
-        again = pseudo_defects(points, normals, np.random.default_rng(seed), count=2, tree=tree)
-        assert first.kind == again.kind
-        assert np.array_equal(first.points, again.points)
-        assert np.array_equal(first.mask, again.mask)
-    other = pseudo_defects(points, normals, np.random.default_rng(9), count=2)
-    assert not np.array_equal(other.mask, first.mask)
-
-
 def test_scale_is_the_unit_of_radius_and_amplitude() -> None:
     points, normals = part()
     small = pseudo_defect(points, normals, np.random.default_rng(14), kind="dent")
@@ -269,3 +256,14 @@ def test_unknown_kind_and_small_cloud() -> None:
         pseudo_defect(points, normals, np.random.default_rng(0), kind="scratch")
     with pytest.raises(BadInput, match="150 points is too small"):
         pseudo_defect(points[:150], normals[:150], np.random.default_rng(0))
+
+
+def test_same_seed_same_defect() -> None:
+    points, normals = part()
+    for seed in range(3):
+        first, again = (pseudo_defects(points, normals, np.random.default_rng(seed), count=2) for _ in range(2))
+        assert first.kind == again.kind
+        assert np.array_equal(first.points, again.points)
+        assert np.array_equal(first.mask, again.mask)
+    other = pseudo_defects(points, normals, np.random.default_rng(9), count=2)
+    assert not np.array_equal(other.mask, first.mask)

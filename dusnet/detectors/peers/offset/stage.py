@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from dusnet.config import GroupingSettings
@@ -55,14 +54,11 @@ def damaged_clouds(
         BadInput: a thinned cloud has too few points for pseudo-defects.
     """
     rng = np.random.default_rng(seed)
-    trees: dict[int, cKDTree] = {}
     made = []
     with progress.task("Making pseudo-defects", settings.clouds) as task:
         for number in range(settings.clouds):
             chosen = number % len(supports)
             points = supports[chosen].points.double().numpy()
-            if chosen not in trees:
-                trees[chosen] = cKDTree(points)
             defect = pseudo_defects(
                 points,
                 supports[chosen].normals.double().numpy(),
@@ -71,7 +67,6 @@ def damaged_clouds(
                 kind=KINDS,
                 radius=settings.radius,
                 amplitude=settings.amplitude,
-                tree=trees[chosen],
             )
             damaged = torch.from_numpy(defect.points).float()
             offsets = torch.from_numpy(defect.clean - defect.points).float()
