@@ -3,6 +3,7 @@
 #   make demo     set up once, then train and score on the embedded benchmark
 #   make test     set up once, then every check: lint, format, types, tests
 #   make bench    race the point-cloud ops against other packages, in an environment of its own
+#   make docs     build the documentation site into site/
 #   make unit-blas  the numeric tests as on another processor: with a second BLAS kernel
 #
 # Variables: PYTHON, TORCH, DUSNET_BUILD (see tools/setup_environment.sh), DEMO_OUT, DEMO_BUDGET, PYTEST_ARGS, BENCH_SIZES;
@@ -26,12 +27,13 @@ NUMERIC_TESTS := $(addprefix tests/,cad detectors geometry inspection nn registr
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint types unit unit-blas cuda-check sanitize format clean distclean
+.PHONY: help setup demo bench test lint types unit unit-blas cuda-check sanitize docs format clean distclean
 
 help:
 	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
 	@echo "make bench    race the point-cloud ops against other packages"
 	@echo "make test     lint, format check, types and tests"
+	@echo "make docs     build the documentation site into site/"
 	@echo "make unit-blas   the numeric tests with a second BLAS kernel"
 	@echo "make cuda-check  compile the CUDA sources with nvcc, to object files"
 	@echo "make sanitize    run the tests of the ops under sanitizers"
@@ -82,12 +84,16 @@ cuda-check: $(STAMP)
 sanitize: $(STAMP)
 	@bash tools/sanitize_ops.sh
 
+# Strict: a dead link, a page outside of the navigation or a name without documentation ends it. Runs the notebooks.
+docs: $(STAMP)
+	@$(PY) -m mkdocs build --quiet --site-dir site
+
 format: $(STAMP)
 	@$(PY) -m ruff check --fix .
 	@$(PY) -m ruff format .
 
 clean:
-	@rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache
 	@find dusnet tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 distclean: clean

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dusnet.config import Settings, load_settings
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, BadModel
 from dusnet.io import parse_json, write_json, write_text
 from dusnet.io.places import require_folder

@@ -1,7 +1,7 @@
 """What this machine can do with dusnet, as a page for people and for bug reports.
 
-Every check answers for itself: a package that cannot be imported is a line in the report,
-never the end of it. Only what the main job needs (fit a model, score a scan) decides whether the machine is well.
+A check that fails is a line of the report, never its end. Only what the main job needs (fit a model, score a scan)
+decides about the verdict.
 """
 
 from __future__ import annotations
@@ -180,8 +180,8 @@ def _rendering() -> Finding:
 def _self_test() -> Finding:
     """The main job in small: learn a sphere, then find the bump on another one."""
     from dusnet.cloud import PointCloud
-    from dusnet.config import load_settings
     from dusnet.detectors import create, load_model
+    from dusnet.detectors.settings import load_settings
 
     start = time.monotonic()
     generator = np.random.default_rng(0)

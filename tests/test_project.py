@@ -103,6 +103,12 @@ def test_demo_goes_where_it_is_told(copy):
     assert 'demo --out "my demo" --budget "short"' in _make(copy, "-n", "demo", "DEMO_OUT=my demo", "DEMO_BUDGET=short")
 
 
+def test_the_site_is_built_in_continuous_integration(copy):
+    assert "mkdocs build" in _make(copy, "-n", "docs")
+    assert "make docs" in (REPOSITORY / ".ci" / "run").read_text().splitlines()
+    assert "strict: true" in (REPOSITORY / "mkdocs.yml").read_text().splitlines()
+
+
 def test_pinned_torch_is_one_that_the_package_accepts():
     pinned = re.search(r"^torch==(\d+)\.(\d+)", (REPOSITORY / "requirements" / "torch.txt").read_text(), re.MULTILINE)
     least = re.search(r'"torch>=(\d+)\.(\d+)"', (REPOSITORY / "pyproject.toml").read_text())

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes .venv with dusnet, its native ops and everything that the tests need. Safe to run again.
+# Makes .venv with dusnet, its native ops and everything that the tests and the documentation need. Safe to run again.
 #
 #   PYTHON=python3.12         the interpreter to build the environment with (3.10 or newer)
 #   TORCH="torch==2.13.0"     the torch requirement, instead of requirements/torch.txt
@@ -58,7 +58,7 @@ else
 fi
 pip install "setuptools>=77" wheel ninja
 say "installing dusnet, its dependencies and its native ops"
-pip install --no-build-isolation -e '.[dev]'
+pip install --no-build-isolation -e '.[dev,docs]'
 
 if ! open3d_loads; then
     read -r -a packages <<<"$(.venv/bin/python -c \

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dusnet.display.extent import within_extent
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 
 Array = NDArray[np.float64]

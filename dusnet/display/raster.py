@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from dusnet.display.camera import DISTANCE, LIGHT, Camera, Crop
 from dusnet.display.color_maps import BACKGROUND
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]
 Image = NDArray[np.uint8]

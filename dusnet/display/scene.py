@@ -18,7 +18,7 @@ from dusnet.display.panels import Panel
 from dusnet.display.scales import heat_range
 from dusnet.display.thinning import drawn_lots, highest, shown_points, spacing
 from dusnet.display.wording import counted
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 from dusnet.inspection.regions import find_regions
 
 Array = NDArray[np.float64]

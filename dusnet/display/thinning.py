@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.display.extent import within_extent
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 
 _SAMPLE = 2000  # points whose neighbours are looked for
 

@@ -18,7 +18,7 @@ from dusnet.display.extent import extent
 from dusnet.display.raster import draw_points
 from dusnet.display.scales import round_below
 from dusnet.display.thinning import evenly
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 
 if TYPE_CHECKING:
     from PIL.Image import Image
