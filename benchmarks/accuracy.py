@@ -24,10 +24,11 @@ from typing import Any
 import numpy as np
 from pose_truth import count_poses, pose_table
 
-from dusnet.config import Settings, load_settings
 from dusnet.data import open_dataset
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, DusnetError
 from dusnet.evaluation.kinds import kind_means
+from dusnet.evaluation.markdown import number, table
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.tables import counting, means
@@ -145,46 +146,37 @@ def load_results(results: Path) -> dict[str, list[Row]]:
 def leaderboard(results: dict[str, list[Row]]) -> str:
     """One line per set and detector: mean over the parts, +- standard deviation over the seeds; then all sets."""
     titles = [title for title, _ in COLUMNS.values()]
-    lines = ["| set | detector | parts | " + " | ".join(titles) + " |", "|---|---|---:|" + "---:|" * len(titles)]
+    lines: list[list[str]] = []
     overall: dict[str, list[dict[str, float]]] = {}
     for name, rows in results.items():
         for line in means(rows):
-            cells = [_cell(line.values[key], line.spreads[key], digits) for key, (_, digits) in COLUMNS.items()]
-            lines.append(f"| {name} | {line.detector} | {len(line.classes)} | " + " | ".join(cells) + " |")
+            spreads = line.std_over_seeds
+            cells = [number(line.values[key], digits, spreads[key]) for key, (_, digits) in COLUMNS.items()]
+            lines.append([name, line.detector, str(len(line.classes)), *cells])
             overall.setdefault(line.detector, []).append(line.values)
     if len(results) > 1:
         for detector, values in overall.items():
             if len(values) == len(results):
-                cells = [
-                    _cell(float(np.mean([value[key] for value in values])), float("nan"), digits)
-                    for key, (_, digits) in COLUMNS.items()
-                ]
-                lines.append(f"| mean of sets | {detector} | | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
-
-
-def _cell(value: float, spread: float, digits: int) -> str:
-    if np.isnan(value):
-        return "–"
-    return f"{value:.{digits}f}" + ("" if np.isnan(spread) else f" ± {spread:.{digits}f}")
+                average = {key: float(np.mean([value[key] for value in values])) for key in COLUMNS}
+                cells = [number(average[key], digits) for key, (_, digits) in COLUMNS.items()]
+                lines.append(["mean of sets", detector, "", *cells])
+    return table("llr" + "r" * len(COLUMNS), ["set", "detector", "parts", *titles], lines)
 
 
 def by_kind(results: dict[str, list[Row]]) -> str:
     """O-AUROC (against all good scans of the part) and P-AP of each kind of defect, mean over parts and seeds."""
     found = {name: kind_means(counting(rows)) for name, rows in results.items()}
     kinds = list(dict.fromkeys(one.kind for means_of_set in found.values() for one in means_of_set))
-    lines = ["| set | detector | " + " | ".join(kinds) + " |", "|---|---|" + "---:|" * len(kinds)]
+    lines = []
     for name, scores in found.items():
         for detector in dict.fromkeys(row.detector for row in results[name]):
             values = {one.kind: one.values for one in scores if one.detector == detector}
             cells = [
-                " / ".join(_cell(values[kind][key], float("nan"), 3) for key in ("o_auroc", "p_ap"))
-                if kind in values
-                else "–"
+                " / ".join(number(values[kind][key], 3) for key in ("o_auroc", "p_ap")) if kind in values else "–"
                 for kind in kinds
             ]
-            lines.append(f"| {name} | {detector} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+            lines.append([name, detector, *cells])
+    return table("ll" + "r" * len(kinds), ["set", "detector", *kinds], lines)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dusnet.config import load_settings
 from dusnet.data import open_dataset
 from dusnet.detectors import create
+from dusnet.detectors.settings import load_settings
 from dusnet.synthesis.benchmark import BenchmarkSettings, write_benchmark
 
 # What tells OpenBLAS and MKL to compute as on that processor; each runs on every x86-64 processor with AVX2.

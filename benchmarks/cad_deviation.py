@@ -23,7 +23,7 @@ from dusnet.inspection.regions import find_regions
 from dusnet.inspection.verdict import Expectations, Status, decide
 from dusnet.io import sample_mesh
 from dusnet.synthesis.scanner import scan
-from dusnet.synthesis.surface import Surface
+from dusnet.synthesis.surface import LabelledSurface
 
 TOLERANCE = 0.005  # of the bounding radius, as all lengths here
 NOISE = 0.001
@@ -59,7 +59,7 @@ class Row:
     points: int
 
 
-def with_defect(surface: Surface, middle: int, height: float, radius: float) -> Surface:
+def with_defect(surface: LabelledSurface, middle: int, height: float, radius: float) -> LabelledSurface:
     """The surface with a round bump (dent where `height` is negative) about one of its points."""
     facing = surface.normals @ surface.normals[middle] > 0.3
     away = np.linalg.norm(surface.points - surface.points[middle], axis=1) / radius
@@ -73,7 +73,7 @@ def rows_of(path: Path, points: int, scans: int, generator: np.random.Generator)
     tolerance = Tolerance(TOLERANCE * radius, TOLERANCE * radius)
     for view in [view for view in VIEWS for _ in range(scans)]:
         for height in HEIGHTS:
-            surface = Surface.clean(*sample_mesh(model.surface.mesh, 4 * points, generator))
+            surface = LabelledSurface.clean(*sample_mesh(model.surface.mesh, 4 * points, generator))
             middle, sign = int(generator.integers(len(surface))), generator.choice([-1.0, 1.0])
             place, normal = surface.points[middle], surface.normals[middle]
             damaged = with_defect(surface, middle, sign * height * TOLERANCE * radius, DEFECT_RADIUS * radius)

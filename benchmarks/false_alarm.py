@@ -21,9 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from dusnet.cli import main as command
-from dusnet.config import load_settings
 from dusnet.data import Dataset, open_dataset
 from dusnet.detectors import create
+from dusnet.detectors.settings import load_settings
 from dusnet.inspection.calibration import calibrate
 from dusnet.inspection.defects import find_defects
 

@@ -14,25 +14,25 @@ from pathlib import Path
 
 import numpy as np
 
-from dusnet.evaluation.speed.ops import Work, time_ops
+from dusnet.evaluation.speed.ops import OpSizes, time_ops
 from dusnet.progress import for_terminal
 
 CHOSEN = 1024
 MOST_MATCHED = 65_536
 
 
-def works(count: int) -> list[Work]:
+def works(count: int) -> list[OpSizes]:
     """One op after the other on clouds of `count` points."""
     nothing: dict[str, tuple[()]] = {"farthest": (), "knn": (), "nearest": (), "chamfer": (), "match": ()}
     made = [
-        Work(**{**nothing, "farthest": ((count, min(CHOSEN, count // 2)),)}),
-        Work(**{**nothing, "knn": ((count, count, 16),)}),
-        Work(**{**nothing, "nearest": ((count, count, 1),)}),
-        Work(**{**nothing, "nearest": ((count, count, 3),)}),
-        Work(**{**nothing, "chamfer": ((count, count),)}),
+        OpSizes(**{**nothing, "farthest": ((count, min(CHOSEN, count // 2)),)}),
+        OpSizes(**{**nothing, "knn": ((count, count, 16),)}),
+        OpSizes(**{**nothing, "nearest": ((count, count, 1),)}),
+        OpSizes(**{**nothing, "nearest": ((count, count, 3),)}),
+        OpSizes(**{**nothing, "chamfer": ((count, count),)}),
     ]
     if count <= MOST_MATCHED:
-        made.append(Work(**nothing, match_alone=(count,)))
+        made.append(OpSizes(**nothing, match_alone=(count,)))
     return made
 
 

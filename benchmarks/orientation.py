@@ -16,7 +16,7 @@ import numpy as np
 import torch
 import trimesh
 
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.outward import outward_normals
 
 
 def share_right(path: Path, count: int) -> float | None:
@@ -28,7 +28,7 @@ def share_right(path: Path, count: int) -> float | None:
     points = points - points.mean(axis=0)
     points /= np.abs(points).max()
     true = mesh.face_normals[faces] * np.sign(mesh.volume)
-    cosine = (Outward.of(torch.from_numpy(points).float()).normals.numpy() * true).sum(axis=1)
+    cosine = (outward_normals(torch.from_numpy(points).float()).numpy() * true).sum(axis=1)
     return float((cosine[np.abs(cosine) > np.sqrt(0.5)] > 0).mean())
 
 

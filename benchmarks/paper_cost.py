@@ -18,10 +18,12 @@ import time
 import numpy as np
 import torch
 
-from dusnet import ops, scoring
-from dusnet.config import Settings, load_settings
-from dusnet.detectors.dusnet_paper.networks import Networks, measure, supports_of
+from dusnet import ops
+from dusnet.detectors import scoring
+from dusnet.detectors.dusnet_paper.networks import Networks, measure
 from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
+from dusnet.detectors.settings import Settings, load_settings
+from dusnet.nn.grouping import supports_of
 
 
 def wavy_sphere(points: int, seed: int) -> np.ndarray:
@@ -33,7 +35,7 @@ def wavy_sphere(points: int, seed: int) -> np.ndarray:
 
 def networks(settings: Settings) -> Networks:
     """Random networks with the lengths of a small cloud: training keeps neighbours of all points, scoring does not."""
-    supports, cell = supports_of([wavy_sphere(20_000, 0)], settings, seed=0)
+    supports, cell = supports_of([wavy_sphere(20_000, 0)], settings.grouping, settings.training.points, seed=0)
     return Networks(settings, measure(supports, cell, settings), seed=0)
 
 

@@ -26,7 +26,7 @@ from dusnet.progress import Progress, Silent, Task
 from dusnet.synthesis import scanner, specimens
 from dusnet.synthesis.benchmark import MANIFEST
 from dusnet.synthesis.settings import BenchmarkSettings
-from dusnet.synthesis.surface import Floats, Surface
+from dusnet.synthesis.surface import Floats, LabelledSurface
 
 MISREGISTERED = 0.03
 """A scan is misregistered when the 90th percentile of a distance exceeds this many bounding radii; see `PoseJudge`."""
@@ -60,7 +60,7 @@ def _recorded_poses() -> Iterator[list[tuple[PointCloud, Floats]]]:
         drawn.append(honest_pose(*words))
         return drawn[-1]
 
-    def scan(surface: Surface, *words: Any, **options: Any) -> PointCloud:
+    def scan(surface: LabelledSurface, *words: Any, **options: Any) -> PointCloud:
         cloud = honest_scan(surface, *words, **options)
         center, matrix = scanner.bounding_sphere(surface.points)[0], drawn[-1].copy()
         matrix[:3, 3] += center - matrix[:3, :3] @ center

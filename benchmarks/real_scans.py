@@ -22,7 +22,7 @@ from scipy.spatial.transform import Rotation
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from dusnet.cloud import Frame, PointCloud
-from dusnet.config import load_settings
+from dusnet.detectors.settings import load_settings
 from dusnet.display.view import view
 from dusnet.io import read_cloud, write_cloud
 from dusnet.progress import for_terminal

@@ -23,12 +23,13 @@ from paper_cost import wavy_sphere
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
-from dusnet.config import Settings, load_settings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.simulated_scans import lessons_of_solid
 from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
-from dusnet.detectors.dusnet_paper.networks import Networks, measure, supports_of
+from dusnet.detectors.dusnet_paper.networks import Networks, measure
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
+from dusnet.detectors.settings import Settings, load_settings
+from dusnet.nn.grouping import supports_of
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import Stage
 
@@ -67,7 +68,7 @@ class Clock:
 
 def paper_stage(name: str, settings: Settings, points: int, clock: Clock) -> Stage:
     """A stage of the paper's way; drawing is everything that comes before the networks."""
-    supports, cell = supports_of([wavy_sphere(points, 0)], settings, seed=0)
+    supports, cell = supports_of([wavy_sphere(points, 0)], settings.grouping, settings.training.points, seed=0)
     networks = Networks(settings, measure(supports, cell, settings), seed=0)
     source = GroupSource(supports, settings.grouping, settings.training)
     source.draw = clock.timed(source.draw, "draw")  # type: ignore[method-assign]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from dusnet.config import Settings, load_settings
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, BadModel
 from dusnet.io import parse_json, write_json, write_text
 from dusnet.io.places import require_folder
@@ -22,7 +22,7 @@ from dusnet.workflow import LoadedModel, train_model, training_folder
 
 if TYPE_CHECKING:
     from dusnet.data import Dataset
-    from dusnet.display.render import Panel
+    from dusnet.display.panels import Panel
 
 Metrics = dict[str, float | None]
 Budget = Literal["short", "full"]
@@ -215,7 +215,7 @@ def _cells(values: Sequence[float | None]) -> list[str]:
 
 def _draw(out: Path, dataset: Dataset) -> None:
     """One picture per part and one of the first parts together: the scores, the true defect, the part without it."""
-    from dusnet.display.render import render_rows
+    from dusnet.display.picture import draw_picture
 
     results = out / "results" / DETECTORS[0]
     measured = {part: (results / part / _METRICS).stat().st_mtime for part in dataset.classes}
@@ -225,13 +225,13 @@ def _draw(out: Path, dataset: Dataset) -> None:
         if target.is_file() and target.stat().st_mtime > max(measured[part] for part in parts):
             continue
         rows = [_panels(results / part, dataset, part, number) for number, part in enumerate(parts)]
-        render_rows(target, rows, threshold=1.0, label=_LABEL)
+        draw_picture(target, rows, threshold=1.0, label=_LABEL)
 
 
 def _panels(folder: Path, dataset: Dataset, part: str, scene: int) -> list[Panel]:
     """The defective scan of a part that was found most clearly; scores are relative to the threshold for points."""
     from dusnet.display.color_maps import label_colors
-    from dusnet.display.render import Panel
+    from dusnet.display.panels import Panel
     from dusnet.inspection.results import RECONSTRUCTION, SCORED
     from dusnet.io import read_cloud, read_scalars
 

@@ -1,7 +1,7 @@
 """What this machine can do with dusnet, as a page for people and for bug reports.
 
-Every check answers for itself: a package that cannot be imported is a line in the report,
-never the end of it. Only what the main job needs (fit a model, score a scan) decides whether the machine is well.
+A check that fails is a line of the report, never its end. Only what the main job needs (fit a model, score a scan)
+decides about the verdict.
 """
 
 from __future__ import annotations
@@ -166,13 +166,13 @@ def _open3d() -> Finding:
 
 
 def _rendering() -> Finding:
-    from dusnet.display.render import Panel, render_png
+    from dusnet.display import Panel, draw_picture
 
     start = time.monotonic()
     points = _sphere(np.random.default_rng(0))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "picture.png"
-        render_png(target, [Panel("sphere", points, values=points[:, 2])], width=300)
+        draw_picture(target, [[Panel("sphere", points, values=points[:, 2])]], width=300)
         size = target.stat().st_size
     return Finding("pictures", "ok", f"drawn without a display in {time.monotonic() - start:.1f} s ({size} bytes)")
 
@@ -180,8 +180,8 @@ def _rendering() -> Finding:
 def _self_test() -> Finding:
     """The main job in small: learn a sphere, then find the bump on another one."""
     from dusnet.cloud import PointCloud
-    from dusnet.config import load_settings
     from dusnet.detectors import create, load_model
+    from dusnet.detectors.settings import load_settings
 
     start = time.monotonic()
     generator = np.random.default_rng(0)

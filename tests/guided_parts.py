@@ -1,4 +1,4 @@
-"""Small guided networks and a bumpy ellipsoid beside its good surface, for the tests of the guided way."""
+"""Small guided networks and a bumpy ellipsoid beside its good surface, for the tests of the default detector."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 from torch import Tensor
 from warped_parts import surface, tensor
 
-from dusnet.config import GuideSettings, Settings, UpNetSettings, WarpSettings
+from dusnet.config import UpNetSettings, WarpSettings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
-from dusnet.detectors.dusnet.pretraining import FORMAT
+from dusnet.detectors.dusnet.settings import GuideSettings
+from dusnet.detectors.dusnet.weights import FORMAT
+from dusnet.detectors.settings import Settings
 from dusnet.io.tensors import write_tensors
 from dusnet.nn.up_net import UpNet
 from dusnet.registration.good_surface import Comparison, GoodSurface
+from dusnet.registration.tolerance import Tolerance
 from dusnet.registration.warp import TangentPlanes
-from dusnet.scoring import Tolerance
 
 GUIDE = {
     "patch_width": 16,

@@ -105,7 +105,7 @@ def test_the_table_averages_detectors_over_the_sets_that_all_have(accuracy: Modu
     second = rows.Row(**{**record, "metrics": dict.fromkeys(rows.METRICS, 0.9)})
     other = rows.Row(**{**record, "detector": "b"})
     board = accuracy.leaderboard({"one": [first, other], "two": [second]})
-    assert "| mean of sets | a | | 0.700 | 0.700 | 0.700 | 0.700 | 2.00 | 2.0 |" in board
+    assert "| mean of sets | a |  | 0.700 | 0.700 | 0.700 | 0.700 | 2.00 | 2.0 |" in board
     assert "| mean of sets | b |" not in board
 
 

@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from dusnet.config import Settings, load_settings, named_configs, settings_from
+from dusnet.config import named_configs
+from dusnet.detectors import create
+from dusnet.detectors.settings import Settings, load_settings, settings_from
 from dusnet.errors import BadConfig
 
 
@@ -80,7 +82,7 @@ class TestOverrides:
                 "grouping.dense=false",
                 "up_net.widths=[8, 16]",
                 "training.init=null",
-                "guide.enabled=false",
+                "guide.slits=0",
                 "guide.weights=my/guided.safetensors",
                 "detector=nearest",
             ],
@@ -90,7 +92,7 @@ class TestOverrides:
         assert settings.grouping.dense is False
         assert settings.up_net.widths == (8, 16)
         assert settings.training.init is None
-        assert settings.guide.enabled is False
+        assert settings.guide.slits == 0
         assert settings.guide.weights == Path("my/guided.safetensors")
         assert settings.detector == "nearest"
 
@@ -158,7 +160,6 @@ class TestMistakes:
             ("scoring.pooling_fraction=1.5", "scoring.pooling_fraction"),
             ("training.down.ema=1", "training.down.ema"),
             ("calibration.false_alarm=0", "calibration.false_alarm"),
-            ("guide.enabled=perhaps", "guide.enabled"),
             ("guide.centers=255", "guide.centers"),
             ("guide.centers=0", "guide.centers"),
             ("guide.neighbors=3", "guide.neighbors"),
@@ -171,7 +172,7 @@ class TestMistakes:
             ("features.neighbors=[10,0]", "features.neighbors.1"),
             ("memory.located_neighbors=[1]", "memory.located_neighbors.0"),
             ("warp.cutoff=0", "warp.cutoff"),
-            ("scoring.doubt=-0.1", "scoring.doubt"),
+            ("scoring.defect_weight=-0.1", "scoring.defect_weight"),
             ("training=3", "training"),
         ],
     )
@@ -259,17 +260,9 @@ def test_paper_is_the_literal_reading_wherever_a_printed_formula_can_be_minimise
     assert paper.registration.method == "none"
 
 
-def test_the_guided_way_is_the_default_and_the_paper_is_the_way_of_the_paper() -> None:
-    assert Settings().guide.enabled is True
-    assert Settings().guide.weights is None
-    assert load_settings("paper").guide.enabled is False
-    assert load_settings("paper", ["guide.enabled=true"]).guide.enabled is True
-
-
-def test_a_detector_of_the_paper_configuration_is_not_guided() -> None:
-    """Its settings are checked as those of the networks that are trained on every part."""
-    from dusnet.detectors import create
-
-    create("dusnet", load_settings("paper"))
+def test_the_paper_is_a_detector_of_its_own() -> None:
+    assert Settings().detector == load_settings("cpu-small").detector == "dusnet"
+    assert load_settings("paper").detector == "dusnet_paper"
+    create("dusnet_paper", load_settings("paper"))
     with pytest.raises(BadConfig, match=r"grouping\.dense"):
-        create("dusnet", load_settings("paper", ["scoring.distance=displacement"]))
+        create("dusnet_paper", load_settings("paper", ["scoring.distance=displacement"]))

@@ -12,13 +12,15 @@ import yaml
 from mutants import as_json, mutated_text, mutated_tree, refused_or_right
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, load_settings
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.display.loaded_result import read_loaded_result
+from dusnet.display.scene import Scene
 from dusnet.display.web.text import legend, verdict
 from dusnet.errors import BadConfig, BadInput
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import markdown
-from dusnet.evaluation.rows import Row, load_row
+from dusnet.evaluation.rows import Row
+from dusnet.evaluation.store import load_row
 from dusnet.io import parse_json, write_cloud
 
 FEW, MANY = 120, 2_500
@@ -136,7 +138,7 @@ def test_mutants_of_results(count, tmp_path, rng):
 
         def shown() -> None:
             loaded = read_loaded_result(tmp_path / "part.scored.ply")
-            assert "<script" not in verdict(loaded) + legend(loaded)
+            assert "<script" not in verdict(loaded) + legend(Scene(loaded))
 
         read += refused_or_right(shown, what)
     assert 0 < read < count

@@ -16,9 +16,9 @@ from mutants import mutated_tensors, mutated_tree, refused_or_right
 from PIL import Image
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings, load_settings
 from dusnet.detectors import create, create_for_parts, load_model
 from dusnet.detectors.base import Calibration, Detector
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadModel
 from dusnet.images import ImageDetector
 from dusnet.io.tensors import read_tensors, write_tensors
@@ -35,6 +35,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "warp": {},
     "btf_raw": {"memory": {"points": 100}},
     "dusnet": {"guide": {"centers": 256}, "grouping": {"groups": 64}},
+    "dusnet_paper": {},
     "cras": {"features": FEATURES, "cras": {"epochs": 1, "batch": 2}},
     "pbas": {"features": FEATURES, "pbas": {"epochs": 1, "batch": 2}},
     "crr": {"features": FEATURES, "crr": CRR},
@@ -45,7 +46,6 @@ METHODS: dict[str, dict[str, Any]] = {
     },
 }
 OWN_NETWORKS = {
-    "guide": {"enabled": False},
     "grouping": {"groups": 16, "neighbors": 16, "stride": 2},
     "down_net": {"patch_widths": (8, 8, 8), "width": 8, "layers": 0, "heads": 2, "fourier_octaves": 2},
     "up_net": {"gamma": 2, "neighbors": 4, "widths": (8, 8)},
@@ -96,7 +96,7 @@ def parts_model_of(name: str, path: Path) -> None:
 def embedding_model_of(path: Path) -> None:
     """Write a model whose features are the patch embeddings of a small network."""
     network = path.with_name("network.safetensors")
-    model_of("dusnet", network, **OWN_NETWORKS)
+    model_of("dusnet_paper", network, **OWN_NETWORKS)
     features = FEATURES | {"extractor": "down_net", "down_net": str(network)}
     model_of("cras", path, features=features, grouping=OWN_NETWORKS["grouping"])
     network.unlink()

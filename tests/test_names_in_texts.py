@@ -14,8 +14,8 @@ from pydantic import BaseModel
 
 from dusnet.cli import app
 from dusnet.cli._common import mendable
-from dusnet.config import Settings, load_settings
-from dusnet.detectors import DETECTORS
+from dusnet.detectors import DETECTORS, sections_read
+from dusnet.detectors.settings import Settings, load_settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 CODE = sorted((REPOSITORY / "dusnet").rglob("*.py"))
@@ -90,10 +90,10 @@ def test_the_hint_about_memory_names_settings_that_the_default_reads():
     assert sentence.index("guide.centers") < sentence.index("--config paper")
     for name in re.findall(r"\w+(?:\.\w+)+", sentence):
         assert name in KNOWN
-    assert {"guide", "grouping"} <= DETECTORS["dusnet"].settings_sections
+    assert {"guide", "grouping.groups"} <= sections_read("dusnet")
 
 
 def test_detectors_do_not_read_the_settings_of_others():
-    own = {name: {"cras", "pbas", "crr"} & kind.settings_sections for name, kind in DETECTORS.items()}
+    own = {name: {"cras", "pbas", "crr"} & sections_read(name) for name in DETECTORS}
     assert {name: reads for name, reads in own.items() if reads} == {name: {name} for name in ("cras", "pbas", "crr")}
-    assert not DETECTORS["dusnet"].settings_sections & {"features", "images", "parts", "memory", "offset", "detector"}
+    assert not sections_read("dusnet") & {"features", "images", "parts", "memory", "offset", "detector"}

@@ -39,6 +39,13 @@ def test_every_script_has_help(tool):
     assert "usage" in done.stdout.lower()
 
 
+@pytest.mark.parametrize(("tool", "stage", "network"), [("train_down.py", 1, "Down-Net"), ("train_up.py", 2, "Up-Net")])
+def test_the_help_of_a_stage_says_which_one_it_is(tool, stage, network):
+    first, _, rest = run(tool, "--help").stdout.partition("\n")
+    assert first.startswith(f"Stage {stage} of the paper's networks: the {network} learns")
+    assert "dusnet_paper" in rest
+
+
 def test_the_two_stages_one_after_the_other(tmp_path):
     """The second script keeps the Down-Net of the first to the bit and trains the Up-Net."""
     rng = np.random.default_rng(0)

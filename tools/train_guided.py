@@ -11,8 +11,8 @@ from typing import Annotated
 
 import typer
 
-from dusnet.config import load_settings
 from dusnet.detectors.dusnet.pretraining import SOLIDS, train_guided
+from dusnet.detectors.settings import load_settings
 from dusnet.progress import for_terminal
 
 

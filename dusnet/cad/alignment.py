@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dusnet.cad.surface import CadSurface
 from dusnet.cad.symmetry import near_symmetries
 from dusnet.config import RegistrationSettings
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 from dusnet.io import sample_mesh
 from dusnet.registration import Aligner, Alignment
 from dusnet.registration.aligner import EQUAL, cost_of

@@ -24,7 +24,7 @@ _NO_AREA = 1e-9  # of the squared radius
 
 
 @dataclass(frozen=True)
-class Nearest:
+class NearestPlaces:
     """The places of a surface that are nearest to N points.
 
     Attributes:
@@ -88,7 +88,7 @@ class CadSurface:
     def _thin(self) -> ThinTriangles:
         return ThinTriangles(self.mesh.vertices, self.mesh.faces)
 
-    def nearest(self, points: Floats) -> Nearest:
+    def nearest(self, points: Floats) -> NearestPlaces:
         """The nearest places of the surface; beside thin triangles not as exact as `signed_distance`.
 
         Args:
@@ -124,7 +124,7 @@ class CadSurface:
     def _local(self, points: Floats) -> NDArray[np.float32]:
         return np.ascontiguousarray((points - self.center) / self.radius, dtype=np.float32)
 
-    def _look_up(self, points: Floats) -> tuple[Nearest, NDArray[np.intp], Floats]:
+    def _look_up(self, points: Floats) -> tuple[NearestPlaces, NDArray[np.intp], Floats]:
         """The nearest places, their triangles (N,) and their barycentric coordinates there (N, 3)."""
         answer = self._scene.compute_closest_points(self._tensor(self._local(points)))
         feet = answer["points"].numpy().astype(np.float64) * self.radius + self.center
@@ -136,7 +136,7 @@ class CadSurface:
         directions = np.where(
             touching[:, None], self._normals.faces[face], away / np.where(touching, 1.0, distances)[:, None]
         )
-        return Nearest(feet, directions, distances), face, np.column_stack([1.0 - uv.sum(axis=1), uv])
+        return NearestPlaces(feet, directions, distances), face, np.column_stack([1.0 - uv.sum(axis=1), uv])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.geometry.surface import Surface, Table, thin_to
+from dusnet.geometry.sampling import thin_to
+from dusnet.geometry.surface import DiscSurface, Table
 from dusnet.registration.icp import rotations, transform
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,7 @@ def near_symmetries(
     Returns:
         (4, 4) float64 motions without the identity, the best first.
     """
-    table = Table.of(Surface.of(places))
+    table = Table.of(DiscSurface.of(places))
     few = places[thin_to(places, _PLACES)]
     center = places.mean(axis=0)
     _, axes = np.linalg.eigh(np.cov((places - center).T))

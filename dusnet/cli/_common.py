@@ -15,7 +15,7 @@ from dusnet.errors import BadInput, DusnetError, out_of_memory
 from dusnet.terminal import one_line
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
+    from dusnet.detectors.settings import Settings
     from dusnet.io.clouds import Sorted
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong.")]
@@ -41,6 +41,14 @@ Scans = Annotated[
 OtherUnit = Annotated[
     str | None,
     typer.Option("--unit", help="The unit of the scans when it is not that of training: um, mm, cm, m, in or ft."),
+]
+OwnDetector = Annotated[
+    str | None,
+    typer.Option(
+        "--detector",
+        metavar="PACKAGE.MODULE:CLASS",
+        help="The class of a model of your own detector; a model file never says which code is run.",
+    ),
 ]
 Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
 Pages = Annotated[
@@ -103,14 +111,30 @@ def mendable(error: Exception) -> str | None:
     return None
 
 
-def settings_from(config: str | None, overrides: Sequence[str] | None, detector: str | None = None) -> Settings:
-    """The settings that `--config`, `--set` and `--detector` ask for."""
-    from dusnet.config import load_settings
+def settings_from(
+    config: str | None,
+    overrides: Sequence[str] | None,
+    detector: str | None = None,
+    *,
+    beside: Sequence[str] = (),
+    together: bool = False,
+) -> Settings:
+    """The settings that `--config`, `--set` and `--detector` ask for; arguments as for `asked_settings`."""
+    from dusnet.detectors import asked_settings
 
-    words = list(overrides or ())
+    return asked_settings(config, overrides or (), detector, beside=beside, together=together)
+
+
+def allow_own(detector: str | None) -> None:
+    """Let models of a detector of somebody's own be read in this process.
+
+    Raises:
+        BadConfig: there is no such class, or it is no detector.
+    """
     if detector is not None:
-        words.append(f"detector={detector}")
-    return load_settings(config, words)
+        from dusnet.detectors import detector_class
+
+        detector_class(detector)
 
 
 def scans_in(paths: Sequence[Path], say: Callable[[str], None] = lambda _: None) -> list[Path]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dusnet.cad.comparison import CadModel, Tolerance
 from dusnet.cli._score import Batch, Choices
 from dusnet.display.deviation_bands import DeviationBands
-from dusnet.display.report import Field, Report, banded_scale, write_report
+from dusnet.display.report import PointField, ReportPage, banded_scale, write_report
 from dusnet.inspection.results import Result
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ class Comparer(Batch):
     def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:
         return self._cad.compare(cloud, self._choices.out, self._tolerance, stem=stem)
 
-    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> ReportPage:
         assert scores.deviation is not None
         bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)
-        deviation = Field(
+        deviation = PointField(
             "Deviation",
             scores.deviation,
             banded_scale(bands),

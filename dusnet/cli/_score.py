@@ -13,7 +13,7 @@ import typer
 from dusnet.cli._common import if_interrupted, scans_in, seconds
 from dusnet.cli._streams import lines_are_extra, show, warn
 from dusnet.data.sample import read_with_labels
-from dusnet.display.report import INDEX, REPORT, Report, renew_overview, write_report
+from dusnet.display.report import INDEX, REPORT, ReportPage, renew_overview, write_report
 from dusnet.errors import BadConfig, DusnetError, trouble_with
 from dusnet.inspection import verdict as verdicts
 from dusnet.inspection.results import Result, remove_result, result_files
@@ -101,14 +101,14 @@ class Batch(ABC):
         self._choices, self._progress = choices, progress
         self._results: list[Result] = []
         self._failures: list[str] = []
-        self._reports: dict[str, Report] = {}
+        self._reports: dict[str, ReportPage] = {}
 
     @abstractmethod
     def _judge(self, cloud: PointCloud, stem: str) -> tuple[Result, Scores]:
         """Judge one scan and write its files."""
 
     @abstractmethod
-    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> ReportPage:
         """Write the page of one scan."""
 
     def _words(self, result: Result) -> str:
@@ -266,7 +266,7 @@ class Scorer(Batch):
             progress=self._progress,
         )
 
-    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> ReportPage:
         detector = self._model.detector.detector_for(scores)
         settings = detector.settings.model_dump(mode="json")
         return write_report(page, result, cloud, scores, calibration=detector.calibration, settings=settings)

@@ -32,7 +32,7 @@ from dusnet.workflow import (
 if TYPE_CHECKING:
     from dusnet.cad.simulation import CadScans, SimulatedScan
     from dusnet.cloud import PointCloud
-    from dusnet.config import Settings
+    from dusnet.detectors.settings import Settings
     from dusnet.progress import Progress
 
 SUFFIX = ".safetensors"

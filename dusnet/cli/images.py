@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted, settings_from
+from dusnet.cli._common import Device, Overrides, Quiet, Seed, comma_list, if_interrupted
 from dusnet.cli._streams import show
 from dusnet.errors import BadConfig
 
@@ -46,20 +46,22 @@ def images(
     """Train cras, pbas or crr on images and judge the test images: the published form, for comparisons with papers.
 
     Needs torchvision for the frozen network (pip install dusnet[image]). Writes DETECTOR/CLASS.safetensors,
-    settings.json, results.json and results.md into DIR and prints the table.
+    settings.json, results.json, results.csv and results.md into DIR and prints the table.
     """
-    from dusnet.images import ImageDataset
-    from dusnet.images.evaluation import Choices, evaluate_images, markdown
+    from dusnet.detectors.settings import load_settings
+    from dusnet.evaluation.report import markdown
+    from dusnet.images import open_images
+    from dusnet.images.evaluation import COLUMNS, ImageOptions, evaluate_images
     from dusnet.progress import for_terminal
 
-    settings = settings_from(config, overrides, None)
-    found = ImageDataset.open(dataset)
-    chosen = Choices(out, found.chosen(comma_list(classes)), one_model, maps, resume, seed, device)
+    settings = load_settings(config, overrides or ())
+    found = open_images(dataset, settings.images)
+    options = ImageOptions(out, comma_list(classes), one_model, maps, resume, seed, device)
     names = list(dict.fromkeys(name for word in methods for name in comma_list(word)))
     if not names:
         raise BadConfig("--detector names no method; choose cras, pbas or crr.")
     progress = for_terminal(quiet=quiet)
-    with if_interrupted(lambda: f"finished models are in {out}; give the same command with --resume to go on."):
-        rows = evaluate_images(found, names, settings, chosen, progress=progress)
-    show(markdown(rows))
-    progress.log(f"wrote {out / 'results.json'} and results.md.")
+    with if_interrupted(lambda: f"finished rows and models are in {out}; the same command with --resume goes on."):
+        rows = evaluate_images(found, names, settings, options, progress=progress)
+    show(markdown(rows, COLUMNS))
+    progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")

@@ -15,11 +15,13 @@ from dusnet.cli._common import (
     Model,
     OtherUnit,
     Overrides,
+    OwnDetector,
     Pages,
     Png,
     Quiet,
     Scans,
     Seed,
+    allow_own,
     if_interrupted,
     settings_from,
 )
@@ -64,7 +66,12 @@ def train(
         str | None, typer.Option("--class", metavar="NAME[,NAME]", help="Only these classes of the dataset.")
     ] = None,
     detector: Annotated[
-        str | None, typer.Option("--detector", metavar="NAME", help="The method, instead of the one in the settings.")
+        str | None,
+        typer.Option(
+            "--detector",
+            metavar="NAME",
+            help="The method, instead of the one in the settings; package.module:Class for one of your own.",
+        ),
     ] = None,
     config: Config = None,
     overrides: Overrides = None,
@@ -122,7 +129,9 @@ def train(
     progress = for_terminal(quiet=quiet or not is_first())
     numbers = {"count": cad_scans, "variation": cad_variation, "noise": cad_noise, "points": cad_points}
     simulated = _simulated(sources or [], cad, numbers, layout, classes, seed)
-    settings = settings_from(config, overrides, detector)
+    if layout == "shapes" and detector is None:
+        detector = "dusnet_paper"  # the networks that are trained on shapes are the paper's
+    settings = settings_from(config, overrides, detector, together=one_model)
     if layout == "shapes":
         from dusnet.cli._train import pretrain_on
 
@@ -167,6 +176,7 @@ def calibrate(
         typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL."),
     ] = None,
     unit: OtherUnit = None,
+    detector: OwnDetector = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -179,6 +189,7 @@ def calibrate(
     from dusnet.cli._train import require_model_file, require_new_model
     from dusnet.progress import for_terminal
 
+    allow_own(detector)
     target = model if out is None else out
     if out is not None:
         require_new_model(out)
@@ -240,6 +251,7 @@ def score(
     report: Pages = False,
     png: Png = False,
     unit: OtherUnit = None,
+    detector: OwnDetector = None,
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
@@ -251,6 +263,7 @@ def score(
     from dusnet.cli._score import Choices, Scorer, judge
     from dusnet.progress import for_terminal
 
+    allow_own(detector)
     choices = Choices(out, threshold, false_alarm, pictures=png, unit=unit, report=report)
     scorer = Scorer(model, choices, device=device, progress=for_terminal(quiet=quiet))
     judge(scorer, scans, gate=gate)

@@ -41,7 +41,7 @@ def evaluate(
         typer.Option(
             "--detector",
             metavar="NAME[,NAME]",
-            show_default="dusnet, unless --together is given",
+            show_default="that of the settings or the study, unless --together is given",
             help="The methods, with a model per class. May be given again.",
         ),
     ] = None,
@@ -80,18 +80,24 @@ def evaluate(
     command continues an interrupted run.
     """
     from dusnet.data import open_dataset
-    from dusnet.evaluation.plan import Contender, title_of
+    from dusnet.evaluation.contender import Contender, title_of
     from dusnet.evaluation.report import markdown
     from dusnet.evaluation.run import evaluate as run
     from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
-    shared = _names(together or ())
-    alone = _names(detectors or (() if together else ("dusnet",)))
     variants = None if study is None else load_study(study)
+    shared, alone = _names(together or ()), _names(detectors or ())
+    if not (alone or shared):
+        alone = [(variants and variants.detector) or settings_from(config, overrides).detector]
     if variants is None:
         entries = [
-            Contender(title_of(name, together=one), name, settings_from(config, overrides, name), together=one)
+            Contender(
+                title_of(name, together=one),
+                name,
+                settings_from(config, overrides, name, beside=[*alone, *shared], together=bool(shared)),
+                together=one,
+            )
             for names, one in ((alone, False), (shared, True))
             for name in names
         ]
@@ -135,11 +141,11 @@ def bench_ops(
 
     from dusnet.evaluation.speed import FULL, as_markdown, as_text, of_size, time_ops
     from dusnet.progress import for_terminal
-    from dusnet.training.loop import require_device
+    from dusnet.training.devices import require_device
 
     require_device(device)
-    works = [FULL] if counts is None else [of_size(count) for count in counts]
-    timings = time_ops(works, device, for_terminal(quiet=quiet), repeats=repeats)
+    clouds = [FULL] if counts is None else [of_size(count) for count in counts]
+    timings = time_ops(clouds, device, for_terminal(quiet=quiet), repeats=repeats)
     show(as_markdown(timings) if markdown else as_text(timings))
 
 

@@ -1,21 +1,31 @@
-"""Settings from YAML files, named configurations and single values, closed to unknown keys."""
+"""Trees of sections from YAML files, named configurations and single values, closed to unknown keys."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from dusnet.config.folder import configs_folder
-from dusnet.config.settings import Settings
+from dusnet.config.section import Section
 from dusnet.config.yaml_text import BadYaml, parse_yaml, read_yaml, require_plain, shown
 from dusnet.errors import BadConfig
 
+Tree = dict[str, Any]
+"""Section -> key -> value, as YAML writes it."""
+AnySection = TypeVar("AnySection", bound=Section)
+
+_PACKAGE = Path(__file__).resolve().parent.parent
 _LONGEST_KEY = 200
 """Characters of an unknown key that are compared with the known ones."""
+
+
+def configs_folder() -> Path:
+    """`configs` inside an installed package, or beside the package in a source tree."""
+    inside = _PACKAGE / "configs"
+    return inside if inside.is_dir() else _PACKAGE.parent / "configs"
 
 
 def named_configs() -> list[str]:
@@ -23,39 +33,43 @@ def named_configs() -> list[str]:
     return sorted(path.stem for path in configs_folder().glob("*.yaml"))
 
 
-def load_settings(name_or_path: str | Path | None = None, overrides: Sequence[str] = ()) -> Settings:
-    """Settings from a named configuration or a YAML file, with single values replaced.
+def read_tree(name_or_path: str | Path | None = None, overrides: Sequence[str] = ()) -> tuple[Tree, str]:
+    """The sections of a named configuration or a YAML file, with single values replaced, and what to call the source.
 
     Args:
         name_or_path: one of `named_configs()`, a path to a YAML file, or None for the defaults.
         overrides: `key.sub=value` strings; the value is read as YAML.
 
     Raises:
-        BadConfig: the file or name does not exist, is no YAML, or holds an unknown key or a wrong value.
+        BadConfig: the file or name does not exist, is no YAML, or holds no sections.
     """
     tree, source = ({}, "the defaults") if name_or_path is None else _read(name_or_path)
     for override in overrides:
         _apply_override(tree, override)
-    return settings_from(tree, source)
+    return tree, source
 
 
-def settings_from(tree: Mapping[str, Any], source: str) -> Settings:
-    """Settings from a nested mapping, for example one stored in a model file.
+def validated(model: type[AnySection], tree: Mapping[str, Any], source: str) -> AnySection:
+    """The settings that a nested mapping stands for.
 
     Args:
+        model: the tree of all settings.
         tree: section -> key -> value.
         source: where the mapping came from, for the error message.
+
+    Raises:
+        BadConfig: a key is unknown or has a wrong value.
     """
     try:
         require_plain(tree)
-        return Settings.model_validate(tree)
+        return model.model_validate(tree)
     except BadYaml as error:
         raise BadConfig(f"{source} {error}.") from error
     except ValidationError as error:
-        raise BadConfig(_explain(error, source)) from error
+        raise BadConfig(_explain(error, model, source)) from error
 
 
-def _read(name_or_path: str | Path) -> tuple[dict[str, Any], str]:
+def _read(name_or_path: str | Path) -> tuple[Tree, str]:
     path = Path(name_or_path)
     if str(name_or_path) in named_configs():
         path, source = configs_folder() / f"{name_or_path}.yaml", f"configuration {name_or_path}"
@@ -82,7 +96,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def tree_of(override: str) -> dict[str, Any]:
+def tree_of(override: str) -> Tree:
     """The sections that a `key.sub=value` string stands for.
 
     Raises:
@@ -92,7 +106,7 @@ def tree_of(override: str) -> dict[str, Any]:
     tree: Any = value
     for key in reversed(keys):
         tree = {key: tree}
-    found: dict[str, Any] = tree
+    found: Tree = tree
     return found
 
 
@@ -108,7 +122,7 @@ def _parts_of(override: str) -> tuple[list[str], Any]:
         raise BadConfig(f"The value in {shown(override)} {error}.") from error
 
 
-def _apply_override(tree: dict[str, Any], override: str) -> None:
+def _apply_override(tree: Tree, override: str) -> None:
     (*sections, last), value = _parts_of(override)
     node = tree
     for section in sections:
@@ -125,11 +139,11 @@ def _known_keys(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
             yield from _known_keys(field.annotation, f"{prefix}{name}.")
 
 
-def _explain(error: ValidationError, source: str) -> str:
+def _explain(error: ValidationError, model: type[BaseModel], source: str) -> str:
     problem = error.errors()[0]
     key = ".".join(str(part) for part in problem["loc"])
     if problem["type"] == "extra_forbidden":
-        known = list(_known_keys(Settings))
+        known = list(_known_keys(model))
         near = difflib.get_close_matches(key[:_LONGEST_KEY], known, n=1, cutoff=0.3)
         hint = f"; did you mean {near[0]!r}?" if near else "."
         return f"Unknown setting {shown(key)} in {source}{hint}"

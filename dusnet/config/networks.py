@@ -1,13 +1,13 @@
-"""DUS-Net: groups, noise, both networks, losses and training."""
+"""Sections that several methods with networks share: groups, the Up-Net, losses and training."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from dusnet.config.section import MOST_AROUND, MOST_LAYERS, MOST_OCTAVES, WIDEST, Section, Width, require_multiple
+from dusnet.config.section import MOST_AROUND, Section, Width
 
 
 class GroupingSettings(Section):
@@ -19,55 +19,6 @@ class GroupingSettings(Section):
     neighbors: int = Field(default=48, ge=3, le=MOST_AROUND, description="K, neighbours that span a patch")
     stride: int = Field(default=3, ge=1, description="take every stride-th of the K neighbours, nearest first")
     dense: bool = Field(default=True, description="at test every input point becomes a group centre once")
-
-
-class NoiseSettings(Section):
-    """Noise-Gen (Eq. 1) and the coherent pseudo-defects of `dusnet.detectors.dusnet_paper.noise_gen`."""
-
-    kind: Literal["gaussian", "uniform", "salt_pepper"] = "gaussian"
-    alpha: float = Field(default=0.0, ge=0, description="amplitude of the noise on centres")
-    beta: float = Field(default=0.01, ge=0, description="amplitude of the noise on neighbours")
-    unit: Literal["frame", "patch"] = "frame"
-    coherent: float = Field(default=0.05, ge=0, description="amplitude of displacements shared by a neighbourhood")
-    wall_limit: bool = Field(default=True, description="keep `coherent` below half the wall thickness of the part")
-
-
-class DownNetSettings(Section):
-    """Transformer that predicts anomaly-free centres (Eq. 2-4)."""
-
-    patch_widths: tuple[Width, Width, Width] = (64, 64, 128)
-    width: int = Field(default=128, ge=8, le=WIDEST)
-    layers: int = Field(default=2, ge=0, le=MOST_LAYERS)
-    heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)
-    head: Literal["offset", "absolute"] = "offset"
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> DownNetSettings:
-        require_multiple(self.width, self.heads)
-        return self
-
-
-class GuideSettings(Section):
-    """The guided Down-Net, which starts from the warped good surface and knows no part."""
-
-    enabled: bool = Field(default=True, description="use the guided networks; false trains the paper's on every part")
-    weights: Path | None = Field(default=None, description="their weights; None takes those that the package brings")
-    centers: int = Field(default=10_000, ge=256, description="points of a bigger scan that become centres")
-    slits: float = Field(default=0.25, ge=0, description="weight of slits in the scan (cracks); 0 leaves them out")
-    neighbors: int = Field(default=32, ge=4, le=MOST_AROUND, description="points of the scan that a group shows")
-    stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
-    places: int = Field(default=96, ge=4, le=MOST_AROUND, description="places of the good surface that a group shows")
-    patch_width: int = Field(default=64, ge=8, le=WIDEST)
-    width: int = Field(default=128, ge=8, le=WIDEST)
-    layers: int = Field(default=2, ge=0, le=MOST_LAYERS)
-    heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=3, ge=0, le=MOST_OCTAVES)
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> GuideSettings:
-        require_multiple(self.width, self.heads)
-        return self
 
 
 class UpNetSettings(Section):

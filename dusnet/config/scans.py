@@ -14,17 +14,8 @@ class RegistrationSettings(Section):
 
     method: Literal["auto", "none", "icp", "global"] = "auto"
     points: int = Field(default=6000, ge=100, description="points of a scan that take part in the alignment")
-    hypotheses: int = Field(
-        default=8,
-        ge=1,
-        le=1000,
-        description="global: poses per family of starting poses that fine ICP follows, best is kept",
-    )
     accept_residual: float = Field(
         default=0.004, gt=0, description="auto: trimmed residual above which ICP is not believed and global is tried"
-    )
-    accept_fitness: float = Field(
-        default=0.97, ge=0, le=1, description="auto: share of points near the reference below which the same happens"
     )
 
 
@@ -52,14 +43,14 @@ class ScoringSettings(Section):
     distance: Literal["point", "plane", "displacement"] = "displacement"
     tolerance: bool = Field(
         default=False,
-        description="networks of one part: divide by what the training clouds do at the same place; warp.tolerance "
-        "says it for the detector warp",
+        description="dusnet_paper: divide by what the training clouds do at the same place; warp.tolerance says it for "
+        "the detector warp",
     )
     gap: float = Field(
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )
-    doubt: float = Field(
-        default=0.02, ge=0, description="weight of the guided Down-Net's doubt in a point, 0 = the distance alone"
+    defect_weight: float = Field(
+        default=0.02, ge=0, description="dusnet: weight of the probability that a point belongs to a defect, 0 = none"
     )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from dusnet.data import _archive, anomaly_shapenet, folder, real3d_ad
+from dusnet.data import anomaly_shapenet, archive_files, folder, real3d_ad
 from dusnet.data.sample import Dataset, Sample
 from dusnet.errors import BadInput
 
@@ -45,7 +45,7 @@ def open_dataset(path: str | Path, layout: str = "auto") -> Dataset:
             raise BadInput(_nothing_found(root))
         return Dataset(root.absolute().name, root, layout, folders, folder.list_train, folder.list_test)
     archive = _ARCHIVES[layout]
-    folders = _archive.class_folders(root, archive.INNER)
+    folders = archive_files.class_folders(root, archive.INNER)
     if not folders:
         raise BadInput(_nothing_found(root))
     name = archive.NAME if _all_published(folders, archive.COUNTS) else root.absolute().name
@@ -53,13 +53,13 @@ def open_dataset(path: str | Path, layout: str = "auto") -> Dataset:
 
 
 def _all_published(folders: Mapping[str, Path], counts: Mapping[str, object]) -> bool:
-    return all(name in counts and not _archive.is_embedded(place) for name, place in folders.items())
+    return all(name in counts and not archive_files.is_embedded(place) for name, place in folders.items())
 
 
 def _refuse_part_of_a_class(root: Path) -> None:
     """Scoring data must not become training data because a path went one folder too deep."""
     absolute = root.absolute()
-    if absolute.name.lower() in _PARTS_OF_A_CLASS and _archive.is_class_folder(absolute.parent):
+    if absolute.name.lower() in _PARTS_OF_A_CLASS and archive_files.is_class_folder(absolute.parent):
         raise BadInput(f"{root} is only the {absolute.name} part of a class; name {absolute.parent} instead.")
 
 
@@ -67,7 +67,7 @@ def _detect(root: Path) -> str:
     """The archive whose names most class folders have, else the folder layout if its rules find scans."""
     votes: dict[str, int] = {}
     for layout, archive in _ARCHIVES.items():
-        folders = _archive.class_folders(root, archive.INNER)
+        folders = archive_files.class_folders(root, archive.INNER)
         votes[layout] = sum(archive.recognises(folder) for folder in folders.values())
     best = max(votes, key=lambda layout: votes[layout])
     if list(votes.values()).count(votes[best]) == 1:
@@ -80,7 +80,7 @@ def _detect(root: Path) -> str:
 
 
 def _nothing_found(root: Path) -> str:
-    entries = _archive.visible(root)
+    entries = archive_files.visible(root)
     names = ", ".join(entry.name for entry in entries[:6]) + (", ..." if len(entries) > 6 else "")
     found = f"found only {names}" if entries else "the folder is empty"
     return (

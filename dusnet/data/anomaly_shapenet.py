@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dusnet.data import _archive
+from dusnet.data import archive_files
 from dusnet.data.sample import GOOD, Sample
 from dusnet.errors import BadInput
 
@@ -46,7 +46,7 @@ KNOWN_MISMATCHES = frozenset(
 
 def recognises(folder: Path) -> bool:
     """Whether a class folder has at least one scan named as only this archive names them."""
-    scans = _archive.scans([*_archive.subfolders(folder, "train"), *_archive.subfolders(folder, "test")])
+    scans = archive_files.scans([*archive_files.subfolders(folder, "train"), *archive_files.subfolders(folder, "test")])
     return any(_SURE.match(scan.stem) for scan in scans)
 
 
@@ -70,7 +70,7 @@ def kind_of(class_name: str, path: Path) -> str:
     Raises:
         BadInput: the name does not follow the archive.
     """
-    kind = _archive.plain_kind(scan_of_class(class_name, path.stem))
+    kind = archive_files.plain_kind(scan_of_class(class_name, path.stem))
     if not kind:
         raise BadInput(
             f"{path} is not named {class_name}_<kind><number>.pcd as in {NAME}; "
@@ -81,29 +81,29 @@ def kind_of(class_name: str, path: Path) -> str:
 
 def list_train(class_name: str, folder: Path) -> list[Sample]:
     """Training samples of one class folder; a class of `16384` takes those of the same class in `pcd` beside it."""
-    if not _archive.subfolders(folder, "train") and folder.parent.name == "16384":
+    if not archive_files.subfolders(folder, "train") and folder.parent.name == "16384":
         folder = folder.parent.parent / "pcd" / folder.name
         if not folder.is_dir():
             raise BadInput(
                 f"the 16384-point version of {class_name} has no training scans of its own and {folder} is missing; "
                 f"unpack the pcd folder beside it."
             )
-    return [Sample(path, class_name, "train", GOOD) for path in _archive.training_scans(folder)]
+    return [Sample(path, class_name, "train", GOOD) for path in archive_files.training_scans(folder)]
 
 
 def list_test(class_name: str, folder: Path) -> list[Sample]:
     """Test samples of one class folder; templates among them are left out."""
-    exact = _archive.ground_truths(folder, str.lower)
-    loose = _archive.ground_truths(folder, lambda stem: scan_of_class(class_name, stem))
+    exact = archive_files.ground_truths(folder, str.lower)
+    loose = archive_files.ground_truths(folder, lambda stem: scan_of_class(class_name, stem))
     samples = []
-    for path in _archive.test_scans(folder):
+    for path in archive_files.test_scans(folder):
         scan = scan_of_class(class_name, path.stem)
-        if _archive.TEMPLATE.search(scan):
+        if archive_files.TEMPLATE.search(scan):
             continue
         kind = kind_of(class_name, path)
         truth = None
         if kind != GOOD:
             truth = exact.get(path.stem.lower()) or loose.get(scan)
-            truth = truth or _archive.expected_ground_truth(folder, path.stem)
+            truth = truth or archive_files.expected_ground_truth(folder, path.stem)
         samples.append(Sample(path, class_name, "test", kind, truth))
     return samples

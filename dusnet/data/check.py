@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import DusnetError
 from dusnet.geometry.clean_scan import CleanScan
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.scan_sizes import size_groups, size_of, size_problem, unit_words
 from dusnet.io.clouds import read_raw, usable_rows
 from dusnet.io.columns import RawCloud
@@ -24,12 +24,12 @@ from dusnet.progress import Progress, Silent
 # The diagonal of a part that somebody inspects, in millimetres.
 _SMALLEST_MM, _LARGEST_MM = 5.0, 5000.0
 _UNITS_MM = {"mm": 1.0, "cm": 10.0, "in": 25.4, "m": 1000.0}
-_SPACING_SAMPLES = 5000
-_SIZE_SAMPLES = 2000
-_MANY_DUPLICATES = 0.05
-_MANY_DROPPED = 0.5
-_FEW_POINTS = 500
-_COUNT_FACTOR = 10.0
+_SPACING_SAMPLES = 5000  # points whose nearest one is looked up: enough for a median
+_SIZE_SAMPLES = 2000  # points that a mesh is sampled with to measure its size
+_MANY_DUPLICATES = 0.05  # share of repeated points that is worth a warning: merged exports have half
+_MANY_DROPPED = 0.5  # share of rows without a place that is worth a warning
+_FEW_POINTS = 500  # below, a small defect has no points
+_COUNT_FACTOR = 10.0  # of the usual count, either way, beyond which a scan stands out
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,7 @@ def _report(path: Path, raw: RawCloud) -> ScanReport:
 def _spacing(distinct: NDArray[np.float64]) -> float:
     """Median distance from points, evenly picked, to their nearest other point."""
     queries = distinct[:: max(1, len(distinct) // _SPACING_SAMPLES)]
-    distances, _ = cKDTree(distinct).query(queries, k=2)
+    distances, _ = Neighbors(distinct).knn(queries, 2)
     return float(np.median(distances[:, 1]))
 
 

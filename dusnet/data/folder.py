@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dusnet.data import _archive
+from dusnet.data import archive_files
 from dusnet.data.sample import GOOD, UNKNOWN, Sample, read_with_labels
 from dusnet.errors import BadInput
 from dusnet.io import find_clouds, natural_key
@@ -22,8 +22,8 @@ _TABLES = (".txt", ".csv")  # scans only where folders named for scans hold noth
 
 def training_files(folder: Path) -> list[Path]:
     """Scans in `normal`, `good`, `train` (or `train/good`), or in the folder itself when it has none of these."""
-    named = [sub for name in TRAINING_NAMES for sub in _archive.subfolders(folder, name)]
-    nested = [inner for sub in named for name in (GOOD, "normal") for inner in _archive.subfolders(sub, name)]
+    named = [sub for name in TRAINING_NAMES for sub in archive_files.subfolders(folder, name)]
+    nested = [inner for sub in named for name in (GOOD, "normal") for inner in archive_files.subfolders(sub, name)]
     if named:
         found = [scan for place in (*named, *nested) for scan in find_clouds(place)]
         return sorted([scan for scan in found if _is_clear(scan)] or found, key=natural_key)
@@ -46,9 +46,9 @@ def class_folders(path: Path) -> dict[str, Path]:
         return {path.name: path}
     return {
         entry.name: entry
-        for entry in _archive.visible(path)
+        for entry in archive_files.visible(path)
         if entry.is_dir()
-        and any(_archive.subfolders(entry, name) for name in (*TRAINING_NAMES, "test"))
+        and any(archive_files.subfolders(entry, name) for name in (*TRAINING_NAMES, "test"))
         and recognises(entry)
     }
 
@@ -88,23 +88,23 @@ def list_test(class_name: str, folder: Path) -> list[Sample]:
 def _test_entries(folder: Path) -> list[tuple[Path, str]]:
     """Scans of the test part with the kind that their subfolder names, "" for those in `test` itself."""
     entries: list[tuple[Path, str]] = []
-    for test in _archive.subfolders(folder, "test"):
+    for test in archive_files.subfolders(folder, "test"):
         entries += [(path, "") for path in find_clouds(test)]
-        for sub in _archive.visible(test):
+        for sub in archive_files.visible(test):
             if sub.is_dir() and sub.name.lower() not in TRUTH_NAMES:
-                entries += [(path, _archive.plain_kind(sub.name)) for path in find_clouds(sub)]
+                entries += [(path, archive_files.plain_kind(sub.name)) for path in find_clouds(sub)]
     return [entry for entry in entries if _is_clear(entry[0])] or entries
 
 
 def _truths(folder: Path) -> dict[tuple[str, str], Path]:
     """Ground-truth texts by (kind or "", stem): `gt/<stem>.txt` and `gt/<kind>/<stem>.txt`, also inside `test`."""
     found: dict[tuple[str, str], Path] = {}
-    for place in [folder, *_archive.subfolders(folder, "test")]:
-        for truth in [sub for name in TRUTH_NAMES for sub in _archive.subfolders(place, name)]:
-            found.update({("", path.stem.lower()): path for path in _archive.files([truth], (".txt",))})
-            for sub in filter(Path.is_dir, _archive.visible(truth)):
-                kind = _archive.plain_kind(sub.name)
-                found.update({(kind, path.stem.lower()): path for path in _archive.files([sub], (".txt",))})
+    for place in [folder, *archive_files.subfolders(folder, "test")]:
+        for truth in [sub for name in TRUTH_NAMES for sub in archive_files.subfolders(place, name)]:
+            found.update({("", path.stem.lower()): path for path in archive_files.files([truth], (".txt",))})
+            for sub in filter(Path.is_dir, archive_files.visible(truth)):
+                kind = archive_files.plain_kind(sub.name)
+                found.update({(kind, path.stem.lower()): path for path in archive_files.files([sub], (".txt",))})
     return found
 
 

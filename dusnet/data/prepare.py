@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dusnet.data import _archive, anomaly_shapenet, folder, open_dataset, real3d_ad
+from dusnet.data import anomaly_shapenet, archive_files, folder, open_dataset, real3d_ad
 from dusnet.data.sample import GOOD, UNKNOWN, Dataset, Sample
 from dusnet.errors import BadInput
 from dusnet.io import read_cloud, read_labelled_points, write_json
 from dusnet.progress import Progress, Silent
 from dusnet.terminal import escaped, one_line
 
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 1  # of the layout of the manifest
 
 _COUNTS = {anomaly_shapenet.LAYOUT: anomaly_shapenet.COUNTS, real3d_ad.LAYOUT: real3d_ad.COUNTS}
 _KNOWN = {
@@ -213,7 +213,7 @@ def _verify_class(
 
 def _expected(dataset: Dataset, name: str) -> tuple[int | None, int, int] | None:
     counts = _COUNTS.get(dataset.layout, {}).get(name)
-    if counts is None or _archive.is_embedded(dataset.folders[name]):
+    if counts is None or archive_files.is_embedded(dataset.folders[name]):
         return None
     without_train = dataset.layout == anomaly_shapenet.LAYOUT and dataset.folders[name].parent.name == "16384"
     return (None if without_train else counts[0], counts[1], counts[2])
@@ -236,7 +236,7 @@ def _orphans(layout: str, class_folder: Path, samples: list[Sample]) -> Iterator
         return  # listing refuses them
     used = {sample.ground_truth for sample in samples}
     scans = {sample.path.stem.lower() for sample in samples}
-    for stem, truth in _archive.ground_truths(class_folder, str.lower).items():
+    for stem, truth in archive_files.ground_truths(class_folder, str.lower).items():
         if truth not in used and stem not in scans:
             yield f"{truth} is the ground truth of no scan in {class_folder / 'test'}; its scan is missing."
 

@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.data import _archive
+from dusnet.data import archive_files
 from dusnet.errors import BadInput, MissingDependency
 from dusnet.io import parse_json, read_cloud
 
@@ -74,7 +74,7 @@ def iterate_shapes(
         shapes = _from_h5(root, split)
     elif (root / _CATEGORY_FILE).is_file():
         shapes = _from_shapenet_text(root, split, categories)
-    elif _archive.files([root], (".xyz",)):
+    elif archive_files.files([root], (".xyz",)):
         shapes = _from_xyz(root, split)
     else:
         raise BadInput(
@@ -124,7 +124,11 @@ def _from_shapenet_text(root: Path, split: Split, categories: Collection[str] | 
         if wanted is not None and name.lower() not in wanted:
             continue
         points = root / synset / "points"
-        files = _archive.files([points], (".pts",)) if points.is_dir() else _archive.files([root / synset], (".txt",))
+        files = (
+            archive_files.files([points], (".pts",))
+            if points.is_dir()
+            else archive_files.files([root / synset], (".txt",))
+        )
         for file in files:
             if members is None or (synset, file.stem) in members:
                 yield Shape(_text_points(file), name, str(file))
@@ -157,8 +161,8 @@ def _members(root: Path, split: Split) -> set[tuple[str, str]]:
 
 
 def _h5_files(root: Path) -> list[Path]:
-    inner = [folder for name in ("hdf5_data", "h5_data") for folder in _archive.subfolders(root, name)]
-    return _archive.files([root, *inner], (".h5", ".hdf5"))
+    inner = [folder for name in ("hdf5_data", "h5_data") for folder in archive_files.subfolders(root, name)]
+    return archive_files.files([root, *inner], (".h5", ".hdf5"))
 
 
 def _from_h5(root: Path, split: Split) -> Iterator[Shape]:
@@ -230,5 +234,5 @@ def _category_names(path: Path) -> list[str]:
 def _from_xyz(root: Path, split: Split) -> Iterator[Shape]:
     if split not in ("train", "all"):
         raise BadInput(f"{root} has no {split} split, it is a folder of patches; use split 'train' or 'all'.")
-    for path in _archive.files([root], (".xyz",)):
+    for path in archive_files.files([root], (".xyz",)):
         yield Shape(_text_points(path), root.absolute().name, str(path))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dusnet.data import _archive
+from dusnet.data import archive_files
 from dusnet.data.sample import GOOD, Sample
 from dusnet.errors import BadInput
 
@@ -50,7 +50,7 @@ KNOWN_MISMATCHES = frozenset(
 
 def recognises(folder: Path) -> bool:
     """Whether a class folder has at least one scan named as only this archive names them."""
-    scans = _archive.scans([*_archive.subfolders(folder, "train"), *_archive.subfolders(folder, "test")])
+    scans = archive_files.scans([*archive_files.subfolders(folder, "train"), *archive_files.subfolders(folder, "test")])
     return any(_SURE.match(scan.stem) for scan in scans)
 
 
@@ -65,24 +65,24 @@ def kind_of(path: Path) -> str:
         raise BadInput(
             f"{path} is not named <number>_<kind>.pcd as in {NAME}; rename it, remove it, or use the folder layout."
         )
-    return _archive.plain_kind(match["kind"])
+    return archive_files.plain_kind(match["kind"])
 
 
 def list_train(class_name: str, folder: Path) -> list[Sample]:
     """Training samples of one class folder."""
-    return [Sample(path, class_name, "train", GOOD) for path in _archive.training_scans(folder)]
+    return [Sample(path, class_name, "train", GOOD) for path in archive_files.training_scans(folder)]
 
 
 def list_test(class_name: str, folder: Path) -> list[Sample]:
     """Test samples of one class folder; files with "temp" in their name are left out, as the official loader does."""
-    truths = _archive.ground_truths(folder, str.lower)
+    truths = archive_files.ground_truths(folder, str.lower)
     samples = []
-    for path in _archive.test_scans(folder):
-        if "temp" in path.stem.lower() or _archive.TEMPLATE.search(path.stem):
+    for path in archive_files.test_scans(folder):
+        if "temp" in path.stem.lower() or archive_files.TEMPLATE.search(path.stem):
             continue
         kind = kind_of(path)
         truth = None
         if kind != GOOD:
-            truth = truths.get(path.stem.lower(), _archive.expected_ground_truth(folder, path.stem))
+            truth = truths.get(path.stem.lower(), archive_files.expected_ground_truth(folder, path.stem))
         samples.append(Sample(path, class_name, "test", kind, truth))
     return samples

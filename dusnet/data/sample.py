@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud, Points
 from dusnet.errors import BadInput
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import read_cloud, read_labelled_points, read_scalars
 
 Split = Literal["train", "test"]
@@ -146,9 +147,7 @@ def match_labels(scan: PointCloud, points: Points, labels: NDArray[np.bool_], gr
     if np.linalg.norm(scan.points - points, axis=1).max() <= tolerance:
         return labels  # same order, the usual case, and the only one that tells coinciding points apart
 
-    from scipy.spatial import cKDTree
-
-    distance, row = cKDTree(points).query(scan.points)
+    distance, row = Neighbors(points).nearest(scan.points)
     stray = distance > tolerance
     if stray.any():
         raise BadInput(

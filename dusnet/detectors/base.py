@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from dusnet.cloud import PointCloud
-from dusnet.config import Settings
-from dusnet.geometry.clean_scan import CleanScan
-from dusnet.io.stored import Unusable, entries, numbers, text
-from dusnet.progress import Progress
-from dusnet.registration import Alignment
-
 if TYPE_CHECKING:
+    import torch
+
+    from dusnet.cloud import PointCloud
     from dusnet.detectors.pose_cache import PoseCache
+    from dusnet.detectors.settings import Settings
+    from dusnet.geometry.clean_scan import CleanScan
+    from dusnet.progress import Progress
+    from dusnet.registration import Alignment
 
 
 @dataclass(frozen=True)
@@ -190,6 +189,8 @@ class Calibration:
         Raises:
             KeyError, ValueError: the data are none of a calibration.
         """
+        from dusnet.io.stored import Unusable, text
+
         objects, points = (_ascending(data[name], name) for name in ("object_scores", "point_scores"))
         left_out, added = (_ascending(data.get(name, []), name) for name in ("left_out", "added"))
         if not objects or len(objects) != len(points) or len(left_out) + len(added) > len(objects):
@@ -199,6 +200,8 @@ class Calibration:
 
 
 def _ascending(data: Any, what: str) -> tuple[float, ...]:
+    from dusnet.io.stored import Unusable, numbers
+
     found = numbers(data, f"calibration, {what},")
     if any(low > high for low, high in pairwise(found)):
         raise Unusable(f"its calibration, {what}, is not in order")
@@ -206,6 +209,8 @@ def _ascending(data: Any, what: str) -> tuple[float, ...]:
 
 
 def _pairs(data: Any) -> tuple[tuple[float, float], ...]:
+    from dusnet.io.stored import Unusable, entries, numbers
+
     what = "calibration, small_defects,"
     found = [numbers(pair, what) for pair in entries(data, what)]
     if any(len(pair) != 2 for pair in found):

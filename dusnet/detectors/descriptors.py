@@ -8,23 +8,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
+from dusnet.geometry.sampling import cell_for, thin
 from dusnet.open3d_import import open3d
 from dusnet.registration import estimate_normals
 
 FPFH_SIZE = 33
-# A scan that keeps more points than this many times the wanted number at the density of the training scans is thinned
-# further: it shows more than the part, or has another unit.
 MOST_FACTOR = 1.5
-# Share of the points of the sparsest training scan that thinning keeps. The cells that keep 0.6 of points strewn at
-# random are mostly filled, so that no denser scan keeps more than about twice as many.
+"""A scan that keeps more points than this many times the wanted number at the density of the training scans is thinned
+further: it shows more than the part, or has another unit."""
 DENSITY_SHARE = 0.6
+"""Share of the points of the sparsest training scan that thinning keeps. The cells that keep 0.6 of points strewn at
+random are mostly filled, so that no denser scan keeps more than about twice as many."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +34,14 @@ class Thinned:
     """A scan at the density of the training scans, in an order that does not depend on the order of its points.
 
     Attributes:
-        everything: all points of the scan relative to its centroid, (N, 3) float32.
-        points: the kept points relative to the same centroid, (n, 3) float64, ascending by x, then y, then z.
+        ordered: all points, (N, 3) float64, ascending by x, then y, then z.
+        all_points: all points in the order of the scan, relative to the centroid, (N, 3) float32.
+        points: the kept points relative to the centroid, (n, 3) float64, in the order of `ordered`.
         centroid: mean of the kept points, (3,) float64.
     """
 
-    everything: Tensor
+    ordered: NDArray[np.float64]
+    all_points: Tensor
     points: NDArray[np.float64]
     centroid: NDArray[np.float64]
 
@@ -53,21 +57,32 @@ class Thinned:
         """
         ordered = points[np.lexsort(points.T[::-1])]
         rng = np.random.default_rng(seed)
-        kept = geometry.thin(ordered, cell, rng)
+        kept = thin(ordered, cell, rng)
         if len(kept) > MOST_FACTOR * most:
-            kept = geometry.thin(ordered, geometry.cell_for(ordered, most, rng), rng)
+            kept = thin(ordered, cell_for(ordered, most, rng), rng)
         # Far from the origin float32 would not resolve the distances between neighbours.
         centroid = ordered[kept].mean(axis=0)
-        return cls(torch.from_numpy(points - centroid).float(), ordered[kept] - centroid, centroid)
+        return cls(ordered, torch.from_numpy(points - centroid).float(), ordered[kept] - centroid, centroid)
 
-    @property
+    @cached_property
     def tensor(self) -> Tensor:
-        """The kept points, (n, 3) float32."""
+        """The kept points relative to the centroid, (n, 3) float32."""
         return torch.from_numpy(self.points).float()
 
+    @cached_property
+    def index(self) -> ops.PointIndex:
+        """`tensor`, prepared for searches."""
+        return ops.PointIndex(self.tensor.unsqueeze(0))
+
+    def in_frame(self, places: Tensor) -> Tensor:
+        """Places relative to the centroid as places of the frame, (M, 3) float32 -> (M, 3) float32."""
+        return (places.double() + torch.from_numpy(self.centroid)).float()
+
     def to_all(self, values: Tensor) -> Tensor:
-        """Values of the kept points at all points of the scan, (n,) -> (N,)."""
-        return geometry.interpolate(values, self.tensor, self.everything)
+        """Values of the kept points at all points of the scan: inverse-distance mean of the nearest, (n,) -> (N,)."""
+        weights, index = self.index.three_nn(self.all_points.unsqueeze(0))
+        found: Tensor = ops.three_interpolate(values.reshape(1, -1, 1), index, weights)
+        return found[0, :, 0]
 
 
 def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int) -> float:
@@ -80,7 +95,7 @@ def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int)
     """
     rng = np.random.default_rng(seed)
     wanted = min(most, int(DENSITY_SHARE * min(len(cloud) for cloud in clouds)))
-    return float(np.median([geometry.cell_for(cloud, wanted, rng) for cloud in clouds]))
+    return float(np.median([cell_for(cloud, wanted, rng) for cloud in clouds]))
 
 
 def fpfh(
@@ -126,21 +141,27 @@ def fpfh(
     return torch.from_numpy(np.hstack(made)).float()
 
 
-def local_mean(features: Tensor, points: Tensor, centers: Tensor, neighbors: int) -> Tensor:
+def local_mean(features: Tensor, points: Tensor | ops.PointIndex, centers: Tensor, neighbors: int) -> Tensor:
     """Mean feature of the points nearest to each centre.
 
     Args:
         features: (N, C).
-        points: where they belong, (N, 3) float32.
+        points: where they belong, (N, 3) float32, or the same prepared for searches.
         centers: (M, 3) float32.
         neighbors: points to average over, at most all.
 
     Returns:
         (M, C).
     """
-    _, index = ops.knn(centers.unsqueeze(0), points.unsqueeze(0), min(neighbors, len(points)))
-    # A block at a time: all neighbours' features at once would be `neighbors` times the size of the result.
-    return torch.cat([features[block].mean(dim=1) for block in index[0].split(256)])
+    search = points if isinstance(points, ops.PointIndex) else ops.PointIndex(points.unsqueeze(0))
+    _, index = search.knn(centers.unsqueeze(0), min(neighbors, len(features)))
+    return indexed_mean(features, index[0])
+
+
+def indexed_mean(features: Tensor, index: Tensor) -> Tensor:
+    """Mean of the features that each row names, (N, C), (M, k) int64 -> (M, C)."""
+    # A block at a time: all neighbours' features at once would be k times the size of the result.
+    return torch.cat([features[block].mean(dim=1) for block in index.split(256)])
 
 
 def farthest(points: Tensor, count: int) -> Tensor:

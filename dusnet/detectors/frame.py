@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
@@ -20,9 +18,12 @@ from dusnet.detectors.training_scans import bring_together, copies_words, requir
 from dusnet.errors import BadInput
 from dusnet.geometry.coverage import Coverage, missing
 from dusnet.geometry.outward import Outward
+from dusnet.geometry.part_places import PartPlaces
+from dusnet.geometry.sampling import cell_for, thin
 from dusnet.io import stored
 from dusnet.progress import Progress
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
+from dusnet.registration.good_surface import unit_vectors
 
 REFERENCE_POINTS = 20_000
 SIZE_FACTOR = 3.0
@@ -58,6 +59,7 @@ class ClassFrame:
         aligner: brings a scan to the reference.
         poses: answers for the aligner where several detectors share their registration, or None.
         cost: as `residual`, the registration cost; None in the files of older versions.
+        places: of a good part in the frame, with what depends on them alone; made from the reference where None.
     """
 
     frame: Frame
@@ -68,6 +70,11 @@ class ClassFrame:
     aligner: Aligner
     poses: Poses | None = None
     cost: float | None = None
+    places: PartPlaces = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.places is None:
+            self.places = _places(self.frame, self.reference)
 
     @classmethod
     def learn(
@@ -104,8 +111,8 @@ class ClassFrame:
             )
         everything = np.concatenate(aligned)
         rng = np.random.default_rng(seed)
-        cell = geometry.cell_for(everything, REFERENCE_POINTS, rng)
-        kept = geometry.thin(everything, cell, rng)
+        cell = cell_for(everything, REFERENCE_POINTS, rng)
+        kept = thin(everything, cell, rng)
         reference, frame = everything[kept], Frame.of(everything)
         aligner = Aligner(reference, settings, scale=frame.scale, seed=seed)
         usual = _usual(aligner, aligned, kept, seed=seed, scale=frame.scale)
@@ -135,33 +142,32 @@ class ClassFrame:
         )
         return self.frame.apply(cloud.transformed(alignment.matrix).points), alignment, tuple(warnings)
 
-    def coverage(self, points: NDArray[np.float64]) -> Coverage:
-        """A scan in the frame, (N, 3), beside the places of a good part."""
-        return Coverage.of(torch.from_numpy(points).float(), self.surface(), outward=lambda: self.outward)
+    def coverage(self, cloud: Tensor) -> Coverage:
+        """A scan in the frame, (N, 3) float32, beside the places of a good part."""
+        return Coverage.of(cloud, self.places)
 
     def unseen_in(self, points: NDArray[np.float64]) -> float:
         """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""
-        return self.coverage(points).unseen_share
+        return self.coverage(torch.from_numpy(points).float()).unseen_share
 
-    def lost(self, points: NDArray[np.float64], beside: Coverage) -> NDArray[np.float64]:
+    def lost(self, cloud: Tensor, beside: Coverage) -> NDArray[np.float64]:
         """Places of a good part in the frame that were looked at and are not there, (K, 3).
 
         Args:
-            points: the scan in the frame, (N, 3).
+            cloud: the scan in the frame, (N, 3) float32.
             beside: what `coverage` said of it.
         """
-        cloud = torch.from_numpy(points).float()
         places: NDArray[np.float64] = beside.places[missing(cloud, beside)].double().numpy()
         return places
 
     def surface(self) -> Tensor:
         """Places of a good part in the frame, (M, 3) float32."""
-        return torch.from_numpy(self.frame.apply(self.reference)).float()
+        return self.places.points
 
-    @cached_property
+    @property
     def outward(self) -> Outward:
         """The surface with normals that point away from the material."""
-        return Outward.of(self.surface())
+        return self.places.outward
 
     def send_back(self, points: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
         """Points of the frame in the unit and pose of the scan that `alignment` belongs to."""
@@ -171,7 +177,7 @@ class ClassFrame:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores of this besides `metadata`."""
-        return {"reference": torch.from_numpy(self.reference)}
+        return {"reference": torch.from_numpy(self.reference), "outward": self.outward.normals}
 
     def metadata(self) -> dict[str, Any]:
         """Frame, residual and size of the training clouds as JSON."""
@@ -195,6 +201,7 @@ class ClassFrame:
         cost = metadata.get("training_cost")
         cost = None if cost is None else stored.number(cost, "cost of the training", 0, MOST_RESIDUAL)
         aligner = Aligner(reference, settings, scale=frame.scale, seed=seed)
+        known = "outward" in tensors  # not in the files of older versions
         return cls(
             frame,
             reference,
@@ -203,7 +210,12 @@ class ClassFrame:
             stored.number(metadata["training_unseen"], "unseen share", 0, 1),
             _expecting(aligner, settings, Usual(residual, cost)),
             cost=cost,
+            places=_places(frame, reference, unit_vectors(tensors, "outward", len(reference)) if known else None),
         )
+
+
+def _places(frame: Frame, reference: NDArray[np.float64], normals: Tensor | None = None) -> PartPlaces:
+    return PartPlaces(torch.from_numpy(frame.apply(reference)).float(), normals)
 
 
 def _require_in_frame(frame: Frame, reference: NDArray[np.float64]) -> None:

@@ -6,6 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,19 +17,19 @@ from torch import Tensor
 from typing_extensions import Self
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.pose_cache import PoseCache
-from dusnet.finite import require_finite
+from dusnet.detectors.settings import Settings
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds
 from dusnet.io import printable
 from dusnet.io.stored import mapping, whole
 from dusnet.io.tensors import under
+from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
 from dusnet.registration import Alignment
-from dusnet.training.loop import require_device
+from dusnet.training.devices import require_device
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,11 @@ class PlacedScan:
     alignment: Alignment
     warnings: tuple[str, ...]
     seconds: float
+
+    @cached_property
+    def tensor(self) -> Tensor:
+        """The points in single precision, (N, 3)."""
+        return torch.from_numpy(self.points).float()
 
 
 class RegisteredDetector(ABC):
@@ -181,15 +187,15 @@ class RegisteredDetector(ABC):
             BadModel: what the model says of the scan is not finite.
         """
         start = time.perf_counter()
-        points, alignment = placed.points, placed.alignment
-        judged = self._judge(points)
+        alignment = placed.alignment
+        judged = self._judge(placed.points)
         judged.require_finite(self.name)
         judging = time.perf_counter()
-        beside = self.class_frame.coverage(points)
+        beside = self.class_frame.coverage(placed.tensor)
         deviation = missing = None
         if explain:
-            deviation = self._deviation(points, judged.offsets)
-            missing = self.class_frame.send_back(self.class_frame.lost(points, beside), alignment)
+            deviation = self._deviation(placed.tensor, judged.offsets)
+            missing = self.class_frame.send_back(self.class_frame.lost(placed.tensor, beside), alignment)
         compared = time.perf_counter()
         scale = self.class_frame.frame.scale
         threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
@@ -226,8 +232,7 @@ class RegisteredDetector(ABC):
         del scores
         return self
 
-    def _deviation(self, points: NDArray[np.float64], offsets: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        cloud = torch.from_numpy(points).float()
+    def _deviation(self, cloud: Tensor, offsets: NDArray[np.float32] | None) -> NDArray[np.float32]:
         outward = self.class_frame.outward
         found = outward.height(cloud) if offsets is None else outward.along(cloud, torch.from_numpy(offsets))
         return found.numpy()

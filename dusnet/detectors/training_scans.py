@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.scan_sizes import listed, size_of, size_problem
-from dusnet.geometry.surface import Surface, thin_to
+from dusnet.geometry.surface import DiscSurface
 from dusnet.geometry.visibility import Eye
 from dusnet.progress import Progress
 from dusnet.registration import Aligner
@@ -138,7 +139,9 @@ def _fitting(aligned: Sequence[Array], pivot: int, scale: float) -> set[int]:
 
 def _apart(one: Array, other: Array) -> float:
     """How far nine in ten points of a cloud are from another, of the two directions the nearer one."""
-    return min(float(trimmed(Surface.of(there).distance(here), _KEEP)) for here, there in ((one, other), (other, one)))
+    return min(
+        float(trimmed(DiscSurface.of(there).distance(here), _KEEP)) for here, there in ((one, other), (other, one))
+    )
 
 
 def _other_part(names: Sequence[str], best: set[int]) -> str:

@@ -1,8 +1,9 @@
-"""Heat maps of scans: colours, pictures without a display, and a window."""
+"""Scans and results for people: one scene, shown as a picture, in a window, on a web page and in a report."""
 
 from __future__ import annotations
 
 from dusnet.display.color_maps import heat_colors
-from dusnet.display.render import Panel, render_png, render_rows
+from dusnet.display.panels import Panel
+from dusnet.display.picture import draw_picture
 
-__all__ = ["Panel", "heat_colors", "render_png", "render_rows"]
+__all__ = ["Panel", "draw_picture", "heat_colors"]

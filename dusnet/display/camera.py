@@ -1,22 +1,27 @@
-"""Where to look at a cloud from."""
+"""Where to look at a scan from, and the light on it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dusnet.display.extent import within_extent
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 
 Array = NDArray[np.float64]
 
 DISTANCE = 5.0  # of the eye from the middle, in bounding radii: a mild perspective
+LIGHT = np.array([-0.35, 0.5, 0.79]) / np.linalg.norm([-0.35, 0.5, 0.79])  # right, up, towards the eye
+AMBIENT = 0.55
 _POINTS = 1500  # points whose visibility is asked
 _CANDIDATES = 64
 _EYES, _EYE_POINTS, _ONE_SIDED = 96, 500, 0.8  # finer than registration asks: there is no second try here
+_HIGHEST = 0.98  # share of the points whose values do not turn the camera
+_RAYS = 4000  # points that may be in the way of a look at a defect
+_AWAY = 0.35  # of the unit normal: a defect is not seen quite along its normal, so that its depth shows
 
 
 @dataclass(frozen=True)
@@ -33,18 +38,22 @@ class Camera:
     radius: float
     axes: Array
 
+    def local(self, points: Array) -> Array:
+        """Points (..., 3) in radii around the center: x right, y up, z towards the eye."""
+        return np.asarray((points - self.center) / self.radius @ self.axes.T)
+
     def project(self, points: Array) -> Array:
         """Points (N, 3) to (right, up, depth), (N, 3), in radii: right and up on the plane through the center.
 
         Depth is the distance along the line of sight from the eye, at least a tenth of a radius.
         """
-        local = (points - self.center) / self.radius @ self.axes.T
+        local = self.local(points)
         depth = np.maximum(DISTANCE - local[:, 2], 0.1)
         return np.column_stack([local[:, :2] * (DISTANCE / depth)[:, None], depth])
 
 
 @dataclass(frozen=True)
-class Window:
+class Crop:
     """The part of the projection plane that a picture shows.
 
     Attributes:
@@ -54,6 +63,48 @@ class Window:
 
     center: tuple[float, float]
     unit: float
+
+
+@dataclass(frozen=True)
+class Side:
+    """A direction along an axis of the scan.
+
+    Attributes:
+        name: "front".
+        seen_from: the axis of the scan that points to the eye: "−Y".
+        axes: rows right, up and towards the eye in the scan's coordinates.
+    """
+
+    name: str
+    seen_from: str
+    axes: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
+
+
+SIDES = (
+    Side("front", "−Y", ((1, 0, 0), (0, 0, 1), (0, -1, 0))),
+    Side("right", "+X", ((0, 1, 0), (0, 0, 1), (1, 0, 0))),
+    Side("top", "+Z", ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
+    Side("back", "+Y", ((-1, 0, 0), (0, 0, 1), (0, 1, 0))),
+    Side("left", "−X", ((0, -1, 0), (0, 0, 1), (-1, 0, 0))),
+    Side("bottom", "−Z", ((1, 0, 0), (0, -1, 0), (0, 0, -1))),
+)
+
+
+def look_at_highest(points: Array, values: ArrayLike | None, *, signed: bool = False) -> Camera:
+    """A camera that shows a scan well and faces its highest values.
+
+    Args:
+        points: (N, 3) float64.
+        values: (N,) scores or deviations, or None for no wish; NaN has no weight, infinity that of the highest value.
+        signed: whether low values, below zero, count as high ones do.
+    """
+    if values is None:
+        return look_at(points)
+    value = np.asarray(values, dtype=np.float64)
+    value = np.abs(value) if signed else value
+    highest = float(value.max(initial=0.0, where=np.isfinite(value)))
+    value = np.nan_to_num(value, nan=0.0, posinf=highest, neginf=0.0)
+    return look_at(points, toward=np.clip(value - np.quantile(value, _HIGHEST), 0.0, None))
 
 
 def look_at(points: Array, *, toward: Array | None = None) -> Camera:
@@ -113,3 +164,54 @@ def _axes(direction: Array, principal: Array) -> Array:
     if up[np.abs(up).argmax()] < 0.0:
         right, up = -right, -up
     return np.stack([right, up, direction])
+
+
+def toward_defect(
+    points: Array, members: Array, middle: Array, center: Array, radius: float, normal: Array | None = None
+) -> Array:
+    """From which side a defect is looked at: along its normal, where less of the part is in the way.
+
+    Args:
+        points: the scan, (N, 3) float64.
+        members: the points of the defect, (M, 3); may be empty where nothing was scanned.
+        middle: of the defect, (3,).
+        center: of the part, (3,).
+        radius: of the part, same unit.
+        normal: (3,) unit vector of either sign, or None for the direction in which the members vary least.
+
+    Returns:
+        (3,) unit vector from the defect to the eye.
+    """
+    outward = middle - center
+    length = float(np.linalg.norm(outward))
+    away = outward / length if length > 1e-9 * radius else np.array([0.0, 0.0, 1.0])
+    if normal is None and len(members) >= 4:
+        normal = np.linalg.eigh(np.cov(members.T))[1][:, 0]
+    if normal is None:
+        return np.asarray(away)
+    ray = points[:: max(1, len(points) // _RAYS)] - middle
+    reach = np.linalg.norm(ray, axis=1)
+    far = reach > 0.05 * radius
+    cosine = ray[far] @ normal / reach[far]
+    ahead, behind = int((cosine > 0.75).sum()), int((cosine < -0.75).sum())
+    sign = np.sign(behind - ahead) if ahead != behind else (1.0 if normal @ away >= 0.0 else -1.0)
+    tilted = sign * normal + _AWAY * away
+    return np.asarray(tilted / np.linalg.norm(tilted))
+
+
+def upright(direction: Array, up: Array, otherwise: Array) -> Array:
+    """What points up in the picture of a camera that looks along `direction`: `up` unless that is nearly the same."""
+    return up if abs(direction @ up) < 0.95 else otherwise
+
+
+def brightness(normals: Array, ambient: float = AMBIENT) -> Array:
+    """How bright each point is under the light beside the eye; its colour is multiplied with it.
+
+    Args:
+        normals: (N, 3) unit vectors, x right, y up, z towards the eye; their signs do not count.
+        ambient: brightness of a point that gets no light.
+
+    Returns:
+        (N,) from `ambient` to 1: colours are never brighter than the legend's.
+    """
+    return np.asarray(ambient + (1.0 - ambient) * np.abs(normals @ LIGHT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +69,7 @@ class LoadedResult:
         defects: as the result lists them, worst first; None when there is no list.
         defect_count: how many the scan has; a result lists the worst only.
         remarks: what was noted when the scan was read or scored.
+        stray: points that were not measured, (N,) bool, or None where the result says of none.
     """
 
     name: str
@@ -86,7 +87,8 @@ class LoadedResult:
     unit: str | None = None
     defects: tuple[Defect, ...] | None = None
     defect_count: int = 0
-    remarks: tuple[str, ...] = field(default=())
+    remarks: tuple[str, ...] = ()
+    stray: NDArray[np.bool_] | None = None
 
 
 def viewable_files(paths: Sequence[Path]) -> list[Path]:
@@ -157,6 +159,7 @@ def read_loaded_result(path: Path, *, reconstruction: bool = True) -> LoadedResu
         defects=defects,
         defect_count=max(len(defects or ()), 0 if count is None else int(count)),
         remarks=tuple(_texts(record.get("warnings"))),
+        stray=scalars["stray"] > 0.5 if "stray" in scalars else None,
     )
 
 

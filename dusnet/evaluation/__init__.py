@@ -1,1 +1,1 @@
-"""Metrics, the benchmark runner and its tables."""
+"""Accuracy on a benchmark: metrics, rows, their store and tables; speed of the ops and of scoring."""

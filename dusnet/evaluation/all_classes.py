@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
+from dusnet.evaluation.markdown import notes, number, table
 from dusnet.evaluation.metrics import object_ap, object_auroc
 from dusnet.evaluation.rows import Row
-from dusnet.evaluation.tables import Column, cell, counting, over_seeds
+from dusnet.evaluation.tables import Column, counting, over_seeds
 
 COLUMNS: tuple[Column, ...] = (
     Column("o_auroc", "O-AUROC", 3),
@@ -48,7 +48,7 @@ class Pooled:
         seeds: the seeds that are covered.
         scans: test scans of these classes, of one seed.
         values: key of `COLUMNS` -> mean over the seeds, NaN when undefined.
-        spreads: key -> sample standard deviation over the seeds, NaN with fewer than two.
+        std_over_seeds: key -> sample standard deviation over the seeds, NaN with fewer than two.
     """
 
     detector: str
@@ -57,22 +57,14 @@ class Pooled:
     seeds: tuple[int, ...]
     scans: int
     values: dict[str, float]
-    spreads: dict[str, float]
-
-    def record(self) -> dict[str, Any]:
-        """As JSON holds it: NaN becomes null."""
-        data = asdict(self)
-        data["std_over_seeds"] = data.pop("spreads")
-        for key in ("values", "std_over_seeds"):
-            data[key] = {name: None if math.isnan(value) else value for name, value in data[key].items()}
-        return data
+    std_over_seeds: dict[str, float]
 
 
 def pooled(rows: Sequence[Row]) -> list[Pooled]:
     """One line per contender, in the order of first occurrence.
 
-    Left out is who has a single class, or a scan without a positive threshold. Seeds that do not cover all classes of
-    the contender are left out as in `dusnet.evaluation.tables.counting`.
+    Contenders with a single class, or with a scan without a positive threshold, are left out; so are seeds that do not
+    cover all classes of the contender, as in `dusnet.evaluation.tables.counting`.
 
     Args:
         rows: in any order, at most one per class, detector and seed.
@@ -87,7 +79,7 @@ def pooled(rows: Sequence[Row]) -> list[Pooled]:
         seeds = tuple(sorted({row.seed for row in mine}))
         by_seed = [[row for row in mine if row.seed == seed] for seed in seeds]
         measured = [_measure(one) for one in by_seed]
-        each = {column.key: over_seeds([one[column.key] for one in measured]) for column in COLUMNS}
+        averaged = {column.key: over_seeds([one[column.key] for one in measured]) for column in COLUMNS}
         found.append(
             Pooled(
                 detector=detector,
@@ -95,8 +87,8 @@ def pooled(rows: Sequence[Row]) -> list[Pooled]:
                 classes=classes,
                 seeds=seeds,
                 scans=sum(row.test_scans for row in by_seed[0]),
-                values={key: value for key, (value, _) in each.items()},
-                spreads={key: spread for key, (_, spread) in each.items()},
+                values={key: value for key, (value, _) in averaged.items()},
+                std_over_seeds={key: spread for key, (_, spread) in averaged.items()},
             )
         )
     return found
@@ -125,15 +117,14 @@ def _measure(rows: Sequence[Row]) -> dict[str, float]:
 
 
 def markdown(lines: Sequence[Pooled]) -> str:
-    """A Markdown table with one line per contender, and what its columns mean; empty without lines."""
+    """A table with one line per contender, and what its columns mean; empty without lines."""
     if not lines:
         return ""
-    titles = " | ".join(column.title for column in COLUMNS)
-    text = [f"| detector | models | classes | scans | {titles} |", "|---|---|---:|---:|" + "---:|" * len(COLUMNS)]
-    for line in lines:
-        cells = [cell(line.values[column.key], line.spreads[column.key], column.digits) for column in COLUMNS]
-        models = "one for all" if line.together else "one per class"
-        name = line.detector.replace("|", "\\|")
-        text.append(f"| {name} | {models} | {len(line.classes)} | {line.scans} | " + " | ".join(cells) + " |")
-    notes = [f"{column.title}: {CONVENTIONS[column.key]}." for column in COLUMNS]
-    return "\n".join(text) + "\n\n" + "".join(f"* {note}\n" for note in notes)
+    rows = [
+        [line.detector, "one for all" if line.together else "one per class", str(len(line.classes)), str(line.scans)]
+        + [number(line.values[one.key], one.digits, line.std_over_seeds[one.key]) for one in COLUMNS]
+        for line in lines
+    ]
+    head = ["detector", "models", "classes", "scans", *(column.title for column in COLUMNS)]
+    meanings = [f"{column.title}: {CONVENTIONS[column.key]}." for column in COLUMNS]
+    return table("llrr" + "r" * len(COLUMNS), head, rows) + "\n" + notes(meanings)

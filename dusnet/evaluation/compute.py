@@ -1,4 +1,4 @@
-"""One row of a benchmark: train on a class or on all, score the test scans of one, measure."""
+"""Compute one row: train on a class or on all, score the test scans of one, measure."""
 
 from __future__ import annotations
 
@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from dusnet.detectors.pose_cache import PoseCache
 from dusnet.errors import DusnetError
 from dusnet.evaluation import metrics
-from dusnet.evaluation.corruption import Corruption, corrupt
+from dusnet.evaluation.corruption import corrupt
 from dusnet.evaluation.kinds import measure_kinds
 from dusnet.evaluation.learning import Clock, Trained, UnitCache, lacking, trained_for
-from dusnet.evaluation.memory import PeakMeter
-from dusnet.evaluation.plan import Plan, RowKey
-from dusnet.evaluation.rows import Row, ScanScore, relative
-from dusnet.evaluation.saved import finished_row, mark_of, save_row
-from dusnet.inspection.regions import components
+from dusnet.evaluation.memory import PeakMemory, PeakMeter
+from dusnet.evaluation.rows import Row, ScanScore
+from dusnet.evaluation.setup import Evaluation, RowKey
+from dusnet.evaluation.store import fingerprint, finished_row, relative, save_row
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
@@ -32,65 +31,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a row that was asked for: the row, or why there is none."""
+    """The result for a row key: the row, or why there is none."""
 
-    wanted: RowKey
+    key: RowKey
     row: Row | None
     failure: str | None = None
 
 
-def outcome_of(plan: Plan, wanted: RowKey, shared: UnitCache) -> Outcome:
+def outcome_of(setup: Evaluation, key: RowKey, shared: UnitCache) -> Outcome:
     """Take a row from disk, or compute and save it.
 
     Args:
-        plan: what all rows have in common.
-        wanted: which row.
+        setup: what all rows have in common.
+        key: which row.
         shared: what the rows of its unit have in common; takes in what this one computes.
     """
     try:
-        return Outcome(wanted, finished_row(plan, wanted) or _new_row(plan, wanted, shared))
+        return Outcome(key, finished_row(setup, key) or _new_row(setup, key, shared))
     except DusnetError as error:
-        return Outcome(wanted, None, str(error))
+        return Outcome(key, None, str(error))
 
 
-def _new_row(plan: Plan, wanted: RowKey, shared: UnitCache) -> Row:
-    mark = mark_of(plan, wanted)
-    tests = plan.dataset.test(wanted.class_name)
+def _new_row(setup: Evaluation, key: RowKey, shared: UnitCache) -> Row:
+    mark = fingerprint(setup, key)
+    tests = setup.dataset.test(key.class_name)
     if not tests:
-        raise lacking(plan, "test", wanted.class_name)
-    meter = PeakMeter(plan.device)
-    trained = trained_for(plan, wanted, shared)
-    row = _measured(plan, wanted, mark, tests, trained, shared.pose_cache, meter)
-    save_row(plan, wanted, row)
-    trained.waiting.discard(wanted)
+        raise lacking(setup, "test", key.class_name)
+    meter = PeakMeter(setup.device)
+    trained = trained_for(setup, key, shared)
+    scored = _score_all(setup, key, trained.scorer, tests, shared.pose_cache)
+    row = _measured(setup, key, mark, scored, trained, meter.read())
+    if setup.on_scores is not None:
+        setup.on_scores(key, tests, scored.points)
+    save_row(setup, key, row)
+    trained.waiting.discard(key)
     if not trained.waiting:
         shutil.rmtree(trained.workdir, ignore_errors=True)
     return row
 
 
-def _measured(
-    plan: Plan,
-    wanted: RowKey,
-    mark: str,
-    tests: Sequence[Sample],
-    trained: Trained,
-    pose_cache: PoseCache,
-    meter: PeakMeter,
-) -> Row:
-    contender = plan.contenders[wanted.name]
-    scored = _score_all(plan, trained.scorer, contender.corruption, tests, wanted.seed, pose_cache)
-    memory = meter.read()
+def _measured(setup: Evaluation, key: RowKey, mark: str, scored: _Scored, trained: Trained, memory: PeakMemory) -> Row:
     measured = scored.measure()
     seconds = [scan.seconds for scan in scored.scans]
+    together = setup.of(key).together
     return Row(
-        detector=contender.name,
-        class_name=wanted.class_name,
-        seed=wanted.seed,
+        detector=key.name,
+        class_name=key.class_name,
+        seed=key.seed,
         metrics=measured.values,
         reasons=measured.reasons,
         kinds=measure_kinds(scored.scans, scored.points, scored.labels),
         train_scans=trained.scans,
-        test_scans=len(tests),
+        test_scans=len(scored.scans),
         test_points=sum(scan.points for scan in scored.scans),
         train_seconds=trained.train_seconds,
         train_resumed=trained.resumed,
@@ -102,9 +94,9 @@ def _measured(
         peak_gpu_mib=memory.gpu_mib,
         false_alarms=_above_threshold(scored.scans, anomalous=False),
         found=_above_threshold(scored.scans, anomalous=True),
-        recognized=scored.parts.count(wanted.class_name) / len(tests) if contender.together else None,
+        recognized=scored.parts.count(key.class_name) / len(scored.parts) if together else None,
         model_mb=trained.model_mb,
-        device=plan.device,
+        device=setup.device,
         scans=tuple(scored.scans),
         fingerprint=mark,
     )
@@ -137,42 +129,30 @@ class _Scored:
 
 
 def _score_all(
-    plan: Plan,
-    scorer: Scorer,
-    corruption: Corruption | None,
-    tests: Sequence[Sample],
-    seed: int,
-    pose_cache: PoseCache,
+    setup: Evaluation, key: RowKey, scorer: Scorer, tests: Sequence[Sample], pose_cache: PoseCache
 ) -> _Scored:
-    scored = _Scored([], [], [], [], [])
-    with plan.progress.task(f"score {tests[0].class_name}", total=len(tests)) as task:
+    scored, corruption = _Scored([], [], [], [], []), setup.of(key).corruption
+    with setup.progress.task(f"score {key.class_name}", total=len(tests)) as task:
         for sample in tests:
             anomalous = sample.anomalous
-            file = relative(sample.path, plan.dataset.root)
+            file = relative(sample.path, setup.dataset.root)
             cloud = sample.load()
             if corruption is not None:
-                cloud = corrupt(cloud, corruption, seed=seed, name=file)
-            unlabelled = replace(cloud, labels=None)  # no detector gets to see the answer
+                cloud = corrupt(cloud, corruption, seed=key.seed, name=file)
+            unlabelled = replace(cloud, labels=None)  # detectors never see labels
             clock = Clock(pose_cache)
             scores = scorer.score(unlabelled, explain=False)
             seconds = clock.read()
             _require_usable(scores, cloud, scorer)
             labels = cloud.labels if cloud.labels is not None or anomalous else np.zeros(len(cloud), dtype=np.bool_)
+            threshold = None if scores.threshold is None else float(scores.threshold)
             scored.scans.append(
-                ScanScore(
-                    file=file,
-                    kind=sample.kind,
-                    anomalous=anomalous,
-                    object_score=float(scores.object_score),
-                    threshold=None if scores.threshold is None else float(scores.threshold),
-                    points=len(cloud),
-                    seconds=seconds,
-                )
+                ScanScore(file, sample.kind, anomalous, float(scores.object_score), threshold, len(cloud), seconds)
             )
             scored.parts.append(scores.part)
             scored.points.append(np.asarray(scores.point_scores, dtype=np.float32))
             scored.labels.append(labels)
-            scored.regions.append(None if labels is None else components(cloud.points, labels).astype(np.int32))
+            scored.regions.append(None if labels is None else setup.regions(cloud, labels).astype(np.int32))
             task.advance()
     return scored
 

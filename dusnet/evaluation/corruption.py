@@ -1,4 +1,4 @@
-"""Worse test scans, to see what a detector stands: a piece is missing, or the points are noisy (DUS-Net, Table 9)."""
+"""Corrupted test scans, to measure robustness: a piece is missing, or the points are noisy (DUS-Net, Table 9)."""
 
 from __future__ import annotations
 

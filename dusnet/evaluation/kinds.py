@@ -4,54 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.evaluation.markdown import notes, number, table
 from dusnet.evaluation.metrics import object_auroc, point_ap, point_auroc
+from dusnet.evaluation.rows import KindScore, Row, ScanScore
+from dusnet.evaluation.tables import averaged
 
-if TYPE_CHECKING:
-    from dusnet.evaluation.rows import Row, ScanScore
-
-KIND_METRICS: dict[str, tuple[str, str]] = {
+COLUMNS: dict[str, tuple[str, str]] = {
     "o_auroc": ("O-AUROC", "area under the ROC curve of the scans of one kind against all good scans of the class"),
     "p_auroc": ("P-AUROC", "area under the ROC curve over all points of the scans of one kind together"),
     "p_ap": ("P-AP", "average precision over all points of the scans of one kind together"),
 }
-
-
-@dataclass(frozen=True)
-class KindScore:
-    """What one class measured of one kind of defect.
-
-    Attributes:
-        kind: the kind.
-        scans: number of test scans of this kind.
-        o_auroc: these scans against all good ones, NaN when undefined.
-        p_auroc: over the points of these scans pooled, NaN when undefined.
-        p_ap: average precision over the same points, NaN when undefined.
-    """
-
-    kind: str
-    scans: int
-    o_auroc: float
-    p_auroc: float
-    p_ap: float
-
-    def record(self) -> dict[str, Any]:
-        """As JSON holds it: NaN becomes null."""
-        return {
-            name: None if isinstance(value, float) and math.isnan(value) else value
-            for name, value in asdict(self).items()
-        }
-
-    @classmethod
-    def from_record(cls, data: dict[str, Any]) -> KindScore:
-        """The inverse of `record`."""
-        values = {name: math.nan if data[name] is None else float(data[name]) for name in KIND_METRICS}
-        return cls(str(data["kind"]), int(data["scans"]), **values)
 
 
 def measure_kinds(
@@ -88,7 +55,7 @@ class KindMean:
         kind: the kind.
         classes: in which it occurs.
         scans: test scans of this kind in these classes.
-        values: metric of `KIND_METRICS` -> mean over classes within each seed, then over the seeds; NaN when undefined.
+        values: metric of `COLUMNS` -> mean over classes within each seed, then over the seeds; NaN when undefined.
         counted: metric -> number of classes in which it is defined.
     """
 
@@ -99,11 +66,6 @@ class KindMean:
     values: dict[str, float]
     counted: dict[str, int]
 
-    def record(self) -> dict[str, Any]:
-        """As JSON holds it: NaN becomes null."""
-        values = {name: None if math.isnan(value) else value for name, value in self.values.items()}
-        return {**asdict(self), "classes": list(self.classes), "values": values}
-
 
 def kind_means(rows: Sequence[Row]) -> list[KindMean]:
     """One line per kind and detector, kinds in alphabetical order, detectors as they first occur.
@@ -113,49 +75,37 @@ def kind_means(rows: Sequence[Row]) -> list[KindMean]:
     Args:
         rows: those that count for a mean, see `dusnet.evaluation.tables.counting`.
     """
-    kinds = sorted({score.kind for row in rows for score in row.kinds})
     found = []
-    for kind in kinds:
+    for kind in sorted({score.kind for row in rows for score in row.kinds}):
         for detector in dict.fromkeys(row.detector for row in rows):
             mine = {
-                (row.seed, row.class_name): score
+                (row.class_name, row.seed): score
                 for row in rows
                 if row.detector == detector
                 for score in row.kinds
                 if score.kind == kind
             }
             if mine:
-                found.append(_mean(detector, kind, mine))
+                scans = {name: score.scans for (name, _), score in mine.items()}
+                means = {
+                    metric: averaged({key: getattr(score, metric) for key, score in mine.items()}) for metric in COLUMNS
+                }
+                values = {metric: value for metric, (value, _, _) in means.items()}
+                counted = {metric: count for metric, (_, _, count) in means.items()}
+                found.append(KindMean(detector, kind, tuple(scans), sum(scans.values()), values, counted))
     return found
 
 
-def _mean(detector: str, kind: str, scores: dict[tuple[int, str], KindScore]) -> KindMean:
-    classes = tuple(dict.fromkeys(name for _, name in scores))
-    values, counted = {}, {}
-    for metric in KIND_METRICS:
-        defined = {key: value for key, score in scores.items() if not math.isnan(value := getattr(score, metric))}
-        seeds = sorted({seed for seed, _ in defined})
-        each = [np.mean([value for (seed, _), value in defined.items() if seed == one]) for one in seeds]
-        values[metric] = float(np.mean(each)) if each else math.nan
-        counted[metric] = len({name for _, name in defined})
-    scans = sum({name: score.scans for (_, name), score in scores.items()}.values())
-    return KindMean(detector, kind, classes, scans, values, counted)
-
-
 def markdown(lines: Sequence[KindMean]) -> str:
-    """A Markdown table with one line per kind and detector, and what its columns mean; empty without lines."""
+    """A table with one line per kind and detector, and what its columns mean; empty without lines."""
     if not lines:
         return ""
-    titles = [title for title, _ in KIND_METRICS.values()]
-    text = ["| kind | detector | classes | scans | " + " | ".join(titles) + " |", "|---|---|---:|---:|---:|---:|---:|"]
-    for line in lines:
-        cells = ["–" if math.isnan(line.values[name]) else f"{line.values[name]:.3f}" for name in KIND_METRICS]
-        start = f"| {_escaped(line.kind)} | {_escaped(line.detector)} | {len(line.classes)} | {line.scans} | "
-        text.append(start + " | ".join(cells) + " |")
-    notes = [f"{title}: {meaning}." for title, meaning in KIND_METRICS.values()]
-    notes.append("Mean over the classes that have the kind, each counting the same, then over the seeds.")
-    return "\n".join(text) + "\n\n" + "".join(f"* {note}\n" for note in notes)
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+    titles = [title for title, _ in COLUMNS.values()]
+    rows = [
+        [line.kind, line.detector, str(len(line.classes)), str(line.scans)]
+        + [number(line.values[name], 3) for name in COLUMNS]
+        for line in lines
+    ]
+    meanings = [f"{title}: {meaning}." for title, meaning in COLUMNS.values()]
+    meanings.append("Mean over the classes that have the kind, each counting the same, then over the seeds.")
+    return table("llrrrrr", ["kind", "detector", "classes", "scans", *titles], rows) + "\n" + notes(meanings)

@@ -1,4 +1,4 @@
-"""Train for the rows of a benchmark: a detector of one class, or one model of all."""
+"""Train for rows: a detector of one class, or one model of all; what the rows of a unit share is kept in memory."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dusnet.detectors.pose_cache import PoseCache
+from dusnet.detectors.registered import RegisteredDetector
 from dusnet.errors import BadInput, DusnetError
-from dusnet.evaluation.plan import Contender, Plan, RowKey
-from dusnet.evaluation.saved import row_if_finished, workdir_of
+from dusnet.evaluation.contender import Contender
+from dusnet.evaluation.setup import Evaluation, RowKey
+from dusnet.evaluation.store import finished_row, workdir_of
+from dusnet.inspection.calibration import calibrate
 
 if TYPE_CHECKING:
     from dusnet.cloud import PointCloud
@@ -58,7 +61,7 @@ class Trained:
 
     @cached_property
     def model_mb(self) -> float:
-        """Size of the model file in megabytes, measured once; ask after memory is read, since writing takes some."""
+        """Size of the model file in megabytes, measured once; writing it takes memory, so read the peak first."""
         path = self.workdir / "model.safetensors"
         self.scorer.save(path)
         size = path.stat().st_size
@@ -82,101 +85,82 @@ class UnitCache:
         self.failed: tuple[Contender, str] | None = None
 
 
-def trained_for(plan: Plan, wanted: RowKey, shared: UnitCache) -> Trained:
+def trained_for(setup: Evaluation, key: RowKey, shared: UnitCache) -> Trained:
     """What learns for a row, trained and calibrated; what learned before it where that is the same.
 
     Args:
-        plan: what all rows have in common.
-        wanted: which row.
+        setup: what all rows have in common.
+        key: which row.
         shared: what the rows of its unit have in common; takes in what is trained.
 
     Raises:
         DusnetError: the training failed, now or for another row of the unit.
     """
-    learning = plan.contenders[wanted.name].learning()
+    learning = setup.of(key).learning()
     if shared.trained is not None and shared.trained.learning == learning:
         return shared.trained
     if shared.failed is not None and shared.failed[0] == learning:
         raise DusnetError(shared.failed[1])
     shared.trained = None  # its memory is needed
     try:
-        shared.trained = _train(plan, wanted, shared.pose_cache)
+        shared.trained = _train(setup, key, shared.pose_cache)
     except DusnetError as error:
         shared.failed = (learning, str(error))
         raise
     return shared.trained
 
 
-def _train(plan: Plan, wanted: RowKey, pose_cache: PoseCache) -> Trained:
-    contender, workdir = plan.contenders[wanted.name], workdir_of(plan, wanted)
-    if not plan.resume and workdir.exists():
+def _train(setup: Evaluation, key: RowKey, pose_cache: PoseCache) -> Trained:
+    contender, workdir = setup.of(key), workdir_of(setup, key)
+    if not setup.resume and workdir.exists():
         shutil.rmtree(workdir)
-    training = {name: [sample.load() for sample in plan.dataset.train(name)] for name in wanted.learned}
+    training = {name: [sample.load() for sample in setup.dataset.train(name)] for name in key.learned}
     for name, clouds in training.items():
         if not clouds:
-            raise lacking(plan, "train", name)
+            raise lacking(setup, "train", name)
     resumed = workdir.is_dir() and any(workdir.iterdir())
     workdir.mkdir(parents=True, exist_ok=True)
-    scorer, parts, train_seconds = _fitted(plan, contender, wanted.seed, training, pose_cache, workdir, resume=resumed)
+    create: Any = setup.create_for_parts if contender.together else setup.create
+    scorer = create(contender.detector, contender.settings, seed=key.seed, device=setup.device)
+    if isinstance(scorer, RegisteredDetector):
+        scorer.pose_cache = pose_cache
+    clock = Clock(pose_cache)
+    learned = training if contender.together else training[key.class_name]
+    scorer.fit(learned, progress=setup.progress, workdir=workdir, resume=resumed)
+    train_seconds = clock.read()
+    calibrate_seconds = None
+    if setup.calibrate:
+        parts = scorer.parts if contender.together else {key.class_name: scorer}
+        calibrate_seconds = _calibrate(setup, parts, training, key.seed, pose_cache)
     return Trained(
         learning=contender.learning(),
         scorer=scorer,
         scans=sum(len(clouds) for clouds in training.values()),
         train_seconds=train_seconds,
         resumed=resumed,
-        calibrate_seconds=_calibrate(plan, parts, wanted.seed, pose_cache) if plan.calibrate else None,
+        calibrate_seconds=calibrate_seconds,
         workdir=workdir,
-        waiting={one for one in wanted.of_one_model() if row_if_finished(plan, one) is None},
+        waiting={one for one in key.of_one_model() if finished_row(setup, one) is None},
     )
 
 
-_Parts = Sequence[tuple["Detector", Sequence["PointCloud"]]]
-
-
-def _fitted(
-    plan: Plan,
-    contender: Contender,
-    seed: int,
+def _calibrate(
+    setup: Evaluation,
+    parts: Mapping[str, Detector],
     training: Mapping[str, Sequence[PointCloud]],
+    seed: int,
     pose_cache: PoseCache,
-    workdir: Path,
-    *,
-    resume: bool,
-) -> tuple[Scorer, _Parts, float]:
-    """What has learned the classes, the detector of each with its clouds, and the seconds that it took."""
-    if contender.together:
-        model = plan.create_for_parts(contender.detector, contender.settings, seed=seed, device=plan.device)
-        clock = Clock(pose_cache)
-        model.fit(training, progress=plan.progress, workdir=workdir, resume=resume)
-        return model, [(part, training[name]) for name, part in model.parts.items()], clock.read()
-    (clouds,) = training.values()
-    detector = plan.create(contender.detector, contender.settings, seed=seed, device=plan.device)
-    _share(detector, pose_cache)
-    clock = Clock(pose_cache)
-    detector.fit(clouds, progress=plan.progress, workdir=workdir, resume=resume)
-    return detector, [(detector, clouds)], clock.read()
-
-
-def _share(detector: Detector, pose_cache: PoseCache) -> None:
-    from dusnet.detectors.registered import RegisteredDetector
-
-    if isinstance(detector, RegisteredDetector):
-        detector.pose_cache = pose_cache
-
-
-def _calibrate(plan: Plan, parts: _Parts, seed: int, pose_cache: PoseCache) -> float | None:
+) -> float | None:
     """Seconds that it took, None when all have a threshold from their training already."""
-    bare = [(detector, clouds) for detector, clouds in parts if detector.calibration is None]
+    bare = {name: detector for name, detector in parts.items() if detector.calibration is None}
     if not bare:
         return None
-    from dusnet.inspection.calibration import calibrate
-
     clock = Clock(pose_cache)
-    for detector, clouds in bare:
-        detector.calibration = calibrate(detector, clouds, seed=seed, progress=plan.progress)
+    for name, detector in bare.items():
+        detector.calibration = calibrate(detector, training[name], seed=seed, progress=setup.progress)
     return clock.read()
 
 
-def lacking(plan: Plan, scans: str, class_name: str) -> BadInput:
+def lacking(setup: Evaluation, scans: str, class_name: str) -> BadInput:
     """The error of a class without `train` or `test` scans."""
-    return BadInput(f"{plan.dataset.root} has no {scans} scans in class {class_name}; add some or leave it out.")
+    return BadInput(f"{setup.dataset.root} has no {scans} scans in class {class_name}; add some or leave it out.")

@@ -47,7 +47,7 @@ class PeakMeter:
         Args:
             device: the GPU to watch besides the process, or `cpu`.
         """
-        self._device = device
+        self._device = device if device.startswith("cuda") else None
         self._scope: Scope = "process"
         if _high_water() is not None:
             try:
@@ -56,15 +56,16 @@ class PeakMeter:
                 pass  # not allowed here: the peak since the start of the process is reported, and called that
             else:
                 self._scope = "row"
-        if device.startswith("cuda"):
+        if self._device is not None:
             import torch
 
-            torch.cuda.reset_peak_memory_stats(device)
+            torch.cuda.reset_peak_memory_stats(self._device)
+        self._before = self.read()
 
     def read(self) -> PeakMemory:
         """The peak so far."""
         gpu = None
-        if self._device.startswith("cuda"):
+        if self._device is not None:
             import torch
 
             gpu = torch.cuda.max_memory_allocated(self._device) / 2**20
@@ -73,3 +74,10 @@ class PeakMeter:
             unit = 1.0 if sys.platform == "darwin" else 1024.0
             water = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
         return PeakMemory(water, self._scope, gpu)
+
+    def growth(self) -> float:
+        """MiB by which the peak is above what was in use at the creation: of the GPU where one is watched."""
+        now = self.read()
+        if now.gpu_mib is not None and self._before.gpu_mib is not None:
+            return now.gpu_mib - self._before.gpu_mib
+        return now.mib - self._before.mib

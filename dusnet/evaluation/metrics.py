@@ -67,22 +67,14 @@ def why_undefined(labels: ArrayLike, thing: str = "entry") -> str | None:
     return None
 
 
-def _auroc(scores: ArrayLike, labels: ArrayLike) -> float:
+def _area(name: str, scores: ArrayLike, labels: ArrayLike) -> float:
+    """An area of scikit-learn, NaN where the labels define none."""
     values, truth = _checked(scores, labels)
     if why_undefined(truth):
         return float("nan")
-    from sklearn.metrics import roc_auc_score
+    import sklearn.metrics
 
-    return float(roc_auc_score(truth, values))
-
-
-def _average_precision(scores: ArrayLike, labels: ArrayLike) -> float:
-    values, truth = _checked(scores, labels)
-    if why_undefined(truth):
-        return float("nan")
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(truth, values))
+    return float(getattr(sklearn.metrics, name)(truth, values))
 
 
 def object_auroc(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -102,7 +94,7 @@ def object_auroc(scores: ArrayLike, labels: ArrayLike) -> float:
         >>> object_auroc([30.0, 31.0, 40.0, 30.0], [False, False, True, True])
         0.625
     """
-    return _auroc(scores, labels)
+    return _area("roc_auc_score", scores, labels)
 
 
 def object_ap(scores: ArrayLike, labels: ArrayLike) -> float:
@@ -114,7 +106,7 @@ def object_ap(scores: ArrayLike, labels: ArrayLike) -> float:
         >>> round(object_ap([4.0, 3.0, 2.0, 1.0], [True, False, True, False]), 4)
         0.8333
     """
-    return _average_precision(scores, labels)
+    return _area("average_precision_score", scores, labels)
 
 
 def f1_max(scores: ArrayLike, labels: ArrayLike) -> tuple[float, float]:
@@ -181,14 +173,14 @@ def point_auroc(
     Raises:
         ValueError: a score is NaN or infinite, or shapes do not match.
     """
-    return _averaged(_auroc, scores, labels, average)
+    return _averaged(object_auroc, scores, labels, average)
 
 
 def point_ap(
     scores: Sequence[NDArray[Any]], labels: Sequence[NDArray[np.bool_]], *, average: Average = "pooled"
 ) -> float:
     """P-AP of the clouds of one class; arguments, return value and errors as in `point_auroc`."""
-    return _averaged(_average_precision, scores, labels, average)
+    return _averaged(object_ap, scores, labels, average)
 
 
 def aupro(
@@ -273,11 +265,10 @@ def measure(
     }
     point_reason: str | None = "the anomalous scans have no labels for points"
     if point_labels is not None and point_scores:
-        pooled_scores, pooled_labels = np.concatenate(list(point_scores)), np.concatenate(list(point_labels))
-        point_reason = why_undefined(pooled_labels, "point")
-        values["p_auroc_pooled"] = _auroc(pooled_scores, pooled_labels)
-        values["p_ap_pooled"] = _average_precision(pooled_scores, pooled_labels)
-        values["p_f1_max_pooled"] = f1_max(pooled_scores, pooled_labels)[0]
+        pooled = np.concatenate(list(point_scores)), np.concatenate(list(point_labels))
+        point_reason = why_undefined(pooled[1], "point")
+        values["p_auroc_pooled"], values["p_ap_pooled"] = object_auroc(*pooled), object_ap(*pooled)
+        values["p_f1_max_pooled"] = f1_max(*pooled)[0]
         values["p_auroc_clouds"] = point_auroc(point_scores, point_labels, average="clouds")
         values["p_ap_clouds"] = point_ap(point_scores, point_labels, average="clouds")
         if regions is not None:
@@ -285,12 +276,7 @@ def measure(
     object_reason = why_undefined(object_labels, "scan")
     complete = {name: values.get(name, float("nan")) for name in METRICS}
     reasons: dict[str, str] = {}
-    for name, value in complete.items():
-        if np.isnan(value):
-            reason = object_reason if name.startswith("o_") else point_reason
-            if reason is None:
-                reason = (
-                    "no region numbers given" if name == "p_aupro" else "no scan holds both normal and defect points"
-                )
-            reasons[name] = reason
+    for name in (name for name, value in complete.items() if np.isnan(value)):
+        lacking = "no region numbers given" if name == "p_aupro" else "no scan holds both normal and defect points"
+        reasons[name] = (object_reason if name.startswith("o_") else point_reason) or lacking
     return ClassMetrics(complete, reasons)

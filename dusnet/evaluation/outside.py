@@ -1,4 +1,4 @@
-"""The code of detectors that are none of this package's, as a hash: what their rows depend on besides settings.
+"""A hash of the code of detectors from outside this package: what their rows depend on besides settings.
 
 What is hashed are the source files of the modules that define the class of a detector and of those that they use,
 except the standard library, installed packages and this package; and the numbers and words that it was made with.
@@ -34,12 +34,11 @@ def code_mark(create: Callable[..., Any], made: object) -> str | None:
         made: a detector that it made.
 
     Returns:
-        Hexadecimal digits, None where the source of some of the code cannot be found, as of what is typed at a prompt:
-        then nobody can tell whether it has changed.
+        Hexadecimal digits; None where the source of some of the code cannot be found, as of code typed at a prompt.
     """
     digest = hashlib.sha256()
     kinds = _describe(made, digest, set())
-    if not kinds:  # a detector of this package, that a function of somebody else makes in its own way
+    if not kinds:  # a detector of this package, made by a function from outside
         for text in _texts_of(create, set()):
             digest.update(text)
     files = _files_of(kinds or [create])
@@ -51,7 +50,7 @@ def code_mark(create: Callable[..., Any], made: object) -> str | None:
 
 
 def _describe(made: object, digest: Any, seen: set[int]) -> list[type]:
-    """Put an object of somebody else into a hash, with what it is made of; the classes that it is of."""
+    """Put an object from outside and its parts into a hash; returns their classes."""
     own = type(made).__module__
     if id(made) in seen or not _is_followed(own, first=not seen):
         return []
@@ -62,7 +61,7 @@ def _describe(made: object, digest: Any, seen: set[int]) -> list[type]:
             digest.update(text)
     for name, value in sorted(getattr(made, "__dict__", {}).items()):
         if isinstance(value, bool):
-            continue  # says as often what has happened to an object as what it is
+            continue  # flags are often states, not settings
         if _is_plain(value):
             digest.update(f"{name} {value!r}".encode())
         else:
@@ -79,7 +78,7 @@ def _is_followed(name: str, *, first: bool = False) -> bool:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether a value says what an object was made with; lists are what is filled later."""
+    """Whether a value is a setting of an object; lists are filled later."""
     if isinstance(value, tuple | frozenset):
         return all(_is_plain(one) for one in value)
     if isinstance(value, dict):

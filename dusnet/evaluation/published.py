@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
+from math import nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from dusnet.config import Section, read_yaml
 from dusnet.errors import BadConfig
+from dusnet.evaluation.markdown import notes, number, table
 from dusnet.evaluation.ranks import ranks_of
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.tables import counting
@@ -140,20 +142,17 @@ def markdown(rows: Sequence[Row], dataset: str, *, plain: bool = True) -> str:
     if public is None or not rows:
         return ""
     found = published.on(dataset)
-    lines = [
+    parts = [
         f"These figures were printed by others for {dataset}; none of them was measured here, and they take no part in "
         "the tables and ranks above. Look at the conventions before comparing.\n",
-        *_ours(rows, public, plain=plain),
-        "",
-        *_means(found),
-        "",
+        _ours(rows, public, plain=plain),
+        _means(found),
         *_per_class(found, public),
     ]
-    ranks = _rank_notes(rows, found, public) if plain else []
-    notes = [*ranks, *published.notes, *public.notes]
+    texts = [*(_rank_notes(rows, found, public) if plain else ()), *published.notes, *public.notes]
     for method, result in found:
-        notes += [f"{method.name}: {note}" for note in (*method.notes, *result.notes)]
-    return "\n".join(lines) + "\n\n" + "".join(f"* {note}\n" for note in notes)
+        texts += [f"{method.name}: {note}" for note in (*method.notes, *result.notes)]
+    return "\n".join([*parts, notes(texts)])
 
 
 def complete_means(rows: Sequence[Row], public: PublishedDataset) -> dict[str, dict[str, float]]:
@@ -172,66 +171,50 @@ def complete_means(rows: Sequence[Row], public: PublishedDataset) -> dict[str, d
     return found
 
 
-def _ours(rows: Sequence[Row], public: PublishedDataset, *, plain: bool) -> list[str]:
+def _ours(rows: Sequence[Row], public: PublishedDataset, *, plain: bool) -> str:
     if not plain:
-        return ["Our test scans were corrupted, so no figure of ours is set beside them."]
+        return "Our test scans were corrupted, so no figure of ours is set beside them.\n"
     complete, total = complete_means(rows, public), len(public.classes)
-    lines = []
+    texts = []
     for detector in dict.fromkeys(row.detector for row in rows):
-        classes = {row.class_name for row in rows if row.detector == detector} & set(public.classes)
-        if detector in complete:
-            values = complete[detector]
-            lines.append(
-                f"* measured here, {detector}: mean of all {total} classes O-AUROC {_area(values['o_auroc'])}, P-AUROC "
-                f"pooled {_area(values['p_auroc_pooled'])}."
-            )
+        if (values := complete.get(detector)) is not None:
+            means = f"O-AUROC {number(values['o_auroc'], 3)}, P-AUROC pooled {number(values['p_auroc_pooled'], 3)}"
+            texts.append(f"measured here, {detector}: mean of all {total} classes {means}.")
         else:
-            lines.append(
-                f"* measured here, {detector}: partial, {len(classes)} of {total} classes, so its mean is not compared."
-            )
-    return lines
+            count = len({row.class_name for row in rows if row.detector == detector} & set(public.classes))
+            partial = f"partial, {count} of {total} classes, so its mean is not compared."
+            texts.append(f"measured here, {detector}: {partial}")
+    return notes(texts)
 
 
-def _means(found: Sequence[tuple[PublishedMethod, PublishedResult]]) -> list[str]:
-    lines = [
-        "| method | published in | O-AUROC | P-AUROC | other | point average | mark | convention | source |",
-        "|---|---|---:|---:|---|---|---|---|---|",
-    ]
+def _means(found: Sequence[tuple[PublishedMethod, PublishedResult]]) -> str:
+    rows = []
     for method, result in found:
-        where = method.venue + (f", arXiv {method.arxiv}" if method.arxiv else "")
-        other = ", ".join(
-            f"{TITLES[key]} {_area(value)}" for key, value in result.means.items() if key not in ("o_auroc", "p_auroc")
-        )
-        cells = [method.name, where, _mean(result, "o_auroc"), _mean(result, "p_auroc"), other, result.points]
-        cells += [result.mark, f"{method.setting}; {result.convention}", result.source]
-        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |")
-    return lines
-
-
-def _mean(result: PublishedResult, metric: Metric) -> str:
-    if metric not in result.means:
-        return "–"
-    spread = f" ± {_area(result.stds[metric])}" if metric in result.stds else ""
-    return _area(result.means[metric]) + spread
-
-
-def _area(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.3f}"
-
-
-def _per_class(found: Sequence[tuple[PublishedMethod, PublishedResult]], public: PublishedDataset) -> list[str]:
-    lines: list[str] = []
-    for metric, title in TITLES.items():
-        rows = [(method.name, result.per_class[metric]) for method, result in found if metric in result.per_class]
-        if rows:
-            lines += ["", f"{title} per class, complete rows as printed:", ""]
-            lines.append("| class | " + " | ".join(name.replace("|", "\\|") for name, _ in rows) + " |")
-            lines.append("|---|" + "---:|" * len(rows))
-            lines += [
-                f"| {name} | " + " | ".join(_area(row[name]) for _, row in rows) + " |" for name in public.classes
+        others = [key for key in result.means if key not in ("o_auroc", "p_auroc")]
+        rows.append(
+            [
+                method.name,
+                method.venue + (f", arXiv {method.arxiv}" if method.arxiv else ""),
+                *(number(result.means.get(key, nan), 3, result.stds.get(key, nan)) for key in ("o_auroc", "p_auroc")),
+                ", ".join(f"{TITLES[key]} {number(result.means[key], 3)}" for key in others),
+                result.points,
+                result.mark,
+                f"{method.setting}; {result.convention}",
+                result.source,
             ]
-            lines.append("| mean | " + " | ".join(_area(float(np.mean(list(row.values())))) for _, row in rows) + " |")
-    return lines[1:]
+        )
+    head = ["method", "published in", "O-AUROC", "P-AUROC", "other", "point average", "mark", "convention", "source"]
+    return table("llrrlllll", head, rows)
+
+
+def _per_class(found: Sequence[tuple[PublishedMethod, PublishedResult]], public: PublishedDataset) -> Iterator[str]:
+    for metric, title in TITLES.items():
+        columns = [(method.name, result.per_class[metric]) for method, result in found if metric in result.per_class]
+        if columns:
+            lines = [[name, *(number(values[name], 3) for _, values in columns)] for name in public.classes]
+            lines.append(["mean", *(number(float(np.mean(list(values.values()))), 3) for _, values in columns)])
+            yield f"{title} per class, complete rows as printed:\n"
+            yield table("l" + "r" * len(columns), ["class", *(name for name, _ in columns)], lines)
 
 
 def rank_among_published(

@@ -1,16 +1,15 @@
-"""Mean ranks: who comes first how often, whatever the scale of a class's figures."""
+"""Mean ranks of the detectors over classes and seeds, whatever the scale of a class's figures."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from dusnet.evaluation.rows import Row
+from dusnet.evaluation.markdown import notes, number, table
+from dusnet.evaluation.rows import Row
 
 RANKED: dict[str, str] = {"o_auroc": "O-AUROC", "p_auroc_pooled": "P-AUROC pooled", "p_ap_pooled": "P-AP pooled"}
 _DIGITS = 9  # two areas that differ by less differ by rounding
@@ -22,18 +21,13 @@ class MeanRank:
 
     Attributes:
         detector: its name.
-        values: metric of `RANKED` -> mean rank, 1 is best; NaN when it could be ranked nowhere.
+        mean_rank: metric of `RANKED` -> mean rank, 1 is best; NaN when it could be ranked nowhere.
         counted: metric -> how many pairs of class and seed it was ranked in.
     """
 
     detector: str
-    values: dict[str, float]
+    mean_rank: dict[str, float]
     counted: dict[str, int]
-
-    def record(self) -> dict[str, Any]:
-        """As JSON holds it: NaN becomes null."""
-        values = {name: None if math.isnan(value) else value for name, value in self.values.items()}
-        return {"detector": self.detector, "mean_rank": values, "counted": self.counted}
 
 
 def ranks_of(values: Sequence[float]) -> list[float]:
@@ -76,17 +70,19 @@ def mean_ranks(rows: Sequence[Row]) -> list[MeanRank]:
 
 
 def markdown(ranks: Sequence[MeanRank]) -> str:
-    """A Markdown table, best mean O-AUROC rank first; empty for fewer than two detectors, which no rank tells apart."""
+    """A table, best mean O-AUROC rank first; empty for fewer than two detectors."""
     if len(ranks) < 2:
         return ""
-    text = ["| detector | " + " | ".join(RANKED.values()) + " | class x seed |", "|---|" + "---:|" * (len(RANKED) + 1)]
-    for one in sorted(ranks, key=lambda one: (math.isnan(one.values["o_auroc"]), one.values["o_auroc"])):
-        cells = ["–" if math.isnan(one.values[key]) else f"{one.values[key]:.2f}" for key in RANKED]
-        counts = sorted(set(one.counted.values()))
-        name = one.detector.replace("|", "\\|")
-        text.append(f"| {name} | " + " | ".join(cells) + f" | {' / '.join(map(str, counts))} |")
+    rows = [
+        [
+            one.detector,
+            *(number(one.mean_rank[key], 2) for key in RANKED),
+            " / ".join(map(str, sorted(set(one.counted.values())))),
+        ]
+        for one in sorted(ranks, key=lambda one: (math.isnan(one.mean_rank["o_auroc"]), one.mean_rank["o_auroc"]))
+    ]
     note = (
-        f"* Rank among the {len(ranks)} detectors in every class and seed in which all have a row, 1 is best, equal "
-        "values share the mean of their ranks; mean over classes and seeds.\n"
+        f"Rank among the {len(ranks)} detectors in every class and seed in which all have a row, 1 is best, equal "
+        "values share the mean of their ranks; mean over classes and seeds."
     )
-    return "\n".join(text) + "\n\n" + note
+    return table("lrrrr", ["detector", *RANKED.values(), "class x seed"], rows) + "\n" + notes([note])

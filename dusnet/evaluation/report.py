@@ -13,17 +13,17 @@ import numpy as np
 
 from dusnet.errors import BadConfig, BadInput
 from dusnet.evaluation import all_classes, kinds, metrics, published, ranks, studies, tables
-from dusnet.evaluation.plan import Contender, Plan
-from dusnet.evaluation.rows import Row
+from dusnet.evaluation.contender import Contender
+from dusnet.evaluation.markdown import notes
+from dusnet.evaluation.rows import Row, plain
+from dusnet.evaluation.setup import Evaluation
 from dusnet.io import write_json, write_text
 from dusnet.io.marks import GENERATOR, MARKDOWN_MARK, Kind, require_replaceable
 from dusnet.io.places import require_folder
 from dusnet.io.tables import write_table
-from dusnet.terminal import one_line, table_cell
+from dusnet.terminal import one_line
 
 RESULTS_SCHEMA = 3
-
-
 TABLES = ("results.json", "results.csv", "results.md")
 
 
@@ -42,11 +42,11 @@ def require_free(out: Path) -> None:
         require_replaceable(out / name, Kind.EVALUATION)
 
 
-def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> None:
+def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str]) -> None:
     """Renew `results.json`, `results.csv` and `results.md`.
 
     Args:
-        plan: what was asked for.
+        setup: the evaluation.
         rows: what is there so far, in the order of the tables.
         failed: one sentence per class that failed.
     """
@@ -57,9 +57,9 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
     summary = {
         "generator": GENERATOR,
         "schema_version": RESULTS_SCHEMA,
-        "dataset": {"name": plan.dataset.name, "root": str(plan.dataset.root), "layout": plan.dataset.layout},
+        "dataset": {"name": setup.dataset.name, "root": str(setup.dataset.root), "layout": setup.dataset.layout},
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
-        "device": plan.device,
+        "device": setup.device,
         "versions": {
             "dusnet": __version__,
             "torch": str(torch.__version__),
@@ -68,53 +68,59 @@ def write_results(plan: Plan, rows: Sequence[Row], failed: Sequence[str]) -> Non
         },
         "conventions": {**metrics.CONVENTIONS, **tables.CONVENTIONS},
         "all_classes_conventions": all_classes.CONVENTIONS,
-        "kind_conventions": {name: meaning for name, (_, meaning) in kinds.KIND_METRICS.items()},
-        "settings": {name: one.read() for name, one in plan.contenders.items()},
-        "contenders": {name: _described(one) for name, one in plan.contenders.items()},
-        "study": None if plan.study is None else plan.study.model_dump(mode="json"),
+        "kind_conventions": {name: meaning for name, (_, meaning) in kinds.COLUMNS.items()},
+        "settings": {name: one.read() for name, one in setup.contenders.items()},
+        "contenders": {name: _description(one) for name, one in setup.contenders.items()},
+        "study": None if setup.study is None else setup.study.model_dump(mode="json"),
         "failed": list(failed),
-        "means": [mean.record() for mean in tables.means(rows)],
-        "mean_ranks": [rank.record() for rank in ranks.mean_ranks(rows)],
-        "all_classes": [line.record() for line in all_classes.pooled(rows)],
-        "kinds": [line.record() for line in kinds.kind_means(tables.counting(rows))],
-        "published": published.record(rows, plan.dataset.name, plain=_plain(plan)),
+        "means": [_without_class(plain(mean)) for mean in tables.means(rows)],
+        "mean_ranks": plain(ranks.mean_ranks(rows)),
+        "all_classes": plain(all_classes.pooled(rows)),
+        "kinds": plain(kinds.kind_means(tables.counting(rows))),
+        "published": published.record(rows, setup.dataset.name, plain=_as_it_is(setup)),
         "rows": [row.record() for row in rows],
     }
-    write_json(plan.out / "results.json", summary)
-    write_table(plan.out / "results.csv", CSV_FIELDS, map(_line, rows))
-    name = one_line(plan.dataset.name)
-    title = f"# {name}: evaluation\n\n{MARKDOWN_MARK}\n\n"
-    if plan.study is not None:
-        title = f"# {name}: {plan.study.title}\n\n{MARKDOWN_MARK}\n\n"
-        title += "".join(f"* {note}\n" for note in plan.study.notes) + ("\n" if plan.study.notes else "")
-    trouble = "".join(f"* failed: {one_line(text)}\n" for text in failed)
-    write_text(
-        plan.out / "results.md", title + (trouble + "\n" if trouble else "") + markdown(rows) + _elsewhere(plan, rows)
-    )
+    write_json(setup.out / "results.json", summary)
+    write_table(setup.out / "results.csv", CSV_FIELDS, map(_line, rows))
+    study, name = setup.study, one_line(setup.dataset.name)
+    title = f"# {name}: {'evaluation' if study is None else study.title}\n\n{MARKDOWN_MARK}\n"
+    lists = [() if study is None else study.notes, [f"failed: {one_line(text)}" for text in failed]]
+    parts = [title, *(notes(texts) for texts in lists if texts), markdown(rows, setup.columns)]
+    write_text(setup.out / "results.md", "\n".join(parts) + _elsewhere(setup, rows))
 
 
-def _plain(plan: Plan) -> bool:
-    return all(one.corruption is None for one in plan.contenders.values())
+def _description(one: Contender) -> dict[str, Any]:
+    corruption = None if one.corruption is None else one.corruption.model_dump(mode="json")
+    return {"detector": one.detector, "corruption": corruption, "together": one.together}
 
 
-def _elsewhere(plan: Plan, rows: Sequence[Row]) -> str:
+def _without_class(line: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in line.items() if key != "class_name"}
+
+
+def _as_it_is(setup: Evaluation) -> bool:
+    return all(one.corruption is None for one in setup.contenders.values())
+
+
+def _elsewhere(setup: Evaluation, rows: Sequence[Row]) -> str:
     """What others measured, in a section of its own."""
     parts = []
-    if plan.study is not None and (text := studies.printed(plan.study)):
+    if setup.study is not None and (text := studies.printed(setup.study)):
         parts.append(f"\n## What the source of this study prints (not measured here)\n\n{text}")
-    if text := published.markdown(rows, plan.dataset.name, plain=_plain(plan)):
+    if text := published.markdown(rows, setup.dataset.name, plain=_as_it_is(setup)):
         parts.append(f"\n## Published figures (not measured here)\n\n{text}")
     return "".join(parts)
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[Row], columns: Sequence[tables.Column] = tables.COLUMNS) -> str:
     """All tables of our own measurements: per class and mean, all classes in one ranking, mean ranks, kinds.
 
     Args:
         rows: what `dusnet.evaluation.run.evaluate` returned.
+        columns: of the first table.
     """
-    rows = [replace(row, class_name=table_cell(row.class_name), detector=table_cell(row.detector)) for row in rows]
-    parts = [tables.markdown(rows)]
+    rows = [replace(row, class_name=one_line(row.class_name), detector=one_line(row.detector)) for row in rows]
+    parts = [tables.markdown(rows, columns)]
     for title, text in (
         ("All classes in one ranking", all_classes.markdown(all_classes.pooled(rows))),
         ("Mean rank", ranks.markdown(ranks.mean_ranks(rows))),
@@ -123,11 +129,6 @@ def markdown(rows: Sequence[Row]) -> str:
         if text:
             parts.append(f"## {title}\n\n{text}")
     return "\n".join(parts)
-
-
-def _described(one: Contender) -> dict[str, Any]:
-    corruption = None if one.corruption is None else one.corruption.model_dump(mode="json")
-    return {"detector": one.detector, "corruption": corruption, "together": one.together}
 
 
 CSV_FIELDS: tuple[str, ...] = (

@@ -1,29 +1,51 @@
-"""One row of a benchmark: one class, one detector, one seed, and the file that keeps it across a kill."""
+"""One row of the results: what a detector reached on one class with one seed."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, is_dataclass
 from functools import cache
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, ClassVar
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
-from dusnet.errors import BadInput
-from dusnet.evaluation.kinds import KindScore
 from dusnet.evaluation.metrics import METRICS
-from dusnet.io import parse_json
-
-if TYPE_CHECKING:
-    from dusnet.data import Dataset, Sample
-    from dusnet.evaluation.plan import Contender
 
 ROW_SCHEMA = 3
+KIND_METRICS = ("o_auroc", "p_auroc", "p_ap")
+
+
+def plain(data: Any) -> Any:
+    """`data` as JSON holds it: records become objects, NaN becomes null."""
+    if is_dataclass(data) and not isinstance(data, type):
+        return plain(asdict(data))
+    if isinstance(data, dict):
+        return {key: plain(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [plain(value) for value in data]
+    return None if isinstance(data, float) and math.isnan(data) else data
+
+
+@dataclass(frozen=True)
+class KindScore:
+    """What one class measured of one kind of defect.
+
+    Attributes:
+        kind: the kind.
+        scans: number of test scans of this kind.
+        o_auroc: these scans against all good ones, NaN when undefined.
+        p_auroc: over the points of these scans pooled, NaN when undefined.
+        p_ap: average precision over the same points, NaN when undefined.
+    """
+
+    kind: str
+    scans: int
+    o_auroc: float
+    p_auroc: float
+    p_ap: float
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -34,7 +56,7 @@ class ScanScore:
         file: the scan, relative to the dataset's root where it lies inside.
         kind: `good` or the kind of defect.
         anomalous: the truth.
-        object_score: the detector's answer.
+        object_score: of the detector.
         threshold: the calibrated threshold that the scan was judged by, or None: with a model of many classes, that of
             the class that it was taken for.
         points: how many points were scored.
@@ -48,6 +70,8 @@ class ScanScore:
     threshold: float | None
     points: int
     seconds: float
+
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True)
@@ -108,17 +132,16 @@ class Row:
     scans: tuple[ScanScore, ...]
     fingerprint: str
 
+    __pydantic_config__: ClassVar = ConfigDict(extra="forbid")
+
     @property
     def together(self) -> bool:
         """Whether its model learned all classes."""
         return self.recognized is not None
 
     def record(self) -> dict[str, Any]:
-        """The row as JSON holds it: NaN becomes null."""
-        data = asdict(self)
-        data["metrics"] = {name: None if math.isnan(value) else value for name, value in self.metrics.items()}
-        data["kinds"] = [kind.record() for kind in self.kinds]
-        return {"schema_version": ROW_SCHEMA, **data}
+        """The row as JSON holds it."""
+        return {"schema_version": ROW_SCHEMA, **plain(self)}
 
     @classmethod
     def from_record(cls, data: dict[str, Any]) -> Row:
@@ -131,13 +154,9 @@ class Row:
         rest.pop("generator", None)  # rows of earlier versions carry no mark
         if rest.pop("schema_version") != ROW_SCHEMA:
             raise ValueError("row of another version")
-        rest["metrics"] = {
-            name: math.nan if rest["metrics"][name] is None else float(rest["metrics"][name]) for name in METRICS
-        }
-        rest["kinds"] = tuple(KindScore.from_record(kind) for kind in rest["kinds"])
-        rest["scans"] = tuple(ScanScore(**scan) for scan in rest["scans"])
-        row = cls(**rest)
-        _row_type().validate_json(json.dumps(asdict(row)), strict=True)
+        rest["metrics"] = {name: _number(rest["metrics"][name]) for name in METRICS}
+        rest["kinds"] = [kind | {name: _number(kind[name]) for name in KIND_METRICS} for kind in rest["kinds"]]
+        row = _row_type().validate_json(json.dumps(rest), strict=True)
         if not set(row.reasons) <= set(METRICS) or not row.scans or any(one < 0 for one in row.counts):
             raise ValueError("numbers that no row has")
         return row
@@ -152,118 +171,8 @@ class Row:
 
 @cache
 def _row_type() -> TypeAdapter[Row]:
-    """Checks the types of the fields of a row: dataclasses take anything."""
     return TypeAdapter(Row)
 
 
-def relative(path: Path, root: Path) -> str:
-    """`path` as seen from `root` when it lies inside, else as it is."""
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except ValueError:
-        return path.as_posix()
-
-
-def _files(samples: Iterable[Sample], root: Path) -> list[tuple[str, str, int]]:
-    listed = []
-    for sample in samples:
-        for path in (sample.path, sample.ground_truth):
-            if path is None:
-                continue
-            try:
-                size = path.stat().st_size
-            except OSError as error:
-                raise BadInput(f"{path} cannot be read ({error.strerror}); restore the file or take it out.") from error
-            listed.append((relative(path, root), sample.kind, size))
-    return listed
-
-
-def _training(
-    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str, code: str
-) -> dict[str, Any]:
-    from dusnet import __version__
-
-    # Detectors of this package are told by its version.
-    outside = {"code": code} if code else {}
-    return outside | {
-        "schema": ROW_SCHEMA,
-        "version": __version__,
-        "detector": contender.detector,
-        "settings": contender.read(),
-        "brought": contender.weights_digest(),
-        "together": contender.together,
-        "seed": seed,
-        "device": device,
-        "train": [[name, _files(dataset.train(name), dataset.root)] for name in learned],
-    }
-
-
-def _hash(content: dict[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def training_fingerprint(
-    dataset: Dataset, contender: Contender, learned: Sequence[str], *, seed: int, device: str, code: str = ""
-) -> str:
-    """A hash of all that a training depends on; arguments and errors as for `fingerprint`."""
-    return _hash(_training(dataset, contender, learned, seed=seed, device=device, code=code))
-
-
-def fingerprint(
-    dataset: Dataset,
-    class_name: str,
-    contender: Contender,
-    *,
-    learned: Sequence[str],
-    seed: int,
-    device: str,
-    calibrate: bool,
-    code: str = "",
-) -> str:
-    """A hash of all that a row depends on.
-
-    It covers detector, what it reads of the settings, weights that it brings, corruption, seed, device, version, the
-    training files of the classes that the model learns, their names and order, and the test files of the class.
-
-    Files count with relative name, kind and size, so moving a dataset keeps its rows and changing one file drops them.
-
-    Args:
-        dataset: where the files are.
-        class_name: the class that is scored.
-        contender: what is trained, and what is done to the test scans.
-        learned: the classes that the model learns, in this order.
-        seed: of training and scoring.
-        device: where it runs.
-        calibrate: whether thresholds are looked for.
-        code: tells the code of a detector that is none of this package's; see `dusnet.evaluation.outside`.
-
-    Raises:
-        BadInput: a listed file cannot be read.
-    """
-    return _hash(
-        {
-            **_training(dataset, contender, learned, seed=seed, device=device, code=code),
-            "corruption": None if contender.corruption is None else contender.corruption.model_dump(mode="json"),
-            "calibrate": calibrate,
-            "class": class_name,
-            "test": _files(dataset.test(class_name), dataset.root),
-        }
-    )
-
-
-def row_name(detector: str, class_name: str, seed: int) -> str:
-    """File name of a row without suffix: `detector--class--seedN`, unusual characters replaced and told apart."""
-    words = []
-    for text in (detector, class_name):
-        safe = re.sub(r"[^\w.+-]", "_", text)
-        words.append(safe if safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:6]}")
-    return f"{words[0]}--{words[1]}--seed{seed}"
-
-
-def load_row(path: Path, expected: str) -> Row | None:
-    """The row saved at `path` when it has the `expected` fingerprint; None when it has not or is damaged."""
-    try:
-        row = Row.from_record(parse_json(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None  # absent, cut off, or of another version: computing the row again is always right
-    return row if row.fingerprint == expected else None
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)

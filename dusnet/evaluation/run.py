@@ -11,20 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
+from dusnet import detectors as known
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.learning import UnitCache
 from dusnet.evaluation.outside import code_mark, is_outside
-from dusnet.evaluation.plan import Contender, Create, CreateForParts, Plan, RowKey, Unit, units_of
 from dusnet.evaluation.report import require_free, write_results
 from dusnet.evaluation.rows import Row
-from dusnet.evaluation.saved import require_own_rows, row_if_finished
+from dusnet.evaluation.setup import Create, CreateForParts, Evaluation, RowKey, Unit, units_of
+from dusnet.evaluation.store import finished_row, require_own_rows
 from dusnet.evaluation.workers import in_processes
 from dusnet.progress import Progress, Silent, Task
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
     from dusnet.data import Dataset
+    from dusnet.detectors.settings import Settings
     from dusnet.evaluation.studies import Study
 
 RENEW_SECONDS = 1.0
@@ -70,10 +72,8 @@ def evaluate(
         calibrate: give each detector its threshold from good scans, as training a model for use does, so that the rows
             can say how many good scans it calls anomalous and how many anomalous ones it finds.
         jobs: rows of so many classes at a time, each class in a process of its own with its share of the cores, and so
-            is each model of all classes. A script that asks for more than one must keep its own work under
-            `if __name__ == "__main__":`.
-        create: makes a detector from `(name, settings, seed=, device=)`; None takes `dusnet.detectors.create`. With
-            several jobs it must be a function of a module.
+            is each model of all classes.
+        create: makes a detector from `(name, settings, seed=, device=)`; None takes `dusnet.detectors.create`.
         create_for_parts: the same for one model of all classes; None takes `dusnet.detectors.create_for_parts`.
         study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
 
@@ -86,44 +86,74 @@ def evaluate(
         BadInput: an unknown class, or a result would take the place of a file that dusnet did not write.
         DusnetError: classes failed; the message names them, and the rows of the others are saved.
     """
-    from dusnet import detectors as known
-
     contenders = _contenders(detectors, settings)
     chosen = _unique(dataset.classes if classes is None else classes, "class")
-    for what, number in (("seeds", seeds), ("jobs", jobs)):
-        if number < 1:
-            raise BadConfig(f"{what} is {number} but at least one is needed; leave it out or give 1 or more.")
+    for what, count in (("seeds", seeds), ("jobs", jobs)):
+        if count < 1:
+            raise BadConfig(f"{what} is {count} but at least one is needed; leave it out or give 1 or more.")
     for name in chosen:
         if name not in dataset.classes:
             dataset.train(name)  # raises with the nearest known names
             raise BadInput(f"{dataset.root} has no class {name!r}; choose from {', '.join(dataset.classes)}.")
-    plan = Plan(
+    setup = Evaluation(
         dataset=dataset,
         contenders=contenders,
         out=out,
         device=device,
-        progress=progress if progress is not None else Silent(),
+        progress=Silent() if progress is None else progress,
         resume=resume,
         calibrate=calibrate,
-        create=create if create is not None else known.create,
-        create_for_parts=create_for_parts if create_for_parts is not None else known.create_for_parts,
+        create=known.create if create is None else create,
+        create_for_parts=known.create_for_parts if create_for_parts is None else create_for_parts,
         study=study,
     )
     require_free(out)
-    code = {name: mark for name, one in contenders.items() if (mark := _code_of(plan, one))}
-    return _run(replace(plan, code=code), chosen, seeds, jobs)
+    code = {name: mark for name, one in contenders.items() if (mark := _code_of(setup, one))}
+    return compute_rows(replace(setup, code=code), units_of(contenders, chosen, range(seeds)), jobs)
 
 
-def _code_of(plan: Plan, one: Contender) -> str:
-    """What tells the code of a detector that is none of this package's; empty for the others.
+def compute_rows(setup: Evaluation, units: Sequence[Unit], jobs: int = 1) -> list[Row]:
+    """The rows of an evaluation by class, contender and seed, from disk or computed; result files are written.
+
+    Args:
+        setup: what all rows have in common.
+        units: the rows.
+        jobs: processes at a time.
+
+    Raises:
+        BadInput: a row would take the place of a file that dusnet did not write.
+        DusnetError: classes failed; the message names them, and the rows of the others are saved.
+    """
+    require_own_rows(setup, (key for unit in units for key in unit.rows))
+    with setup.progress.task("evaluate", total=sum(len(unit.rows) for unit in units)) as task:
+        results = _Results(setup, units, task)
+        try:
+            if jobs == 1:
+                _in_turn(setup, units, results)
+            else:
+                _at_once(setup, units, results, jobs)
+        finally:
+            results.renew()
+    if results.failed:
+        first, *others = results.failed
+        more = f" (failed too: {', '.join(f'{one} with {name}' for one, name in others)})" if others else ""
+        raise DusnetError(
+            f"{results.failed[first][1].rstrip('.')}{more}; finished rows are kept in {setup.out}, so mend it and run "
+            "again."
+        )
+    return results.ordered()
+
+
+def _code_of(setup: Evaluation, one: Contender) -> str:
+    """A hash of the code of a detector from outside this package; empty for the others.
 
     The detector is made for it: a name that does not exist must not wait for hours of other work.
     """
-    create = plan.create_for_parts if one.together else plan.create
-    made = create(one.detector, one.settings, seed=0, device=plan.device)
+    create = setup.create_for_parts if one.together else setup.create
+    made = create(one.detector, one.settings, seed=0, device=setup.device)
     if not is_outside(create) and not is_outside(type(made)):
         return ""
-    # Code that cannot be told from other code is never the same again.
+    # Code without a source counts as changed.
     return code_mark(create, made) or uuid4().hex
 
 
@@ -161,89 +191,65 @@ def _unique(names: Sequence[str], what: str) -> list[str]:
 class _Results:
     """What is there so far; renews the result files after a row, but not for each of many that come at once."""
 
-    def __init__(self, plan: Plan, classes: list[str], task: Task) -> None:
-        self._plan, self._classes, self._task = plan, classes, task
-        self.rows: dict[tuple[str, str, int], Row] = {}
+    def __init__(self, setup: Evaluation, units: Sequence[Unit], task: Task) -> None:
+        self._setup, self._task = setup, task
+        self._classes = list(dict.fromkeys(key.class_name for unit in units for key in unit.rows))
+        self._rows: dict[tuple[str, str, int], Row] = {}
         self.failed: dict[tuple[str, str], tuple[int, str]] = {}
         self._renewed = -math.inf
 
-    def skip(self, wanted: RowKey) -> bool:
+    def skip(self, key: RowKey) -> bool:
         """Whether the row is not worth computing, since this detector failed on this class before."""
-        skipped = (wanted.class_name, wanted.name) in self.failed
+        skipped = (key.class_name, key.name) in self.failed
         if skipped:
             self._task.advance()
         return skipped
 
-    def describe(self, wanted: RowKey) -> None:
-        self._task.describe(f"evaluate {wanted.name} on {wanted.class_name}, seed {wanted.seed}")
+    def describe(self, key: RowKey) -> None:
+        self._task.describe(f"evaluate {key.name} on {key.class_name}, seed {key.seed}")
 
     def take(self, found: Outcome) -> None:
-        key, seed = (found.wanted.class_name, found.wanted.name), found.wanted.seed
+        key, seed = (found.key.class_name, found.key.name), found.key.seed
         if found.row is not None:
-            self.rows[(*key, seed)] = found.row
+            self._rows[(*key, seed)] = found.row
         elif seed <= self.failed.get(key, (seed, ""))[0]:
             text = f"class {key[0]} ({key[1]}, seed {seed}): {found.failure}"
             self.failed[key] = (seed, text)
-            self._plan.progress.log(f"failed: {text}")
+            self._setup.progress.log(f"failed: {text}")
         if time.monotonic() - self._renewed >= RENEW_SECONDS:
             self.renew()
         self._task.advance()
 
     def renew(self) -> None:
-        write_results(self._plan, self.ordered(), [text for _, text in self.failed.values()])
+        write_results(self._setup, self.ordered(), [text for _, text in self.failed.values()])
         self._renewed = time.monotonic()
 
     def ordered(self) -> list[Row]:
-        names = list(self._plan.contenders)
-        order = sorted(self.rows, key=lambda key: (self._classes.index(key[0]), names.index(key[1]), key[2]))
-        return [self.rows[key] for key in order]
+        names = list(self._setup.contenders)
+        order = sorted(self._rows, key=lambda key: (self._classes.index(key[0]), names.index(key[1]), key[2]))
+        return [self._rows[key] for key in order]
 
 
-def _run(plan: Plan, classes: list[str], seeds: int, jobs: int) -> list[Row]:
-    units = units_of(plan.contenders, classes, seeds)
-    require_own_rows(plan, (wanted for unit in units for wanted in unit.rows))
-    with plan.progress.task("evaluate", total=sum(len(unit.rows) for unit in units)) as task:
-        board = _Results(plan, classes, task)
-        try:
-            if jobs == 1:
-                _in_turn(plan, units, board)
-            else:
-                _at_once(plan, units, board, jobs)
-        finally:
-            board.renew()
-    if board.failed:
-        first, *others = board.failed
-        more = f" (failed too: {', '.join(f'{one} with {name}' for one, name in others)})" if others else ""
-        raise DusnetError(
-            f"{board.failed[first][1].rstrip('.')}{more}; finished rows are kept in {plan.out}, so mend it and run "
-            "again."
-        )
-    return board.ordered()
-
-
-def _in_turn(plan: Plan, units: list[Unit], board: _Results) -> None:
+def _in_turn(setup: Evaluation, units: Sequence[Unit], results: _Results) -> None:
     for unit in units:
         shared = UnitCache()
-        for wanted in unit.rows:
-            board.describe(wanted)
-            if not board.skip(wanted):
-                board.take(outcome_of(plan, wanted, shared))
+        for key in unit.rows:
+            results.describe(key)
+            if not results.skip(key):
+                results.take(outcome_of(setup, key, shared))
 
 
-def _at_once(plan: Plan, units: list[Unit], board: _Results, jobs: int) -> None:
+def _at_once(setup: Evaluation, units: Sequence[Unit], results: _Results, jobs: int) -> None:
     work = []
     for unit in units:
-        missing = []
-        for wanted in unit.rows:
-            known = row_if_finished(plan, wanted)
-            if known is None:
-                missing.append(wanted)
-            else:
-                board.take(Outcome(wanted, known))
-        if missing:
-            work.append(Unit(tuple(missing)))
+        known_rows = {key: finished_row(setup, key) for key in unit.rows}
+        for key, row in known_rows.items():
+            if row is not None:
+                results.take(Outcome(key, row))
+        if missing := tuple(key for key, row in known_rows.items() if row is None):
+            work.append(Unit(missing))
     if work:
-        with closing(in_processes(plan, work, jobs, skip=board.skip)) as outcomes:
+        with closing(in_processes(setup, work, jobs, skip=results.skip)) as outcomes:
             for outcome in outcomes:
-                board.describe(outcome.wanted)
-                board.take(outcome)
+                results.describe(outcome.key)
+                results.take(outcome)

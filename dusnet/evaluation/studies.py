@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from dusnet.config import Section, configs_folder, load_settings, read_yaml, settings_from, tree_of
+from dusnet.config import Section, configs_folder, read_yaml, tree_of
+from dusnet.detectors import asked_settings, require_read
+from dusnet.detectors.settings import load_settings, settings_from
 from dusnet.errors import BadConfig
+from dusnet.evaluation.contender import Contender, title_of
 from dusnet.evaluation.corruption import Corruption
-from dusnet.evaluation.plan import Contender, title_of
+from dusnet.evaluation.markdown import number, table
 
 _FULL_SCALE = "paper"
-_TITLES = {"o_auroc": "O-AUROC", "p_auroc": "P-AUROC"}
+_TITLES: dict[Literal["o_auroc", "p_auroc"], str] = {"o_auroc": "O-AUROC", "p_auroc": "P-AUROC"}
 Tree = dict[str, Any]
 
 
@@ -41,6 +45,7 @@ class Study(Section):
 
     Attributes:
         title: what varies.
+        detector: what it is about, where nobody chooses another one; None is that of the settings.
         source: where the study was printed, None for one of our own.
         notes: how it is read here.
         settings: what all variants have in common besides the configuration.
@@ -49,6 +54,7 @@ class Study(Section):
     """
 
     title: str
+    detector: str | None = None
     source: str | None = None
     notes: tuple[str, ...] = ()
     settings: Tree = Field(default_factory=dict)
@@ -116,11 +122,12 @@ def contenders(
         overrides: `key.sub=value` strings, as for `dusnet.config.load_settings`.
 
     Raises:
-        BadConfig: a setting does not exist or has a wrong value.
+        BadConfig: a setting does not exist, has a wrong value, or none of the detectors reads it.
     """
     small = config != _FULL_SCALE
+    chosen = [*detectors, *together]
+    asked_settings(config, overrides, chosen[0], beside=chosen, together=bool(together))
     common = load_settings(config).model_dump(mode="json")
-    load_settings(config, overrides)  # says what is wrong with an override
     for tree in (study.settings, study.small if small else {}, *map(tree_of, overrides)):
         common = _merged(common, tree)
     found = []
@@ -128,6 +135,7 @@ def contenders(
         for variant in study.variants:
             tree = _merged(_merged(common, variant.settings), variant.small if small else {})
             settings = settings_from(tree | {"detector": detector}, f"variant {variant.name!r}")
+            require_read(variant.settings, chosen, together=bool(together))
             name = f"{title_of(detector, together=one_model)}: {variant.name}"
             found.append(Contender(name, detector, settings, variant.corruption, one_model))
     return found
@@ -137,16 +145,9 @@ def printed(study: Study) -> str:
     """What the source of a study prints, as a Markdown section of its own; empty where nothing is printed."""
     if not any(variant.printed for variant in study.variants):
         return ""
-    lines = [
-        f"Not measured here. {study.source or study.title}.",
-        "",
-        "| variant | O-AUROC | P-AUROC |",
-        "|---|---:|---:|",
-    ]
-    for variant in study.variants:
-        cells = [f"{variant.printed[key]:.3f}" if key in variant.printed else "–" for key in ("o_auroc", "p_auroc")]
-        lines.append(f"| {variant.name} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+    rows = [[one.name, *(number(one.printed.get(key, math.nan), 3) for key in _TITLES)] for one in study.variants]
+    head = f"Not measured here. {study.source or study.title}.\n\n"
+    return head + table("lrr", ["variant", *_TITLES.values()], rows)
 
 
 def _merged(tree: Mapping[str, Any], other: Mapping[str, Any]) -> Tree:

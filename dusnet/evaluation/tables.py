@@ -1,15 +1,15 @@
-"""Rows of a benchmark as a table: per class, and the mean over classes per detector."""
+"""Rows as a table: per class, and the mean over classes per detector."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from dusnet.evaluation import metrics
+from dusnet.evaluation.markdown import notes, number, table
 from dusnet.evaluation.rows import Row
 
 
@@ -73,8 +73,8 @@ class Summary:
         classes: the classes that are covered.
         seeds: the seeds that are covered.
         values: column key -> mean over the seeds, NaN when undefined.
-        spreads: column key -> sample standard deviation over the seeds, NaN with fewer than two.
-        counted: column key -> number of classes in which the value is defined.
+        std_over_seeds: column key -> sample standard deviation over the seeds, NaN with fewer than two.
+        classes_counted: column key -> number of classes in which the value is defined.
     """
 
     detector: str
@@ -82,23 +82,11 @@ class Summary:
     classes: tuple[str, ...]
     seeds: tuple[int, ...]
     values: dict[str, float]
-    spreads: dict[str, float]
-    counted: dict[str, int]
-
-    def record(self) -> dict[str, Any]:
-        """The line as JSON holds it: NaN becomes null."""
-        return {
-            "detector": self.detector,
-            "classes": list(self.classes),
-            "seeds": list(self.seeds),
-            "values": {key: None if math.isnan(value) else value for key, value in self.values.items()},
-            "std_over_seeds": {key: None if math.isnan(value) else value for key, value in self.spreads.items()},
-            "classes_counted": self.counted,
-        }
+    std_over_seeds: dict[str, float]
+    classes_counted: dict[str, int]
 
 
-def value_of(row: Row, key: str) -> float:
-    """The number that a row has in a column."""
+def _value(row: Row, key: str) -> float:
     value = row.metrics[key] if key in row.metrics else getattr(row, key)
     return math.nan if value is None else float(value)
 
@@ -113,16 +101,24 @@ def over_seeds(values: Sequence[float]) -> tuple[float, float]:
     return _nan_mean(values), float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
 
 
-def _summarize(rows: Sequence[Row], class_name: str | None) -> Summary:
-    """Mean over classes within each seed, then mean and spread over the seeds; rows are of one detector."""
-    seeds = tuple(sorted({row.seed for row in rows}))
-    classes = tuple(dict.fromkeys(row.class_name for row in rows))
+def averaged(numbers: Mapping[tuple[str, int], float]) -> tuple[float, float, int]:
+    """Mean over classes within each seed, then mean and spread over the seeds; and in how many classes it is defined.
+
+    Args:
+        numbers: value by class and seed, NaN where undefined.
+    """
+    seeds = sorted({seed for _, seed in numbers})
+    per_seed = [_nan_mean([value for (_, own), value in numbers.items() if own == seed]) for seed in seeds]
+    return *over_seeds(per_seed), len({name for (name, _), value in numbers.items() if not math.isnan(value)})
+
+
+def _summarize(rows: Sequence[Row], class_name: str | None, columns: Sequence[Column]) -> Summary:
+    """One line of rows of one detector."""
     values, spreads, counted = {}, {}, {}
-    for column in COLUMNS:
-        numbers = {(row.class_name, row.seed): value_of(row, column.key) for row in rows}
-        per_seed = [_nan_mean([numbers[name, seed] for name in classes]) for seed in seeds]
-        values[column.key], spreads[column.key] = over_seeds(per_seed)
-        counted[column.key] = sum(any(not math.isnan(numbers[name, seed]) for seed in seeds) for name in classes)
+    for key in (column.key for column in columns):
+        numbers = {(row.class_name, row.seed): _value(row, key) for row in rows}
+        values[key], spreads[key], counted[key] = averaged(numbers)
+    classes, seeds = tuple(dict.fromkeys(row.class_name for row in rows)), tuple(sorted({row.seed for row in rows}))
     return Summary(rows[0].detector, class_name, classes, seeds, values, spreads, counted)
 
 
@@ -147,37 +143,30 @@ def counting(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def means(rows: Sequence[Row]) -> list[Summary]:
+def means(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Summary]:
     """The mean over classes per detector, in the order in which the detectors first occur.
 
     Every class counts the same; see `counting` for the seeds that do. A class in which a metric is undefined is skipped
-    for that metric; `Summary.counted` says how many were left.
+    for that metric; `Summary.classes_counted` is the number of classes left.
 
     Args:
         rows: in any order, at most one per class, detector and seed.
+        columns: what is averaged.
     """
     counted = counting(rows)
     return [
-        _summarize([row for row in counted if row.detector == detector], None)
+        _summarize([row for row in counted if row.detector == detector], None, columns)
         for detector in dict.fromkeys(row.detector for row in counted)
     ]
 
 
-def per_class(rows: Sequence[Row]) -> list[Summary]:
+def per_class(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> list[Summary]:
     """One line per class and detector with mean and spread over the seeds, in the order of first occurrence."""
     keys = dict.fromkeys((row.class_name, row.detector) for row in rows)
     return [
-        _summarize([row for row in rows if (row.class_name, row.detector) == (name, detector)], name)
+        _summarize([row for row in rows if (row.class_name, row.detector) == (name, detector)], name, columns)
         for name, detector in keys
     ]
-
-
-def cell(value: float, spread: float, digits: int) -> str:
-    """What a table shows: mean ± spread, the mean alone where there is no spread, a dash where there is no mean."""
-    if math.isnan(value):
-        return "–"
-    text = f"{value:.{digits}f}"
-    return text if math.isnan(spread) else f"{text} ± {spread:.{digits}f}"
 
 
 def best_of(lines: Sequence[Summary], column: Column) -> set[int]:
@@ -193,63 +182,57 @@ def best_of(lines: Sequence[Summary], column: Column) -> set[int]:
     return {number for number, value in shown.items() if value == best}
 
 
-def _markdown_lines(group: Sequence[Summary], label: str) -> list[str]:
+def _cells(group: Sequence[Summary], columns: Sequence[Column]) -> list[list[str]]:
+    """Lines of one class, or of the means, one per detector."""
     comparable = len({frozenset(line.classes) for line in group}) == 1
-    winners = {column.key: best_of(group, column) if comparable else set() for column in COLUMNS}
+    winners = {column.key: best_of(group, column) if comparable else set() for column in columns}
     lines = []
-    for number, line in enumerate(group):
-        cells = [cell(line.values[column.key], line.spreads[column.key], column.digits) for column in COLUMNS]
-        cells = [
-            f"**{text}**" if number in winners[column.key] else text
-            for text, column in zip(cells, COLUMNS, strict=True)
-        ]
-        name = label if line.class_name is not None else f"{label} of {len(line.classes)}"
-        lines.append(f"| {_escaped(name)} | {_escaped(line.detector)} | " + " | ".join(cells) + " |")
+    for at, line in enumerate(group):
+        name = f"mean of {len(line.classes)}" if line.class_name is None else line.class_name
+        numbers = [number(line.values[one.key], one.digits, line.std_over_seeds[one.key]) for one in columns]
+        bold = [f"**{text}**" if at in winners[one.key] else text for text, one in zip(numbers, columns, strict=True)]
+        lines.append([name, line.detector, *bold])
     return lines
 
 
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|")
+def markdown(rows: Sequence[Row], columns: Sequence[Column] = COLUMNS) -> str:
+    """The rows as a table with one line per class and detector, means last, and notes below.
 
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The rows as a Markdown table with one line per class and detector, means last, and notes below.
-
-    Columns are always those of `COLUMNS`, in that order. Of several detectors, the best value of a class is bold (all
-    that share it, as shown). With more than one seed a cell is mean ± sample standard deviation over seeds.
+    Of several detectors, the best value of a class is bold (all that share it, as shown). With more than one seed a
+    cell is mean ± sample standard deviation over seeds.
 
     Args:
         rows: what `dusnet.evaluation.run.evaluate` returned.
+        columns: what is shown, in this order.
     """
     if not rows:
         return "No rows yet.\n"
-    head = ["class", "detector", *(column.title for column in COLUMNS)]
-    lines = ["| " + " | ".join(head) + " |", "|---|---|" + "---:|" * len(COLUMNS)]
-    everything = per_class(rows)
-    for name in dict.fromkeys(line.class_name for line in everything):
-        lines += _markdown_lines([line for line in everything if line.class_name == name], str(name))
-    lines += _markdown_lines(means(rows), "mean")
-    return "\n".join(lines) + "\n\n" + _notes(rows)
+    everything, averages = per_class(rows, columns), means(rows, columns)
+    groups = [[line for line in everything if line.class_name == name] for name in _names(everything)]
+    lines = [line for group in (*groups, averages) for line in _cells(group, columns)]
+    head = ["class", "detector", *(column.title for column in columns)]
+    return table("ll" + "r" * len(columns), head, lines) + "\n" + notes(_notes(rows, averages, columns))
 
 
-def _notes(rows: Sequence[Row]) -> str:
-    texts = [f"{column.title}: {(metrics.CONVENTIONS | CONVENTIONS)[column.key]}." for column in COLUMNS]
+def _names(lines: Sequence[Summary]) -> list[str | None]:
+    return list(dict.fromkeys(line.class_name for line in lines))
+
+
+def _notes(rows: Sequence[Row], averages: Sequence[Summary], columns: Sequence[Column]) -> list[str]:
+    titles = {column.key: column.title for column in columns}
+    meanings = metrics.CONVENTIONS | CONVENTIONS
+    texts = [f"{title}: {meanings[key]}." for key, title in titles.items()]
     seeds = sorted({row.seed for row in rows})
     texts.append(
         f"Seeds: {', '.join(map(str, seeds))}." + (" Cells: mean ± standard deviation over seeds." * (len(seeds) > 1))
     )
-    for line in means(rows):
-        missing = {
-            column.title: line.counted[column.key] for column in COLUMNS if line.counted[column.key] < len(line.classes)
-        }
-        for title, count in missing.items():
-            texts.append(f"{line.detector}: the mean of {title} covers {count} of {len(line.classes)} classes.")
-    titles = {column.key: column.title for column in COLUMNS}
-    undefined: dict[tuple[str, str], list[str]] = {}
+    for line in averages:
+        for key, title in titles.items():
+            if (count := line.classes_counted[key]) < len(line.classes):
+                texts.append(f"{line.detector}: the mean of {title} covers {count} of {len(line.classes)} classes.")
+    undefined: dict[tuple[str, str], dict[str, None]] = {}
     for row in rows:
         for key, reason in row.reasons.items():
-            titled = undefined.setdefault((row.class_name, reason), [])
-            if titles[key] not in titled:
-                titled.append(titles[key])
-    texts += [f"{name}: {', '.join(which)} undefined, {reason}." for (name, reason), which in undefined.items()]
-    return "".join(f"* {text}\n" for text in texts)
+            if key in titles:
+                undefined.setdefault((row.class_name, reason), {})[titles[key]] = None
+    return texts + [f"{name}: {', '.join(which)} undefined, {reason}." for (name, reason), which in undefined.items()]

@@ -26,7 +26,7 @@ STRAY_FACTOR = 3.0
 
 Of 36 public scans four have stray points by this rule (1, 5, 61 and 108); by 2 in place of 3, eight have.
 """
-LEAST_DIFFERENT = 16
+LEAST_DIFFERENT = 16  # different points that a scan must hold: no registration works with fewer
 _ROUNDING = 1e-9
 """Two ways to compute a distance differ by a millionth of this, relatively."""
 _SQUARED_IS_EXACT = 1e-100

@@ -10,7 +10,6 @@ All lengths are in the frame of the class; all functions take and return torch t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -18,15 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops
-from dusnet.geometry.outward import Outward
+from dusnet import ops
+from dusnet.geometry.neighbors import connected
+from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sides import Part, one_side
 
-GAP_FACTOR = 4.0
-RIM_WIDTH = 2.0
-RIM_POINTS = 64
-UNSEEN_SHARE = 0.1
-UNSEEN_REACH = 5.0
+GAP_FACTOR = 4.0  # usual distances from which on a place is empty
+RIM_WIDTH = 2.0  # usual distances by which the rim of a hole is wider than the hole
+RIM_POINTS = 64  # points of a rim at most: bounds the time
+UNSEEN_SHARE = 0.1  # of the part: a larger piece is a side that was not scanned, no defect
+UNSEEN_REACH = 5.0  # spacings of the places within which empty places are one piece
 # Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
 MEDIAN_TO_TENTH = 2.56
 QUANTILE_LIMIT = 2**24
@@ -38,43 +38,45 @@ class Coverage:
     """Places of a good part beside a scan.
 
     Attributes:
-        places: (M, 3).
+        part: the places.
         distance: to the nearest point of the scan, (M,).
         nearest: that point, (M,) int64.
         usual: distance that half of the places have where the scan covers the part.
         scan: the scan, ready to be searched again.
-        outward: gives the places with their outward normals, None where nobody knows them yet.
     """
 
-    places: Tensor
+    part: PartPlaces
     distance: Tensor
     nearest: Tensor
     usual: float
     scan: ops.PointIndex
-    outward: Callable[[], Outward] | None = None
 
     @classmethod
-    def of(cls, points: Tensor, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Coverage:
+    def of(cls, points: Tensor, places: Tensor | PartPlaces) -> Coverage:
         """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
-        return cls.from_index(ops.PointIndex(points.unsqueeze(0)), places, outward=outward)
+        return cls.from_index(ops.PointIndex(points.unsqueeze(0)), places)
 
     def elsewhere(self, places: Tensor) -> Coverage:
         """Other places, (M, 3), beside the same scan."""
         return self.from_index(self.scan, places)
 
     @classmethod
-    def from_index(
-        cls, scan: ops.PointIndex, places: Tensor, *, outward: Callable[[], Outward] | None = None
-    ) -> Coverage:
+    def from_index(cls, scan: ops.PointIndex, places: Tensor | PartPlaces) -> Coverage:
         """`of` with a scan that is prepared already, (1, N, 3)."""
-        squared, nearest = scan.nearest(places.unsqueeze(0))
+        part = PartPlaces.of(places)
+        squared, nearest = scan.nearest(part.points.unsqueeze(0))
         distance = squared[0].sqrt()
         # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
         some = distance[:: 1 + len(distance) // QUANTILE_LIMIT]
-        usual = max(MEDIAN_TO_TENTH * float(some.quantile(0.1)), geometry.neighbor_spacing(places))
-        return cls(places, distance, nearest[0], usual, scan, outward)
+        usual = max(MEDIAN_TO_TENTH * float(some.quantile(0.1)), part.spacing)
+        return cls(part, distance, nearest[0], usual, scan)
 
     @property
+    def places(self) -> Tensor:
+        """Of a good part, (M, 3)."""
+        return self.part.points
+
+    @cached_property
     def unseen_share(self) -> float:
         """Share of the part that the scan leaves out in pieces too big for a defect, 0 to 1."""
         if not self.empty.any():
@@ -85,12 +87,7 @@ class Coverage:
     @cached_property
     def piece(self) -> np.ndarray:
         """Number of the connected piece that each empty place belongs to, (E,) int32."""
-        return geometry.connected(self.places[self.empty].numpy(), UNSEEN_REACH * self.spacing)
-
-    @cached_property
-    def spacing(self) -> float:
-        """Distance of a place to the nearest other one."""
-        return geometry.neighbor_spacing(self.places)
+        return connected(self.places[self.empty].numpy(), UNSEEN_REACH * self.part.spacing)
 
     @cached_property
     def empty(self) -> Tensor:
@@ -98,19 +95,18 @@ class Coverage:
         return self.distance > GAP_FACTOR * self.usual
 
 
-def gap(points: Tensor, places: Tensor, *, outward: Callable[[], Outward] | None = None) -> Tensor:
+def gap(points: Tensor, places: Tensor | PartPlaces) -> Tensor:
     """What is missing: how far places of a good part are from any point of the scan, carried to the rim of the hole.
 
     Args:
         points: the scan, (N, 3).
         places: of a good part, (M, 3).
-        outward: gives the places with their outward normals; None estimates them where they are needed.
 
     Returns:
         (N,), zero away from holes: of the missing places around, the largest distance beyond the usual. A place is
         around the points that are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
     """
-    beside = Coverage.of(points, places, outward=outward)
+    beside = Coverage.of(points, places)
     return carried(points, beside, missing(points, beside))
 
 
@@ -182,11 +178,10 @@ def missing(points: Tensor, beside: Coverage) -> Tensor:
 
 
 def _part(beside: Coverage) -> Part:
-    outward = beside.outward or (lambda: Outward.of(beside.places))
     return Part(
-        places=beside.places.double().numpy(),
-        normals=cache(lambda: outward().normals.double().numpy()),
+        places=beside.part.coordinates,
+        normals=cache(lambda: beside.part.outward.normals.double().numpy()),
         empty=beside.empty.numpy(),
         reach=GAP_FACTOR * beside.usual,
-        spacing=beside.spacing,
+        spacing=beside.part.spacing,
     )

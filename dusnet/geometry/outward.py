@@ -13,13 +13,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops
-from dusnet.geometry.surface import thin_to
+from dusnet import ops
+from dusnet.geometry.normals import tensor_normals
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.visibility import directions, visible
 
 LOOKED_AT = 6000
 """Places that are looked at; the others follow their neighbours among these."""
-EYES = 48
+EYES = 48  # directions that the part is looked at from
 VOTERS = 4
 """Neighbours whose visibility orients a place."""
 FLIP = 300.0
@@ -40,25 +41,6 @@ class Outward:
     normals: Tensor
     search: ops.PointIndex
 
-    @classmethod
-    def of(cls, places: Tensor) -> Outward:
-        """Estimate and orient the normals of a surface, (M, 3) float32.
-
-        The part is looked at from all around (hidden point removal, Katz et al. 2007). The inner side of a scan of one
-        side is seen from fewer directions than the outer one.
-        """
-        normals = geometry.normals(places, places)
-        coordinates = places.double().numpy()
-        few = thin_to(coordinates, LOOKED_AT)
-        seen_from = torch.from_numpy(_seen_from(coordinates[few])).float()
-        _, near = ops.knn(places[None], places[torch.from_numpy(few)][None], min(VOTERS, len(few)))
-        towards = seen_from[near[0]]
-        # A neighbour on the other side of a thin wall is seen from the other side: the nearer ones count more.
-        weights = 1.0 / torch.arange(1, towards.shape[1] + 1)
-        votes = ((towards * normals.unsqueeze(1)).sum(dim=2) * weights).sum(dim=1)
-        oriented = torch.where(votes.unsqueeze(1) < 0, -normals, normals)
-        return cls(places, oriented, ops.PointIndex(places.unsqueeze(0)))
-
     def along(self, points: Tensor, offsets: Tensor) -> Tensor:
         """How far offsets lead outwards at points of a scan, (N, 3), (N, 3) -> (N,); positive means excess material."""
         _, nearest = self.search.nearest(points.unsqueeze(0))
@@ -68,6 +50,24 @@ class Outward:
         """How far points are outside of the surface, along its normals, (N, 3) -> (N,); inside is negative."""
         _, nearest = self.search.nearest(points.unsqueeze(0))
         return ((points - self.places[nearest[0]]) * self.normals[nearest[0]]).sum(dim=1)
+
+
+def outward_normals(places: Tensor) -> Tensor:
+    """Estimate and orient the normals of a surface, (M, 3) float32 -> (M, 3).
+
+    The part is looked at from all around (hidden point removal, Katz et al. 2007). The inner side of a scan of one side
+    is seen from fewer directions than the outer one.
+    """
+    normals = tensor_normals(places, places)
+    coordinates = places.double().numpy()
+    few = thin_to(coordinates, LOOKED_AT)
+    seen_from = torch.from_numpy(_seen_from(coordinates[few])).float()
+    _, near = ops.knn(places[None], places[torch.from_numpy(few)][None], min(VOTERS, len(few)))
+    towards = seen_from[near[0]]
+    # A neighbour on the other side of a thin wall is seen from the other side: the nearer ones count more.
+    weights = 1.0 / torch.arange(1, towards.shape[1] + 1)
+    votes = ((towards * normals.unsqueeze(1)).sum(dim=2) * weights).sum(dim=1)
+    return torch.where(votes.unsqueeze(1) < 0, -normals, normals)
 
 
 def _seen_from(points: NDArray[np.float64]) -> NDArray[np.float64]:

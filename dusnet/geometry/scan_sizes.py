@@ -20,7 +20,7 @@ NAMED = 5
 """Most scans that a sentence names."""
 
 _CORE, _STRAY = 0.9, 4.0
-_TAIL = 0.01
+_TAIL = 0.01  # share of the points at either end of an axis that may be stray
 # The larger unit, the smaller one, and how many of the smaller one the larger one has; common mixtures first.
 _RATIOS = (
     ("m", "mm", 1000.0),

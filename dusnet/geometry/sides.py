@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.geometry.surface import thin_to
-from dusnet.geometry.thin_walls import WALL_PLACES, Layers, Shadows, normals_across
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.normals import planes
+from dusnet.geometry.sampling import thin_to
+from dusnet.geometry.thin_walls import WALL_PLACES, Layers, Shadows
 from dusnet.geometry.visibility import Eye, directions, visible
 
 VISIBLE_SHARE = 0.9
@@ -30,7 +32,7 @@ COVERED = 0.5
 """Share of what is hidden that a scan of one side can have points at, since its best eye is a rough guess."""
 COVERED_BESIDE = 0.9
 """The same from some direction near the best eye: views of bent sheets have up to 0.8, scans of all faces 0.97."""
-EYES = 64
+EYES = 64  # directions on the whole sphere, 25 degrees apart
 LEAST_COSINE = 0.5
 """Directions within 60 degrees of the best eye are tried where the part contradicts that."""
 LOOKED_AT = 2000
@@ -108,7 +110,7 @@ class Side:
         part = self.part
         places, normals = part.places[part.empty], part.normals()[part.empty]
         hidden = np.flatnonzero(asked & ~seen)
-        beside, _ = cKDTree(places[seen]).query(places[hidden])
+        beside, _ = Neighbors(places[seen]).nearest(places[hidden])
         # In six dimensions near is who lies near and looks the other way.
         opposite, _ = cKDTree(np.hstack([places[seen] / part.reach, normals[seen]])).query(
             np.hstack([places[hidden] / part.reach, -normals[hidden]])
@@ -153,7 +155,7 @@ def _seen_past_walls(points: Floats, part: Part) -> Mask:
     seen = np.ones(len(part.places), dtype=bool)
     if part.empty.any():
         shadows, lost = Shadows.of(points, part.reach), part.places[part.empty]
-        walls = normals_across(lost, part.places, WALL_PLACES)
+        walls = planes(lost, part.places, WALL_PLACES)[0]
         seen[part.empty] = ~shadows.hidden(lost, walls, shadows.camera(lost, walls))
     return seen
 
@@ -173,7 +175,7 @@ def _covered(part: Part, seen: Mask, direction: Floats) -> float | None:
     facing = float((part.normals() @ direction > 0.0).mean())
     if not LEAST_FACING <= facing <= 1.0 - LEAST_FACING or not seen.any():
         return None
-    hidden = np.isinf(cKDTree(part.places[seen]).query(part.places, distance_upper_bound=part.reach)[0])
+    hidden = Neighbors(part.places[seen]).nearest(part.places)[0] >= part.reach
     return None if hidden.mean() < LEAST_HIDDEN else float(1.0 - part.empty[hidden].mean())
 
 

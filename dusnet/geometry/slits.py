@@ -19,21 +19,22 @@ from torch import Tensor
 
 from dusnet.geometry import coverage
 from dusnet.geometry.coverage import Coverage
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.sampling import cell_keys
 
 CLEARANCE = 1.8
 """A place is empty when its nearest point is this many times as far as is usual around it."""
 STEP = (1.7, 3.4)
 """Bounds of a path's steps, in usual distances."""
-LARGEST_TURN = np.deg2rad(20.0)
+LARGEST_TURN = np.deg2rad(20.0)  # between two steps of a path that is nearly straight
 ACCIDENTAL = 13.0
 """Usual distances: 3 of 88 good scans of eight parts had a longer path, and of wide flat sheets one in three has."""
-MOST_STEPS = 40
-CELL = 1.1
-SIDES = 12
-ONE_SIDED = 0.65
-AROUND = 75
-FEW_PLACES = 8000
-ANCHORS = 2000
+MOST_STEPS = 40  # of a path: longer ones count as so long
+CELL = 1.1  # usual distances: edge of the cells that keep one place each
+SIDES = 12  # points around a place that tell whether it lies between them
+ONE_SIDED = 0.65  # length of the mean direction to these from which on they lie on one side only
+LEAST_USUAL = 1e-9
+"""Of the frame: where all places are points of the scan, none is usual."""
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
@@ -72,18 +73,18 @@ def empty_paths(points: Tensor, beside: Coverage) -> tuple[Indices, Floats, Floa
         Index of some of the places of `beside`, (E,) int64; length of the longest nearly straight empty path through
         each, in usual distances, (E,); and the distance to the nearest point that is usual there, (E,).
     """
-    places, distance = beside.places.double().numpy(), beside.distance.double().numpy()
+    places, distance = beside.part.coordinates, beside.distance.double().numpy()
     index = _thinned(places, CELL * beside.usual)
-    usual = _usual_around(places, distance, places[index])
+    usual = np.maximum(beside.part.median_around(distance, places[index]), LEAST_USUAL)
     empty = distance[index] > CLEARANCE * usual
     index, usual = index[empty], usual[empty]
-    cloud = cKDTree(points.double().numpy())
+    cloud = Neighbors(points.double().numpy())
     inside = _between_points(cloud, places[index])
     index, usual = index[inside], usual[inside]
     return index, longest_paths(cloud, places[index], usual), usual
 
 
-def longest_paths(cloud: cKDTree, places: Floats, usual: Floats) -> Floats:
+def longest_paths(cloud: Neighbors, places: Floats, usual: Floats) -> Floats:
     """Length of the longest nearly straight path through each of some empty places, in usual distances.
 
     Args:
@@ -118,7 +119,7 @@ def longest_paths(cloud: cKDTree, places: Floats, usual: Floats) -> Floats:
     return found
 
 
-def _steps(cloud: cKDTree, places: Floats, usual: Floats) -> tuple[Indices, Indices]:
+def _steps(cloud: Neighbors, places: Floats, usual: Floats) -> tuple[Indices, Indices]:
     """Pairs of places that a path may go between, in both directions, sorted by the first."""
     if len(places) < 2:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -129,7 +130,7 @@ def _steps(cloud: cKDTree, places: Floats, usual: Floats) -> tuple[Indices, Indi
     size = np.linalg.norm(places[first] - places[second], axis=1) / mean
     kept = (size > low) & (size < high)
     first, second, mean = first[kept], second[kept], mean[kept]
-    middle = cloud.query(0.5 * (places[first] + places[second]))[0]
+    middle = cloud.nearest(0.5 * (places[first] + places[second]))[0]
     kept = middle > CLEARANCE * mean
     start = np.concatenate([first[kept], second[kept]])
     end = np.concatenate([second[kept], first[kept]])
@@ -149,25 +150,17 @@ def _continuations(start: Indices, end: Indices, along: Floats) -> tuple[Indices
 
 def _thinned(places: Floats, cell: float) -> Indices:
     """One place per cubic cell, ascending."""
-    _, index = np.unique(np.floor(places / cell).astype(np.int64), axis=0, return_index=True)
+    cells = np.floor(places / cell)
+    _, index = np.unique(cell_keys(cells - cells.min(axis=0)), return_index=True)
     return np.sort(index)
 
 
-def _usual_around(places: Floats, distance: Floats, asked: Floats) -> Floats:
-    """Median distance to the nearest point around places: scans are denser on one side than on another."""
-    few = np.arange(0, len(places), max(1, len(places) // FEW_PLACES))
-    anchors = places[few[:: max(1, len(few) // ANCHORS)]]
-    _, near = cKDTree(places[few]).query(anchors, min(AROUND, len(few)))
-    median: Floats = np.median(distance[few][near.reshape(len(anchors), -1)], axis=1)
-    return np.maximum(median[cKDTree(anchors).query(asked)[1]], 1e-9)
-
-
-def _between_points(cloud: cKDTree, places: Floats) -> NDArray[np.bool_]:
+def _between_points(cloud: Neighbors, places: Floats) -> NDArray[np.bool_]:
     """Which places have points on all sides, as those beyond the edge of what was seen have not."""
     if not len(places):
         return np.zeros(0, dtype=bool)
-    _, near = cloud.query(places, min(SIDES, cloud.n))
-    towards = cloud.data[near.reshape(len(places), -1)] - places[:, None]
+    _, near = cloud.knn(places, min(SIDES, len(cloud)))
+    towards = cloud.points[near] - places[:, None]
     towards /= np.maximum(np.linalg.norm(towards, axis=2, keepdims=True), 1e-12)
     between: NDArray[np.bool_] = np.linalg.norm(towards.mean(axis=1), axis=1) < ONE_SIDED
     return between

@@ -7,13 +7,13 @@ from functools import cached_property
 
 import numpy as np
 from manifold3d import Manifold, Mesh64, OpType
-from scipy.spatial import cKDTree
 
 from dusnet.geometry.bodies import Body, Faces, Floats
+from dusnet.geometry.neighbors import Neighbors
 
 _WHOLE = 1e-6  # share of a body that may lie outside of another one that contains it, by rounding
 _LONGEST = 4.0  # steps: no vertex moves farther, or the tip of a needle would fly away
-_DAMPING = 1e-9
+_DAMPING = 1e-9  # keeps the system of a vertex solvable whose faces are parallel
 _RETURNED = 0.01  # of a step: a vertex this near to one that was moved is that one
 
 
@@ -63,7 +63,7 @@ def unite(solids: list[Solid]) -> tuple[Floats, Faces]:
     vertices = np.array(raw.vert_properties[:, :3], dtype=np.float64)
     faces = np.array(raw.tri_verts, dtype=np.int64)
     given = np.vstack([solid.vertices for solid in solids])
-    apart, nearest = cKDTree(np.vstack([solid.moved for solid in solids])).query(vertices)
+    apart, nearest = Neighbors(np.vstack([solid.moved for solid in solids])).nearest(vertices)
     back = apart <= _RETURNED * solids[0].reach
     vertices[back] = given[nearest[back]]
     return vertices, faces

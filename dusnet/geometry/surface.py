@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]
 
@@ -18,7 +18,7 @@ _MARGIN = 0.25  # free space around the reference that a table covers, normalise
 _DISC_NEIGHBOR = 6  # a disc reaches to its 6th nearest neighbour: discs of a random sampling then leave no gaps
 
 
-class Nearest(Protocol):
+class IcpReference(Protocol):
     """What ICP needs of a reference."""
 
     @property
@@ -37,37 +37,37 @@ class Nearest(Protocol):
 
 
 @dataclass(frozen=True)
-class Surface:
+class DiscSurface:
     """Points with normals; between the points the surface is taken to be a small disc around each of them.
 
     Attributes:
         points: (M, 3) float64 in the normalised frame.
         normals: (M, 3) float64 unit normals of arbitrary sign.
         radii: (M,) float64, radius of each disc.
-        tree: k-d tree of `points`.
+        search: `points`, prepared for searches.
     """
 
     points: Array
     normals: Array
     radii: Array
-    tree: Any
+    search: Neighbors
 
     @classmethod
-    def of(cls, points: Array) -> Surface:
+    def of(cls, points: Array) -> DiscSurface:
         """The surface through `points`, (M, 3) float64."""
-        tree = cKDTree(points)
-        nearest, _ = tree.query(points, min(_DISC_NEIGHBOR + 1, len(points)))
-        return cls(points, estimate_normals(points), nearest[:, -1], tree)
+        search = Neighbors(points)
+        nearest, _ = search.knn(points, min(_DISC_NEIGHBOR + 1, len(points)))
+        return cls(points, estimate_normals(points), nearest[:, -1], search)
 
-    def select(self, kept: NDArray[np.bool_]) -> Surface:
+    def select(self, kept: NDArray[np.bool_]) -> DiscSurface:
         """The surface of some of the points, (M,), with the normals and discs of all."""
         points = self.points[kept]
-        return Surface(points, self.normals[kept], self.radii[kept], cKDTree(points))
+        return DiscSurface(points, self.normals[kept], self.radii[kept], Neighbors(points))
 
     def nearest(self, points: Array, reach: float) -> tuple[Array, NDArray[np.intp]]:
-        """As `Nearest` says; exact."""
-        gap, index = self.tree.query(points, distance_upper_bound=reach)
-        return gap, np.minimum(index, len(self.points) - 1)
+        """As `IcpReference` says; exact."""
+        gap, index = self.search.nearest(points)
+        return np.where(gap < reach, gap, np.inf), index
 
     def distance(self, points: Array, reach: float = np.inf) -> Array:
         """Distance of `points` (N, 3) to the disc around the nearest reference point, (N,).
@@ -105,7 +105,7 @@ class Table:
     gaps: NDArray[np.float32]
 
     @classmethod
-    def of(cls, surface: Surface) -> Table:
+    def of(cls, surface: DiscSurface) -> Table:
         """The table of `surface`, of about 100,000 cells."""
         low = surface.points.min(axis=0) - _MARGIN
         size = surface.points.max(axis=0) + _MARGIN - low
@@ -113,11 +113,11 @@ class Table:
         shape = np.ceil(size / cell).astype(np.int64)
         axes = [low[axis] + cell * (np.arange(shape[axis]) + 0.5) for axis in range(3)]
         middles = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-        gaps, index = surface.tree.query(middles)
+        gaps, index = surface.search.nearest(middles)
         return cls(surface.points, surface.normals, low, cell, shape, index, gaps.astype(np.float32))
 
     def nearest(self, points: Array, reach: float) -> tuple[Array, NDArray[np.intp]]:
-        """As `Nearest` says; points beyond the grid get what the border of the grid has nearest."""
+        """As `IcpReference` says; points beyond the grid get what the border of the grid has nearest."""
         index = self.index[self._cells(points)]
         gap = np.linalg.norm(points - self.points[index], axis=1)
         return np.where(gap < reach, gap, np.inf), index
@@ -130,35 +130,3 @@ class Table:
         at = ((points - self.low) / self.cell).astype(np.int64)
         at = np.clip(at, 0, self.shape - 1)
         return np.asarray((at[:, 0] * self.shape[1] + at[:, 1]) * self.shape[2] + at[:, 2])
-
-
-def thin(points: Array, cell: float) -> NDArray[np.intp]:
-    """Index of one point per occupied cubic cell of edge `cell`: the first in order of the input, ascending.
-
-    Args:
-        points: (N, 3) float64.
-        cell: edge in the unit of `points`.
-    """
-    keys = np.floor((points - points.min(axis=0)) / cell)
-    sizes = keys.max(axis=0) + 1.0
-    if sizes.prod() < 2.0**53:  # one number per cell is many times as fast to sort as three
-        _, first = np.unique((keys[:, 0] * sizes[1] + keys[:, 1]) * sizes[2] + keys[:, 2], return_index=True)
-    else:
-        _, first = np.unique(keys, axis=0, return_index=True)
-    return np.sort(first)
-
-
-def thin_to(points: Array, count: int) -> NDArray[np.intp]:
-    """Index of about `count` points that are spread evenly over the surface, never more; all if there are fewer."""
-    if len(points) <= count:
-        return np.arange(len(points))
-    low, high = 0.0, float(np.ptp(points, axis=0).max())
-    if high == 0.0:
-        return np.zeros(1, dtype=np.intp)
-    for _ in range(12):
-        middle = (low + high) / 2.0
-        if len(thin(points, middle)) > count:
-            low = middle
-        else:
-            high = middle
-    return thin(points, high)

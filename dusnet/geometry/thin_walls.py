@@ -16,17 +16,18 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.normals import planes
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.visibility import directions
 
 LOOKED_AT = 400
 """Places whose surroundings are looked at."""
 AROUND = 12
 """Points of the scan around a place: of two faces, all of them are on one in one place of 2000."""
-FEWEST_PLACES = 16
+FEWEST_PLACES = 16  # places around one, without which two layers cannot be told
 WALL_PLACES = 4 * AROUND
 """Places that the normal of a wall is estimated from: of both layers, so many that the wall looks thin."""
 TWO_LAYERS = 0.9
@@ -41,11 +42,11 @@ CLEAR = 0.8
 """Share of the places with two layers that must agree."""
 COMPARED = 2000
 """Points, and empty places, with which directions are compared."""
-EYES = 64
+EYES = 64  # directions that are tried first, 25 degrees apart
 BEST = 4
 """Directions near which better ones are looked for."""
-STEPS = np.deg2rad([10.0, 5.0, 2.5])
-AZIMUTHS = 6
+STEPS = np.deg2rad([10.0, 5.0, 2.5])  # by which a direction is turned in search of a better one, ever finer
+AZIMUTHS = 6  # directions around one that are tried
 WIDTH = 0.375
 """Fraction of the reach beside a ray within which a point hides what is behind it: one in eight passes."""
 SAME_SURFACE = 0.5
@@ -86,7 +87,7 @@ class Layers:
         if not len(covered) or len(points) < AROUND:
             return cls(0.0, 0.0)
         asked = covered[thin_to(covered, LOOKED_AT)]
-        distance, near = cKDTree(points).query(asked, AROUND)
+        distance, near = Neighbors(points).knn(asked, AROUND)
         radius = distance[:, -1]
         around = cKDTree(places).query_ball_point(asked, radius)
         found = [
@@ -151,7 +152,7 @@ class Shadows:
         """
         few = points[thin_to(points, COMPARED)]
         # Fewer points are farther from each other.
-        return cls(few, normals_across(few, points, AROUND), WIDTH * reach * (len(points) / len(few)) ** 0.5, reach)
+        return cls(few, planes(few, points, AROUND)[0], WIDTH * reach * (len(points) / len(few)) ** 0.5, reach)
 
     def camera(self, lost: Floats, walls: Floats) -> Floats:
         """The direction towards the camera that took the scan, a unit vector (3,).
@@ -192,6 +193,8 @@ class Shadows:
         """
         if not len(asked):
             return np.zeros(0, dtype=bool)
+        from scipy.ndimage import maximum_filter
+
         side = _ring(direction, np.pi / 2)[0]
         flat = np.concatenate([self.points, asked]) @ np.column_stack([side, np.cross(direction, side)])
         flat -= flat.min(axis=0)
@@ -209,15 +212,6 @@ class Shadows:
         beside = off <= SAME_SURFACE * (self.margin + 0.2 * np.abs(depth))
         hidden: Mask = (first >= 0) & (depth > self.margin) & ~beside
         return hidden
-
-
-def normals_across(asked: Floats, surface: Floats, count: int) -> Floats:
-    """Unit normals of either sign of a surface, (N, 3), at places on it, (K, 3); `count` points around tell them."""
-    _, near = cKDTree(surface).query(asked, min(count, len(surface)))
-    around = surface[near.reshape(len(asked), -1)]
-    around = around - around.mean(axis=1, keepdims=True)
-    normals: Floats = np.linalg.eigh(np.swapaxes(around, 1, 2) @ around)[1][:, :, 0]
-    return normals
 
 
 def _ring(direction: Floats, angle: float) -> list[Floats]:

@@ -8,15 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 
 Array = NDArray[np.float64]
 
 _DISTANCE = 6.0  # of the eye, in bounding radii: nearly parallel rays, as in a scanner that sees the whole part
 _FLIP = 100.0  # radius of the flipping sphere in units of the eye's distance; larger lets more of a hollow be seen
-_EYES = 64
-_EYE_POINTS = 300
-_ONE_SIDED = 0.68
+_EYES = 64  # directions that are tried, 25 degrees apart
+_EYE_POINTS = 300  # points that are looked at: a share of them is known to 3 %
+_ONE_SIDED = 0.68  # share of the points seen from one place, from which on the cloud may be a scan of one side
 
 
 @dataclass(frozen=True)
@@ -81,10 +81,25 @@ def visible(points: Array, direction: Array, *, flip: float = _FLIP) -> NDArray[
     center = points.mean(axis=0)
     radius = float(np.linalg.norm(points - center, axis=1).max())
     ray = points - (center + direction * _DISTANCE * radius)
-    length = np.linalg.norm(ray, axis=1)
-    flipped = ray * (2.0 * flip * _DISTANCE * radius / length - 1.0)[:, None]
     try:
-        hull = ConvexHull(np.vstack([flipped, np.zeros(3)]))
+        return unhidden(ray, np.linalg.norm(ray, axis=1), 2.0 * flip * _DISTANCE * radius)
     except QhullError:  # a flat cloud seen edge-on or with too few points: nothing hides anything
         return np.arange(len(points))
-    return np.sort(hull.vertices[hull.vertices < len(points)])
+
+
+def unhidden(rays: Array, length: Array, diameter: float) -> NDArray[np.intp]:
+    """Index of the points that an eye at the origin can see, ascending.
+
+    The points are flipped about a sphere around the eye; those on the convex hull of the flipped points and the eye are
+    the visible ones.
+
+    Args:
+        rays: from the eye to the points, (N, 3).
+        length: of the rays, (N,), none 0.
+        diameter: of the sphere; a larger one sees deeper into hollows, too large a one through the surface.
+
+    Raises:
+        QhullError: the flipped points have no volume.
+    """
+    hull = ConvexHull(np.vstack([rays * (diameter / length - 1.0)[:, None], np.zeros(3)]))
+    return np.sort(hull.vertices[hull.vertices < len(rays)])

@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from dusnet.images.backbone import Backbone, wide_resnet50
-from dusnet.images.dataset import ImageDataset, ImageSample
+from dusnet.images.dataset import ImageSample, Picture, open_images
 from dusnet.images.detector import METHODS, ImageDetector, ImageScores
 
-__all__ = ["METHODS", "Backbone", "ImageDataset", "ImageDetector", "ImageSample", "ImageScores", "wide_resnet50"]
+__all__ = [
+    "METHODS",
+    "Backbone",
+    "ImageDetector",
+    "ImageSample",
+    "ImageScores",
+    "Picture",
+    "open_images",
+    "wide_resnet50",
+]

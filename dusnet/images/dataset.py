@@ -2,111 +2,118 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
-from dusnet.errors import BadConfig, BadInput
+import numpy as np
+from numpy.typing import NDArray
+
+from dusnet.data import Dataset
+from dusnet.data.sample import GOOD, Sample
+from dusnet.detectors.feature_space.settings import ImageSettings
+from dusnet.errors import BadInput
+from dusnet.images.preparation import read_image, read_mask
 from dusnet.io import natural_key
 from dusnet.io.marks import Kind, kind_of
 
-GOOD = "good"
+LAYOUT = "mvtec_ad"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 @dataclass(frozen=True)
-class ImageSample:
-    """One test image.
+class Picture:
+    """What a network sees of an image.
 
     Attributes:
         path: the file.
-        kind: what is wrong with it, `good` for nothing.
-        mask: image of the same size that is not black where the defect is; None for good ones, and where there is none.
+        class_name: the class that it belongs to.
+        pixels: the crop, (S, S, 3).
+        labels: which pixels are defective, row by row, (S * S,), or None where there is no mask.
     """
 
     path: Path
-    kind: str
-    mask: Path | None
+    class_name: str
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.bool_] | None
+
+    def __len__(self) -> int:
+        return len(self.pixels) * len(self.pixels)
 
     @property
-    def anomalous(self) -> bool:
-        """Whether it shows a defect."""
-        return self.kind != GOOD
+    def name(self) -> str:
+        """The file as messages show it."""
+        return str(self.path)
 
 
 @dataclass(frozen=True)
-class ImageDataset:
-    """A folder of classes.
+class ImageSample(Sample):
+    """An image of a dataset; `ground_truth` is an image of the same size that is not black where the defect is.
 
     Attributes:
-        root: the folder.
-        classes: names of its classes, sorted.
+        settings: which part of an image is looked at.
     """
 
-    root: Path
-    classes: tuple[str, ...]
+    settings: ImageSettings = field(default_factory=ImageSettings)
 
-    @classmethod
-    def open(cls, root: Path) -> ImageDataset:
-        """Find the classes of a folder; no image is read.
+    def load(self) -> Picture:  # type: ignore[override]
+        """Read the image and its mask; good ones have no defective pixel.
 
         Raises:
-            BadInput: it has none.
+            BadInput: a file is no image that can be read.
         """
-        if not root.is_dir():
-            raise BadInput(f"{root} is no folder; give one that has CLASS/train/good with images.")
-        names = sorted(
-            one.name for one in root.iterdir() if (one / "train" / GOOD).is_dir() and not one.name.startswith(".")
-        )
-        if not names:
-            raise BadInput(f"{root} has no class: no folder in it has train/good; lay it out as MVTec AD.")
-        return cls(root, tuple(names))
+        pixels = read_image(self.path, self.settings)
+        labels = np.zeros(pixels.shape[:2], dtype=bool) if not self.anomalous else None
+        if self.ground_truth is not None:
+            labels = read_mask(self.ground_truth, self.settings)
+        return Picture(self.path, self.class_name, pixels, None if labels is None else labels.ravel())
 
-    def chosen(self, wanted: list[str]) -> tuple[str, ...]:
-        """The wanted classes, all for none.
 
-        Raises:
-            BadConfig: one of them does not exist.
-        """
-        unknown = [name for name in wanted if name not in self.classes]
-        if unknown:
-            raise BadConfig(f"{self.root} has no class {unknown[0]!r}; its classes are {', '.join(self.classes)}.")
-        return tuple(dict.fromkeys(wanted)) or self.classes
+def open_images(root: Path, settings: ImageSettings | None = None) -> Dataset:
+    """The classes of a folder; no image is read. Its samples are `ImageSample`.
 
-    def train(self, name: str) -> list[Path]:
-        """The good images of a class to learn from.
+    Args:
+        root: the folder.
+        settings: which part of the images is looked at when a sample is loaded; None is the published protocol.
 
-        Raises:
-            BadInput: there is none.
-        """
-        folder = self.root / name / "train" / GOOD
-        found = _images(folder)
-        if not found:
-            raise BadInput(f"{folder} has no image ({', '.join(SUFFIXES)}); put good ones there.")
-        return found
+    Raises:
+        BadInput: it has no class.
+    """
+    if not root.is_dir():
+        raise BadInput(f"{root} is no folder; give one that has CLASS/train/good with images.")
+    folders = {one.name: one for one in sorted(root.iterdir()) if (one / "train" / GOOD).is_dir()}
+    folders = {name: folder for name, folder in folders.items() if not name.startswith(".")}
+    if not folders:
+        raise BadInput(f"{root} has no class: no folder in it has train/good; lay it out as MVTec AD.")
+    own = ImageSettings() if settings is None else settings
+    return Dataset(root.resolve().name, root, LAYOUT, folders, partial(_train, own), partial(_test, own))
 
-    def test(self, name: str) -> list[ImageSample]:
-        """The test images of a class, good ones first.
 
-        Raises:
-            BadInput: there is none.
-        """
-        folder = self.root / name / "test"
-        folders = folder.iterdir() if folder.is_dir() else ()
-        kinds = sorted(
-            (one.name for one in folders if one.is_dir() and not one.name.startswith(".")),
-            key=lambda kind: (kind != GOOD, kind),
-        )
-        found = [self._sample(name, kind, path) for kind in kinds for path in _images(folder / kind)]
-        if not found:
-            raise BadInput(f"{folder} has no image; put test images into {GOOD}/ and a folder for every defect.")
-        return found
+def _train(settings: ImageSettings, name: str, folder: Path) -> list[Sample]:
+    good = folder / "train" / GOOD
+    found: list[Sample] = [ImageSample(path, name, "train", GOOD, settings=settings) for path in _images(good)]
+    if not found:
+        raise BadInput(f"{good} has no image ({', '.join(SUFFIXES)}); put good ones there.")
+    return found
 
-    def _sample(self, name: str, kind: str, path: Path) -> ImageSample:
-        if kind == GOOD:
-            return ImageSample(path, kind, None)
-        masks = self.root / name / "ground_truth" / kind
-        named = [masks / f"{path.stem}{end}{suffix}" for end in ("_mask", "") for suffix in SUFFIXES]
-        return ImageSample(path, kind, next((mask for mask in named if mask.is_file()), None))
+
+def _test(settings: ImageSettings, name: str, folder: Path) -> list[Sample]:
+    tests, masks = folder / "test", folder / "ground_truth"
+    kinds = [one.name for one in (tests.iterdir() if tests.is_dir() else ()) if one.is_dir()]
+    found: list[Sample] = [
+        ImageSample(path, name, "test", kind, None if kind == GOOD else _mask(masks / kind, path), settings)
+        for kind in sorted(kinds, key=lambda kind: (kind != GOOD, kind))
+        if not kind.startswith(".")
+        for path in _images(tests / kind)
+    ]
+    if not found:
+        raise BadInput(f"{tests} has no image; put test images into {GOOD}/ and a folder for every defect.")
+    return found
+
+
+def _mask(folder: Path, image: Path) -> Path | None:
+    named = [folder / f"{image.stem}{end}{suffix}" for end in ("_mask", "") for suffix in SUFFIXES]
+    return next((mask for mask in named if mask.is_file()), None)
 
 
 def _images(folder: Path) -> list[Path]:

@@ -16,44 +16,57 @@ from torch import Tensor, nn
 from torch.nn import functional
 from typing_extensions import Self
 
-from dusnet.config import Settings
 from dusnet.detectors.feature_space.center_maps import map_similarity
-from dusnet.detectors.feature_space.cras import CRASMethod
-from dusnet.detectors.feature_space.crr import CRRMethod
-from dusnet.detectors.feature_space.feature_maps import DamagedFeatures, LocalFeatures, Scaling
+from dusnet.detectors.feature_space.cras.detector import CRASMethod
+from dusnet.detectors.feature_space.crr.detector import CRRMethod
+from dusnet.detectors.feature_space.feature_maps import DamagedMaps, FeatureMaps, Scaling
 from dusnet.detectors.feature_space.method import FeatureMethod
-from dusnet.detectors.feature_space.pbas import PBASMethod
+from dusnet.detectors.feature_space.pbas.detector import PBASMethod
 from dusnet.detectors.model_file import IMAGES, read_model, restoring, settings_of, write_model
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, BadModel
-from dusnet.finite import require_finite
 from dusnet.images.backbone import Backbone, patch_features, wide_resnet50
+from dusnet.images.dataset import ImageSample, Picture
 from dusnet.images.preparation import normalised, read_image
 from dusnet.images.pseudo_defects import pseudo_defect
 from dusnet.io.stored import Unusable, entries, tensor, text, whole
 from dusnet.io.tensors import under
+from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
-from dusnet.training.loop import Run, fingerprint, require_device
+from dusnet.training.devices import require_device
+from dusnet.training.loop import Run, fingerprint
 
 METHODS: dict[str, type[FeatureMethod]] = {one.name: one for one in (CRASMethod, PBASMethod, CRRMethod)}
 HALF = 0.5
 """Share of the pixels of a place that a defect covers where the place is wrong."""
 
 
+Image = Path | ImageSample | Picture | NDArray[np.uint8]
+"""A file, a sample of a dataset, or what was read of one; an array is the crop itself, (S, S, 3)."""
+
+
 @dataclass(frozen=True)
 class ImageScores:
-    """The answer to one image.
+    """Scores of one image.
 
     Attributes:
         pixels: anomaly score of every pixel of the crop, (S, S) float32; higher is more anomalous.
         object_score: the highest of them.
         part: the class that it was taken for.
         likeness: similarity to every class that the model knows, -1 to 1, by name.
+        threshold: there is none.
     """
 
     pixels: NDArray[np.float32]
     object_score: float
     part: str
     likeness: dict[str, float]
+    threshold: None = None
+
+    @property
+    def point_scores(self) -> NDArray[np.float32]:
+        """The scores of the pixels row by row, (S * S,)."""
+        return self.pixels.ravel()
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ class ImageDetector:
         settings: what it computes; `images` is the published protocol.
         backbone: makes the feature maps; None is WideResNet50 of torchvision.
         seed: makes training and scoring repeatable.
-        device: where it computes, `cpu`, `cuda` or `cuda:N`; trained networks judge on the CPU.
+        device: where it computes, `cpu`, `cuda` or `cuda:N`; trained networks score on the CPU.
 
     Raises:
         BadConfig: there is no such method, or the device is absent.
@@ -122,7 +135,7 @@ class ImageDetector:
 
     def fit(
         self,
-        parts: Mapping[str, Sequence[Path]],
+        parts: Mapping[str, Sequence[Image]],
         *,
         progress: Progress | None = None,
         workdir: Path | None = None,
@@ -131,7 +144,7 @@ class ImageDetector:
         """Learn from good images of one class or of many.
 
         Args:
-            parts: image files of every class by its name.
+            parts: images of every class by its name.
             progress: where to report, None for nowhere.
             workdir: folder for checkpoints and logs, or None to keep nothing.
             resume: continue from the checkpoints in `workdir`.
@@ -146,43 +159,39 @@ class ImageDetector:
             raise BadInput("There is nothing to learn from; give good images of at least one class.")
         progress = progress or Silent()
         with tempfile.TemporaryDirectory(prefix="dusnet-features-") as room:
-            lessons = [
-                self._study(name, files, Path(room) / str(number), progress)
-                for number, (name, files) in enumerate(parts.items())
+            features = [
+                self._features(name, images, Path(room) / str(number), progress)
+                for number, (name, images) in enumerate(parts.items())
             ]
-            seen = [[*one.features.shape, *(float(map_.double().sum()) for map_ in one.features)] for one in lessons]
+            sums = [[*one.features.shape, *(float(map_.double().sum()) for map_ in one.features)] for one in features]
             run = Run(
                 device=str(self.device),
                 precision=self.settings.training.precision,
                 seed=self.seed,
-                fingerprint=fingerprint(IMAGES + self.name, self.settings.model_dump(mode="json"), self.seed, seen),
+                fingerprint=fingerprint(IMAGES + self.name, self.settings.model_dump(mode="json"), self.seed, sums),
                 workdir=workdir,
                 resume=resume,
                 checkpoint_every=self.settings.training.checkpoint_every,
                 progress=progress,
             )
-            method = self._kind(self.settings, lessons[0].features.shape[-1], seed=self.seed)
-            scalings = [_scaled(one, method) for one in lessons]
-            kept = method.learn(lessons, run)
+            method = self._kind(self.settings, features[0].features.shape[-1], seed=self.seed)
+            scalings = [_scaled(one, method) for one in features]
+            learned = method.learn(features, run)
             method.networks.cpu().eval()
-            self._method, self._positions = method, lessons[0].positions
+            self._method, self._positions = method, features[0].positions
             self._parts = {
-                name: _Learned(scaling, {**own, "center": lesson.mean(lesson.normal)})
-                for name, scaling, own, lesson in zip(parts, scalings, kept, lessons, strict=True)
+                name: _Learned(scaling, {**own, "center": one.mean(one.normal)})
+                for name, scaling, own, one in zip(parts, scalings, learned, features, strict=True)
             }
 
-    def score(self, image: Path | NDArray[np.uint8]) -> ImageScores:
+    def score(self, image: Image) -> ImageScores:
         """Score one image.
-
-        Args:
-            image: a file, or what `read_image` made of one, (S, S, 3).
 
         Raises:
             BadInput: the file is no image that can be read.
-            BadModel: what the model says of the image is not finite.
+            BadModel: a score is not finite.
         """
-        crop = read_image(image, self.settings.images) if isinstance(image, Path) else image
-        features, shape = self._described(normalised(crop)[None])
+        features, shape = self._described(normalised(self._crop(image))[None])
         seen = torch.ones(features.shape[1], dtype=torch.bool)
         maps = {name: one.scaling(features[0]) for name, one in self._parts.items()}
         likeness = {name: map_similarity(maps[name], one.kept["center"], seen) for name, one in self._parts.items()}
@@ -224,7 +233,7 @@ class ImageDetector:
         stored = read_model(path)
         metadata, kind = stored.metadata, stored.metadata["detector"]
         if not kind.startswith(IMAGES):
-            raise BadModel(f"{path} judges scans, not images; give a model that `dusnet images` wrote.")
+            raise BadModel(f"{path} is a model for scans, not for images; give a model that `dusnet images` wrote.")
         if kind.removeprefix(IMAGES) not in METHODS:
             raise BadModel(f"{path} holds a model of the unknown detector {kind[:40]!r}; update dusnet or train again.")
         with restoring(stored, f"{kind} model"):
@@ -239,9 +248,9 @@ class ImageDetector:
                 own = under(f"parts.{number}", stored.tensors)
                 scaling = Scaling.restore(under("scaling", own), places, channels)
                 kept = under("kept", own)
-                method.require_kept(kept, channels)
+                method.require_part_state(kept, channels)
                 tensor(kept, "center", places, channels)
-                target = method.spread if method.wants_spread else 1.0
+                target = method.spread if method.scales_image_features else 1.0
                 detector._parts[text(name, "name of a class")] = _Learned(replace(scaling, target=target), kept)
             if not detector._parts:
                 raise Unusable("it knows no class")
@@ -250,16 +259,23 @@ class ImageDetector:
             raise BadModel(f"{path} was trained with another backbone; give that one.")
         return detector
 
-    def _study(self, name: str, files: Sequence[Path], room: Path, progress: Progress) -> LocalFeatures:
+    def _crop(self, image: Image) -> NDArray[np.uint8]:
+        if isinstance(image, Picture):
+            return image.pixels
+        if isinstance(image, np.ndarray):
+            return image
+        return read_image(image if isinstance(image, Path) else image.path, self.settings.images)
+
+    def _features(self, name: str, good: Sequence[Image], room: Path, progress: Progress) -> FeatureMaps:
         """The feature maps of good images, and of damaged ones where the method learns from these."""
         rng = np.random.default_rng(self.seed)
-        copies = self.settings.crr.damaged if self._kind.wants_damaged else 0
-        images = [read_image(path, self.settings.images) for path in files]
+        copies = self.settings.crr.damaged if self._kind.uses_damaged else 0
+        images = [self._crop(image) for image in good]
         features, clean, wrong = None, None, []
         count = len(images) * (1 + copies)
         positions = torch.empty(0)
         with progress.task(f"Describing {name}", count) as task:
-            for row, (image, mask, source) in enumerate(_lessons(images, copies, rng)):
+            for row, (image, mask, source) in enumerate(_with_damaged_copies(images, copies, rng)):
                 described, shape = self._described(normalised(image)[None])
                 if features is None:
                     features = _room_for((count, *described.shape[1:]), room.with_suffix(".features"))
@@ -274,15 +290,15 @@ class ImageDetector:
                 task.advance()
         assert features is not None
         seen = torch.ones(features.shape[:2], dtype=torch.bool)
-        good = LocalFeatures(features, features[..., :0], positions, seen)
-        return good if clean is None else DamagedFeatures(**vars(good), clean=clean, wrong=torch.stack(wrong))
+        found = FeatureMaps(features, features[..., :0], positions, seen)
+        return found if clean is None else DamagedMaps(**vars(found), clean=clean, wrong=torch.stack(wrong))
 
     @torch.inference_mode()
     def _described(self, images: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Features of some images, (B, 3, S, S) -> (B, G, C), and rows and columns of their places."""
         made = self.backbone(images.to(self.device))
         if isinstance(made, Tensor) or not made or any(one.ndim != 4 or len(one) != len(images) for one in made):
-            raise BadConfig("The backbone must answer a list of maps (B, C, h, w), one per level, the finest first.")
+            raise BadConfig("The backbone must return a list of maps (B, C, h, w), one per level, the finest first.")
         levels = [level.float().cpu() for level in made]
         rows, columns = levels[0].shape[-2:]
         return patch_features(levels, self.settings.images.neighborhood).clone(), (rows, columns)
@@ -296,14 +312,14 @@ class ImageDetector:
         return gaussian_filter(pixels, self.settings.images.sigma).astype(np.float32)
 
     def _probe(self) -> Tensor:
-        """What the backbone makes of an image that is always the same: tells one backbone from another, (C,)."""
+        """Features of a fixed image, by which a model file identifies its backbone, (C,)."""
         size = self.settings.images.crop
         image = torch.rand(1, 3, size, size, generator=torch.Generator().manual_seed(0))
         described, _ = self._described(image)
         return described.mean(dim=(0, 1))
 
 
-def _lessons(
+def _with_damaged_copies(
     images: Sequence[NDArray[np.uint8]], copies: int, rng: np.random.Generator
 ) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.bool_], int]]:
     """Every image, and damaged copies of it: the picture, where it is damaged, and the number of the good one."""
@@ -317,12 +333,12 @@ def _lessons(
         number += 1
 
 
-def _scaled(lesson: LocalFeatures, method: FeatureMethod) -> Scaling:
+def _scaled(found: FeatureMaps, method: FeatureMethod) -> Scaling:
     """Bring the features to one spread where the method wants it, in place: they may be larger than memory."""
-    if not method.wants_spread:
-        return Scaling.none(lesson.features.shape[-1])
-    scaling = Scaling.of_channels(lesson, method.spread)
-    for maps in (lesson.features, *([lesson.clean] if isinstance(lesson, DamagedFeatures) else [])):
+    if not method.scales_image_features:
+        return Scaling.none(found.features.shape[-1])
+    scaling = Scaling.of_channels(found, method.spread)
+    for maps in (found.features, *([found.clean] if isinstance(found, DamagedMaps) else [])):
         for one in maps:
             one.copy_(scaling(one))
     return scaling

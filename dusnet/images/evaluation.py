@@ -1,81 +1,64 @@
-"""Train and judge the image form on a dataset: a row per method and class."""
+"""Train and score the image form on a dataset: rows, tables and files as for scans, and the models besides."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.config import Settings
+from dusnet.data import Dataset
+from dusnet.data.sample import Sample
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
-from dusnet.evaluation.metrics import measure
+from dusnet.evaluation.contender import Contender
+from dusnet.evaluation.report import require_free
+from dusnet.evaluation.rows import Row
+from dusnet.evaluation.run import compute_rows
+from dusnet.evaluation.setup import Evaluation, RowKey, units_of
+from dusnet.evaluation.tables import Column
 from dusnet.images.backbone import Backbone
-from dusnet.images.dataset import ImageDataset, ImageSample
-from dusnet.images.detector import METHODS, ImageDetector
-from dusnet.images.preparation import read_image, read_mask, require_image
-from dusnet.io import atomic_path, write_json, write_text
-from dusnet.io.marks import MARKDOWN_MARK, Kind, require_replaceable, save_picture
+from dusnet.images.dataset import Picture
+from dusnet.images.detector import METHODS, ImageDetector, ImageScores
+from dusnet.images.preparation import read_image, require_image
+from dusnet.io import atomic_path, write_json
+from dusnet.io.marks import Kind, require_replaceable, save_picture
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
-from dusnet.terminal import table_cell
 from dusnet.workflow import finish_training, training_folder
 
-COLUMNS = {
-    "o_auroc": "I-AUROC",
-    "o_ap": "I-AP",
-    "p_auroc_pooled": "P-AUROC",
-    "p_ap_pooled": "P-AP",
-    "p_aupro": "AUPRO",
-}
+COLUMNS: tuple[Column, ...] = (
+    Column("o_auroc", "I-AUROC", 3),
+    Column("o_ap", "I-AP", 3),
+    Column("p_auroc_pooled", "P-AUROC", 3),
+    Column("p_ap_pooled", "P-AP", 3),
+    Column("p_aupro", "AUPRO", 3),
+    Column("recognized", "recognised", 3),
+    Column("score_seconds", "s per image", 3, higher_is_better=False),
+)
 TOGETHER = "all-classes"
 """Name of the model file that all classes share."""
-TABLES = {"settings.json": Kind.SETTINGS, "results.json": Kind.EVALUATION, "results.md": Kind.EVALUATION}
 
 
 @dataclass(frozen=True)
-class ImageRow:
-    """What one class measured.
-
-    Attributes:
-        method: which.
-        name: of the class.
-        values: by the names of `dusnet.evaluation.metrics`, None where undefined.
-        recognised: share of the test images that were taken for their class.
-        images: how many test images there are.
-        train_seconds: of the model, whichever classes it learned; None for a model that was there already.
-        score_seconds: median per image, without reading the file.
-    """
-
-    method: str
-    name: str
-    values: dict[str, float | None]
-    recognised: float
-    images: int
-    train_seconds: float | None
-    score_seconds: float
-
-
-@dataclass(frozen=True)
-class Choices:
-    """How a dataset is judged.
+class ImageOptions:
+    """How a dataset is evaluated.
 
     Attributes:
         out: folder of models, tables and pictures.
-        classes: names, at least one.
+        classes: names, none for all.
         one_model: one model learns all classes.
         maps: write a picture of the scores of every test image.
-        resume: go on with interrupted trainings and keep models that are there.
+        resume: go on with interrupted trainings, and keep rows and models that are there.
         seed: fixes everything that is random.
         device: `cpu`, `cuda` or `cuda:N`.
     """
 
     out: Path
-    classes: tuple[str, ...]
+    classes: Sequence[str]
     one_model: bool
     maps: bool
     resume: bool
@@ -84,196 +67,154 @@ class Choices:
 
 
 def evaluate_images(
-    dataset: ImageDataset,
+    dataset: Dataset,
     methods: Sequence[str],
     settings: Settings,
-    choices: Choices,
+    options: ImageOptions,
     *,
     progress: Progress,
     backbone: Backbone | None = None,
-) -> list[ImageRow]:
-    """Train every method and judge the test images; writes models, tables and, if wanted, pictures.
+) -> list[Row]:
+    """Train every method and score the test images; writes models, rows, tables and, if wanted, pictures.
 
     Args:
-        dataset: where the images are.
+        dataset: what `open_images` returned for these settings.
         methods: keys of `METHODS`.
         settings: what they compute.
-        choices: classes, models and files.
+        options: classes, models and files.
         progress: where to report.
         backbone: makes the feature maps; None is WideResNet50 of torchvision.
 
     Raises:
-        BadInput: an image cannot be used.
+        BadInput: an image cannot be used, or a class does not exist.
         BadConfig: a method does not exist or learns one class at a time.
-        BadModel: a model that is there cannot be used.
+        DusnetError: classes failed; the message names them.
     """
-    made: list[ImageDetector] = []
     for name in methods:
-        if choices.one_model and name in METHODS and not METHODS[name].for_many:
+        if options.one_model and name in METHODS and not METHODS[name].for_many:
             raise BadConfig(f"{name} learns one class at a time; leave out --one-model.")
-        shared = made[0].backbone if made else backbone
-        made.append(ImageDetector(name, settings, backbone=shared, seed=choices.seed, device=choices.device))
-    groups = [choices.classes] if choices.one_model else [(name,) for name in choices.classes]
+        backbone = ImageDetector(name, settings, backbone=backbone, device=options.device).backbone
+    classes = list(dict.fromkeys(options.classes)) or list(dataset.classes)
+    folders = [dataset.folder(name) for name in classes]
     # What cannot work must not wait for hours of training.
-    require_folder(choices.out, [*TABLES, *(detector.name for detector in made)])
-    targets = {choices.out / file: kind for file, kind in TABLES.items()}
-    for detector in made:
-        names = [TOGETHER] if choices.one_model else choices.classes
-        targets |= {choices.out / detector.name / f"{name}.safetensors": Kind.MODEL for name in names}
-    for path, kind in targets.items():
-        require_replaceable(path, kind)
-    for name in choices.classes:
-        _require_usable(dataset, name, progress)
-    write_json(choices.out / "settings.json", settings.model_dump(mode="json"))
-    rows: list[ImageRow] = []
-    for detector in made:
-        for group in groups:
-            trained, seconds = _trained(detector, dataset, group, choices, progress)
-            rows += [_judged(trained, dataset, name, seconds, choices, progress) for name in group]
-            _write(rows, choices.out)
-    return rows
+    require_free(options.out)
+    require_folder(options.out, ["settings.json", *methods])
+    require_replaceable(options.out / "settings.json", Kind.SETTINGS)
+    for model in (TOGETHER,) if options.one_model else classes:
+        for name in methods:
+            require_replaceable(options.out / name / f"{model}.safetensors", Kind.MODEL)
+    for folder in folders:
+        _require_usable(dataset, folder.name, progress)
+    write_json(options.out / "settings.json", settings.model_dump(mode="json"))
+
+    def create(name: str, settings: Settings, *, seed: int, device: str) -> Any:
+        method = name.removeprefix("images.")
+        detector = ImageDetector(method, settings, backbone=backbone, seed=seed, device=device)
+        return _Kept(detector, options.out / method, resume=options.resume)
+
+    def draw(key: RowKey, tests: Sequence[Sample], scores: Sequence[NDArray[np.float32]]) -> None:
+        _draw(tests, scores, settings, options.out / key.name / "maps" / key.class_name)
+
+    setup = Evaluation(
+        dataset=dataset,
+        contenders={one: Contender(one, f"images.{one}", settings, together=options.one_model) for one in methods},
+        out=options.out,
+        device=options.device,
+        progress=progress,
+        resume=options.resume,
+        calibrate=False,
+        create=create,
+        create_for_parts=create,
+        columns=COLUMNS,
+        regions=_regions,
+        on_scores=draw if options.maps else None,
+    )
+    return compute_rows(setup, units_of(setup.contenders, classes, [options.seed]))
 
 
-def _require_usable(dataset: ImageDataset, name: str, progress: Progress) -> None:
+class _Kept:
+    """An image detector as the evaluation trains it: its model is kept in a folder, and taken from there on resuming.
+
+    Args:
+        detector: untrained.
+        folder: of the models of its method.
+        resume: whether a model that is there is taken.
+    """
+
+    def __init__(self, detector: ImageDetector, folder: Path, *, resume: bool) -> None:
+        self._detector, self._folder, self._resume = detector, folder, resume
+        self.name, self.save = detector.name, detector.save
+
+    def fit(
+        self,
+        pictures: Sequence[Picture] | Mapping[str, Sequence[Picture]],
+        *,
+        progress: Progress,
+        workdir: Path,
+        resume: bool,
+    ) -> None:
+        """Learn one class, or all by name; a model that is there is taken unless a training was interrupted."""
+        together = isinstance(pictures, Mapping)
+        parts = pictures if isinstance(pictures, Mapping) else {pictures[0].class_name: pictures}
+        name = TOGETHER if together else next(iter(parts))
+        model = self._folder / f"{name}.safetensors"
+        if self._resume and model.is_file() and not resume:
+            progress.log(f"{self.name}, {name}: {model} is already there and is kept.")
+            self._detector = self._loaded(model, set(parts))
+        else:
+            self._detector.fit(parts, progress=progress, workdir=workdir, resume=resume)
+            self._detector.save(model)
+            workdir.rename(training_folder(model))
+            finish_training(model)
+            progress.log(f"{self.name}, {name}: wrote {model}.")
+        self.save = self._detector.save
+
+    def _loaded(self, model: Path, names: set[str]) -> ImageDetector:
+        there = ImageDetector.load(model, backbone=self._detector.backbone, device=str(self._detector.device))
+        if set(there.parts) != names:
+            raise BadConfig(f"{model} knows other classes ({', '.join(there.parts)}); leave out --resume.")
+        if there.computes != self._detector.computes:
+            raise BadConfig(f"{model} was trained with other settings or another seed; leave out --resume.")
+        return there
+
+    def score(self, picture: Picture, *, explain: bool) -> ImageScores:
+        """Score one image."""
+        del explain
+        return self._detector.score(picture)
+
+
+def _require_usable(dataset: Dataset, name: str, progress: Progress) -> None:
     """Refuse images that cannot be read, and masks of another size than their image; say which masks are missing."""
     tests = dataset.test(name)
-    for path in (*dataset.train(name), *(sample.path for sample in tests)):
-        require_image(path)
-    bare = [sample.path for sample in tests if sample.anomalous and sample.mask is None]
-    for sample in tests:
-        if sample.mask is not None:
-            require_image(sample.mask, like=sample.path)
+    for sample in (*dataset.train(name), *tests):
+        require_image(sample.path)
+        if sample.ground_truth is not None:
+            require_image(sample.ground_truth, like=sample.path)
+    bare = [sample.path for sample in tests if sample.anomalous and sample.ground_truth is None]
     if bare:
-        progress.log(f"{name}: {len(bare)} defective images have no mask ({bare[0]}), so pixels are not judged.")
+        progress.log(f"{name}: {len(bare)} defective images have no mask ({bare[0]}); pixel metrics are left out.")
 
 
-def markdown(rows: Sequence[ImageRow]) -> str:
-    """The rows as a table, the mean over the classes of each method last."""
-    rows = [replace(row, name=table_cell(row.name)) for row in rows]
-    lines = [
-        f"| method | class | {' | '.join(COLUMNS.values())} | recognised | s per image |",
-        f"|---|---|{'---:|' * (len(COLUMNS) + 2)}",
-    ]
-    for method in dict.fromkeys(row.method for row in rows):
-        own = [row for row in rows if row.method == method]
-        lines += [_line(row.method, row.name, row.values, row.recognised, row.score_seconds) for row in own]
-        if len(own) > 1:
-            known = {key: [value for row in own if (value := row.values[key]) is not None] for key in COLUMNS}
-            mean = {key: float(np.mean(values)) if values else None for key, values in known.items()}
-            recognised = float(np.mean([row.recognised for row in own]))
-            lines.append(_line(method, "mean", mean, recognised, float(np.mean([row.score_seconds for row in own]))))
-    return "\n".join(lines) + "\n"
-
-
-def _line(method: str, name: str, values: dict[str, float | None], recognised: float, seconds: float) -> str:
-    shown = ["–" if values[key] is None else f"{values[key]:.3f}" for key in COLUMNS]
-    return f"| {method} | {name} | {' | '.join(shown)} | {recognised:.3f} | {seconds:.3f} |"
-
-
-def _trained(
-    detector: ImageDetector, dataset: ImageDataset, group: Sequence[str], choices: Choices, progress: Progress
-) -> tuple[ImageDetector, float | None]:
-    """A detector that knows the classes of a group, and how long it took to learn them."""
-    name = TOGETHER if choices.one_model else group[0]
-    model = choices.out / detector.name / f"{name}.safetensors"
-    workdir = training_folder(model)
-    if choices.resume and model.is_file() and not workdir.exists():
-        progress.log(f"{detector.name}, {name}: {model} is already there and is kept.")
-        there = ImageDetector.load(model, backbone=detector.backbone, device=choices.device)
-        if set(there.parts) != set(group):
-            raise BadConfig(f"{model} knows other classes ({', '.join(there.parts)}); leave out --resume.")
-        if there.computes != detector.computes:
-            raise BadConfig(f"{model} was trained with other settings or another seed; leave out --resume.")
-        return there, None
-    start = time.perf_counter()
-    parts = {one: dataset.train(one) for one in group}
-    detector.fit(parts, progress=progress, workdir=workdir, resume=choices.resume)
-    detector.save(model)
-    finish_training(model)
-    seconds = time.perf_counter() - start
-    progress.log(f"{detector.name}, {name}: learned in {seconds:.0f} s, wrote {model}.")
-    return detector, seconds
-
-
-def _judged(
-    detector: ImageDetector,
-    dataset: ImageDataset,
-    name: str,
-    train_seconds: float | None,
-    choices: Choices,
-    progress: Progress,
-) -> ImageRow:
-    tests = dataset.test(name)
-    objects, pixels, masks, seconds, recognised = [], [], [], [], []
-    with progress.task(f"Scoring {name}", len(tests)) as task:
-        for sample in tests:
-            crop = read_image(sample.path, detector.settings.images)
-            start = time.perf_counter()
-            scores = detector.score(crop)
-            seconds.append(time.perf_counter() - start)
-            objects.append(scores.object_score)
-            pixels.append(scores.pixels)
-            masks.append(_mask(sample, detector.settings))
-            recognised.append(scores.part == name)
-            task.advance()
-    known = [mask for mask in masks if mask is not None]
-    labelled = len(known) == len(masks)
-    measured = measure(
-        objects,
-        [sample.anomalous for sample in tests],
-        [one.ravel() for one in pixels],
-        [mask.ravel() for mask in known] if labelled else None,
-        [_regions(mask) for mask in known] if labelled else None,
-    )
-    if choices.maps:
-        _draw(tests, pixels, detector, choices.out / detector.name / "maps" / name)
-    return ImageRow(
-        detector.name,
-        name,
-        {key: None if np.isnan(value) else value for key, value in measured.values.items()},
-        float(np.mean(recognised)),
-        len(tests),
-        train_seconds,
-        float(np.median(seconds)),
-    )
-
-
-def _mask(sample: ImageSample, settings: Settings) -> NDArray[np.bool_] | None:
-    if not sample.anomalous:
-        return np.zeros((settings.images.crop, settings.images.crop), dtype=bool)
-    return None if sample.mask is None else read_mask(sample.mask, settings.images)
-
-
-def _regions(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Number of the connected piece that each pixel of a mask belongs to, corners count as connections, (S * S,)."""
+def _regions(picture: Picture, labels: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Number of the connected piece that each pixel belongs to, corners count as connections, (S * S,)."""
     from scipy.ndimage import label
 
-    numbers, _ = label(mask, structure=np.ones((3, 3)))
+    numbers, _ = label(labels.reshape(picture.pixels.shape[:2]), structure=np.ones((3, 3)))
     return np.asarray(numbers, dtype=np.intp).ravel()
 
 
-def _draw(
-    tests: Sequence[ImageSample], pixels: Sequence[NDArray[np.float32]], detector: ImageDetector, folder: Path
-) -> None:
+def _draw(tests: Sequence[Sample], scores: Sequence[NDArray[np.float32]], settings: Settings, folder: Path) -> None:
     """Every test image beside its scores, on one scale from the lowest to the highest score of the class."""
     from PIL import Image
-    from plotly.colors import sample_colorscale
+    from plotly.colors import sample_colorscale, unlabel_rgb
 
-    table = [
-        [int(part) for part in color[4:-1].split(",")] for color in sample_colorscale("inferno", np.arange(256) / 255)
-    ]
-    colors = np.array(table, dtype=np.uint8)
-    low, top = min(float(one.min()) for one in pixels), max(float(one.max()) for one in pixels)
-    for sample, scores in zip(tests, pixels, strict=True):
-        shade = np.clip((scores - low) / max(top - low, 1e-12) * 255, 0, 255).astype(np.uint8)
-        both = np.concatenate([read_image(sample.path, detector.settings.images), colors[shade]], axis=1)
+    colors = np.array([unlabel_rgb(one) for one in sample_colorscale("inferno", np.arange(256) / 255)]).astype(np.uint8)
+    low, top = min(float(one.min()) for one in scores), max(float(one.max()) for one in scores)
+    for sample, values in zip(tests, scores, strict=True):
+        image = read_image(sample.path, settings.images)
+        shade = np.clip((values - low) / max(top - low, 1e-12) * 255, 0, 255).astype(np.uint8)
+        both = np.concatenate([image, colors[shade.reshape(image.shape[:2])]], axis=1)
         target = folder / sample.kind / f"{sample.path.stem}.png"
         require_replaceable(target, Kind.PICTURE)
         with atomic_path(target) as temporary:
             save_picture(Image.fromarray(both), temporary)
-
-
-def _write(rows: Sequence[ImageRow], out: Path) -> None:
-    entries: list[dict[str, Any]] = [vars(row) for row in rows]
-    write_json(out / "results.json", entries)
-    write_text(out / "results.md", f"{MARKDOWN_MARK}\n\n{markdown(rows)}")

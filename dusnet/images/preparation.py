@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet.config import ImageSettings
+from dusnet.detectors.feature_space.settings import ImageSettings
 from dusnet.errors import BadInput
 
 if TYPE_CHECKING:

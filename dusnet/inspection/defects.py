@@ -94,12 +94,12 @@ def pieces(missing: NDArray[Any] | None) -> list[Points]:
     """Connected pieces of missing material, (K, 3) each, of at least `LEAST_PLACES` places."""
     from scipy.spatial import cKDTree
 
-    from dusnet import geometry
+    from dusnet.geometry.neighbors import connected
 
     if missing is None or len(missing) < LEAST_PLACES:
         return []
     spacing = float(np.median(cKDTree(missing).query(missing, k=2)[0][:, 1]))
-    number = geometry.connected(missing, PIECE_REACH * spacing)
+    number = connected(missing, PIECE_REACH * spacing)
     grouped = [missing[number == one] for one in range(int(number.max()) + 1)]
     return [piece for piece in grouped if len(piece) >= LEAST_PLACES]
 

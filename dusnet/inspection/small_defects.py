@@ -10,7 +10,7 @@ import numpy as np
 
 from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors.base import Detector
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, pseudo_defect
 
 HEIGHT = 0.02
@@ -21,7 +21,8 @@ KIND = "bulge"
 """A dent cannot be as deep in a thin wall, and would say that the threshold is too high where it is not."""
 CREDIT = 2 * HEIGHT
 """What a bulge counts for at least where scores are lengths: its height, and as much again for the probability of a
-defect (`scoring.doubt`). A wide bulge that the warp takes for variation must not make a low threshold look too high."""
+defect (`scoring.defect_weight`). A wide bulge that the warp takes for variation must not make a low threshold look too
+high."""
 MOST = 8
 """Scans with a small defect that are scored at most."""
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import GroupingSettings
+from dusnet.geometry.normals import tensor_normals
+from dusnet.geometry.sampling import cell_for, thin
 
+THINNINGS = 4
+"""Thinnings of every training cloud, so that the networks see more than one choice of its points."""
 MEASURED = 8192
 """Points of a cloud that the patch radius is the mean of, at most."""
 
@@ -36,7 +44,7 @@ class Support:
     @classmethod
     def of(cls, points: Tensor, settings: GroupingSettings) -> Support:
         """Prepare a cloud once, for many groups."""
-        return cls(points, geometry.normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
+        return cls(points, tensor_normals(points, points), ops.PointIndex(points.unsqueeze(0)), settings)
 
     @property
     def width(self) -> int:
@@ -91,13 +99,31 @@ def draw_centers(points: Tensor, groups: int, generator: torch.Generator) -> Ten
     return pool[picked[0]]
 
 
-def random_chunks(count: int, size: int, generator: torch.Generator) -> Tensor:
-    """Disjoint random chunks that cover 0..count-1; the last one is filled up from the beginning.
+def supports_of(
+    clouds: Sequence[NDArray[np.float64]], grouping: GroupingSettings, points: int, *, seed: int
+) -> tuple[list[Support], float]:
+    """Several thinnings of every training cloud, all at one density, and the grid that makes it.
 
-    Returns:
-        (ceil(count / size), min(size, count)) int64.
+    Args:
+        clouds: in the frame, (N, 3) each.
+        grouping: K and stride.
+        points: wanted number of points.
+        seed: of the thinnings.
     """
-    size = min(size, count)
-    order = torch.randperm(count, generator=generator)
-    chunks = -(-count // size)
-    return torch.cat([order, order[: chunks * size - count]]).view(chunks, size)
+    rng = np.random.default_rng(seed)
+    cell = float(np.median([cell_for(cloud, points, rng) for cloud in clouds]))
+    supports = []
+    for cloud in clouds:
+        for _ in range(THINNINGS):
+            kept = torch.from_numpy(cloud[thin(cloud, cell, rng)]).float()
+            supports.append(Support.of(kept, grouping))
+    return supports, cell
+
+
+def rigid_jitter(degrees: float, shift: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """A random rotation of at most `degrees` and a random translation of the deviation `shift`: (3, 3), (3,)."""
+    axis = functional.normalize(torch.randn(3, generator=generator), dim=0)
+    angle = degrees * torch.pi / 180 * torch.rand((), generator=generator)
+    zero = torch.zeros(())
+    skew = torch.stack([zero, -axis[2], axis[1], axis[2], zero, -axis[0], -axis[1], axis[0], zero]).view(3, 3)
+    return torch.linalg.matrix_exp(angle * skew), shift * torch.randn(3, generator=generator)

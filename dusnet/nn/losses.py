@@ -1,4 +1,4 @@
-"""Losses of the two stages (Eq. 5-8 and Eq. 12-14)."""
+"""What a stage minimises, and the loss of the Up-Net (Eq. 12-14)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from dusnet import ops
 from dusnet.config import LossSettings
@@ -23,34 +22,6 @@ class Loss:
 
     total: Tensor
     terms: dict[str, Tensor]
-
-
-def matched_mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance of predicted centre i to original centre i (Eq. 5, index-matched), (B, G, 3) -> scalar.
-
-    The printed double sum over all pairs has its minimum where every centre lies on the mean of the cloud.
-    """
-    return (predicted - target).square().sum(dim=-1).mean()
-
-
-def all_pairs_mse(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean squared distance over all pairs of centres (Eq. 5 as printed), (B, G, 3) -> scalar.
-
-    Multiplied out, the double sum needs no pairs.
-    """
-    squares = predicted.square().sum(dim=-1).mean(dim=1) + target.square().sum(dim=-1).mean(dim=1)
-    return (squares - 2 * (predicted.mean(dim=1) * target.mean(dim=1)).sum(dim=-1)).mean()
-
-
-def all_pairs_cosine(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean of 1 - cos over all pairs of centres (Eq. 6 as printed), (B, G, 3) -> scalar."""
-    directions = [functional.normalize(centers, dim=-1).mean(dim=1) for centers in (predicted, target)]
-    return (1 - (directions[0] * directions[1]).sum(dim=-1)).mean()
-
-
-def matched_cosine(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean of 1 - cos between the vectors from the origin to matching centres (Eq. 6), (B, G, 3) -> scalar."""
-    return (1 - functional.cosine_similarity(predicted, target, dim=-1)).mean()
 
 
 def repulsion(points: Tensor, *, neighbors: int, form: str, h: float) -> Tensor:
@@ -91,21 +62,6 @@ def matching(points: Tensor, target: Tensor, *, form: str) -> Tensor:
     return squared.clamp_min(1e-12).sqrt().mean()
 
 
-def down_loss(predicted: Tensor, target: Tensor, settings: LossSettings) -> Loss:
-    """Loss of the first stage (Eq. 8): MSE + COS + CD on centres, (B, G, 3) each."""
-    terms: dict[str, tuple[float, Tensor]] = {}
-    matched = settings.pairing == "index"
-    if settings.mse:
-        terms["mse"] = settings.mse, (matched_mse if matched else all_pairs_mse)(predicted, target)
-    if settings.cos:
-        terms["cos"] = settings.cos, (matched_cosine if matched else all_pairs_cosine)(predicted, target)
-    if settings.chamfer:
-        chamfer = ops.chamfer_distance(predicted, target)
-        assert isinstance(chamfer, Tensor)
-        terms["chamfer"] = settings.chamfer, chamfer
-    return _weigh(terms, predicted)
-
-
 def up_loss(points: Tensor, target: Tensor, settings: LossSettings) -> Loss:
     """Loss of the second stage (Eq. 14): REP + EMD, (B, M, 3) each."""
     terms: dict[str, tuple[float, Tensor]] = {}
@@ -116,9 +72,10 @@ def up_loss(points: Tensor, target: Tensor, settings: LossSettings) -> Loss:
         terms["repulsion"] = settings.repulsion, repelled
     if settings.emd:
         terms["emd"] = settings.emd, matching(points, target, form=settings.emd_form)
-    return _weigh(terms, points)
+    return weighted(terms, points)
 
 
-def _weigh(terms: dict[str, tuple[float, Tensor]], like: Tensor) -> Loss:
+def weighted(terms: dict[str, tuple[float, Tensor]], like: Tensor) -> Loss:
+    """The sum of weighted terms by name; zero of the shape of a prediction where there is none."""
     total = torch.stack([weight * value for weight, value in terms.values()]).sum() if terms else like.sum() * 0
     return Loss(total, {name: value.detach() for name, (_, value) in terms.items()})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.geometry.normals import estimate_normals
 from dusnet.registration.aligner import Aligner, Alignment
 from dusnet.registration.usual import Usual, alone, beside_others
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
-from dusnet.geometry.surface import Surface, Table, thin_to
+from dusnet.geometry.sampling import thin_to
+from dusnet.geometry.surface import DiscSurface, Table
 from dusnet.geometry.visibility import Eye
 from dusnet.registration.icp import icp, transform
 from dusnet.registration.ransac import Features, ransac
@@ -27,14 +28,16 @@ _SEARCH_POINTS = 200  # evenly spread scan points that starting poses are ranked
 _SEARCH_SCALES = ((128, 0.3, 8), (48, 0.15, 10))  # poses that coarse ICP follows, its reach and iterations
 _FEATURE_POSES = 100  # starting poses per set of feature matches
 _FINE_SCALES = ((8, 0.1, 400), (3, 0.04, 1000))  # poses that fine ICP follows, its reach and points
-_FINE_ITERATIONS = 15
+_FINE_ITERATIONS = 15  # steps of fine ICP at most
 EQUAL = 1.05  # ratio of costs up to which two poses are taken to fit equally well
 _SYMMETRIC = 0.03  # a motion that leaves 90 % of the reference this near to it is a symmetry of the part
 _HOPELESS = 0.02  # cost above which a pose is not polished; right poses of damaged parts are below half of it
-_POLISH_REACH = 0.02
-_POLISH_ITERATIONS = 30
+_POLISH_REACH = 0.02  # reach of the last ICP, fraction of the scale
+_POLISH_ITERATIONS = 30  # steps of the last ICP at most
 _SETTLED = 2000  # points that move a scan which nearly lies where it should
-_WIDE = 48  # poses of the sweep that are kept: those beyond `hypotheses` are followed where the best ones fit badly
+_HYPOTHESES = 8  # poses per family of starting poses and side of the scan that fine ICP follows
+_WIDE = 48  # poses of the sweep that are kept: those beyond `_HYPOTHESES` are followed where the best ones fit badly
+_NEAR_FITNESS = 0.97  # share of points near the reference below which a pose is not near: right poses reach more
 _TRUST = 1.25  # cost, in units of what good scans reach, up to which a pose is believed without a look at others
 _TIE = 1e-11  # costs that differ by less are equal: last bits must not choose a pose
 
@@ -112,11 +115,16 @@ class Aligner:
         self._drawn = _drawn(len(reference), settings.points * _REFERENCE_SHARE, generator)
         points = np.asarray(reference, dtype=np.float64)[self._drawn]
         self._center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-        self._surface = Surface.of((points - self._center) / self._scale)
+        self._surface = DiscSurface.of((points - self._center) / self._scale)
+
+    @cached_property
+    def _few(self) -> Array:
+        """Evenly spread points of the reference, (M, 3)."""
+        return self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]
 
     @cached_property
     def _table(self) -> Table:
-        return Table.of(Surface.of(self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]))
+        return Table.of(DiscSurface.of(self._few))
 
     @cached_property
     def _views(self) -> Views:
@@ -193,7 +201,7 @@ class Aligner:
 
     def near(self, found: Alignment) -> bool:
         """Whether a scan lies on the reference as closely as the settings ask for; it may be wrong by little."""
-        return self.fits(found) and found.fitness >= self._settings.accept_fitness
+        return self.fits(found) and found.fitness >= _NEAR_FITNESS
 
     def fits(self, found: Alignment, size: float = 1.0) -> bool:
         """Whether most of a scan lies on the reference, whatever is wrong with the rest.
@@ -214,7 +222,7 @@ class Aligner:
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         eyes = Eye.all_of(scan)
         ends = [self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in eyes]
-        chosen = self._settings.hypotheses
+        chosen = _HYPOTHESES
         found = self._best(scan, np.concatenate([poses[:chosen] for poses in ends]), center, "global")
         best = found if local is None else self._better(local, found)
         known = [found] if local is None else [found, local]
@@ -268,7 +276,7 @@ class Aligner:
         """`found` with what the other poses, whose costs are `ratios` of its own, say of its certainty."""
         gaps = np.linalg.norm(transform(rivals, scan) - transform(winner[None], scan), axis=2).mean(axis=1)
         other = gaps > SAME
-        turned = transform(rivals[other] @ np.linalg.inv(winner), self._table.points)
+        turned = transform(rivals[other] @ np.linalg.inv(winner), self._few)
         moved = self._surface.distance(turned.reshape(-1, 3)).reshape(turned.shape[:2])
         equal = np.quantile(moved, _KEEP, axis=1) <= _SYMMETRIC
         ratios = ratios[other]

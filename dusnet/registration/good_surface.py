@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry
 from dusnet.config import WarpSettings
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.part_places import PartPlaces
+from dusnet.geometry.sampling import cell_for, thin
 from dusnet.io import stored
+from dusnet.registration.tolerance import Tolerance
 from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
-from dusnet.scoring import Tolerance
 
-POINTS_PER_CLOUD = 12_000
-MOST_CLOUDS = 12
+POINTS_PER_CLOUD = 12_000  # that a scan is thinned to: bounds time and the size of models
+MOST_CLOUDS = 12  # scans that the surface is made of at most: bounds time and the size of models
 UNIT_ERROR = 1e-3
 """Of the length of a normal; those that are written are right to the sixth digit."""
 PASSES = 2
@@ -71,6 +71,7 @@ class GoodSurface:
     tolerance: Tolerance | None
     settings: WarpSettings
     seed: int
+    _thinned: dict[tuple[int, int], Tensor] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def learn(
@@ -98,9 +99,20 @@ class GoodSurface:
         return self.planes.points
 
     @cached_property
-    def outward(self) -> Outward:
-        """The places with normals that point away from the material."""
-        return Outward.of(self.points)
+    def places(self) -> PartPlaces:
+        """The same, with what depends on them alone."""
+        return PartPlaces(self.points)
+
+    def thinned(self, count: int, seed: int) -> Tensor:
+        """About `count` of the places, or all of them; the last answer is kept for the next scan of that size."""
+        if count >= len(self.points):
+            return self.points
+        if (count, seed) not in self._thinned:
+            rng = np.random.default_rng(seed)
+            points = self.places.coordinates
+            self._thinned.clear()
+            self._thinned[count, seed] = self.points[torch.from_numpy(thin(points, cell_for(points, count, rng), rng))]
+        return self._thinned[count, seed]
 
     def compare(self, points: Tensor) -> Comparison:
         """Take the smooth variation out of a registered scan and measure what is left.
@@ -147,10 +159,19 @@ def planes_of(tensors: Mapping[str, Tensor], points: str, normals: str) -> Tange
         KeyError, Unusable: they are none.
     """
     places = stored.tensor(tensors, points, None, 3)
-    directions = stored.tensor(tensors, normals, len(places), 3)
+    return TangentPlanes(places, unit_vectors(tensors, normals, len(places)))
+
+
+def unit_vectors(tensors: Mapping[str, Tensor], name: str, count: int) -> Tensor:
+    """The directions in a tensor of a model file, (count, 3) float32.
+
+    Raises:
+        KeyError, Unusable: they are none.
+    """
+    directions = stored.tensor(tensors, name, count, 3)
     if float((directions.norm(dim=1) - 1).abs().max()) > UNIT_ERROR:
-        raise stored.Unusable(f"its tensor {normals} holds no unit vectors")
-    return TangentPlanes(places, directions)
+        raise stored.Unusable(f"its tensor {name} holds no unit vectors")
+    return directions
 
 
 def tolerance_of(tensors: Mapping[str, Tensor], level: Any) -> Tolerance | None:
@@ -173,7 +194,7 @@ def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:
         return cloud
     points = cloud.double().numpy()
     rng = np.random.default_rng(seed)
-    return cloud[torch.from_numpy(geometry.thin(points, geometry.cell_for(points, count, rng), rng))]
+    return cloud[torch.from_numpy(thin(points, cell_for(points, count, rng), rng))]
 
 
 def _onto(cloud: Tensor, first: Tensor, settings: WarpSettings, seed: int) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.geometry.surface import Nearest
+from dusnet.geometry.surface import IcpReference
 
 Array = NDArray[np.float64]
 
@@ -36,7 +36,7 @@ def rotations(vectors: Array) -> Array:
 
 
 def icp(
-    points: Array, surface: Nearest, poses: Array, reach: float, iterations: int, *, tolerance: float = 1e-5
+    points: Array, surface: IcpReference, poses: Array, reach: float, iterations: int, *, tolerance: float = 1e-5
 ) -> Array:
     """Poses after at most `iterations` Gauss-Newton steps of robust point-to-plane ICP.
 
@@ -69,7 +69,7 @@ def icp(
     return poses
 
 
-def _step(moved: Array, surface: Nearest, reach: float, hold: Array, before: Array) -> tuple[Array, Array]:
+def _step(moved: Array, surface: IcpReference, reach: float, hold: Array, before: Array) -> tuple[Array, Array]:
     """One Gauss-Newton step for the points (H, n, 3) where they are.
 
     A vessel can be turned about its axis: only the noise of the normals says how far, and steps that follow it neither

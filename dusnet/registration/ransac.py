@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.geometry.principal_normals import estimate_normals
-from dusnet.geometry.surface import thin
+from dusnet.geometry.normals import estimate_normals
+from dusnet.geometry.sampling import thin
 from dusnet.geometry.visibility import Eye
 from dusnet.open3d_import import open3d
 
@@ -22,10 +22,10 @@ Pairs = NDArray[np.intp]
 
 _CELL = 0.05  # edge of the thinning grid: equal density on both sides, without which features do not compare
 _RADII = (0.25, 0.5)  # of the neighbourhoods of a feature
-_DRAWS = 20_000
+_DRAWS = 20_000  # triples of matches that are drawn
 _EDGE_RATIO = 0.85  # least ratio of corresponding edges of a triple
 _SHORTEST = 0.2  # least edge of a triple: shorter ones do not fix a rotation
-_INLIER = 0.08
+_INLIER = 0.08  # distance of a match under a pose up to which it agrees, fraction of the scale
 _SCORED = 600  # triples whose inliers are counted, per set of matches
 
 

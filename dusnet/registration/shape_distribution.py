@@ -17,18 +17,18 @@ from scipy.spatial.distance import pdist
 from torch import Tensor
 
 from dusnet import ops
-from dusnet.geometry.surface import thin_to
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.io import stored
 
 Array = NDArray[np.float64]
 
-_QUANTILES = 64
+_QUANTILES = 64  # of the distances: what a part is described by
 _POINTS = 400  # farthest points, between all pairs of which distances are taken
 _DRAWN_FROM = 4000  # evenly spread points that these are chosen among
-_VIEWS = 48
+_VIEWS = 48  # directions that a part is looked at from
 _VIEW_POINTS = 800  # whose visibility is computed
-_FEWEST_VISIBLE = 20
+_FEWEST_VISIBLE = 20  # points without which a view says nothing
 
 
 def distances_in(points: Array) -> Array:

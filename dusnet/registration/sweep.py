@@ -7,11 +7,13 @@ centroid of what is visible from a direction is known for the reference, and a r
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.geometry.surface import Surface, Table, thin_to
+from dusnet.geometry.sampling import thin_to
+from dusnet.geometry.surface import DiscSurface, Table
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.registration.icp import transform
 
@@ -29,21 +31,23 @@ class Views:
     """What is seen of the reference from each direction.
 
     Attributes:
+        points: (M, 3) float64, evenly spread over the reference.
         directions: (V, 3) float64 unit vectors from the reference to the eye.
-        centroids: (V, 3) float64, mean of the visible points.
-        whole: (3,) float64, mean of all points.
     """
 
+    points: Array
     directions: Array
-    centroids: Array
-    whole: Array
 
     @classmethod
-    def of(cls, surface: Surface) -> Views:
+    def of(cls, surface: DiscSurface) -> Views:
         """The views of the reference `surface`."""
         points = surface.points[thin_to(surface.points, _VIEW_POINTS)]
-        eyes = directions(_VIEWS)
-        return cls(eyes, np.array([points[visible(points, eye)].mean(axis=0) for eye in eyes]), points.mean(axis=0))
+        return cls(points, directions(_VIEWS))
+
+    @cached_property
+    def centroids(self) -> Array:
+        """Mean of the points that are visible from each direction, (V, 3)."""
+        return np.array([self.points[visible(self.points, eye)].mean(axis=0) for eye in self.directions])
 
 
 def _frames(axes: Array, rolls: int) -> Array:
@@ -63,7 +67,7 @@ def sweep(points: Array, eye: Eye, views: Views) -> Array:
     """Poses (H, 4, 4) scan -> reference for a scan (n, 3) in any orientation, both in the normalised unit."""
     center = points[thin_to(points, _VIEW_POINTS)].mean(axis=0)
     rotation = np.einsum("hij,kj->hik", _frames(views.directions, _ROLLS), _frames(eye.direction[None], 1)[0])
-    targets = [np.broadcast_to(views.whole, (len(rotation), 3))]
+    targets = [np.broadcast_to(views.points.mean(axis=0), (len(rotation), 3))]
     if eye.one_sided:
         targets.append(np.repeat(views.centroids, _ROLLS, axis=0))
     poses = np.zeros((len(targets), len(rotation), 4, 4))

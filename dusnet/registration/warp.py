@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry, ops
+from dusnet import ops
 from dusnet.config import WarpSettings
+from dusnet.geometry.normals import tensor_normals
 
-NEIGHBORS = 6
-NORMAL_NEIGHBORS = 24
-SAMPLE = 2500
-STEPS = 8
-SPREAD_FACTOR = 4.45
+NEIGHBORS = 6  # tangent planes whose mean is the distance to the surface
+NORMAL_NEIGHBORS = 24  # points that span a tangent plane
+SAMPLE = 2500  # points that take part in a fit: many times the coefficients
+STEPS = 8  # of the reweighting of a pass
+SPREAD_FACTOR = 4.45  # cutoff over the median of absolute residuals: three standard deviations (3 * 1.4826)
 FIRST_CUTOFFS = (3.0, 1.5)
 """Cutoff at the first and the last step of the first pass, in units of `WarpSettings.cutoff`."""
 
@@ -78,7 +79,7 @@ class TangentPlanes:
 
     def __init__(self, points: Tensor, normals: Tensor | None = None) -> None:
         self.points = points
-        self.normals = geometry.normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
+        self.normals = tensor_normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
         self._index = ops.PointIndex(points.unsqueeze(0))
 
     def signed_distance(self, query: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,14 +10,15 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 from scipy.spatial import cKDTree
 
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.synthesis.surface import Floats, Indices
 
 Bools = NDArray[np.bool_]
 Range = tuple[float, float]
 
-_EDGES = 10
-_LARGEST_SLOPE = 0.35
-_SMALLEST_AGREEMENT = 0.5
+_EDGES = 10  # neighbours that a point is joined to
+_LARGEST_SLOPE = 0.35  # sine between an edge and the tangent plane: steeper ones lead to another sheet
+_SMALLEST_AGREEMENT = 0.5  # cosine between normals at the ends of an edge
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _room(cloud: CloudSurface, others: Indices, index: Indices, normals: Floats)
     """
     if not len(others):
         return np.inf, np.inf
-    distance, nearest = cKDTree(cloud.points[index]).query(cloud.points[others])
+    distance, nearest = Neighbors(cloud.points[index]).nearest(cloud.points[others])
     normal = normals[nearest]
     height = np.einsum("ij,ij->i", cloud.points[others] - cloud.points[index[nearest]], normal)
     parallel = np.abs(np.einsum("ij,ij->i", cloud.normals[others], normal)) > 0.7

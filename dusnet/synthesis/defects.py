@@ -11,16 +11,16 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from dusnet.errors import BadInput
-from dusnet.synthesis.surface import Floats, Indices, Surface, geodesic_distances, refit_normals, smooth_normals
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.synthesis.surface import Floats, Indices, LabelledSurface, geodesic_distances, refit_normals, smooth_normals
 
 Amplitude = tuple[float, float]
 THIN_WALL = 0.1
 """Walls thinner than this fraction of the radius are pierced by a hole or crack."""
 
-SMALLEST_SHARE = 0.006
+SMALLEST_SHARE = 0.006  # of the points that a defect has at least
 LARGEST_SHARE = (0.07, 0.12)
 """Most points that are ground truth; the second value is for kinds that take or move a whole end of the part."""
 
@@ -28,18 +28,18 @@ _REACHES = 7
 """Distances that a patch is looked for within, each 1.6 times the one before: the last is four radii."""
 
 Allowed = NDArray[np.intp] | None
-Defect = Callable[[Surface, np.random.Generator, float, float, int], Surface]
+Defect = Callable[[LabelledSurface, np.random.Generator, float, float, int], LabelledSurface]
 
 
 def apply_defect(
     kind: str,
-    surface: Surface,
+    surface: LabelledSurface,
     generator: np.random.Generator,
     *,
     radius: float,
     amplitude: Amplitude = (0.03, 0.10),
     allowed: Allowed = None,
-) -> Surface:
+) -> LabelledSurface:
     """The surface with one defect in a random place.
 
     Args:
@@ -60,14 +60,14 @@ def apply_defect(
     candidates = np.arange(len(surface)) if allowed is None else allowed
     most = LARGEST_SHARE[kind in ("broken", "bending")]
 
-    def draw() -> Surface:
+    def draw() -> LabelledSurface:
         height = generator.uniform(*amplitude) * radius
         return _KINDS[kind](surface, generator, radius, height, int(generator.choice(candidates)))
 
     return within_share(draw, len(surface), SMALLEST_SHARE, most)
 
 
-def within_share(draw: Callable[[], Surface], count: int, least: float, most: float) -> Surface:
+def within_share(draw: Callable[[], LabelledSurface], count: int, least: float, most: float) -> LabelledSurface:
     """The first of eight draws with a fitting share of ground truth, else the one that comes nearest.
 
     Args:
@@ -93,7 +93,7 @@ def _log_uniform(generator: np.random.Generator, low: float, high: float) -> flo
     return float(np.exp(generator.uniform(np.log(low), np.log(high))))
 
 
-def _patch(surface: Surface, seed: int, share: float, radius: float) -> tuple[Indices, Floats]:
+def _patch(surface: LabelledSurface, seed: int, share: float, radius: float) -> tuple[Indices, Floats]:
     """The `share` of all points that is nearest to `seed` along the surface, and their distances.
 
     A smaller patch comes back where the surface around the seed ends (a stud, a bolt head's wall).
@@ -108,7 +108,7 @@ def _patch(surface: Surface, seed: int, share: float, radius: float) -> tuple[In
     return region[: wanted + 1], distance[: wanted + 1]
 
 
-def _far_side(surface: Surface, region: Indices, depth: float) -> tuple[Indices, Indices]:
+def _far_side(surface: LabelledSurface, region: Indices, depth: float) -> tuple[Indices, Indices]:
     """Points on the other side of a thin wall behind `region`.
 
     Args:
@@ -126,8 +126,8 @@ def _far_side(surface: Surface, region: Indices, depth: float) -> tuple[Indices,
     others[region] = False
     others &= ((surface.points - middle) ** 2).sum(axis=1) <= reach**2
     far = np.flatnonzero(others)
-    distance, row = cKDTree(points).query(surface.points[far], distance_upper_bound=depth)
-    found = np.isfinite(distance)
+    distance, row = Neighbors(points).nearest(surface.points[far])
+    found = distance < depth
     far, row, distance = far[found], row[found], distance[found]
     normals = surface.normals[region[row]]
     behind = np.einsum("ij,ij->i", points[row] - surface.points[far], normals)
@@ -137,7 +137,7 @@ def _far_side(surface: Surface, region: Indices, depth: float) -> tuple[Indices,
 
 
 def _displace(
-    surface: Surface,
+    surface: LabelledSurface,
     generator: np.random.Generator,
     radius: float,
     height: float,
@@ -145,7 +145,7 @@ def _displace(
     *,
     flat: float,
     share: Amplitude,
-) -> Surface:
+) -> LabelledSurface:
     """Move a round patch along its smooth normal; `height` < 0 pushes inwards; the amplitude is zero at the rim."""
     target = _log_uniform(generator, *share)
     # Labelled are weights above 0.1: (1 - t^flat)^2 > 0.1, so t < limit; areas go with t squared.
@@ -168,19 +168,25 @@ def _displace(
     return refit_normals(surface.moved(move).marked(labels), region)
 
 
-def _bulge(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _bulge(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     return _displace(surface, generator, radius, height, seed, flat=2.0, share=(0.008, 0.04))
 
 
-def _sink(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _sink(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     return _displace(surface, generator, radius, -height, seed, flat=2.0, share=(0.008, 0.03))
 
 
-def _concavity(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _concavity(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     return _displace(surface, generator, radius, -height, seed, flat=4.0, share=(0.012, 0.035))
 
 
-def _polar(surface: Surface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
+def _polar(surface: LabelledSurface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
     """Coordinates (along, across) on the surface: direction from the tangent plane, length along the surface."""
     normal = surface.normals[region[0]]
     helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
@@ -193,7 +199,7 @@ def _polar(surface: Surface, region: Indices, distance: Floats, angle: float) ->
     return distance * np.cos(turn), distance * np.sin(turn)
 
 
-def _remove(surface: Surface, gone: Indices, rim: Indices, thin: float) -> Surface:
+def _remove(surface: LabelledSurface, gone: Indices, rim: Indices, thin: float) -> LabelledSurface:
     """Take points away, through a thin wall too, and mark the rim on both sides."""
     removed = np.zeros(len(surface), dtype=bool)
     labels = np.zeros(len(surface), dtype=bool)
@@ -206,7 +212,9 @@ def _remove(surface: Surface, gone: Indices, rim: Indices, thin: float) -> Surfa
     return surface.marked(labels).select(~removed)
 
 
-def _hole(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _hole(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     del height
     share = _log_uniform(generator, 0.006, 0.02)
     ring = max(0.008, 0.5 * share)
@@ -221,7 +229,7 @@ def _hole(surface: Surface, generator: np.random.Generator, radius: float, heigh
 
 
 def _line(
-    surface: Surface, generator: np.random.Generator, radius: float, seed: int, length: Amplitude, width: float
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, seed: int, length: Amplitude, width: float
 ) -> tuple[Indices, Floats]:
     """A wandering, tapering line on the surface.
 
@@ -242,7 +250,9 @@ def _line(
     )
 
 
-def _crack(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _crack(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     del height
     width = radius * generator.uniform(0.02, 0.035)
     region, offset = _line(surface, generator, radius, seed, (0.5, 0.9), width)
@@ -253,7 +263,9 @@ def _crack(surface: Surface, generator: np.random.Generator, radius: float, heig
     return _remove(surface, region[order[:inside]], region[order[inside:border]], THIN_WALL * radius)
 
 
-def _scratch(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _scratch(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     width = radius * generator.uniform(0.03, 0.05)
     region, offset = _line(surface, generator, radius, seed, (0.9, 1.4), width)
     weight = np.clip(1.0 - offset**2, 0.0, 1.0) ** 2
@@ -268,7 +280,9 @@ def _scratch(surface: Surface, generator: np.random.Generator, radius: float, he
     return refit_normals(surface.moved(move).marked(labels), region)
 
 
-def _bending(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _bending(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     del seed, radius
     center = surface.points.mean(axis=0)
     _, spread, axes = np.linalg.svd(surface.points - center, full_matrices=False)
@@ -285,11 +299,13 @@ def _bending(surface: Surface, generator: np.random.Generator, radius: float, he
     slope = 2.0 * height * reach / (top - plane)
     normals = surface.normals - (slope * (surface.normals @ across))[:, None] * axis
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    bent = Surface(surface.points + (height * reach**2)[:, None] * across, normals, surface.labels)
+    bent = LabelledSurface(surface.points + (height * reach**2)[:, None] * across, normals, surface.labels)
     return bent.marked(reach > 0.5)
 
 
-def _broken(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _broken(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     """Without a solid to break: what lies beyond a plane is gone, and the border is marked."""
     del height, seed, radius
     direction = generator.normal(size=3)
@@ -298,7 +314,9 @@ def _broken(surface: Surface, generator: np.random.Generator, radius: float, hei
     return surface.marked(along > border).select(along <= gone)
 
 
-def _cut(surface: Surface, generator: np.random.Generator, radius: float, height: float, seed: int) -> Surface:
+def _cut(
+    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
+) -> LabelledSurface:
     """Without a solid to saw: the points in a straight slot are gone, and its border is marked."""
     normal = surface.normals[seed]
     helper = generator.normal(size=3)

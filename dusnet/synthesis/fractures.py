@@ -5,28 +5,28 @@ from __future__ import annotations
 import numpy as np
 from manifold3d import Manifold
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.defects import LARGEST_SHARE, SMALLEST_SHARE, within_share
 from dusnet.synthesis.scanner import Reach
-from dusnet.synthesis.surface import Floats, Surface
+from dusnet.synthesis.surface import Floats, LabelledSurface
 
 SOLID_KINDS = ("broken", "cut")
-_RIM = 0.02
+_RIM = 0.02  # of the radius, around a new face, where the old surface counts as damaged, too
 
 
 def damage_solid(
     kind: str,
     solid: Manifold,
-    clean: Surface,
+    clean: LabelledSurface,
     generator: np.random.Generator,
     *,
     radius: float,
     depth: float,
     density: float,
     reach: Reach | None = None,
-) -> Surface:
+) -> LabelledSurface:
     """Break a piece off a solid, or saw a slot into it, and sample what is left.
 
     Ground truth is every point on fresh material, and the old surface within 2 % of the radius of it.
@@ -45,7 +45,7 @@ def damage_solid(
         The best of eight draws: the first whose ground truth is 0.6 to 7 % of the points, else the nearest to it.
     """
 
-    def draw() -> Surface:
+    def draw() -> LabelledSurface:
         tool = _piece(clean, generator, radius) if kind == "broken" else _slot(clean, generator, radius, depth)
         return _subtract(solid, tool, density, generator, _RIM * radius, reach)
 
@@ -54,7 +54,7 @@ def damage_solid(
 
 def _subtract(
     solid: Manifold, tool: Manifold, density: float, generator: np.random.Generator, rim: float, reach: Reach | None
-) -> Surface:
+) -> LabelledSurface:
     """Sample `solid - tool`; faces that come from the tool, and the surface around them, are marked."""
     tool = tool.as_original()
     raw = (solid - tool).to_mesh64()
@@ -68,12 +68,12 @@ def _subtract(
     for chosen in (old_faces if reach is None else reach.visible_faces(old_faces), Mesh(vertices, faces[fresh])):
         wanted = round(density * surface_area(chosen))
         points, normals = sample_mesh(chosen, wanted, generator) if wanted else (np.zeros((0, 3)), np.zeros((0, 3)))
-        parts.append(Surface.clean(points, normals))
+        parts.append(LabelledSurface.clean(points, normals))
     old, new = parts
     labels = np.concatenate([np.zeros(len(old), dtype=bool), np.ones(len(new), dtype=bool)])
     if len(new):
-        labels[: len(old)] = cKDTree(new.points).query(old.points, distance_upper_bound=rim)[0] <= rim
-    return Surface(np.vstack([old.points, new.points]), np.vstack([old.normals, new.normals]), labels)
+        labels[: len(old)] = Neighbors(new.points).nearest(old.points)[0] < rim
+    return LabelledSurface(np.vstack([old.points, new.points]), np.vstack([old.normals, new.normals]), labels)
 
 
 def surface_area(mesh: Mesh) -> float:
@@ -90,7 +90,7 @@ def _frame(axis: Floats, origin: Floats, generator: np.random.Generator) -> Floa
     return np.column_stack([first, np.cross(axis, first), axis, origin])
 
 
-def _piece(clean: Surface, generator: np.random.Generator, radius: float) -> Manifold:
+def _piece(clean: LabelledSurface, generator: np.random.Generator, radius: float) -> Manifold:
     """What a rough fracture surface takes away: everything beyond it in a random direction."""
     axis = generator.normal(size=3)
     axis /= np.linalg.norm(axis)
@@ -112,7 +112,7 @@ def _piece(clean: Surface, generator: np.random.Generator, radius: float) -> Man
     return slab.warp_batch(rough).transform(_frame(axis, origin, generator))
 
 
-def _slot(clean: Surface, generator: np.random.Generator, radius: float, depth: float) -> Manifold:
+def _slot(clean: LabelledSurface, generator: np.random.Generator, radius: float, depth: float) -> Manifold:
     """A saw cut with flat walls, perpendicular to the surface at a random point."""
     seed = int(generator.integers(len(clean)))
     length, width = radius * generator.uniform(0.5, 1.0), radius * generator.uniform(0.04, 0.07)

@@ -8,18 +8,19 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from dusnet.cloud import Frame, PointCloud
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.normals import planes
 from dusnet.synthesis.variation import smooth_field
 
-SAMPLE = 4000
-KEPT = (0.7, 1.0)
-SMOOTHED_OVER = 60
-FAR = 0.1
-RESAMPLED_AMONG = 6
-MOST_PAIRS = 40
-TENTH_OF_NORMAL = 0.1257
+SAMPLE = 4000  # points of a scan that variation and roughness are measured with
+KEPT = (0.7, 1.0)  # share of the points of a scan that another one has
+SMOOTHED_OVER = 60  # neighbours over which noise and sampling cancel
+FAR = 0.1  # of the radius: a point farther from the other scan has no counterpart there
+RESAMPLED_AMONG = 6  # neighbours towards one of which a point moves
+MOST_PAIRS = 40  # pairs of scans that are compared at most
+TENTH_OF_NORMAL = 0.1257  # 0.1 quantile of the absolute value of a standard normal variable
 # Largest displacement of a smooth field over the 95th percentile of what two such fields make of the surface distance;
 # the fields of `smooth_field` on six parts gave 1.1 to 2.1.
 LARGEST_SHARE = 1.8
@@ -62,7 +63,7 @@ def simulated_scan(cloud: PointCloud, variation: float, rng: np.random.Generator
 def _elsewhere(points: NDArray[np.float64], kept: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
     """Other points of the same surface: between the kept ones and one of their neighbours each."""
     count = min(RESAMPLED_AMONG, len(points) - 1)
-    _, index = cKDTree(points).query(points[kept], k=count + 1)
+    _, index = Neighbors(points).knn(points[kept], count + 1)
     neighbors = points[index[np.arange(len(kept)), rng.integers(1, count + 1, len(kept))]]
     return points[kept] + rng.random((len(kept), 1)) * (neighbors - points[kept])
 
@@ -71,35 +72,22 @@ def _sample(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return points[:: max(1, len(points) // SAMPLE)]
 
 
-def _planes(
-    query: NDArray[np.float64], points: NDArray[np.float64], neighbors: int = 16
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Unit normals and the distance of each query point to the plane through its neighbours, (M, 3) and (M,)."""
-    _, index = cKDTree(points).query(query, k=min(neighbors, len(points)))
-    around = points[index]
-    centers = around.mean(axis=1)
-    local = around - centers[:, None]
-    _, vectors = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
-    normals = vectors[:, :, 0]
-    return normals, np.abs(((query - centers) * normals).sum(axis=1))
-
-
 def _roughness(points: NDArray[np.float64]) -> float:
     """Noise of the scanner: standard deviation of points about the planes of their neighbours.
 
     A low quantile, since where the surface curves the distance to the plane is not noise.
     """
-    _, distance = _planes(_sample(points), points)
+    _, distance = planes(_sample(points), points)
     return float(np.quantile(distance, 0.1)) / TENTH_OF_NORMAL
 
 
 def _smooth_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    normals, _ = _planes(other, other)
-    _, nearest = cKDTree(other).query(one)
+    normals, _ = planes(other, other)
+    _, nearest = Neighbors(other).nearest(one)
     across = ((one - other[nearest]) * normals[nearest]).sum(axis=1)
     radius = Frame.of(one).scale
     far = np.linalg.norm(one - other[nearest], axis=1) > FAR * radius
-    _, index = cKDTree(one).query(one, k=min(SMOOTHED_OVER, len(one)))
+    _, index = Neighbors(one).knn(one, min(SMOOTHED_OVER, len(one)))
     # Normals have either sign; the sign of the first neighbour decides for all.
     signs = np.sign((normals[nearest][index] * normals[nearest][index[:, :1]]).sum(axis=2))
     smoothed = np.abs((across[index] * signs).mean(axis=1))[~far]

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dusnet.errors import BadInput
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.synthesis.cloud_patches import Bools, CloudSurface, Patch, Range, random_patch
 from dusnet.synthesis.surface import Floats, Indices
 
@@ -25,14 +26,14 @@ KINDS = ("bulge", "dent", "ridge", "trench", "shear", "cut", "hole", "crack", "s
 SHARE = (0.002, 0.08)
 """Least and greatest share of the points that belongs to one defect."""
 
-FEWEST_POINTS = 200
+FEWEST_POINTS = 200  # of a cloud: a smaller one has no room for a defect
 MASK_THRESHOLD = 0.15
 """Fraction of the amplitude above which a displaced point belongs to the defect."""
 
 RIM = 1.5
 """Distance from removed material within which a point belongs to the defect, in point spacings."""
 
-_TRIES = 8
+_TRIES = 8  # places that are tried for a defect
 
 
 @dataclass(frozen=True)
@@ -270,7 +271,7 @@ def _rim(cloud: _Cloud, removed: Bools) -> Bools:
         margin = RIM * cloud.spacing
         near = ((cloud.points >= gone.min(axis=0) - margin) & (cloud.points <= gone.max(axis=0) + margin)).all(axis=1)
         candidates = np.flatnonzero(near & ~removed)
-        rim[candidates] = cKDTree(gone).query(cloud.points[candidates], distance_upper_bound=margin)[0] <= margin
+        rim[candidates] = Neighbors(gone).nearest(cloud.points[candidates])[0] < margin
     return rim
 
 

@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 from manifold3d import Manifold
-from scipy.spatial import cKDTree
 
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.draws import Draws, moved, random_turn
 from dusnet.synthesis.random_families import FAMILIES, cross_hole
@@ -18,10 +18,10 @@ RADIUS = (42.0, 58.0)
 """Bounds of the bounding radius, mm: largest distance of a vertex from the middle of the bounding box."""
 _LEAST_EXTENT = 0.03  # of the longest side of the tightest box along the principal axes: no foils
 _LEAST_WALL = 0.02  # mean wall (twice volume over area) in bounding radii
-_MOST_FACES = 40_000
-_TRIES = 4
+_MOST_FACES = 40_000  # of a solid; more are another draw
+_TRIES = 4  # draws of a changed size before the nominal solid is taken
 _MOST_DRAWS = 1000  # one draw in two to ten is thrown away
-_MOST_APART = 0.1
+_MOST_APART = 0.1  # radii: what lies farther off is another solid
 _LOST = 0.15  # share of the volume that may lie in loose pieces, which are thrown away
 
 
@@ -76,7 +76,7 @@ def _apart(mesh: Mesh, other: Mesh) -> float:
     """How far nearly all of a surface lies from another one, in bounding radii."""
     generator = np.random.default_rng(0)
     few, many = sample_mesh(mesh, 600, generator)[0], sample_mesh(other, 6000, generator)[0]
-    return float(np.quantile(cKDTree(many).query(few)[0], 0.98)) / RADIUS[0]
+    return float(np.quantile(Neighbors(many).nearest(few)[0], 0.98)) / RADIUS[0]
 
 
 def _altered(solid: Manifold, generator: Draws) -> Manifold:

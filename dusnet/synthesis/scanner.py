@@ -7,21 +7,19 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import ConvexHull, cKDTree
+from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
 from dusnet.cloud import PointCloud
+from dusnet.geometry.visibility import unhidden
 from dusnet.io import Mesh
-from dusnet.synthesis.surface import Floats, Surface
+from dusnet.synthesis.surface import Floats, LabelledSurface
 
 Pose = Literal["fixed", "near", "any"]
 
 
 def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) -> NDArray[np.bool_]:
-    """Which points a viewer sees, without a mesh: hidden-point removal by spherical flipping.
-
-    Katz, Tal and Basri, "Direct visibility of point sets", SIGGRAPH 2007: reflect the cloud at a large sphere around
-    the viewer; the points on the convex hull of the reflected cloud and the viewer are the visible ones.
+    """Which points a viewer sees, without a mesh; see `dusnet.geometry.visibility.unhidden`.
 
     Args:
         points: (N, 3), any unit.
@@ -36,15 +34,12 @@ def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) 
     distance = np.linalg.norm(local, axis=1)
     if not distance.min() > 0.0:
         raise ValueError("the viewpoint lies on a point of the cloud")
-    radius = float(distance.max()) * 10.0**exponent
-    flipped = local * (2.0 * radius / distance - 1.0)[:, None]
-    hull = ConvexHull(np.vstack([flipped, np.zeros((1, 3))]))
-    seen = np.zeros(len(points) + 1, dtype=bool)
-    seen[hull.vertices] = True
-    return seen[:-1]
+    seen = np.zeros(len(points), dtype=bool)
+    seen[unhidden(local, distance, 2.0 * (float(distance.max()) * 10.0**exponent))] = True
+    return seen
 
 
-def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> Surface:
+def view(surface: LabelledSurface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> LabelledSurface:
     """What a scanner sees of the surface from one side.
 
     Args:
@@ -59,7 +54,7 @@ def view(surface: Surface, direction: Floats, *, distance: float = 5.0, closed: 
     return surface.select(_seen_from(surface, center + distance * radius * toward, closed))
 
 
-def _seen_from(surface: Surface, viewpoint: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
+def _seen_from(surface: LabelledSurface, viewpoint: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
     if not closed:
         return visible_points(surface.points, viewpoint, exponent=exponent)
     # In front of everything that a closed surface hides there is another part of it that faces the viewer.
@@ -83,7 +78,7 @@ class Reach:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, surface: Surface, *, views: int = 26, closed: bool = True) -> Reach:
+    def of(cls, surface: LabelledSurface, *, views: int = 26, closed: bool = True) -> Reach:
         """Look at a surface of a few thousand points from `views` evenly spread sides."""
         center, radius = bounding_sphere(surface.points)
         index = np.arange(views) + 0.5
@@ -209,7 +204,7 @@ def random_pose(kind: Pose, generator: np.random.Generator, radius: float) -> Fl
 
 
 def scan(
-    surface: Surface,
+    surface: LabelledSurface,
     generator: np.random.Generator,
     *,
     points: int = 10_000,

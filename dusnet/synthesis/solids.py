@@ -10,7 +10,7 @@ from manifold3d import CrossSection, JoinType, Manifold, Mesh64
 from dusnet.io import Mesh
 from dusnet.synthesis.surface import Floats
 
-SEGMENTS = 96
+SEGMENTS = 96  # of a full circle
 Polygon = Sequence[tuple[float, float]]
 
 

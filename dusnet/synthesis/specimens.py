@@ -21,17 +21,17 @@ from dusnet.synthesis.scanner import Reach, scan
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.shapes import PARTS, make_part
 from dusnet.synthesis.solids import as_solid
-from dusnet.synthesis.surface import Floats, Surface
+from dusnet.synthesis.surface import Floats, LabelledSurface
 from dusnet.synthesis.variation import SmoothField, smooth_field
 
 GOOD = "good"
 _DENSITY = 4
 """Points of the dense surface per point of a scan."""
-_REACH_POINTS = 6000
+_REACH_POINTS = 6000  # samples of the nominal surface that are looked at
 _NEARLY_ALL = 0.85
 """Of a part that a scanner can see at least this share of, nothing is taken away: the rest is mostly uncertainty."""
-_ATTEMPTS = 10
-_LEAST_SHARE = 0.005
+_ATTEMPTS = 10  # tries to make a scan that shows its defect
+_LEAST_SHARE = 0.005  # of the points of a scan that its defect must have
 _MOST_SHARE = (0.08, 0.25)
 """A defect that is less or more of its scan is put elsewhere; after the last attempt the most fitting one stays."""
 
@@ -83,7 +83,7 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
 def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], Mesh] | None) -> Part:
     radius = Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale
     closed = as_solid(mesh) is not None
-    samples = Surface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
+    samples = LabelledSurface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
     found = Reach.of(samples, closed=closed)
     reach = found if float(found.seen.mean()) < _NEARLY_ALL else None
     return Part(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
@@ -155,7 +155,7 @@ def make_scan(
         mesh = part.remake(generator, settings.jitter)
         visible = _visible(part.reach, mesh)
     count = settings.points * _DENSITY
-    clean = Surface.clean(*sample_mesh(visible, count, generator))
+    clean = LabelledSurface.clean(*sample_mesh(visible, count, generator))
     field = smooth_field(generator, clean.points, settings.variation * part.radius)
     solid = as_solid(mesh) if kind in SOLID_KINDS else None
     best, best_excess = None, np.inf
@@ -187,14 +187,14 @@ def make_scan(
 
 def _specimen(
     part: Part,
-    clean: Surface,
+    clean: LabelledSurface,
     field: SmoothField,
     solid: Manifold | None,
     kind: str,
     generator: np.random.Generator,
     settings: BenchmarkSettings,
     density: float,
-) -> Surface:
+) -> LabelledSurface:
     """The surface of one specimen: its variation and, unless it is good, one defect."""
     if kind == GOOD:
         return field.apply(clean)
@@ -207,7 +207,7 @@ def _specimen(
     return apply_defect(kind, field.apply(clean), generator, radius=part.radius, amplitude=settings.amplitude)
 
 
-def _direction(surface: Surface, generator: np.random.Generator) -> Floats:
+def _direction(surface: LabelledSurface, generator: np.random.Generator) -> Floats:
     """Where a single view looks from: anywhere, but within about 60 degrees of a defect's normal."""
     direction = generator.normal(size=3)
     direction /= np.linalg.norm(direction)

@@ -8,14 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
-from scipy.spatial import cKDTree
+
+from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.normals import estimate_normals
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Surface:
+class LabelledSurface:
     """Dense points on the outside of a part, before any scanner has seen it.
 
     Attributes:
@@ -29,27 +31,29 @@ class Surface:
     labels: NDArray[np.bool_]
 
     @classmethod
-    def clean(cls, points: Floats, normals: Floats) -> Surface:
+    def clean(cls, points: Floats, normals: Floats) -> LabelledSurface:
         """A surface without defects."""
         return cls(points, normals, np.zeros(len(points), dtype=bool))
 
     def __len__(self) -> int:
         return len(self.points)
 
-    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> Surface:
+    def select(self, index: NDArray[np.bool_] | NDArray[np.intp]) -> LabelledSurface:
         """The surface of the points that `index` picks."""
-        return Surface(self.points[index], self.normals[index], self.labels[index])
+        return LabelledSurface(self.points[index], self.normals[index], self.labels[index])
 
-    def moved(self, displacement: Floats) -> Surface:
+    def moved(self, displacement: Floats) -> LabelledSurface:
         """The surface with every point moved by its row of `displacement`, (N, 3) mm."""
         return replace(self, points=self.points + displacement)
 
-    def marked(self, labels: NDArray[np.bool_]) -> Surface:
+    def marked(self, labels: NDArray[np.bool_]) -> LabelledSurface:
         """The surface with `labels` added to its ground truth."""
         return replace(self, labels=self.labels | labels)
 
 
-def geodesic_distances(surface: Surface, seed: int, limit: float, *, neighbors: int = 10) -> tuple[Indices, Floats]:
+def geodesic_distances(
+    surface: LabelledSurface, seed: int, limit: float, *, neighbors: int = 10
+) -> tuple[Indices, Floats]:
     """Distances along the surface from the point `seed` to all points nearer than `limit`.
 
     Shortest paths in the graph of nearest neighbours; edges between points whose normals oppose each other are left
@@ -68,8 +72,7 @@ def geodesic_distances(surface: Surface, seed: int, limit: float, *, neighbors: 
     ball = np.flatnonzero(((surface.points - start) ** 2).sum(axis=1) <= limit**2)
     points, normals = surface.points[ball], surface.normals[ball]
     count = min(neighbors + 1, len(ball))
-    length, target = cKDTree(points).query(points, k=count)
-    length, target = length.reshape(len(ball), -1)[:, 1:], target.reshape(len(ball), -1)[:, 1:]
+    length, target = (found[:, 1:] for found in Neighbors(points).knn(points, count))
     source = np.repeat(np.arange(len(ball)), target.shape[1])
     target, length = target.ravel(), np.maximum(length.ravel(), 1e-12)
     same_side = np.einsum("ij,ij->i", normals[source], normals[target]) > -0.5
@@ -80,7 +83,7 @@ def geodesic_distances(surface: Surface, seed: int, limit: float, *, neighbors: 
     return ball[order], reached[order]
 
 
-def smooth_normals(surface: Surface, region: Indices, radius: float) -> Floats:
+def smooth_normals(surface: LabelledSurface, region: Indices, radius: float) -> Floats:
     """Normals of the points in `region`, each averaged over the region's points within about `radius` on its side.
 
     Args:
@@ -99,7 +102,7 @@ def smooth_normals(surface: Surface, region: Indices, radius: float) -> Floats:
     return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
-def refit_normals(surface: Surface, region: Indices, *, neighbors: int = 12) -> Surface:
+def refit_normals(surface: LabelledSurface, region: Indices, *, neighbors: int = 12) -> LabelledSurface:
     """The surface with new normals in `region`, fitted to where its points are now.
 
     Args:
@@ -110,10 +113,7 @@ def refit_normals(surface: Surface, region: Indices, *, neighbors: int = 12) -> 
     if len(region) <= neighbors:
         return surface
     points = surface.points[region]
-    near = points[cKDTree(points).query(points, k=neighbors)[1]]
-    near = near - near.mean(axis=1, keepdims=True)
-    _, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", near, near))
-    fitted = axes[:, :, 0]
+    fitted = estimate_normals(points, neighbors)
     fitted = fitted * np.where(np.einsum("ij,ij->i", fitted, surface.normals[region]) < 0.0, -1.0, 1.0)[:, None]
     normals = surface.normals.copy()
     normals[region] = fitted

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dusnet.synthesis.surface import Floats, Surface
+from dusnet.synthesis.surface import Floats, LabelledSurface
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class SmoothField:
         waved = np.sin(points @ self.waves.T + self.phases) @ self.amplitudes
         return waved - (points @ self.affine[:3] + self.affine[3])
 
-    def apply(self, surface: Surface) -> Surface:
+    def apply(self, surface: LabelledSurface) -> LabelledSurface:
         """The deformed surface; its normals turn with it."""
         if not self.amplitudes.any():
             return surface
@@ -43,7 +43,7 @@ class SmoothField:
             along = ((normals @ self.amplitudes.T) * slope) @ self.waves - normals @ self.affine[:3].T
             normals = surface.normals - along
         normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-        return Surface(surface.points + move, normals, surface.labels)
+        return LabelledSurface(surface.points + move, normals, surface.labels)
 
 
 def smooth_field(

@@ -15,12 +15,13 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor, nn
 
-from dusnet.config import StageSettings
-from dusnet.errors import BadConfig, BadModel
+from dusnet.config import StageSettings, TrainingSettings
+from dusnet.errors import BadModel
 from dusnet.nn.losses import Loss
 from dusnet.progress import Progress, Silent
 from dusnet.training.checkpoint import StageState
 from dusnet.training.curves import Lines, Record, recorded
+from dusnet.training.devices import require_device
 
 
 class Stage(Protocol):
@@ -67,31 +68,43 @@ class Run:
     progress: Progress
     curves: Lines = field(default_factory=dict, compare=False)
 
+    @classmethod
+    def of(
+        cls,
+        settings: TrainingSettings,
+        *trained: Any,
+        device: torch.device | str,
+        seed: int,
+        workdir: Path | None,
+        resume: bool,
+        progress: Progress,
+    ) -> Run:
+        """The run of a training with these settings.
+
+        Args:
+            settings: precision and how often there is a checkpoint.
+            trained: what tells this training from others, anything JSON can hold; its hash is the fingerprint.
+            device: where to train.
+            seed: of all randomness.
+            workdir: folder for checkpoints and curves, or None.
+            resume: continue from the checkpoints in `workdir`.
+            progress: where to report.
+        """
+        return cls(
+            device=str(device),
+            precision=settings.precision,
+            seed=seed,
+            fingerprint=fingerprint(*trained),
+            workdir=workdir,
+            resume=resume,
+            checkpoint_every=settings.checkpoint_every,
+            progress=progress,
+        )
+
 
 def fingerprint(*parts: Any) -> str:
     """A short hash of anything that JSON can hold."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def require_device(device: str) -> torch.device:
-    """The torch device of that name.
-
-    Raises:
-        BadConfig: there is no such device here.
-    """
-    try:
-        wanted = torch.device(device)
-    except RuntimeError as error:
-        raise BadConfig(f"There is no device {device!r}; use cpu, cuda or cuda:N.") from error
-    if wanted.type == "cuda" and not torch.cuda.is_available():
-        raise BadConfig(
-            "Device cuda was asked for but torch sees no CUDA device; use --device cpu or run `dusnet doctor`."
-        )
-    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise BadConfig(f"Device {device} was asked for but there are {torch.cuda.device_count()}; use a lower number.")
-    if wanted.type not in ("cpu", "cuda"):
-        raise BadConfig(f"Device {device!r} is not supported; use cpu, cuda or cuda:N.")
-    return wanted
 
 
 def learning_rate(settings: StageSettings, step: int) -> float:

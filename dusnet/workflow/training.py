@@ -14,8 +14,9 @@ from dusnet.training.processes import is_first, wait_for_all
 from dusnet.units import require_unit
 
 if TYPE_CHECKING:
-    from dusnet.config import Settings
-    from dusnet.detectors import Detector, ManyParts, Scorer
+    from dusnet.detectors import Detector, Scorer
+    from dusnet.detectors.feature_space.many_parts import ManyParts
+    from dusnet.detectors.settings import Settings
 
 
 _OURS = (".safetensors", ".jsonl")

@@ -12,7 +12,7 @@ from dusnet.cad.alignment import CadAligner, fit
 from dusnet.cad.surface import CadSurface
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.scanner import scan
-from dusnet.synthesis.surface import Surface
+from dusnet.synthesis.surface import LabelledSurface
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +45,12 @@ def test_a_single_view_is_enough(surface, aligner, rng):
     points, normals = sample_mesh(surface.mesh, 40_000, rng)
     for direction in ([1.0, 0.6, 0.8], [-1.0, -0.5, 0.7]):
         seen = scan(
-            Surface.clean(points, normals), rng, points=8000, noise=5e-4, pose="fixed", direction=np.array(direction)
+            LabelledSurface.clean(points, normals),
+            rng,
+            points=8000,
+            noise=5e-4,
+            pose="fixed",
+            direction=np.array(direction),
         )
         pose = motion(rng, 100.0)
         found = aligner.align(moved(seen.points, pose))

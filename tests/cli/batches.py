@@ -10,7 +10,7 @@ from cli_parts import write_ascii_ply
 from dusnet.cli._score import Batch, Choices
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
-from dusnet.display.report import Report, write_report
+from dusnet.display.report import ReportPage, write_report
 from dusnet.inspection.results import Result, write_result
 from dusnet.progress import Silent
 
@@ -37,7 +37,7 @@ class ByHeight(Batch):
         scores = Scores(values, score, threshold=1.0, point_threshold=1.0, is_anomalous=score > 1.0)
         return write_result(self._choices.out, cloud, scores, model_id="height", unit="mm", stem=stem), scores
 
-    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> Report:
+    def _page(self, page: Path, result: Result, cloud: PointCloud, scores: Scores) -> ReportPage:
         return write_report(page, result, cloud, scores)
 
 

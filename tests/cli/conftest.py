@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_parts import TINY_WORDS, Result, Run, block, write_ascii_ply
+from cli_parts import QUICK_WORDS, Result, Run, block, write_ascii_ply
 
 from dusnet.cli import main
 
@@ -41,5 +41,5 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def model(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of the part by the reference detector, which needs no training steps."""
     target = tmp_path_factory.mktemp("model") / "block.safetensors"
-    assert main(["train", str(parts), "--out", str(target), "--detector", "nearest", "--quiet", *TINY_WORDS]) == 0
+    assert main(["train", str(parts), "--out", str(target), "--detector", "nearest", "--quiet", *QUICK_WORDS]) == 0
     return target

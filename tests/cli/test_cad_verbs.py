@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from cli_parts import TINY_WORDS, block, everything_in, write_ascii_ply
+from cli_parts import QUICK_WORDS, block, everything_in, write_ascii_ply
 
 from dusnet.cad.surface import CadSurface
 from dusnet.io import read_cloud, read_scalars
@@ -205,7 +205,7 @@ def test_missing_open3d_is_one_sentence(run, cad, scans, tmp_path, monkeypatch):
 
 def test_train_on_a_mesh_finds_a_dent_and_says_where_it_comes_from(run, cad, scans, tmp_path):
     target = tmp_path / "block.safetensors"
-    words = ["--detector", "nearest", "--cad-scans", 2, "--cad-variation", 0.001, "--cad-points", 4000, *TINY_WORDS]
+    words = ["--detector", "nearest", "--cad-scans", 2, "--cad-variation", 0.001, "--cad-points", 4000, *QUICK_WORDS]
     trained = run("train", "--cad", cad, "--out", target, *words)
     assert trained.code == 0, trained.err
     cause = LoadedModel.open(target).detector.provenance["cad"]

@@ -11,7 +11,7 @@ import typer
 import dusnet
 from dusnet import cli
 from dusnet.cli._common import if_interrupted, mendable
-from dusnet.config import load_settings
+from dusnet.detectors.settings import load_settings
 from dusnet.errors import BadInput
 
 VERBS = ["demo", "synth", "check", "train", "score", "compare", "evaluate", "view", "bench", "doctor"]

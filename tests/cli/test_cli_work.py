@@ -10,12 +10,12 @@ import sys
 
 import numpy as np
 import pytest
-from cli_parts import CAPABLE_WORDS, TINY_WORDS, block, everything_in, write_ascii_ply
+from cli_parts import CAPABLE_WORDS, QUICK_WORDS, TINY_WORDS, block, everything_in, write_ascii_ply
 
-from dusnet.config import Settings
 from dusnet.data import open_dataset
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.io import read_cloud
 from dusnet.workflow import LoadedModel
@@ -126,7 +126,7 @@ def test_folder_of_results_is_not_scored_again(run, model, tmp_path):
 
 def test_training_on_files_and_per_class_into_a_folder(run, parts, tmp_path):
     files = sorted((parts / "normal").iterdir())
-    words = ["--detector", "nearest", "--quiet", *TINY_WORDS]
+    words = ["--detector", "nearest", "--quiet", *QUICK_WORDS]
     assert run("train", *files, "--out", tmp_path / "files.safetensors", *words).code == 0
     assert run("train", parts, "--out", tmp_path / "models", *words).code == 0
     assert everything_in(tmp_path) == {"files.safetensors", "models/block.safetensors"}
@@ -182,7 +182,7 @@ def test_synth_then_check_then_evaluate(run, tmp_path):
     words = ["--parts", "bracket", *(word for setting in sets for word in ("--set", setting))]
     assert run("synth", bench, *words, "--quiet").code == 0
     assert "bracket" in run("check", bench, "--quiet").out
-    words = ["--detector", "nearest", "--seeds", 1, "--quiet", *TINY_WORDS]
+    words = ["--detector", "nearest", "--seeds", 1, "--quiet", *QUICK_WORDS]
     result = run("evaluate", bench, "--out", tmp_path / "results", *words)
     assert result.code == 0, result.err
     assert "bracket" in result.out

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_parts import TINY_WORDS, block, everything_in, write_ascii_ply
+from cli_parts import QUICK_WORDS, TINY_WORDS, block, everything_in, write_ascii_ply
 from safetensors.numpy import save
 
 from dusnet.io.tensors import read_tensors, write_tensors
@@ -105,7 +105,7 @@ def test_bad_scan_is_refused_by_score_and_leaves_nothing(run, bad_scan, model, t
 def test_bad_scan_is_refused_by_train_and_leaves_nothing(run, bad_scan, tmp_path):
     path, word = bad_scan
     target = tmp_path / "out" / "m.safetensors"
-    _refused(run("train", path, "--out", target, "--detector", "nearest", "--quiet", *TINY_WORDS), word, str(path))
+    _refused(run("train", path, "--out", target, "--detector", "nearest", "--quiet", *QUICK_WORDS), word, str(path))
     assert everything_in(target.parent) == set()
 
 

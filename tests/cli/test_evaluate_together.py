@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from cli_parts import Run, everything_in
 
-from dusnet.config import load_settings
 from dusnet.data import open_dataset
 from dusnet.detectors import load_model
+from dusnet.detectors.settings import load_settings
 from dusnet.workflow import train_for_parts
 
 QUICK = (

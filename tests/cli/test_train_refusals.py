@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_parts import TINY_WORDS, Run, block, write_ascii_ply
+from cli_parts import QUICK_WORDS, Run, block, write_ascii_ply
 
 
 @pytest.mark.parametrize(("odd", "factor"), [((1,), 1 / 25.4), ((2, 3), 0.001)])
@@ -18,7 +18,7 @@ def test_scans_in_two_units_are_refused_in_one_sentence(
         points = block(generator, 400) * (factor if number in odd else 1.0)
         write_ascii_ply(tmp_path / "good" / f"{number}.ply", points)
     target = tmp_path / "m.safetensors"
-    result = run("train", tmp_path / "good", "--out", target, "--detector", "nearest", "--quiet", *TINY_WORDS)
+    result = run("train", tmp_path / "good", "--out", target, "--detector", "nearest", "--quiet", *QUICK_WORDS)
     assert result.code == 2
     assert all(f"{number}.ply" in result.sentence for number in odd)
     assert "look like" in result.sentence

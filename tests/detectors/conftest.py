@@ -25,7 +25,7 @@ def nearest(good: list[PointCloud]) -> Detector:
 @pytest.fixture(scope="session")
 def hasty(good: list[PointCloud]) -> Detector:
     """A DUS-Net of 20 steps: it computes everything and knows little."""
-    detector = create("dusnet", tiny(), seed=1)
+    detector = create("dusnet_paper", tiny(), seed=1)
     detector.fit(good)
     return detector
 
@@ -33,7 +33,7 @@ def hasty(good: list[PointCloud]) -> Detector:
 @pytest.fixture(scope="session")
 def trained(good: list[PointCloud]) -> Detector:
     """A DUS-Net that knows the part."""
-    detector = create("dusnet", capable(), seed=1)
+    detector = create("dusnet_paper", capable(), seed=1)
     detector.fit(good)
     return detector
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 
 SIZE_MM = 40.0
 DENT = np.array([0.1, -0.3, 1.0])
@@ -32,13 +32,12 @@ def part(seed: int, *, points: int = 1200, dent: float = 0.0) -> PointCloud:
     return PointCloud(surface + rng.normal(scale=0.1, size=surface.shape), labels=(away < 0.7) & (dent != 0))
 
 
-def tiny(detector: str = "dusnet", **changes: object) -> Settings:
+def tiny(detector: str = "dusnet_paper", **changes: object) -> Settings:
     """Settings with which training on the part itself takes a second; `changes` are sections."""
     stage = {"steps": 20, "batch": 2}
     tree: dict[str, object] = {
         "detector": detector,
         "registration": {"method": "none"},
-        "guide": {"enabled": False},
         "grouping": {"groups": 32, "neighbors": 16, "stride": 2},
         "down_net": {"patch_widths": (16, 16, 16), "width": 16, "layers": 0, "heads": 2, "fourier_octaves": 2},
         "up_net": {"gamma": 2, "neighbors": 4, "widths": (16, 16)},
@@ -50,6 +49,8 @@ def tiny(detector: str = "dusnet", **changes: object) -> Settings:
         "pbas": {"epochs": 3, "batch": 4, "places": 64},
         "crr": {"steps": 10, "batch": 4, "places": 64, "width": 16, "heads": 2, "layers": 1, "defects": 2},
     }
+    if detector == "dusnet":  # the weights that the package brings have an Up-Net of their own
+        del tree["up_net"]
     return Settings.model_validate(tree | changes)
 
 

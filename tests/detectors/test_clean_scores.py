@@ -10,8 +10,8 @@ import pytest
 from small_parts import part, tiny
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import Detector, create
+from dusnet.detectors.settings import Settings
 from dusnet.inspection.calibration import calibrate
 from dusnet.inspection.results import write_result
 from dusnet.io import read_scalars

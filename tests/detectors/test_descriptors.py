@@ -137,7 +137,9 @@ class TestThinned:
         straight = Thinned.of(points, 0.1, 1000, seed=4)
         permuted = Thinned.of(points[order], 0.1, 1000, seed=4)
         np.testing.assert_array_equal(permuted.points, straight.points)
-        assert torch.equal(permuted.everything, straight.everything[order])
+        assert torch.equal(permuted.all_points, straight.all_points[order])
+        np.testing.assert_array_equal(permuted.ordered, straight.ordered)
+        assert (np.diff(straight.ordered[:, 0]) >= 0).all()
         assert 50 < len(straight.points) < 600
 
     def test_keeps_points_of_the_scan_one_per_cell(self, points: Array) -> None:
@@ -145,13 +147,14 @@ class TestThinned:
         kept = thinned.points + thinned.centroid
         assert cKDTree(points).query(kept)[0].max() < 1e-12
         assert np.linalg.norm(thinned.points.mean(axis=0)) < 1e-12
+        np.testing.assert_allclose(thinned.in_frame(thinned.tensor), kept, atol=1e-6)
         corners = np.unique(np.floor(points / 0.2), axis=0)
         assert 0.6 * len(corners) < len(kept) < 1.4 * len(corners)  # the two grids are shifted
 
     def test_values_of_the_kept_points_come_back(self, points: Array) -> None:
         thinned = Thinned.of(points, 1e-9, 1000, seed=0)
         height = torch.from_numpy(thinned.points[:, 2]).float()
-        np.testing.assert_allclose(thinned.to_all(height), thinned.everything[:, 2], atol=1e-6)
+        np.testing.assert_allclose(thinned.to_all(height), thinned.all_points[:, 2], atol=1e-6)
 
     def test_a_scan_of_too_many_points_is_thinned_further(self) -> None:
         cloud = part(0, points=20_000).points / 50
@@ -160,9 +163,9 @@ class TestThinned:
 
     def test_far_from_the_origin_nothing_is_lost(self, points: Array) -> None:
         near, far = Thinned.of(points, 0.1, 1000, seed=0), Thinned.of(points + 1e6, 0.1, 1000, seed=0)
-        distance = cKDTree(far.everything.numpy()).query(far.points.astype(np.float32))[0]
+        distance = cKDTree(far.all_points.numpy()).query(far.points.astype(np.float32))[0]
         assert distance.max() == 0
-        assert len(np.unique(far.everything, axis=0)) == 600
+        assert len(np.unique(far.all_points, axis=0)) == 600
         assert len(far.points) == pytest.approx(len(near.points), rel=0.1)
 
 

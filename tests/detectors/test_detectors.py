@@ -11,14 +11,14 @@ import torch
 from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
-from dusnet.detectors import DETECTORS, Detector, create
+from dusnet.detectors import DETECTORS, Detector, create, detector_class
 from dusnet.detectors.base import Calibration
 from dusnet.errors import BadConfig, BadInput
 
 
 def test_the_registry_names_each_detector() -> None:
-    assert {"dusnet", "nearest", "template", "warp"} <= set(DETECTORS)
-    assert all(kind.name == name for name, kind in DETECTORS.items())
+    assert {"dusnet", "dusnet_paper", "nearest", "template", "warp"} <= set(DETECTORS)
+    assert all(detector_class(name).name == name for name in DETECTORS)
 
 
 def test_an_unknown_detector_names_the_nearest() -> None:
@@ -135,7 +135,7 @@ class TestRepeatability:
             detector.fit(good)
             found.append(detector.score(part(9), explain=False).point_scores)
         np.testing.assert_array_equal(found[0], found[1])
-        if name == "dusnet":
+        if name == "dusnet_paper":
             assert not np.array_equal(found[0], found[2])
 
     @pytest.mark.parametrize(
@@ -145,6 +145,7 @@ class TestRepeatability:
             "template",
             "warp",
             "dusnet",
+            "dusnet_paper",
             "btf_raw",
             "btf_fpfh",
             "patchcore",
@@ -208,7 +209,7 @@ class TestDent:
 
 @pytest.fixture(scope="module")
 def moving(good: list[PointCloud]) -> Detector:
-    made = create("dusnet", tiny(registration={"method": "icp"}), seed=1)
+    made = create("dusnet_paper", tiny(registration={"method": "icp"}), seed=1)
     made.fit(good)
     return made
 

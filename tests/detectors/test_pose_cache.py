@@ -10,9 +10,9 @@ import pytest
 from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import create
 from dusnet.detectors.pose_cache import PoseCache
+from dusnet.detectors.settings import Settings
 from dusnet.inspection.calibration import calibrate
 from dusnet.registration import Aligner
 
@@ -50,7 +50,7 @@ def turned(good: list[PointCloud]) -> list[PointCloud]:
     return [cloud.transformed(motion(4 * number, (number, 0, 0))) for number, cloud in enumerate(good)]
 
 
-@pytest.mark.parametrize("name", ["nearest", "dusnet"])
+@pytest.mark.parametrize("name", ["nearest", "dusnet_paper"])
 def test_the_second_detector_gives_the_same_bits_without_aligning(turned, alignments, tmp_path: Path, name: str):
     scan = part(9, dent=4.0).transformed(motion(5, (1.0, 2.0, 3.0)))
     alone = fitted(name, turned, None)

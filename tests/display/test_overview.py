@@ -12,7 +12,7 @@ import pytest
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.display.report import page as pages
-from dusnet.display.report import renew_overview, write_report
+from dusnet.display.report import renew_overview, stills, write_report
 from dusnet.inspection.results import write_result
 from dusnet.inspection.stored import read_result, stored_results
 from dusnet.io import read_cloud, write_cloud
@@ -20,7 +20,8 @@ from dusnet.io.marks import kind_of
 
 
 @pytest.fixture(autouse=True)
-def _no_plotly(monkeypatch):
+def _quick_pages(monkeypatch):
+    monkeypatch.setattr(stills, "SIZE", (110, 80))
     monkeypatch.setattr(pages, "_plotly", lambda: "")
 
 

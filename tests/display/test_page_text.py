@@ -13,6 +13,7 @@ from view_results import scores_of, sphere
 from dusnet.cloud import PointCloud
 from dusnet.display.deviation_bands import DeviationBands
 from dusnet.display.loaded_result import LoadedResult
+from dusnet.display.scene import Scene
 from dusnet.display.web.text import legend
 
 
@@ -58,7 +59,7 @@ def contrast_to_white(color: str) -> float:
 
 
 def test_bands_are_listed_with_their_colors_and_limits(loaded):
-    page = legend(loaded)
+    page = legend(Scene(loaded))
     between = [0.7, 0.5, 0.3, 0.15, 0.0, -0.07, -0.15, -0.25, -0.4]
     words = [
         "above +0.6",
@@ -73,27 +74,27 @@ def test_bands_are_listed_with_their_colors_and_limits(loaded):
     ]
     colors = [tuple(color) for color in loaded.bands.colors(between).tolist()]
     assert Entries(page).found == list(zip(colors, words, strict=True))
-    assert "deviation in mm, tolerance −0.1 to +0.2" in page
+    assert "deviation in mm, tolerance −0.1 to +0.2. + is excess material." in page
     assert "gradient" not in page
     assert "threshold" not in page
 
 
 def test_limits_of_bands_are_written_without_exponent(loaded):
-    page = legend(replace(loaded, bands=DeviationBands(500.0, 750.0), unit="<um>"))
+    page = legend(Scene(replace(loaded, bands=DeviationBands(500.0, 750.0), unit="<um>")))
     assert "+1000 to +1500" in page
     assert "below −2250" in page
     assert "in &lt;um&gt;," in page
 
 
 def test_texts_of_legends_have_enough_contrast(loaded):
-    for page in (legend(loaded), legend(replace(loaded, bands=None))):
+    for page in (legend(Scene(loaded)), legend(Scene(replace(loaded, bands=None)))):
         inks = re.findall(r"[\";]color:(#\w{6})", page)
         assert inks
         assert min(map(contrast_to_white, inks)) >= 4.5
 
 
 def test_a_score_has_the_heat_map_with_its_threshold(loaded):
-    page = legend(replace(loaded, bands=None))
+    page = legend(Scene(replace(loaded, bands=None)))
     assert "linear-gradient" in page
     assert "threshold 1<" in page
     assert Entries(page).found == []

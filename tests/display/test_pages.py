@@ -13,11 +13,20 @@ import pytest
 from report_parts import CALIBRATION, answer, ellipsoid, scored
 
 import dusnet.display.report.page as page_module
+import dusnet.display.report.stills as stills_module
 from dusnet.cloud import PointCloud
-from dusnet.display.report import REPORT, ColorScale, Field, Mark, remove_index, write_index, write_report
+from dusnet.display.report import (
+    REPORT,
+    ColorScale,
+    PointField,
+    ScaleMark,
+    remove_index,
+    write_index,
+    write_report,
+)
 from dusnet.display.report.lengths import Lengths
-from dusnet.display.report.markup import number
 from dusnet.display.report.sections import when
+from dusnet.display.wording import number
 from dusnet.errors import BadInput
 from dusnet.inspection.results import Result, write_result
 from dusnet.inspection.verdict import Reason, Status, Verdict
@@ -54,8 +63,9 @@ class Elements(HTMLParser):
 
 
 @pytest.fixture
-def no_plotly(monkeypatch):
-    """Pages without the five megabytes of the plotting library, where it is not what is tested."""
+def quick_pages(monkeypatch):
+    """Pages with small pictures and without the plotting library, where these are not what is tested."""
+    monkeypatch.setattr(stills_module, "SIZE", (110, 80))
     monkeypatch.setattr(page_module, "_plotly", lambda: "/* plotly */")
 
 
@@ -63,7 +73,7 @@ def written(out: Path, result: Result, cloud: PointCloud, scores, **options) -> 
     return write_report(out / f"part{REPORT}", result, cloud, scores, **options).path.read_text(encoding="utf-8")
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_a_page_says_what_was_found_and_where_it_comes_from(tmp_path):
     result, cloud, scores = scored(tmp_path)
     page = Elements(written(tmp_path, result, cloud, scores, calibration=CALIBRATION, settings={"a": {"b": [1, 2]}}))
@@ -78,7 +88,7 @@ def test_a_page_says_what_was_found_and_where_it_comes_from(tmp_path):
     assert all(attributes["aria-sort"] == "none" for attributes in heads)
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_nothing_is_fetched(tmp_path):
     result, cloud, scores = scored(tmp_path)
     report = write_report(tmp_path / "p.report.html", result, cloud, scores)
@@ -98,7 +108,7 @@ def test_nothing_is_fetched(tmp_path):
         assert "@import" not in style[0]
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_hostile_names_stay_text(tmp_path):
     result, cloud, scores = scored(tmp_path, name=HOSTILE.replace("/", "∕"))
     record = result.record | {"warnings": [HOSTILE], "metadata": {HOSTILE: HOSTILE}, "unit": "<i>"}
@@ -124,7 +134,7 @@ def test_hostile_names_stay_text(tmp_path):
         assert HOSTILE in page.text
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 @pytest.mark.parametrize(
     "missing",
     [
@@ -151,17 +161,17 @@ def test_a_page_is_whole_without_what_is_missing(tmp_path, missing):
     assert not re.search(r'(?:x|y|width|height)\d?="-?(?:nan|inf)', page)
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_a_good_part_without_unit_has_a_page(tmp_path):
     result, cloud, scores = scored(tmp_path, defects=0, unit=None)
     page = Elements(written(tmp_path, result, replace(cloud, labels=np.zeros(len(cloud), bool)), scores))
     assert "No region of the scan is above the point threshold." in page.text
     assert "unit not stated" in page.text
-    assert "is not above the threshold" in page.text
+    assert "is not above the limit" in page.text
     assert "truth" in {attributes.get("data-show") for _, attributes in page.tags}
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_scores_that_are_not_finite_have_a_page(tmp_path):
     points = ellipsoid(800)
     scores = answer(points)
@@ -175,17 +185,17 @@ def test_scores_that_are_not_finite_have_a_page(tmp_path):
     assert "6 points have no value" in page.text
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_signed_bands_can_take_the_place_of_scores(tmp_path):
     result, cloud, scores = scored(tmp_path)
     deviation = np.linspace(-1.0, 1.0, len(cloud)).astype(np.float32)
     bands = ColorScale(
         np.array([-1.0, -0.2, 0.2, 1.0]),
         np.array([[5, 48, 97], [120, 170, 120], [103, 0, 31]], np.uint8),
-        (Mark(-0.2, "lower"), Mark(0.2, "upper tolerance")),
+        (ScaleMark(-0.2, "lower"), ScaleMark(0.2, "upper tolerance")),
         banded=True,
     )
-    field = Field("Deviation", deviation, bands, "mm")
+    field = PointField("Deviation", deviation, bands, "mm")
     page = Elements(written(tmp_path, result, cloud, scores, fields=[field], title="CAD comparison"))
     for words in ("CAD comparison", "Scan coloured by deviation", "upper tolerance 0.2", "Deviation of all points"):
         assert words in page.text
@@ -193,7 +203,7 @@ def test_signed_bands_can_take_the_place_of_scores(tmp_path):
         written(tmp_path, result, cloud, scores, fields=[replace(field, values=deviation[:-1])])
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_what_regions_may_bring_is_shown(tmp_path):
     result, cloud, scores = scored(tmp_path)
     regions = [dict(region) for region in result.record["regions"]]
@@ -217,7 +227,7 @@ def test_half_a_million_points_stay_below_ten_megabytes(tmp_path):
     assert "of 500\u202f000 points are shown" in text
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     result, cloud, scores = scored(tmp_path)
     target = tmp_path / "part.report.html"
@@ -238,7 +248,7 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
     first, cloud, scores = scored(tmp_path)
     report = write_report(tmp_path / "a b#1.report.html", first, cloud, scores)
@@ -255,7 +265,7 @@ def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
     assert "x.ply is empty." in page.text
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_both_kinds_of_page_begin_the_same_way(tmp_path):
     result, cloud, scores = scored(tmp_path)
     report = write_report(tmp_path / "part.report.html", result, cloud, scores)
@@ -304,7 +314,7 @@ def test_ordinary_numbers_are_written_without_exponent(value, digits, words):
     assert number(value, digits) == words
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_a_large_area_is_written_in_figures(tmp_path):
     result, cloud, scores = scored(tmp_path, defects=1)
     regions = [result.record["regions"][0] | {"area": 41_234.6, "size": [1500.0, 2.0, 1.0]}]
@@ -344,7 +354,7 @@ def test_deviations_of_a_large_part_are_told_as_finely_as_they_matter(known, wor
     assert length.write(1.23456) == "1.23"
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
     points = ellipsoid(3000) * 10.0
     scores = answer(points / 10.0, 2)
@@ -360,7 +370,7 @@ def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
         assert f"+{peak:.3f}" in page
 
 
-@pytest.mark.usefixtures("no_plotly")
+@pytest.mark.usefixtures("quick_pages")
 def test_a_stray_point_is_counted_and_does_not_make_lengths_coarse(tmp_path):
     points = np.vstack([ellipsoid(3000), [[9e4, 0.0, 0.0]]])
     scores = answer(points, 0, reconstruction=None)
@@ -379,3 +389,26 @@ def test_lengths_and_times_are_written_for_people():
     assert length.deviation(2.0, signed=False) == "2.0000"
     assert length.write(None) == "–"
     assert when("2026-03-04T05:06:07+02:00") == "2026-03-04 05:06:07 UTC+02:00"
+
+
+@pytest.mark.parametrize(
+    ("unit", "residual", "scale", "words"),
+    [
+        ("mm", 0.002, 60.0, "0.12 mm"),
+        ("mm", 0.002, None, "0.20 % of the part's radius"),
+        ("", 0.002, 60.0, "0.20 % of the part's radius"),
+        ("mm", None, 60.0, "–"),
+        ("mm", float("nan"), 60.0, "–"),
+    ],
+)
+def test_a_fit_error_is_a_length_where_the_unit_is_known(unit, residual, scale, words):
+    assert Lengths.of(np.array([[0.0, 0, 0], [80.0, 0, 0]]), unit, UNKNOWN).fit_error(residual, scale) == words
+
+
+@pytest.mark.usefixtures("quick_pages")
+@pytest.mark.parametrize(("unseen", "words"), [(0.0, "Coverage 100 %"), (0.125, "Coverage 87.5 %")])
+def test_a_page_says_how_well_a_scan_fits_and_what_it_covers(tmp_path, unseen, words):
+    result, cloud, scores = scored(tmp_path, 500, score_length=60.0, unseen=unseen)
+    page = Elements(written(tmp_path, result, cloud, scores)).text
+    assert "Fit error 0.12 mm" in page
+    assert words in page

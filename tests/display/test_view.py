@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from dusnet.cloud import PointCloud
-from dusnet.display.loaded_result import viewable_files
-from dusnet.display.render import Panel
-from dusnet.display.view import read_scene, view
+from dusnet.display.loaded_result import LoadedResult, read_loaded_result, viewable_files
+from dusnet.display.panels import Panel
+from dusnet.display.scene import Scene
+from dusnet.display.view import view
 from dusnet.display.window.viewer import arrange, open_window
 from dusnet.errors import BadInput
 from dusnet.io import write_cloud
@@ -49,22 +50,22 @@ def result(tmp_path) -> Path:
 
 
 def test_a_result_shows_scan_and_reconstruction(result):
-    scene = read_scene(result / "part.scored.ply")
-    scan, rebuilt = scene.panels
+    scene = Scene(read_loaded_result(result / "part.scored.ply"))
+    scan, rebuilt = scene.panels()
     assert (scan.title, rebuilt.title) == ("part", "without defects")
-    assert scan.caption == "NG, score 2.5, threshold 1, 1,500 points"
+    assert scan.caption == "NG, score 2.5, limit 1, 1,500 points"
     assert scan.values is not None
     np.testing.assert_allclose(sorted(set(scan.values)), [0.2, 3.0], rtol=1e-6)
-    assert (scene.point_threshold, scene.color_range) == (0.9, (0.0, 1.8))
-    assert len(read_scene(result / "part.scored.ply", reconstruction=False).panels) == 1
+    assert (scene.threshold, scene.heat_limits) == (0.9, (0.0, 1.8))
+    assert len(Scene(read_loaded_result(result / "part.scored.ply", reconstruction=False)).panels()) == 1
 
 
 def test_without_json_and_reconstruction_the_scores_are_shown(result):
     (result / "part.json").unlink()
     (result / "part.reconstruction.ply").unlink()
-    scene = read_scene(result / "part.scored.ply")
-    assert len(scene.panels) == 1
-    assert scene.point_threshold is None
+    scene = Scene(read_loaded_result(result / "part.scored.ply"))
+    assert len(scene.panels()) == 1
+    assert scene.loaded.point_threshold is None
 
 
 def test_files_that_folders_and_results_stand_for(result, tmp_path):
@@ -94,7 +95,7 @@ def test_ground_truth_is_a_panel(tmp_path):
     points = sphere()
     path = tmp_path / "labelled.ply"
     write_cloud(path, PointCloud(points), scalars={"label": (points[:, 0] > 0.9).astype(np.uint8)})
-    panels = read_scene(path).panels
+    panels = Scene(read_loaded_result(path)).panels()
     assert [panel.title for panel in panels] == ["labelled.ply", "ground truth"]
     assert panels[1].caption.startswith(f"{int((points[:, 0] > 0.9).sum()):,} of 1,500")
 
@@ -102,13 +103,13 @@ def test_ground_truth_is_a_panel(tmp_path):
 def test_bad_files_are_named(result, tmp_path):
     write_cloud(tmp_path / "bare.scored.ply", PointCloud(sphere(20)))
     with pytest.raises(BadInput, match=r"bare\.scored\.ply has no property anomaly_score"):
-        read_scene(tmp_path / "bare.scored.ply")
+        read_loaded_result(tmp_path / "bare.scored.ply")
     (result / "part.json").write_text("{")
     with pytest.raises(BadInput, match=r"part\.json is no valid JSON"):
-        read_scene(result / "part.scored.ply")
+        read_loaded_result(result / "part.scored.ply")
     (result / "part.json").write_text("[]")
     with pytest.raises(BadInput, match=r"part\.json is no result"):
-        read_scene(result / "part.scored.ply")
+        read_loaded_result(result / "part.scored.ply")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadInput, match="empty holds no scans"):
         viewable_files([tmp_path / "empty"])
@@ -133,15 +134,15 @@ def test_without_a_display_the_way_out_is_named(monkeypatch, display):
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("DISPLAY", display)
     with pytest.raises(BadInput, match="--png FILE"):
-        open_window([Panel("a", sphere(50))])
+        open_window([Scene(LoadedResult("a", PointCloud(sphere(50))))])
 
 
 @pytest.mark.skipif(shutil.which("xvfb-run") is None, reason="xvfb-run is not installed (apt-get install xvfb)")
 def test_the_window_opens_and_closes(result):
     code = (
-        "import sys; from pathlib import Path; from dusnet.display.view import read_scene;"
-        "from dusnet.display.window.viewer import open_window;"
-        "open_window(read_scene(Path(sys.argv[1])).panels, threshold=0.9, seconds=0.5); print('closed')"
+        "import sys; from pathlib import Path; from dusnet.display.loaded_result import read_loaded_result;"
+        "from dusnet.display.scene import Scene; from dusnet.display.window.viewer import open_window;"
+        "open_window([Scene(read_loaded_result(Path(sys.argv[1])))], threshold=0.9, seconds=0.5); print('closed')"
     )
     environment = {name: value for name, value in os.environ.items() if name != "WAYLAND_DISPLAY"}
     command = ["xvfb-run", "-a", sys.executable, "-c", code, str(result / "part.scored.ply")]

@@ -23,8 +23,8 @@ from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cli import main
 from dusnet.cloud import PointCloud
-from dusnet.display.layers import Layer
 from dusnet.display.loaded_result import read_loaded_result
+from dusnet.display.scene import Layer
 from dusnet.display.web.page import Page
 from dusnet.display.web.server import _start, listening_place
 from dusnet.errors import BadInput
@@ -133,7 +133,7 @@ class TestPage:
         assert console_errors(page) == []
         said = text(page, "dusnet-verdict")
         assert said.splitlines()[0] == "NG"
-        assert "object score 2.5 (threshold 1)" in said
+        assert "object score 2.5 (limit 1)" in said
         assert "The score 2.5 is above <1>." in said
         assert "1,500 points, mm" in said
         assert text(page, "dusnet-notice") == "all 1,500 points drawn"
@@ -284,7 +284,7 @@ def test_names_that_are_not_offered_are_put_back(quiet_page):
     send(page._scans, "no such name")
     page._step(1)
     page._follow()
-    assert (page._scans.value, page._loaded.name) == ("2. b.scored.ply", "b")
+    assert (page._scans.value, page._scene.loaded.name) == ("2. b.scored.ply", "b")
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 1e30, -1e30])

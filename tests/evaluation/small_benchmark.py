@@ -10,8 +10,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors.base import Scores
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 
 FILE_BYTES = 2_500_000

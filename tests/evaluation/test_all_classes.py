@@ -12,11 +12,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from small_benchmark import FILE_BYTES, Factory, FactoryForParts
 from test_tables import cells, row
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation.all_classes import COLUMNS, CONVENTIONS, markdown, pooled
-from dusnet.evaluation.plan import Contender
+from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.report import markdown as whole
-from dusnet.evaluation.rows import Row, ScanScore
+from dusnet.evaluation.rows import Row, ScanScore, plain
 from dusnet.evaluation.run import evaluate
 
 
@@ -50,9 +50,9 @@ def test_scans_of_all_classes_are_ranked_over_their_thresholds():
     assert each[0] != each[1]
     for at, key in enumerate(("o_auroc", "o_ap")):
         assert line.values[key] == pytest.approx(np.mean([one[at] for one in each]), abs=1e-12)
-        assert line.spreads[key] == pytest.approx(np.std([one[at] for one in each], ddof=1), abs=1e-12)
+        assert line.std_over_seeds[key] == pytest.approx(np.std([one[at] for one in each], ddof=1), abs=1e-12)
     assert math.isnan(line.values["recognized"])
-    assert (line.values["train_seconds"], line.spreads["train_seconds"]) == pytest.approx((131.0, math.sqrt(2)))
+    assert (line.values["train_seconds"], line.std_over_seeds["train_seconds"]) == pytest.approx((131.0, math.sqrt(2)))
     assert line.values["model_mb"] == 13.0, "a file per class"
     assert line.values["score_seconds"] == pytest.approx(0.3), "the median over scans, not over classes"
 
@@ -66,8 +66,8 @@ def test_one_model_counts_once_and_every_scan_that_it_recognized_the_same():
     assert line.together
     assert line.values["recognized"] == pytest.approx((4 + 2) / 10)
     assert (line.values["train_seconds"], line.values["model_mb"]) == (30.0, 7.0)
-    assert line.record()["values"]["recognized"] == line.values["recognized"]
-    assert line.record()["std_over_seeds"]["o_auroc"] is None
+    assert plain(line)["values"]["recognized"] == line.values["recognized"]
+    assert plain(line)["std_over_seeds"]["o_auroc"] is None
 
 
 def test_who_has_no_positive_threshold_or_one_class_only_is_left_out():
@@ -88,7 +88,7 @@ def test_a_seed_that_was_interrupted_is_left_out():
     (line,) = pooled([*rows, with_scans("a", "vase", 1, 6)])
     assert line.seeds == (0,)
     assert line.values["o_auroc"] == pytest.approx(by_hand(*rows)[0], abs=1e-12)
-    assert math.isnan(line.spreads["o_auroc"])
+    assert math.isnan(line.std_over_seeds["o_auroc"])
 
 
 def test_the_table_says_what_was_measured():
@@ -98,7 +98,7 @@ def test_the_table_says_what_was_measured():
     text = markdown(lines).splitlines()
     assert cells(text[0])[4:] == [column.title for column in COLUMNS]
     assert text[2].startswith(r"| a\|b | one per class | 2 | 12 | ")
-    assert f"| {lines[0].values['o_auroc']:.3f} ± {lines[0].spreads['o_auroc']:.3f} |" in text[2]
+    assert f"| {lines[0].values['o_auroc']:.3f} ± {lines[0].std_over_seeds['o_auroc']:.3f} |" in text[2]
     found = cells(text[3])
     assert found[:4] == ["c", "one for all", "2", "8"]
     assert found[4] == f"{lines[1].values['o_auroc']:.3f}"

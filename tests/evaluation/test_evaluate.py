@@ -12,16 +12,17 @@ import pytest
 from scipy.spatial import cKDTree
 from small_benchmark import FILE_BYTES, Factory
 
-from dusnet.config import ScoringSettings, Settings
+from dusnet.config import ScoringSettings
 from dusnet.data import open_dataset
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, DusnetError
 from dusnet.evaluation import compute as row_computation
-from dusnet.evaluation import run as benchmark
+from dusnet.evaluation import run as running
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import CSV_FIELDS
-from dusnet.evaluation.rows import load_row, row_name
 from dusnet.evaluation.run import evaluate
+from dusnet.evaluation.store import load_row, row_name
 
 SETTINGS = Settings()
 
@@ -154,8 +155,8 @@ def test_rows_that_are_there_do_not_each_renew_the_tables(dataset, factory, tmp_
     def write(*given):
         written.append(len(given[1]))
 
-    monkeypatch.setattr(benchmark, "write_results", write)
-    monkeypatch.setattr(benchmark, "RENEW_SECONDS", 1e9)
+    monkeypatch.setattr(running, "write_results", write)
+    monkeypatch.setattr(running, "RENEW_SECONDS", 1e9)
     run(dataset, out, factory, ("near", "flat"), seeds=4)
     assert written == [1, 16], "the first row, and all of them at the end"
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -15,9 +16,9 @@ import numpy as np
 import pytest
 from small_benchmark import Factory
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
-from dusnet.evaluation import run as benchmark
+from dusnet.evaluation import run as running
 from dusnet.evaluation.run import evaluate
 from dusnet.progress import Silent
 
@@ -55,7 +56,7 @@ def test_two_jobs_give_the_rows_of_one(dataset, tmp_path, monkeypatch):
     assert [mean["values"]["o_auroc"] for mean in two["means"]] == [mean["values"]["o_auroc"] for mean in one["means"]]
     assert len(list((tmp_path / "two/rows").iterdir())) == 4
     # What is finished is read without starting a process.
-    monkeypatch.setattr(benchmark, "in_processes", None)
+    monkeypatch.setattr(running, "in_processes", None)
     assert evaluate(dataset, ["nearest"], out=tmp_path / "two", jobs=2, **options) == together
 
 
@@ -70,13 +71,22 @@ def test_a_failing_class_and_messages_of_workers_reach_the_parent(dataset, tmp_p
 
 
 def test_what_cannot_go_to_another_process_is_a_mistake(dataset, tmp_path):
-    factory = Factory()
-    with pytest.raises(BadConfig, match="function of a module"):
-        evaluate(
-            dataset, ["near"], settings=SETTINGS, out=tmp_path / "out", jobs=2, create=lambda *a, **b: factory(*a, **b)
-        )
+    factory, lock = Factory(), threading.Lock()
+
+    def locked(*words, **options):
+        with lock:
+            return factory(*words, **options)
+
+    options = {"settings": SETTINGS, "out": tmp_path / "out", "calibrate": False}
+    with pytest.raises(BadConfig, match=r"cannot go to another process \(.*lock.*\); use one job"):
+        evaluate(dataset, ["near"], jobs=2, create=locked, **options)
+    assert len(evaluate(dataset, ["near"], jobs=2, create=lambda *a, **b: factory(*a, **b), **options)) == 2
     with pytest.raises(BadConfig, match="jobs is 0"):
         evaluate(dataset, ["near"], settings=SETTINGS, out=tmp_path / "out", jobs=0, create=factory)
+
+
+class Own(Exception):
+    """An error of somebody else's code."""
 
 
 class Odd(Factory):
@@ -91,6 +101,8 @@ class Odd(Factory):
         del clouds, options
         if self.broken == "bug":
             raise KeyError("a bug")
+        if self.broken == "own":
+            raise Own("mine")
         if self.broken == "disk":
             raise OSError(28, "No space left on device", "row.json")
         os._exit(9)
@@ -104,9 +116,10 @@ def test_a_bug_a_full_disk_and_a_killed_worker_end_the_run(dataset, tmp_path):
     options = {"settings": SETTINGS, "out": tmp_path / "out", "jobs": 2, "calibrate": False, "classes": ["lid"]}
     factory = Odd()
     for broken, error, words in (
-        ("bug", RuntimeError, "KeyError: 'a bug'"),
+        ("bug", KeyError, "a bug"),
+        ("own", RuntimeError, "Own: mine"),
         ("disk", OSError, "No space left"),
-        ("death", DusnetError, "exit code 9.*fewer jobs"),
+        ("death", DusnetError, r"class lid was ended.*EXIT\(9\).*fewer jobs"),
     ):
         factory.broken = broken
         factory.made.clear()
@@ -118,7 +131,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from test_jobs import Slow
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.data import open_dataset
 from dusnet.evaluation.run import evaluate
 
@@ -175,7 +188,7 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(dataset, tmp_path, how):
     done = out / "results.json"
     try:
         while not ((out / "reached").exists() and done.exists()):
-            assert child.poll() is None, "the benchmark ended before it could be stopped"
+            assert child.poll() is None, "the evaluation ended before it could be stopped"
             assert time.monotonic() < end
             time.sleep(0.02)
     finally:

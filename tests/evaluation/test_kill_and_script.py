@@ -1,4 +1,4 @@
-"""Runs in processes of their own: a kill in the middle of a benchmark, and the script in tools/."""
+"""Runs in processes of their own: a kill in the middle of an evaluation, and the script in tools/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from small_benchmark import Factory
 
 from dusnet.cli import main
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation.run import evaluate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -22,7 +22,7 @@ CHILD = """
 import sys, time
 from pathlib import Path
 from small_benchmark import Factory
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.data import open_dataset
 from dusnet.evaluation.run import evaluate
 
@@ -53,7 +53,7 @@ def test_a_kill_loses_only_the_row_in_progress(dataset, tmp_path):
     try:
         end = time.monotonic() + 60
         while not (out / "reached").exists():
-            assert child.poll() is None, "the benchmark ended before it could be killed"
+            assert child.poll() is None, "the evaluation ended before it could be killed"
             assert time.monotonic() < end
             time.sleep(0.02)
     finally:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dusnet.config import Settings
 from dusnet.detectors import create as known
 from dusnet.detectors.base import Scores
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation.outside import code_mark, is_outside
 from dusnet.evaluation.run import evaluate
 

@@ -8,8 +8,8 @@ import pytest
 from small_benchmark import Factory
 from test_tables import cells, row
 
-from dusnet.config import Settings
 from dusnet.data import anomaly_shapenet, real3d_ad
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.evaluation import published
 from dusnet.evaluation.published import complete_means, rank_among_published, read_published

@@ -10,12 +10,12 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from small_benchmark import Factory
 from test_tables import cells, row
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.evaluation import kinds, ranks, tables
-from dusnet.evaluation.kinds import KindScore, kind_means, measure_kinds
+from dusnet.evaluation.kinds import kind_means, measure_kinds
 from dusnet.evaluation.ranks import mean_ranks, ranks_of
 from dusnet.evaluation.report import markdown
-from dusnet.evaluation.rows import Row, ScanScore
+from dusnet.evaluation.rows import KindScore, Row, ScanScore, plain
 from dusnet.evaluation.run import evaluate
 
 
@@ -32,7 +32,7 @@ def test_ranks_by_hand():
         *(row("a", "vase", 1, 0.1), row("b", "vase", 1, 0.2), row("c", "vase", 1, 0.3)),
         *(row("a", "cup", 0, 0.4), row("b", "cup", 0, 0.8), row("c", "cup", 0, 0.4)),
     ]
-    by_name = {one.detector: one.values["o_auroc"] for one in mean_ranks(rows)}
+    by_name = {one.detector: one.mean_rank["o_auroc"] for one in mean_ranks(rows)}
     assert by_name == pytest.approx({"a": (1.5 + 3 + 2.5) / 3, "b": (1.5 + 2 + 1) / 3, "c": (3 + 1 + 2.5) / 3})
     text = ranks.markdown(mean_ranks(rows))
     assert [cells(line)[0] for line in text.splitlines()[2:5]] == ["b", "c", "a"]
@@ -47,10 +47,10 @@ def test_only_what_all_have_is_ranked():
         row("b", "lid", value=0.2, o_auroc=math.nan),
     ]
     a, b = mean_ranks(rows)
-    assert (a.values["o_auroc"], a.counted["o_auroc"]) == (1.5, 2)
-    assert (a.values["p_ap_pooled"], a.counted["p_ap_pooled"]) == (pytest.approx(4 / 3), 3)
-    assert b.values["o_auroc"] == 1.5
-    assert mean_ranks([row("a"), row("b", "cup")])[0].record()["mean_rank"]["o_auroc"] is None
+    assert (a.mean_rank["o_auroc"], a.counted["o_auroc"]) == (1.5, 2)
+    assert (a.mean_rank["p_ap_pooled"], a.counted["p_ap_pooled"]) == (pytest.approx(4 / 3), 3)
+    assert b.mean_rank["o_auroc"] == 1.5
+    assert plain(mean_ranks([row("a"), row("b", "cup")]))[0]["mean_rank"]["o_auroc"] is None
     assert ranks.markdown(mean_ranks([row("a")])) == "", "one detector has no rank"
     assert mean_ranks([]) == []
 
@@ -79,7 +79,7 @@ def test_what_labels_do_not_define_is_nan():
     assert math.isnan(dent.o_auroc), "there is no good scan"
     assert dent.p_auroc == 0.5
     assert math.isnan(hole.p_auroc)
-    assert KindScore.from_record(json.loads(json.dumps(dent.record()))).p_auroc == 0.5
+    assert plain(dent)["o_auroc"] is None
     assert measure_kinds([scan("good", 1.0)], [np.ones(4, np.float32)], [np.zeros(4, bool)]) == ()
 
 
@@ -98,7 +98,7 @@ def test_means_of_kinds_count_every_class_the_same():
     assert (dent.kind, dent.scans, dent.classes) == ("dent", 10, ("vase", "cup"))
     assert dent.values == pytest.approx({"o_auroc": (0.6 + 0.7) / 2, "p_auroc": 0.4, "p_ap": 0.3})
     assert (hole.values["o_auroc"], hole.counted["p_ap"]) == (pytest.approx(0.6), 0)
-    assert hole.record()["values"]["p_ap"] is None
+    assert plain(hole)["values"]["p_ap"] is None
     lines = [cells(line) for line in kinds.markdown([dent, hole]).splitlines() if line.startswith("|")]
     assert lines[2] == ["dent", "a", "2", "10", "0.650", "0.400", "0.300"]
     assert lines[3] == ["hole", "a", "1", "2", "0.600", "0.500", "–"]

@@ -9,10 +9,10 @@ from small_benchmark import Factory
 
 from dusnet.cli import main
 from dusnet.cloud import Frame, PointCloud
-from dusnet.config import Settings, load_settings
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadConfig
+from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.corruption import Corruption, corrupt
-from dusnet.evaluation.plan import Contender
 from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.studies import contenders, load_study, named_studies
 
@@ -33,8 +33,13 @@ TINY = [
 
 
 def by_name(study: str, config: str | None, *overrides: str) -> dict[str, Settings]:
-    made = contenders(load_study(study), ["dusnet"], config=config, overrides=overrides)
-    return {one.name.removeprefix("dusnet: "): one.settings for one in made}
+    detector = detector_of(study, config)
+    made = contenders(load_study(study), [detector], config=config, overrides=overrides)
+    return {one.name.removeprefix(f"{detector}: "): one.settings for one in made}
+
+
+def detector_of(study: str, config: str | None) -> str:
+    return load_study(study).detector or load_settings(config).detector
 
 
 def cloud(count: int = 2000, seed: int = 0) -> PointCloud:
@@ -47,8 +52,9 @@ def cloud(count: int = 2000, seed: int = 0) -> PointCloud:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_variant_is_valid_and_differs(name, config):
     assert name in named_studies()
-    made = contenders(load_study(name), ["dusnet", "nearest"], config=config)
-    settings = [(one.settings, one.corruption) for one in made if one.detector == "dusnet"]
+    detector = detector_of(name, config)
+    made = contenders(load_study(name), [detector, "nearest"], config=config)
+    settings = [(one.settings, one.corruption) for one in made if one.detector == detector]
     assert all(settings.count(one) == 1 for one in settings), "two variants are the same"
     assert len(made) == 2 * len(load_study(name).variants)
     assert all(one.settings.detector == one.detector for one in made)
@@ -68,7 +74,7 @@ def test_variants_of_a_method_in_feature_space_differ_in_what_it_reads(name, det
 
 
 def test_the_first_variant_at_full_scale_is_the_paper():
-    paper = load_settings("paper", ["detector=dusnet"])
+    paper = load_settings("paper")
     for name in ("table5", "table6", "table7", "table9"):
         assert next(iter(by_name(name, "paper").values())) == paper
     assert by_name("table8", "paper")["gamma 8"] == paper
@@ -78,7 +84,13 @@ def test_the_first_variant_at_full_scale_is_the_paper():
 def test_the_tables_about_the_networks_train_them_on_every_part(config):
     """The guided networks would not see a single one of the settings that these tables vary."""
     for name in ("table5", "table6", "table7", "table8"):
-        assert not any(settings.guide.enabled for settings in by_name(name, config).values())
+        assert {settings.detector for settings in by_name(name, config).values()} == {"dusnet_paper"}
+
+
+@pytest.mark.parametrize("name", ["table5", "table6", "table7"])
+def test_a_study_of_settings_that_the_detector_does_not_read_is_refused(name):
+    with pytest.raises(BadConfig, match=r"because dusnet does not read it; dusnet_paper.* reads? it \(--detector\)\.$"):
+        contenders(load_study(name), ["dusnet"])
 
 
 def test_printed_and_small_values():

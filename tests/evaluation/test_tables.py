@@ -7,7 +7,7 @@ import pytest
 
 from dusnet.evaluation import tables
 from dusnet.evaluation.metrics import METRICS
-from dusnet.evaluation.rows import Row
+from dusnet.evaluation.rows import Row, plain
 from dusnet.evaluation.tables import COLUMNS, markdown, means, per_class
 
 
@@ -61,11 +61,11 @@ def test_means_count_every_class_the_same_and_spread_is_over_seeds():
     ]
     (mean,) = means(rows)
     assert mean.values["o_auroc"] == pytest.approx(0.7)  # seeds: 0.6 and 0.8
-    assert mean.spreads["o_auroc"] == pytest.approx(0.1 * math.sqrt(2))
-    assert (mean.classes, mean.seeds, mean.counted["o_auroc"]) == (("vase", "cup"), (0, 1), 2)
+    assert mean.std_over_seeds["o_auroc"] == pytest.approx(0.1 * math.sqrt(2))
+    assert (mean.classes, mean.seeds, mean.classes_counted["o_auroc"]) == (("vase", "cup"), (0, 1), 2)
     vase, cup = per_class(rows)
-    assert (vase.values["p_ap_pooled"], vase.spreads["p_ap_pooled"]) == pytest.approx((0.7, 0.2 * math.sqrt(2)))
-    assert (cup.values["p_ap_pooled"], cup.spreads["p_ap_pooled"]) == pytest.approx((0.7, 0.0))
+    assert (vase.values["p_ap_pooled"], vase.std_over_seeds["p_ap_pooled"]) == pytest.approx((0.7, 0.2 * math.sqrt(2)))
+    assert (cup.values["p_ap_pooled"], cup.std_over_seeds["p_ap_pooled"]) == pytest.approx((0.7, 0.0))
     found = table(markdown(rows))
     assert found["mean of 2", "a"]["O-AUROC"] == "0.700 ± 0.141"
     assert found["vase", "a"]["P-AP pooled"] == "0.700 ± 0.283"
@@ -80,7 +80,7 @@ def test_a_seed_that_was_interrupted_is_left_out_of_the_mean_but_not_of_its_clas
     (mean,) = means(rows)
     assert mean.seeds == (0,)
     assert mean.values["o_ap"] == pytest.approx(0.5)
-    assert math.isnan(mean.spreads["o_ap"])
+    assert math.isnan(mean.std_over_seeds["o_ap"])
     assert per_class(rows)[0].values["o_ap"] == pytest.approx(0.7)
 
 
@@ -124,7 +124,7 @@ def test_undefined_metrics_are_explained():
     assert table(text)["mean of 2", "a"]["O-AUROC"] == "0.800"
     assert "* vase: O-AUROC, O-AP undefined, no normal scan among 3.\n" in text
     assert "* a: the mean of O-AUROC covers 1 of 2 classes.\n" in text
-    assert means([row(o_auroc=math.nan)])[0].record()["values"]["o_auroc"] is None
+    assert plain(means([row(o_auroc=math.nan)]))[0]["values"]["o_auroc"] is None
 
 
 def test_names_do_not_break_the_table():

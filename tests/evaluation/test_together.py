@@ -11,13 +11,15 @@ import pytest
 from small_benchmark import FILE_BYTES, Factory, FactoryForParts, NearestOfParts
 from test_jobs import timeless
 
-from dusnet.config import Settings
 from dusnet.data import Dataset, open_dataset
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
+from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.corruption import Corruption
-from dusnet.evaluation.plan import Contender, RowKey, units_of
-from dusnet.evaluation.rows import Row, fingerprint, row_name, training_fingerprint
+from dusnet.evaluation.rows import Row
 from dusnet.evaluation.run import evaluate
+from dusnet.evaluation.setup import Evaluation, RowKey, units_of
+from dusnet.evaluation.store import fingerprint, row_name, training_fingerprint
 
 SETTINGS = Settings.model_validate({"calibration": {"replicas": 1}})
 SHARED = Contender("near (one model)", "near", SETTINGS, together=True)
@@ -138,15 +140,9 @@ def test_a_class_without_scans_to_learn_from_fails_all_and_one_without_test_scan
 
 def test_the_fingerprint_covers_the_training_of_all_classes_and_the_tests_of_its_own(dataset, tmp_path):
     def marks(learned=("lid", "tray"), contender=SHARED) -> list[str]:
-        open_again = open_dataset(dataset.root)
-        options = {"seed": 0, "device": "cpu"}
-        return [
-            training_fingerprint(open_again, contender, learned, **options),
-            *(
-                fingerprint(open_again, name, contender, learned=learned, calibrate=False, **options)
-                for name in ("lid", "tray")
-            ),
-        ]
+        setup = Evaluation(open_dataset(dataset.root), {contender.name: contender}, tmp_path / "out")
+        keys = [RowKey(contender.name, name, 0, learned) for name in ("lid", "tray")]
+        return [training_fingerprint(setup, keys[0]), *(fingerprint(setup, key) for key in keys)]
 
     def changed(path: str) -> list[bool]:
         before = marks()
@@ -210,14 +206,14 @@ def test_rows_are_grouped_by_what_they_share():
     other = replace(SHARED, name="second", detector="second")
     noisy = replace(SHARED, name="noisy", corruption=Corruption(noise=0.05))
     entries = {one.name: one for one in (ALONE, SHARED, noisy, other)}
-    first, second, lid, tray, *later = units_of(entries, ["lid", "tray"], 2)
+    first, second, lid, tray, *later = units_of(entries, ["lid", "tray"], range(2))
     both = ("lid", "tray")
     assert first.rows == tuple(RowKey(name, one, 0, both) for name in (SHARED.name, "noisy") for one in both)
     assert second.rows == tuple(RowKey("second", one, 0, both) for one in both)
     assert (lid.rows, tray.rows) == ((RowKey("near", "lid", 0, ("lid",)),), (RowKey("near", "tray", 0, ("tray",)),))
     assert [{row.seed for row in unit.rows} for unit in later] == [{1}] * 4
     assert (lid.describe(), first.describe()) == ("class lid", "2 classes with one model")
-    assert len(units_of({SHARED.name: SHARED}, ["lid", "tray"], 1)) == 1
+    assert len(units_of({SHARED.name: SHARED}, ["lid", "tray"], range(1))) == 1
 
 
 def test_a_detector_that_cannot_learn_many_parts_is_refused_before_any_work(dataset, tmp_path):

@@ -5,11 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dusnet import geometry
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds, stray_points
-from dusnet.geometry.surface import thin_to as first_of_cells
+from dusnet.geometry.sampling import thin_to
 
 SPHERE_RADIUS = 50.0
 
@@ -140,8 +139,8 @@ def odd_clouds(rng, count):
 @given(seed=st.integers(0, 2**16), count=st.integers(20, 400), wanted=st.integers(8, 500))
 def test_searches_for_a_cell_size_end(seed, count, wanted):
     for points in odd_clouds(np.random.default_rng(seed), count).values():
-        kept = geometry.thin_to(points, wanted, np.random.default_rng(seed))
+        kept = thin_to(points, wanted, np.random.default_rng(seed))
         assert 1 <= len(kept) <= max(wanted, 8)
         assert (np.diff(kept) > 0).all()
-        kept = first_of_cells(points, wanted)
+        kept = thin_to(points, wanted)
         assert 1 <= len(kept) <= wanted

@@ -12,9 +12,9 @@ from scipy.spatial import cKDTree
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
-from dusnet import geometry
 from dusnet.geometry import coverage, visibility
 from dusnet.geometry.coverage import GAP_FACTOR, RIM_POINTS, RIM_WIDTH, UNSEEN_REACH, UNSEEN_SHARE, Coverage
+from dusnet.geometry.sampling import cell_for, thin
 
 Array = NDArray[np.float64]
 
@@ -125,7 +125,7 @@ class TestGap:
     @staticmethod
     def square(*, hole: float = 0.0, missing_side: float = 0.0) -> tuple[Tensor, Tensor]:
         places, rng = sheet(20_000, 0).double().numpy(), np.random.default_rng(0)
-        thinned = places[geometry.thin(places, geometry.cell_for(places, 2500, rng), rng)]
+        thinned = places[thin(places, cell_for(places, 2500, rng), rng)]
         surface, points = torch.from_numpy(thinned).float(), sheet(4000, 1)
         kept = (points[:, :2] - 0.5).norm(dim=1) >= hole
         return points[kept & (points[:, 0] >= missing_side)], surface

@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.outward import outward_normals
+from dusnet.geometry.part_places import PartPlaces
 
 
 def on_sphere(count: int, seed: int = 0) -> np.ndarray:
@@ -50,7 +51,7 @@ def test_normals_of_closed_parts_point_away_from_the_material(shape: str) -> Non
         points, normals = torus(8000)
     else:
         points, normals = box(8000, (1.0, 0.8, 0.5) if shape == "box" else (1.0, 0.8, 0.1))
-    found = Outward.of(tensor(points)).normals.numpy()
+    found = outward_normals(tensor(points)).numpy()
     along = (found * normals).sum(axis=1)
     flat = np.abs(along) > 0.9  # a normal at an edge is neither face's
     assert flat.mean() > 0.85
@@ -60,12 +61,12 @@ def test_normals_of_closed_parts_point_away_from_the_material(shape: str) -> Non
 def test_of_a_scan_of_one_side_the_side_that_was_seen_is_outside() -> None:
     points = on_sphere(8000)
     points = points[points[:, 2] > 0.1]
-    found = Outward.of(tensor(points)).normals.numpy()
+    found = outward_normals(tensor(points)).numpy()
     assert ((found * points).sum(axis=1) > 0).mean() > 0.99
 
 
 def test_height_and_offsets_are_positive_for_excess_material() -> None:
-    surface = Outward.of(tensor(on_sphere(20_000)))
+    surface = PartPlaces(tensor(on_sphere(20_000))).outward
     direction = on_sphere(200, seed=5)
     for radius in (0.95, 1.0, 1.08):
         height = surface.height(tensor(radius * direction)).numpy()

@@ -10,10 +10,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dusnet import geometry
-from dusnet.geometry import coverage, sides
+from dusnet.geometry import coverage, part_places, sides
 from dusnet.geometry.coverage import Coverage
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.outward import outward_normals
+from dusnet.geometry.part_places import PartPlaces
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.sides import Part, Side, one_side
 
 Array = NDArray[np.float64]
@@ -31,7 +32,7 @@ def evenly(make: Maker, count: int, seed: int) -> tuple[Array, Array]:
     """Points with their normals, one per cell: random ones leave voids by accident."""
     rng = np.random.default_rng(seed)
     points, normals = make(10 * count, rng)
-    chosen = geometry.thin_to(points, count, rng)
+    chosen = thin_to(points, count, rng)
     return points[chosen], normals[chosen]
 
 
@@ -252,18 +253,14 @@ class TestPieces:
         assert sides.VISIBLE_SHARE == 0.9
 
 
-def test_normals_of_the_part_are_taken_from_who_knows_them() -> None:
+def test_known_normals_of_the_part_are_not_estimated_again(monkeypatch: pytest.MonkeyPatch) -> None:
     part = evenly(sheet(15.0), 2 * COUNT, 0)
     view = seen_of_convex(evenly(sheet(15.0), 2 * COUNT, 1), (0.1, 0.2, 1.0))
     view = kept(view, ~drill(view[0], (60, 40), 14))
     places, points = (torch.from_numpy(made[0]).float() for made in (part, view))
-    asked = []
-
-    def outward() -> Outward:
-        asked.append(True)
-        return Outward.of(places)
-
-    found = coverage.gap(points, places, outward=outward)
-    assert asked == [True]
+    known = PartPlaces(places, outward_normals(places))
+    monkeypatch.setattr(part_places, "outward_normals", None)
+    found = coverage.gap(points, known)
+    monkeypatch.undo()
     assert torch.equal(found, coverage.gap(points, places))
     assert float(found.max()) > 0

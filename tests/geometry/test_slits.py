@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from scipy.spatial import cKDTree
 
 from dusnet.geometry import slits as module
 from dusnet.geometry.coverage import Coverage
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.slits import longest_paths, slits
 
 DENSITY = 1000
@@ -107,7 +107,7 @@ class TestLongestPaths:
 
     def measure(self, places: list[tuple[float, float]], *points: tuple[float, float]) -> np.ndarray:
         flat = np.array([(*place, 0.0) for place in places])
-        cloud = cKDTree(np.array([(*point, 0.0) for point in points or ((1000.0, 1000.0),)]))
+        cloud = Neighbors(np.array([(*point, 0.0) for point in points or ((1000.0, 1000.0),)]))
         return longest_paths(cloud, flat, np.ones(len(flat)))
 
     def test_every_place_of_a_straight_row_knows_its_whole_length(self) -> None:

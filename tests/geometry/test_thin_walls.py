@@ -7,9 +7,9 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from dusnet import geometry
 from dusnet.geometry import coverage
 from dusnet.geometry.coverage import Coverage
+from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.thin_walls import Layers
 from dusnet.geometry.visibility import Eye
 
@@ -43,7 +43,7 @@ class Sheets:
             direction = np.array(camera) / np.linalg.norm(camera)
             seen = (facing @ direction > 0.05) & ~self._shaded(made, direction)
             made, facing, count = made[seen], facing[seen], count // 2
-        chosen = geometry.thin_to(made, count, rng)
+        chosen = thin_to(made, count, rng)
         return made[chosen] + NOISE * rng.normal(size=(len(chosen), 3)), facing[chosen]
 
     def _shaded(self, points: Array, direction: Array) -> Mask:

@@ -14,13 +14,13 @@ from PIL import Image
 from small_images import CROP, TINY, TinyBackbone, write_dataset
 
 from dusnet.cli import main
-from dusnet.config import load_settings
 from dusnet.detectors import load_model
+from dusnet.detectors.settings import load_settings
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.evaluation.metrics import object_auroc, point_auroc
-from dusnet.images import ImageDataset, ImageDetector
+from dusnet.images import ImageDetector, open_images
 from dusnet.images.backbone import patch_features
-from dusnet.images.detector import _grid, _lessons
+from dusnet.images.detector import _grid, _with_damaged_copies
 from dusnet.images.preparation import normalised, read_image, read_mask
 
 BRIEF = {
@@ -37,19 +37,19 @@ def made(method, *more, seed=0):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return ImageDataset.open(write_dataset(tmp_path_factory.mktemp("images")))
+    return open_images(write_dataset(tmp_path_factory.mktemp("images")))
 
 
 def measured(detector, data, name):
     tests = data.test(name)
     scores = [detector.score(one.path) for one in tests]
-    masks = [
-        np.zeros((CROP, CROP), bool) if one.mask is None else read_mask(one.mask, detector.settings.images)
-        for one in tests
-    ]
+    masks = [np.zeros((CROP, CROP), bool) for _ in tests]
+    for number, one in enumerate(tests):
+        if one.ground_truth is not None:
+            masks[number] = read_mask(one.ground_truth, detector.settings.images)
     return (
         object_auroc([one.object_score for one in scores], [one.anomalous for one in tests]),
-        point_auroc([one.pixels.ravel() for one in scores], [one.ravel() for one in masks]),
+        point_auroc([one.point_scores for one in scores], [one.ravel() for one in masks]),
     )
 
 
@@ -129,7 +129,7 @@ class TestOneClass:
     def test_a_class_is_known_by_its_good_images(self, data):
         detector = made("crr", "crr.steps=2")
         detector.fit({"grid": data.train("grid")})
-        crops = [read_image(path, detector.settings.images) for path in data.train("grid")]
+        crops = [read_image(path, detector.settings.images) for path in (one.path for one in data.train("grid"))]
         with torch.no_grad():
             maps = torch.stack([patch_features(TinyBackbone()(normalised(crop)[None]), 3)[0] for crop in crops])
         every = maps.flatten(0, 1)
@@ -217,9 +217,9 @@ class TestParts:
     def test_damaged_copies_follow_the_image_that_they_are_of(self):
         rng = np.random.default_rng(0)
         images = [rng.integers(0, 256, (32, 32, 3)).astype(np.uint8) for _ in range(2)]
-        lessons = list(_lessons(images, 2, rng))
-        assert [source for _, _, source in lessons] == [0, 0, 0, 3, 3, 3]
-        for row, (image, mask, source) in enumerate(lessons):
+        images_and_masks = list(_with_damaged_copies(images, 2, rng))
+        assert [source for _, _, source in images_and_masks] == [0, 0, 0, 3, 3, 3]
+        for row, (image, mask, source) in enumerate(images_and_masks):
             good = images[source // 3]
             assert (
                 np.array_equal(image[~mask], good[~mask])
@@ -237,23 +237,29 @@ class TestCommand:
         assert main(words) == 0
         printed = capsys.readouterr().out
         assert (out / "results.md").read_text().endswith(f"\n\n{printed[:-1]}")
-        rows = json.loads((out / "results.json").read_text())
-        assert [(row["method"], row["name"]) for row in rows] == [
+        assert "| wood | pbas | **1.000** | **1.000** |" in printed
+        rows = json.loads((out / "results.json").read_text())["rows"]
+        assert [(row["detector"], row["class_name"]) for row in rows] == [
             ("cras", "grid"),
-            ("cras", "wood"),
             ("pbas", "grid"),
+            ("cras", "wood"),
             ("pbas", "wood"),
         ]
-        assert all(row["values"]["o_auroc"] == 1.0 and row["recognised"] == 1.0 for row in rows)
-        assert all(row["values"]["p_aupro"] > 0.5 and row["images"] == 8 for row in rows)
+        assert all(row["metrics"]["o_auroc"] == 1.0 and row["recognized"] is None for row in rows)
+        assert all(row["metrics"]["p_aupro"] > 0.5 and row["test_scans"] == 8 for row in rows)
+        assert all(row["test_points"] == 8 * CROP * CROP and row["kinds"][0]["kind"] == "hole" for row in rows)
         with Image.open(out / "cras/maps/wood/hole/000.png") as drawn:
             assert drawn.size == (2 * CROP, CROP)
         first = (out / "cras/grid.safetensors").read_bytes()
         assert main([*words, "--resume"]) == 0
         assert (out / "cras/grid.safetensors").read_bytes() == first
-        again = json.loads((out / "results.json").read_text())
-        assert [row["values"] for row in again] == [row["values"] for row in rows]
-        assert all(row["train_seconds"] is None for row in again)
+        again = json.loads((out / "results.json").read_text())["rows"]
+        assert [row["metrics"] for row in again] == [row["metrics"] for row in rows]
+        assert all(row["train_seconds"] < other["train_seconds"] for row, other in zip(again, rows, strict=True))
+        words.remove("--maps")
+        monkeypatch.setattr(ImageDetector, "score", lambda *_given: pytest.fail("it scored"))
+        assert main([*words, "--resume"]) == 0
+        assert json.loads((out / "results.json").read_text())["rows"] == again
         assert main([*words, "--resume", "--seed", "1"]) == 2
         assert "other settings or another seed" in capsys.readouterr().err
 
@@ -262,7 +268,8 @@ class TestCommand:
         words = ["images", str(data.root), "--one-model", "--out", str(tmp_path), "--quiet"]
         words += [word for change in (*TINY, "cras.epochs=30") for word in ("--set", change)]
         assert main(words) == 0
-        assert "| cras | mean |" in capsys.readouterr().out
+        assert "| mean of 2 | cras |" in capsys.readouterr().out
+        assert json.loads((tmp_path / "results.json").read_text())["rows"][0]["recognized"] == 1.0
         assert [path.name for path in (tmp_path / "cras").glob("*.safetensors")] == ["all-classes.safetensors"]
         assert main([*words, "--resume", "--classes", "grid"]) == 2
         assert "knows other classes" in capsys.readouterr().err

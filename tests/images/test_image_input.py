@@ -13,9 +13,9 @@ from scipy.ndimage import label
 from small_images import write_dataset
 from torch import nn
 
-from dusnet.config import ImageSettings
-from dusnet.errors import BadConfig, BadInput, BadModel, MissingDependency
-from dusnet.images import ImageDataset, wide_resnet50
+from dusnet.detectors.feature_space.settings import ImageSettings
+from dusnet.errors import BadInput, BadModel, MissingDependency
+from dusnet.images import open_images, wide_resnet50
 from dusnet.images.backbone import ResidualLevels, patch_features
 from dusnet.images.preparation import normalised, read_image, read_mask, require_image
 from dusnet.images.pseudo_defects import SHARE, pseudo_defect
@@ -23,9 +23,9 @@ from dusnet.images.pseudo_defects import SHARE, pseudo_defect
 
 class TestDataset:
     def test_it_lists_classes_images_and_masks(self, tmp_path):
-        found = ImageDataset.open(write_dataset(tmp_path, train=3, test=2))
+        found = open_images(write_dataset(tmp_path, train=3, test=2))
         assert found.classes == ("grid", "wood")
-        assert [path.name for path in found.train("wood")] == ["000.png", "001.png", "002.png"]
+        assert [one.path.name for one in found.train("wood")] == ["000.png", "001.png", "002.png"]
         tests = found.test("grid")
         assert [(one.kind, one.anomalous, one.path.name) for one in tests] == [
             ("good", False, "000.png"),
@@ -33,20 +33,35 @@ class TestDataset:
             ("hole", True, "000.png"),
             ("hole", True, "001.png"),
         ]
-        assert tests[0].mask is None
-        assert tests[2].mask == tmp_path / "grid/ground_truth/hole/000_mask.png"
+        assert tests[0].ground_truth is None
+        assert tests[2].ground_truth == tmp_path / "grid/ground_truth/hole/000_mask.png"
 
     def test_a_defect_without_a_mask_is_still_a_defect(self, tmp_path):
-        found = ImageDataset.open(write_dataset(tmp_path, classes=("grid",), train=1, test=1))
+        found = open_images(write_dataset(tmp_path, classes=("grid",), train=1, test=1))
         (tmp_path / "grid/ground_truth/hole/000_mask.png").unlink()
         assert found.test("grid")[1].anomalous
-        assert found.test("grid")[1].mask is None
+        assert found.test("grid")[1].ground_truth is None
+
+    def test_a_sample_is_read_as_the_crop_with_the_labels_of_its_pixels(self, tmp_path):
+        settings = ImageSettings(resize=40, crop=32)
+        found = open_images(write_dataset(tmp_path, classes=("grid",), train=1, test=1), settings)
+        good, bad = (sample.load() for sample in found.test("grid"))
+        assert good.pixels.shape == (32, 32, 3)
+        assert len(good) == 32 * 32
+        assert not good.labels.any()
+        mask = np.asarray(Image.open(tmp_path / "grid/ground_truth/hole/000_mask.png"))[4:36, 4:36] > 0
+        assert np.array_equal(bad.labels.reshape(32, 32), mask)
+        assert (bad.pixels[mask] == (250, 20, 20)).all()
+        (tmp_path / "grid/ground_truth/hole/000_mask.png").unlink()
+        assert found.test("grid")[1].load().labels is None
+        (trained,) = found.train("grid")
+        assert (trained.load().class_name, trained.split, found.layout) == ("grid", "train", "mvtec_ad")
 
     @pytest.mark.parametrize("name", ["nowhere", "empty"])
     def test_a_folder_without_classes_is_refused(self, tmp_path, name):
         (tmp_path / "empty").mkdir()
         with pytest.raises(BadInput, match=name):
-            ImageDataset.open(tmp_path / name)
+            open_images(tmp_path / name)
 
     def test_what_is_hidden_or_a_folder_is_no_image(self, tmp_path):
         write_dataset(tmp_path, classes=("grid",), train=1, test=1)
@@ -54,17 +69,15 @@ class TestDataset:
         (tmp_path / "grid/test/.checkpoints/a.png").touch()
         (tmp_path / "grid/train/good/folder.png").mkdir()
         (tmp_path / ".cache/train/good").mkdir(parents=True)
-        found = ImageDataset.open(tmp_path)
+        found = open_images(tmp_path)
         assert found.classes == ("grid",)
-        assert found.chosen(["grid", "grid"]) == ("grid",)
         assert len(found.train("grid")) == 1
         assert [one.kind for one in found.test("grid")] == ["good", "hole"]
 
     def test_unknown_classes_and_empty_folders_are_named(self, tmp_path):
-        found = ImageDataset.open(write_dataset(tmp_path, classes=("grid",), train=1, test=1))
-        with pytest.raises(BadConfig, match=r"'wool'.*grid"):
-            found.chosen(["wool"])
-        assert found.chosen([]) == ("grid",)
+        found = open_images(write_dataset(tmp_path, classes=("grid",), train=1, test=1))
+        with pytest.raises(BadInput, match=r"'wool'.*grid"):
+            found.train("wool")
         (tmp_path / "grid/train/good/000.png").unlink()
         with pytest.raises(BadInput, match="train/good has no image"):
             found.train("grid")

@@ -12,9 +12,9 @@ from egg_parts import egg
 from scipy.spatial import cKDTree
 
 from dusnet.cloud import Frame, PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
 from dusnet.inspection.calibration import calibrate
 from dusnet.inspection.small_defects import score_small_defects, with_small_defect
@@ -27,7 +27,6 @@ def tiny(detector, replicas):
         {
             "detector": detector,
             "registration": {"method": "none"},
-            "guide": {"enabled": False},
             "grouping": {"groups": 32, "neighbors": 16, "stride": 2},
             "down_net": {"patch_widths": (16, 16, 16), "width": 16, "layers": 0, "heads": 2, "fourier_octaves": 2},
             "up_net": {"gamma": 2, "neighbors": 4, "widths": (16, 16)},
@@ -41,7 +40,7 @@ def tiny(detector, replicas):
 class TestCalibrate:
     def test_one_training_scan_is_enough_for_scores_like_those_of_fresh_scans(self):
         training = egg(0)
-        detector = create("dusnet", tiny("dusnet", 4))
+        detector = create("dusnet_paper", tiny("dusnet_paper", 4))
         detector.fit([training])
         made = calibrate(detector, [training])
         fresh = [detector.score(egg(seed), explain=False).object_score for seed in range(20, 24)]
@@ -89,7 +88,7 @@ class TestCalibrate:
         assert min(made.left_out) > 0, "a detector of all of them finds every point of theirs"
 
     def test_slow_detectors_and_few_scans_are_only_simulated(self):
-        for name, count in (("dusnet", 3), ("nearest", 2)):
+        for name, count in (("dusnet_paper", 3), ("nearest", 2)):
             clouds = [egg(seed) for seed in range(count)]
             detector = create(name, tiny(name, 1))
             detector.fit(clouds)

@@ -9,7 +9,7 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from dusnet.config import GroupingSettings
-from dusnet.nn.grouping import Support, draw_centers, neighbor_index, random_chunks
+from dusnet.nn.grouping import Support, draw_centers, neighbor_index
 
 
 def cloud(count: int, seed: int = 0) -> Tensor:
@@ -104,24 +104,3 @@ class TestDrawCenters:
         generator = torch.Generator().manual_seed(1)
         seen = {index for _ in range(1000) for index in draw_centers(cloud(60), 8, generator).tolist()}
         assert seen == set(range(60))
-
-
-class TestRandomChunks:
-    @pytest.mark.parametrize(("count", "size"), [(100, 10), (101, 10), (109, 10), (7, 10), (10, 10), (1, 8), (25, 24)])
-    def test_cover_everything_once_except_the_fill(self, count: int, size: int) -> None:
-        chunks = random_chunks(count, size, torch.Generator().manual_seed(0))
-        assert chunks.shape == (-(-count // size), min(size, count))
-        flat = chunks.flatten().tolist()
-        assert sorted(flat[:count]) == list(range(count))
-        assert flat[count:] == flat[: len(flat) - count]
-
-    @pytest.mark.parametrize(("count", "size"), [(101, 10), (25, 24)])
-    def test_no_chunk_holds_a_point_twice(self, count: int, size: int) -> None:
-        for seed in range(20):
-            for chunk in random_chunks(count, size, torch.Generator().manual_seed(seed)).tolist():
-                assert len(set(chunk)) == len(chunk)
-
-    def test_the_generator_decides(self) -> None:
-        one, same, other = (random_chunks(50, 7, torch.Generator().manual_seed(seed)) for seed in (1, 1, 2))
-        assert torch.equal(one, same)
-        assert not torch.equal(one, other)

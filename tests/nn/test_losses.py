@@ -11,8 +11,9 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from dusnet.config import LossSettings
-from dusnet.nn import losses
-from dusnet.nn.losses import down_loss, matched_cosine, matched_mse, matching, repulsion, up_loss
+from dusnet.detectors.dusnet_paper import losses
+from dusnet.detectors.dusnet_paper.losses import down_loss, matched_cosine, matched_mse
+from dusnet.nn.losses import matching, repulsion, up_loss
 
 Array = NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from warped_parts import plane_distances, surface, svd_normals, tensor, variatio
 
 from dusnet.config import WarpSettings
 from dusnet.registration.good_surface import MOST_CLOUDS, POINTS_PER_CLOUD, GoodSurface
+from dusnet.registration.tolerance import Tolerance
 from dusnet.registration.warp import NEIGHBORS, NORMAL_NEIGHBORS, TangentPlanes
-from dusnet.scoring import Tolerance
 
 RIGID = WarpSettings(degree=0)
 SETTINGS = WarpSettings()

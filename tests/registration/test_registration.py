@@ -13,7 +13,8 @@ from scipy.spatial.transform import Rotation
 
 from dusnet.config import RegistrationSettings
 from dusnet.errors import BadInput
-from dusnet.geometry.surface import Surface, thin, thin_to
+from dusnet.geometry.sampling import thin, thin_to
+from dusnet.geometry.surface import DiscSurface
 from dusnet.geometry.visibility import Eye, directions, visible
 from dusnet.registration import Aligner, Alignment, estimate_normals
 from dusnet.registration.icp import rotations
@@ -244,7 +245,7 @@ def test_normals_of_a_sphere_point_outwards_or_inwards(rng):
 
 
 def test_distance_is_to_the_surface_not_to_its_samples(rng):
-    surface = Surface.of(np.column_stack([rng.random((2000, 2)), np.zeros(2000)]))
+    surface = DiscSurface.of(np.column_stack([rng.random((2000, 2)), np.zeros(2000)]))
     inside = np.column_stack([rng.random((500, 2)) * 0.8 + 0.1, np.full(500, 0.03)])
     np.testing.assert_allclose(surface.distance(inside), 0.03, atol=2e-3)
     beyond = surface.distance(np.array([[1.5, 0.5, 0.0]]))  # beside the plate, in its plane

@@ -8,7 +8,7 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 
 from dusnet.config import RegistrationSettings
-from dusnet.geometry.surface import Surface, Table
+from dusnet.geometry.surface import DiscSurface, Table
 from dusnet.geometry.visibility import visible
 from dusnet.registration import Aligner
 from dusnet.registration.icp import icp, transform
@@ -46,7 +46,7 @@ def turned(points: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_table_names_the_nearest_point_of_a_cell(rng):
-    surface = Surface.of(wedge(rng, 800))
+    surface = DiscSurface.of(wedge(rng, 800))
     table = Table.of(surface)
     query = rng.uniform(-0.2, 0.7, size=(500, 3))
     exact = cdist(query, surface.points).min(axis=1)
@@ -65,7 +65,7 @@ def test_the_table_names_the_nearest_point_of_a_cell(rng):
 
 def test_ranking_puts_the_true_pose_first(rng):
     points = wedge(rng, 1500)
-    table = Table.of(Surface.of(points))
+    table = Table.of(DiscSurface.of(points))
     poses = np.stack([np.eye(4)] * 30)
     poses[:, :3, :3] = Rotation.random(30, random_state=1).as_matrix()
     poses[17, :3, :3] = np.eye(3)
@@ -75,7 +75,7 @@ def test_ranking_puts_the_true_pose_first(rng):
 
 
 def test_coarse_steps_on_the_table_end_where_exact_ones_do(rng):
-    surface = Surface.of(wedge(rng, 3000))
+    surface = DiscSurface.of(wedge(rng, 3000))
     start = np.eye(4)[None].copy()
     start[0, :3, :3] = Rotation.from_rotvec([0.1, -0.15, 0.1]).as_matrix()
     start[0, :3, 3] = 0.05

@@ -10,7 +10,7 @@ from scipy.spatial.transform import Rotation
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.frame import ClassFrame
-from dusnet.geometry.surface import Surface
+from dusnet.geometry.surface import DiscSurface
 from dusnet.progress import Silent
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
 from dusnet.registration.aligner import ordered
@@ -51,7 +51,7 @@ def test_what_a_surface_leaves_free_does_not_amplify_last_bits():
     more.
     """
     reference, scan = bottles()
-    surface, poses = Surface.of(reference), np.stack([np.eye(4)] * 2)
+    surface, poses = DiscSurface.of(reference), np.stack([np.eye(4)] * 2)
     poses[1, :3, :3] = Rotation.from_rotvec([0.0, 1e-12, 1e-12]).as_matrix()
     for reach, iterations, tolerance, step in ((0.1, 15, 1e-3, 6), (0.04, 15, 1e-3, 3), (0.02, 30, 1e-5, 1)):
         poses = icp(scan[::step], surface, poses, reach, iterations, tolerance=tolerance)

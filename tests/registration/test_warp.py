@@ -11,7 +11,8 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 from warped_parts import EGG, ROD, exponents, plane_distances, surface, tensor, variation
 
-from dusnet.config import WarpSettings, load_settings
+from dusnet.config import WarpSettings
+from dusnet.detectors.settings import load_settings
 from dusnet.errors import BadConfig
 from dusnet.registration import warp as module
 from dusnet.registration.warp import Field, TangentPlanes, Warp, fit_warp, monomials

@@ -13,7 +13,7 @@ from dusnet.synthesis.fractures import SOLID_KINDS, damage_solid, surface_area
 from dusnet.synthesis.scanner import bounding_sphere
 from dusnet.synthesis.shapes import make_part
 from dusnet.synthesis.solids import as_solid
-from dusnet.synthesis.surface import Surface, geodesic_distances
+from dusnet.synthesis.surface import LabelledSurface, geodesic_distances
 
 PARTS = ("bowl", "bracket", "gear", "hook")
 REMOVING = ("hole", "crack", "broken", "cut")
@@ -25,18 +25,20 @@ def mesh_of(name: str) -> Mesh:
 
 
 @cache
-def surface_of(name: str, count: int = 12_000) -> Surface:
-    return Surface.clean(*sample_mesh(mesh_of(name), count, np.random.default_rng(1)))
+def surface_of(name: str, count: int = 12_000) -> LabelledSurface:
+    return LabelledSurface.clean(*sample_mesh(mesh_of(name), count, np.random.default_rng(1)))
 
 
 @cache
-def sphere(count: int = 20_000, radius: float = 50.0) -> Surface:
+def sphere(count: int = 20_000, radius: float = 50.0) -> LabelledSurface:
     normals = np.random.default_rng(0).normal(size=(count, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return Surface.clean(radius * normals, normals)
+    return LabelledSurface.clean(radius * normals, normals)
 
 
-def defect(kind: str, surface: Surface, seed: int = 0, amplitude: tuple[float, float] = (0.03, 0.10)) -> Surface:
+def defect(
+    kind: str, surface: LabelledSurface, seed: int = 0, amplitude: tuple[float, float] = (0.03, 0.10)
+) -> LabelledSurface:
     radius = bounding_sphere(surface.points)[1]
     return apply_defect(kind, surface, np.random.default_rng(seed), radius=radius, amplitude=amplitude)
 
@@ -94,7 +96,7 @@ def test_bulge_keeps_to_its_side_of_a_thin_wall() -> None:
     generator = np.random.default_rng(3)
     top = np.column_stack([generator.uniform(-50, 50, (10_000, 2)), np.full(10_000, 0.5)])
     up = np.tile([0.0, 0.0, 1.0], (10_000, 1))
-    plate = Surface.clean(np.vstack([top, top * [1, 1, -1]]), np.vstack([up, -up]))
+    plate = LabelledSurface.clean(np.vstack([top, top * [1, 1, -1]]), np.vstack([up, -up]))
     upper = np.arange(10_000)
     damaged = apply_defect("bulge", plate, np.random.default_rng(0), radius=70.0, allowed=upper)
     assert damaged.labels[:10_000].any()

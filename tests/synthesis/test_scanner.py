@@ -7,18 +7,18 @@ from scipy.spatial import cKDTree
 from dusnet.io import sample_mesh
 from dusnet.synthesis.scanner import Reach, random_pose, scan, thin_out, view, visible_points
 from dusnet.synthesis.shapes import make_part
-from dusnet.synthesis.surface import Surface
+from dusnet.synthesis.surface import LabelledSurface
 
 
-def sphere(count: int = 20_000, radius: float = 50.0) -> Surface:
+def sphere(count: int = 20_000, radius: float = 50.0) -> LabelledSurface:
     normals = np.random.default_rng(0).normal(size=(count, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return Surface.clean(radius * normals, normals)
+    return LabelledSurface.clean(radius * normals, normals)
 
 
-def part(name: str, count: int = 20_000) -> Surface:
+def part(name: str, count: int = 20_000) -> LabelledSurface:
     mesh = make_part(name, np.random.default_rng(0), 0.0)
-    return Surface.clean(*sample_mesh(mesh, count, np.random.default_rng(1)))
+    return LabelledSurface.clean(*sample_mesh(mesh, count, np.random.default_rng(1)))
 
 
 def test_hidden_point_removal_sees_the_analytic_cap_of_a_sphere() -> None:
@@ -45,7 +45,7 @@ def test_view_of_a_thin_wall_shows_its_near_side_only() -> None:
     top = np.column_stack([generator.uniform(-50, 50, (5000, 2)), np.full(5000, 1.0)])
     bottom = top * [1, 1, -1]
     up = np.tile([0.0, 0.0, 1.0], (5000, 1))
-    plate = Surface.clean(np.vstack([top, bottom]), np.vstack([up, -up]))
+    plate = LabelledSurface.clean(np.vstack([top, bottom]), np.vstack([up, -up]))
     seen = view(plate, np.array([0.2, 0.1, 1.0]))
     assert len(seen) > 4900
     assert (seen.points[:, 2] > 0).all()

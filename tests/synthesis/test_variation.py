@@ -3,14 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dusnet.synthesis.surface import Surface
+from dusnet.synthesis.surface import LabelledSurface
 from dusnet.synthesis.variation import smooth_field
 
 
-def sphere(count: int = 4000, radius: float = 50.0, seed: int = 0) -> Surface:
+def sphere(count: int = 4000, radius: float = 50.0, seed: int = 0) -> LabelledSurface:
     normals = np.random.default_rng(seed).normal(size=(count, 3))
     normals /= np.linalg.norm(normals, axis=1, keepdims=True)
-    return Surface.clean(radius * normals + [7.0, -3.0, 11.0], normals)
+    return LabelledSurface.clean(radius * normals + [7.0, -3.0, 11.0], normals)
 
 
 @pytest.mark.parametrize("amplitude", [0.5, 1.0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dusnet.config import GroupingSettings, Settings
+from dusnet.config import GroupingSettings
 from dusnet.detectors.dusnet_paper.stages import GroupSource
+from dusnet.detectors.settings import Settings
 from dusnet.nn.grouping import Support
 
 
@@ -16,7 +17,7 @@ def settings() -> Settings:
     stage = {"steps": 12, "batch": 2, "learning_rate": 0.01}
     return Settings.model_validate(
         {
-            "guide": {"enabled": False},
+            "detector": "dusnet_paper",
             "grouping": {"groups": 16, "neighbors": 8, "stride": 2},
             "down_net": {"patch_widths": (8, 8, 8), "width": 8, "layers": 1, "heads": 2, "fourier_octaves": 1},
             "up_net": {"gamma": 2, "neighbors": 4, "widths": (8, 8)},

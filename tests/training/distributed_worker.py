@@ -12,10 +12,12 @@ from pathlib import Path
 import torch
 from tiny_training import make_run, source_without_jitter
 
-from dusnet.config import GroupingSettings, LossSettings, NoiseSettings, Settings, StageSettings
+from dusnet.config import GroupingSettings, LossSettings, StageSettings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
+from dusnet.detectors.dusnet_paper.settings import NoiseSettings
 from dusnet.detectors.dusnet_paper.stages import DownStage
+from dusnet.detectors.settings import Settings
 from dusnet.io.tensors import write_tensors
 from dusnet.nn.grouping import Support
 from dusnet.training.loop import train_stage

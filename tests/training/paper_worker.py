@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from tiny_training import make_run
 
-from dusnet.config import Settings, load_settings
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
+from dusnet.detectors.settings import Settings, load_settings
 
 POINTS = 30_000
 GIB = 2**20  # ru_maxrss counts KiB

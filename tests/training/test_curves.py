@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from test_resume import UP, train, with_stages
 from tiny_training import Killed, Watch
 
-from dusnet.config import Settings
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
 from dusnet.nn.grouping import Support
 from dusnet.training import loop

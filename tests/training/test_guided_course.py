@@ -13,9 +13,10 @@ from guided_parts import networks, small_course
 from tiny_training import Killed, Watch
 from torch import Tensor
 
-from dusnet.config import Settings, load_settings
 from dusnet.detectors.dusnet import pretraining as guided_course
-from dusnet.detectors.dusnet.pretraining import FORMAT, train_guided
+from dusnet.detectors.dusnet.pretraining import train_guided
+from dusnet.detectors.dusnet.weights import FORMAT
+from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadModel
 from dusnet.io.tensors import read_tensors
 from dusnet.progress import Silent

@@ -47,7 +47,7 @@ class TestLoss:
     def test_value_by_hand(self) -> None:
         rng = np.random.default_rng(0)
         centers, targets = rng.normal(size=(2, 2, 5, 3)) * 0.02
-        doubt, wrong = (
+        logits, wrong = (
             rng.normal(size=(2, 5)),
             np.array([[True, False, False, False, False], [False, True, True, False, False]]),
         )
@@ -56,21 +56,21 @@ class TestLoss:
         per_center = np.where(off < 0.5, off**2, off - 0.25).sum(axis=2)
         expected = {
             "centers": (weight * per_center).sum() / weight.sum(),
-            "doubt": log_loss(
-                wrong.ravel(), 1 / (1 + np.exp(-doubt.ravel())), sample_weight=weight.ravel(), normalize=False
+            "defect": log_loss(
+                wrong.ravel(), 1 / (1 + np.exp(-logits.ravel())), sample_weight=weight.ravel(), normalize=False
             )
             / 10,
         }
-        loss = guided_loss(*map(torch.from_numpy, (centers, doubt, targets, wrong)))
+        loss = guided_loss(*map(torch.from_numpy, (centers, logits, targets, wrong)))
         assert DOUBT_WEIGHT == 4
         assert {name: float(value) for name, value in loss.terms.items()} == pytest.approx(expected)
         assert float(loss.total) == pytest.approx(sum(expected.values()))
 
     def test_a_perfect_answer_costs_nothing(self) -> None:
         targets, wrong = torch.randn(2, 5, 3), torch.tensor([[True, False, False, True, False]] * 2)
-        doubt = torch.where(wrong, 50.0, -50.0)
-        assert float(guided_loss(targets, doubt, targets, wrong).total) == pytest.approx(0, abs=1e-6)
-        assert float(guided_loss(targets, -doubt, targets, wrong).total) > 50
+        logits = torch.where(wrong, 50.0, -50.0)
+        assert float(guided_loss(targets, logits, targets, wrong).total) == pytest.approx(0, abs=1e-6)
+        assert float(guided_loss(targets, -logits, targets, wrong).total) > 50
 
 
 @pytest.fixture(scope="module")
@@ -114,10 +114,10 @@ class TestTurned:
             net.join[0].weight[:, -where:] = 0
         rotation = _random_rotation(torch.Generator().manual_seed(4))
         groups = taught.scan.groups(torch.arange(20), torch.zeros(20))
-        centers, doubt = net(*groups.tensors(torch.device("cpu")))
+        centers, logits = net(*groups.tensors(torch.device("cpu")))
         moved, same = net(*turned(groups, rotation).tensors(torch.device("cpu")))
         torch.testing.assert_close(moved, centers @ rotation.T, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(same, doubt)
+        torch.testing.assert_close(same, logits)
 
 
 class TestDraw:
@@ -175,8 +175,8 @@ def test_a_few_steps_learn_one_lesson_by_heart(taught: Lesson) -> None:
     learn(GuidedStage(net, [taught], BATCH, groups=128), 60, 0.01)
     groups = taught.scan.groups(torch.arange(600), torch.zeros(600))
     with torch.no_grad():
-        centers, doubt = net(*groups.tensors(torch.device("cpu")))
-    assert roc_auc_score(taught.wrong.numpy(), doubt[0].numpy()) > 0.9  # .993, deviation .009 over five seeds
+        centers, logits = net(*groups.tensors(torch.device("cpu")))
+    assert roc_auc_score(taught.wrong.numpy(), logits[0].numpy()) > 0.9  # .993, deviation .009 over five seeds
     wrong = taught.wrong
     before = (taught.scan.points - taught.clean)[wrong].norm(dim=1).mean()
     assert (centers[0] - taught.clean)[wrong].norm(dim=1).mean() < 0.6 * before  # .18 times, deviation .06

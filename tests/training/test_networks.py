@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from tiny_training import make_run
 
-from dusnet.config import Settings
-from dusnet.detectors.dusnet_paper.networks import THINNINGS, Measured, Networks, measure, supports_of
+from dusnet.detectors.dusnet_paper.networks import Measured, Networks, measure
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
 from dusnet.io.tensors import write_tensors
+from dusnet.nn.grouping import THINNINGS, supports_of
 
 Array = NDArray[np.float64]
 MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
@@ -37,7 +38,7 @@ def plated(settings: Settings) -> Settings:
 
 class TestSupports:
     def test_every_cloud_comes_in_different_thinnings(self, clouds: list[Array], plated: Settings) -> None:
-        supports, _ = supports_of(clouds, plated, seed=0)
+        supports, _ = supports_of(clouds, plated.grouping, plated.training.points, seed=0)
         assert len(supports) == 3 * THINNINGS
         for i, cloud in enumerate(clouds):
             own = [one.points.numpy() for one in supports[i * THINNINGS : (i + 1) * THINNINGS]]
@@ -46,21 +47,23 @@ class TestSupports:
             assert len({points.tobytes() for points in own}) == THINNINGS
 
     def test_all_have_one_density(self, clouds: list[Array], plated: Settings) -> None:
-        supports, cell = supports_of(clouds, plated, seed=0)
+        supports, cell = supports_of(clouds, plated.grouping, plated.training.points, seed=0)
         sizes = [len(one.points) for one in supports]
         assert np.median(sizes) == pytest.approx(600, rel=0.15)
         assert max(sizes) < 1.6 * min(sizes)  # 1.4 times, deviation .05 over five seeds; the clouds 3 times
         assert 0.02 < cell < 0.2
 
     def test_the_seed_decides(self, clouds: list[Array], plated: Settings) -> None:
-        one, same, other = (supports_of(clouds, plated, seed=seed)[0][0].points for seed in (0, 0, 1))
+        one, same, other = (
+            supports_of(clouds, plated.grouping, plated.training.points, seed=seed)[0][0].points for seed in (0, 0, 1)
+        )
         assert torch.equal(one, same)
         assert not torch.equal(one, other)
 
 
 class TestMeasure:
     def test_lengths_against_numpy(self, clouds: list[Array], plated: Settings) -> None:
-        supports, cell = supports_of(clouds, plated, seed=0)
+        supports, cell = supports_of(clouds, plated.grouping, plated.training.points, seed=0)
         found = measure(supports, cell, plated)
         assert found.cell == cell
         assert found.wall == pytest.approx(0.3, rel=0.05)

@@ -10,9 +10,10 @@ import torch
 from tiny_training import make_run
 from torch import Tensor, nn
 
-from dusnet.config import Settings, StageSettings
+from dusnet.config import StageSettings
 from dusnet.detectors.dusnet_paper.networks import Measured, Networks
 from dusnet.detectors.dusnet_paper.stages import GroupSource
+from dusnet.detectors.settings import Settings
 from dusnet.nn.losses import Loss
 from dusnet.training.loop import learning_rate, train_stage
 

@@ -13,9 +13,9 @@ import torch
 from paper_worker import paper_settings, wavy_sphere
 from tiny_training import make_run
 
-from dusnet.config import load_settings
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
+from dusnet.detectors.settings import load_settings
 from dusnet.nn.blocks import MiniPointNet
 
 HERE = Path(__file__).resolve().parent

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from tiny_training import Killed, Watch
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import create
 from dusnet.detectors.dusnet_paper.pretraining import pretrain
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput, BadModel
 from dusnet.io.tensors import read_tensors
 from dusnet.progress import Silent
@@ -57,7 +57,7 @@ def test_the_weights_are_taken_by_training_init(settings: Settings, tmp_path: Pa
     training = settings.training.model_validate(
         {**settings.training.model_dump(), "down": still, "up": still, "init": out}
     )
-    detector = create("dusnet", settings.model_copy(update={"training": training}), seed=5)
+    detector = create("dusnet_paper", settings.model_copy(update={"training": training}), seed=5)
     detector.fit([PointCloud(shapes(30.0)[1])])
     detector.save(tmp_path / "model.safetensors")
     model, started = weights(tmp_path / "model.safetensors"), weights(out)

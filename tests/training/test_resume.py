@@ -10,9 +10,9 @@ import torch
 from tiny_training import Killed, Watch, make_run
 from torch import Tensor
 
-from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.networks import Measured, Networks
 from dusnet.detectors.dusnet_paper.stages import GroupSource
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
 from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.nn.grouping import Support

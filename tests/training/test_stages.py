@@ -9,11 +9,13 @@ from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
 from tiny_training import make_run, source_without_jitter
 
-from dusnet.config import NoiseSettings, Settings, TrainingSettings
+from dusnet.config import TrainingSettings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
+from dusnet.detectors.dusnet_paper.settings import NoiseSettings
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
-from dusnet.nn.grouping import Support
+from dusnet.detectors.settings import Settings
+from dusnet.nn.grouping import Support, rigid_jitter
 from dusnet.nn.losses import down_loss
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import train_stage
@@ -56,7 +58,7 @@ class TestGroupSource:
     def test_rotations_are_proper_and_bounded(self, supports: list[Support], settings: Settings) -> None:
         training = TrainingSettings(rotation_deg=5, translation=0.01)
         source = GroupSource(supports, settings.grouping, training)
-        drawn = [source.rigid_jitter(rng) for rng in map(generator, range(300))]
+        drawn = [rigid_jitter(*source.jitter, rng) for rng in map(generator, range(300))]
         rotations = torch.stack([rotation for rotation, _ in drawn]).double()
         shifts = torch.stack([shift for _, shift in drawn])
         identity = torch.eye(3, dtype=torch.float64).expand(300, 3, 3)

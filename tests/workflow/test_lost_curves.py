@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import load_model
 from dusnet.detectors.base import Calibration
+from dusnet.detectors.settings import Settings
 from dusnet.inspection import calibration
 from dusnet.progress import Silent
 from dusnet.workflow import train_for_parts, train_model

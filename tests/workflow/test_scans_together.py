@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
 from dusnet.inspection.verdict import Status
 from dusnet.io import write_cloud

@@ -11,8 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dusnet.config import GuideSettings
 from dusnet.detectors.dusnet.groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS
+from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.nn.blocks import FourierFeatures, TransformerBlock, fits_cache_better, in_blocks, maximum, mlp
 
 AT_ONCE = 256  # groups
@@ -75,9 +75,9 @@ class GuidedDownNet(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         said = self.head(self.norm(tokens))
-        doubt = said[..., 0]
+        logits = said[..., 0]
         correction = HEIGHT * torch.einsum("bgij,bgi->bgj", axes, said[..., 1:])
-        return centers + torch.sigmoid(doubt).unsqueeze(-1) * displacement + correction, doubt
+        return centers + torch.sigmoid(logits).unsqueeze(-1) * displacement + correction, logits
 
     def forward(
         self, centers: Tensor, displacement: Tensor, axes: Tensor, scan: Tensor, places: Tensor, about: Tensor
@@ -93,7 +93,7 @@ class GuidedDownNet(nn.Module):
             about: (B, G, CENTER_CHANNELS).
 
         Returns:
-            Anomaly-free centres in the reference shape, (B, G, 3), and the doubt: the logit of a group belonging to a
-            defect, (B, G).
+            Anomaly-free centres in the reference shape, (B, G, 3), and the logit of every group belonging to a defect,
+            (B, G).
         """
         return self.judge(centers, displacement, axes, self.patches(scan, places, about))

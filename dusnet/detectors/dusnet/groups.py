@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dusnet import geometry, ops
-from dusnet.config import GuideSettings
+from dusnet import ops
+from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.registration.good_surface import Comparison, GoodSurface
-from dusnet.scoring import Tolerance
+from dusnet.registration.tolerance import Tolerance
 
 HEIGHT = 0.01
 """Unit of distances off the surface, in the frame."""
@@ -92,7 +92,9 @@ class GuidedScan:
             settings: how many neighbours.
             seed: of the thinning of the surface to the density of the scan.
         """
-        points, places = found.shaped, _places(surface, len(found.shaped), seed)
+        points = found.shaped
+        # About as dense as the scan would be if it covered the whole part.
+        places = surface.thinned(min(len(points), int(np.mean(surface.sizes))), seed)
         scan = ops.PointIndex(points[None])
         squared, around = scan.knn(points[None], min(settings.neighbors * settings.stride, len(points)))
         spacing = float(squared[0, :, 1].sqrt().mean())
@@ -154,16 +156,6 @@ class GuidedScan:
             _squash(torch.cat([missing, (self.empty[beside] / self.spacing).unsqueeze(2)], dim=2))[None],
             _squash(about)[None],
         )
-
-
-def _places(surface: GoodSurface, count: int, seed: int) -> Tensor:
-    """Places of the surface, about as dense as the scan would be if it covered the whole part."""
-    wanted = min(count, int(np.mean(surface.sizes)))
-    if wanted >= len(surface.points):
-        return surface.points
-    points = surface.points.double().numpy()
-    rng = np.random.default_rng(seed)
-    return surface.points[torch.from_numpy(geometry.thin(points, geometry.cell_for(points, wanted, rng), rng))]
 
 
 def _axes(normals: Tensor, turns: Tensor) -> Tensor:

@@ -12,17 +12,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dusnet.config import Settings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import GuidedScan
 from dusnet.detectors.dusnet.simulated_scans import Lesson, lessons_of_solid
 from dusnet.detectors.dusnet.stage import GuidedStage, GuidedUpStage
+from dusnet.detectors.dusnet.weights import FORMAT
+from dusnet.detectors.settings import Settings
 from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.nn.up_net import UpNet
 from dusnet.progress import Progress
 from dusnet.training.loop import Run, fingerprint, train_stage
 
-FORMAT = "dusnet-guided-weights"
 SOLIDS = 360
 
 
@@ -58,14 +58,15 @@ def train_guided(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         down, up = GuidedDownNet(settings.guide), UpNet(settings.up_net, spacing=1.0)
-    run = Run(
+    run = Run.of(
+        settings.training,
+        settings.model_dump(mode="json"),
+        seed,
+        solids,
         device=device,
-        precision=settings.training.precision,
         seed=seed,
-        fingerprint=fingerprint(settings.model_dump(mode="json"), seed, solids),
         workdir=workdir,
         resume=True,
-        checkpoint_every=settings.training.checkpoint_every,
         progress=progress,
     )
     training = settings.training

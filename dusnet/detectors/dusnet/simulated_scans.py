@@ -9,10 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dusnet import geometry
 from dusnet.cloud import Frame
-from dusnet.config import GuideSettings, WarpSettings
+from dusnet.config import WarpSettings
 from dusnet.detectors.dusnet.groups import GuidedScan
+from dusnet.detectors.dusnet.settings import GuideSettings
+from dusnet.geometry.normals import tensor_normals
 from dusnet.registration.good_surface import GoodSurface
 from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, KINDS, pseudo_defects
 from dusnet.synthesis.random_solids import random_solid, similar_solid
@@ -91,7 +92,7 @@ def lessons_of_solid(seed: int, number: int, warp: WarpSettings, guide: GuideSet
 
 def _lesson(points: np.ndarray, surface: GoodSurface, guide: GuideSettings, rng: np.random.Generator) -> Lesson:
     cloud = torch.from_numpy(points)
-    normals = geometry.normals(cloud, cloud).numpy()
+    normals = tensor_normals(cloud, cloud).numpy()
     count = int(rng.integers(DEFECTS))
     damaged, clean, wrong = points, points, np.zeros(len(points), dtype=bool)
     if count:

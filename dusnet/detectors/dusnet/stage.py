@@ -8,16 +8,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet import geometry
 from dusnet.config import LossSettings, StageSettings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import HEIGHT, GuidedGroups
 from dusnet.detectors.dusnet.simulated_scans import Lesson
+from dusnet.geometry.spacing import neighbor_spacing
 from dusnet.nn.grouping import draw_centers
 from dusnet.nn.losses import Loss, up_loss
 from dusnet.nn.up_net import UpNet
 
-DOUBT_WEIGHT = 4.0
+DEFECT_WEIGHT = 4.0
 """How much more a group of a defect counts than a good one: there are few of them."""
 
 CENTER_NOISE = 0.05
@@ -49,8 +49,8 @@ class GuidedStage:
         """Loss of one random batch."""
         groups, targets, wrong = self.draw(generator)
         device = next(model.parameters()).device
-        centers, doubt = model(*groups.tensors(device))
-        return guided_loss(centers.float(), doubt.float(), targets.to(device), wrong.to(device))
+        centers, logits = model(*groups.tensors(device))
+        return guided_loss(centers.float(), logits.float(), targets.to(device), wrong.to(device))
 
     def draw(self, generator: torch.Generator) -> tuple[GuidedGroups, Tensor, Tensor]:
         """Groups, true centres (B, G, 3) and which belong to a defect (B, G), on the CPU."""
@@ -83,20 +83,20 @@ def turned(groups: GuidedGroups, rotation: Tensor) -> GuidedGroups:
     )
 
 
-def guided_loss(centers: Tensor, doubt: Tensor, targets: Tensor, wrong: Tensor) -> Loss:
-    """Distance of the centres to where they lay, and cross-entropy of the doubt.
+def guided_loss(centers: Tensor, logits: Tensor, targets: Tensor, wrong: Tensor) -> Loss:
+    """Distance of the centres to where they lay, and cross-entropy of the defect probability.
 
     Args:
         centers: predicted, (B, G, 3).
-        doubt: logits, (B, G).
+        logits: of belonging to a defect, (B, G).
         targets: true centres, (B, G, 3).
         wrong: which groups belong to a defect, (B, G) bool.
     """
-    weight = torch.where(wrong, DOUBT_WEIGHT, 1.0)
+    weight = torch.where(wrong, DEFECT_WEIGHT, 1.0)
     off = functional.smooth_l1_loss(centers / HEIGHT, targets / HEIGHT, reduction="none", beta=0.5).sum(dim=-1)
     terms = {
         "centers": (weight * off).sum() / weight.sum(),
-        "doubt": functional.binary_cross_entropy_with_logits(doubt, wrong.to(doubt.dtype), weight=weight),
+        "defect": functional.binary_cross_entropy_with_logits(logits, wrong.to(logits.dtype), weight=weight),
     }
     return Loss(torch.stack(list(terms.values())).sum(), {name: value.detach() for name, value in terms.items()})
 
@@ -140,7 +140,7 @@ class GuidedUpStage:
             lesson = self._lessons[int(torch.randint(len(self._lessons), (), generator=generator))]
             cloud = lesson.clean @ _random_rotation(generator).T
             picked = cloud[draw_centers(cloud, self._groups, generator)]
-            middle, unit = picked.mean(dim=0), geometry.neighbor_spacing(picked)
+            middle, unit = picked.mean(dim=0), neighbor_spacing(picked)
             jitter = CENTER_NOISE * torch.randn(picked.shape, generator=generator)
             dense = cloud[torch.randperm(len(cloud), generator=generator)[: self._dense]]
             centers.append((picked - middle) / unit + jitter)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from dusnet.config import DownNetSettings
+from dusnet.detectors.dusnet_paper.settings import DownNetSettings
 from dusnet.nn.blocks import FourierFeatures, MiniPointNet, TransformerBlock, in_full_precision, mlp
 
 

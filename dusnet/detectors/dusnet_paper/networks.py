@@ -12,19 +12,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from dusnet import geometry, ops
-from dusnet.config import Settings
+from dusnet import ops
 from dusnet.detectors.dusnet_paper.down_net import DownNet
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen
 from dusnet.detectors.dusnet_paper.stages import DownStage, GroupSource, UpStage
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
+from dusnet.geometry.spacing import neighbor_spacing, wall_thickness
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under
-from dusnet.nn.grouping import Support
+from dusnet.nn.grouping import THINNINGS, Support, supports_of
 from dusnet.nn.up_net import UpNet
 from dusnet.training.loop import Run, train_stage
-
-THINNINGS = 4
 
 
 @dataclass(frozen=True)
@@ -44,35 +43,17 @@ class Measured:
     spacing: float
 
 
-def supports_of(clouds: Sequence[NDArray[np.float64]], settings: Settings, *, seed: int) -> tuple[list[Support], float]:
-    """Several thinnings of every training cloud, all at one density, and the grid that makes it.
-
-    Args:
-        clouds: in the frame, (N, 3) each.
-        settings: wanted number of points, K and stride.
-        seed: of the thinnings.
-    """
-    rng = np.random.default_rng(seed)
-    cell = float(np.median([geometry.cell_for(cloud, settings.training.points, rng) for cloud in clouds]))
-    supports = []
-    for cloud in clouds:
-        for _ in range(THINNINGS):
-            kept = torch.from_numpy(cloud[geometry.thin(cloud, cell, rng)]).float()
-            supports.append(Support.of(kept, settings.grouping))
-    return supports, cell
-
-
 def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Measured:
     """The lengths that the networks are built with, from the supports that `supports_of` made."""
     spacings = []
     for support in supports[::THINNINGS]:
         count = min(settings.grouping.groups, len(support.points))
         index = ops.farthest_point_sample(support.points.unsqueeze(0), count)[0]
-        spacings.append(geometry.neighbor_spacing(support.points[index]))
+        spacings.append(neighbor_spacing(support.points[index]))
     return Measured(
         cell=cell,
         patch_radius=float(np.mean([support.patch_radius for support in supports])),
-        wall=min(geometry.wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
+        wall=min(wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
         spacing=float(np.mean(spacings)),
     )
 
@@ -110,7 +91,7 @@ class Networks:
             settings: everything about the networks and their training.
             run: device, seed, checkpoints and progress.
         """
-        supports, cell = supports_of(clouds, settings, seed=run.seed)
+        supports, cell = supports_of(clouds, settings.grouping, settings.training.points, seed=run.seed)
         fewest = min(len(support.points) for support in supports)
         if fewest < settings.grouping.groups:
             run.progress.log(

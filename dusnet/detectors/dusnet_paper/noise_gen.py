@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from dusnet.config import NoiseSettings
+from dusnet.detectors.dusnet_paper.settings import NoiseSettings
 
 
 @dataclass(frozen=True)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Frame
-from dusnet.config import Settings
 from dusnet.detectors.dusnet_paper.networks import Networks
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
 from dusnet.io.tensors import write_tensors
 from dusnet.progress import Progress
-from dusnet.training.loop import Run, fingerprint
+from dusnet.training.loop import Run
 from dusnet.training.processes import is_first
 
 FORMAT = "dusnet-weights"
@@ -56,14 +56,15 @@ def pretrain(
         raise BadInput(
             f"No shape has more than {settings.grouping.groups} points; lower grouping.groups or give denser shapes."
         )
-    run = Run(
+    run = Run.of(
+        settings.training,
+        settings.model_dump(mode="json"),
+        seed,
+        [[len(cloud), float(cloud.sum())] for cloud in clouds],
         device=device,
-        precision=settings.training.precision,
         seed=seed,
-        fingerprint=fingerprint(settings.model_dump(mode="json"), seed, _sizes(clouds)),
         workdir=workdir,
         resume=resume,
-        checkpoint_every=settings.training.checkpoint_every,
         progress=progress,
     )
     networks = Networks.fit(clouds, settings, run)
@@ -77,7 +78,3 @@ def pretrain(
 def _normalised(shape: NDArray[np.floating]) -> NDArray[np.float64]:
     points = np.asarray(shape, dtype=np.float64)
     return Frame.of(points).apply(points)
-
-
-def _sizes(clouds: Sequence[NDArray[np.float64]]) -> list[list[float]]:
-    return [[len(cloud), float(cloud.sum())] for cloud in clouds]

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from dusnet import geometry, ops
-from dusnet.config import Settings
+from dusnet import ops
 from dusnet.detectors.dusnet_paper.networks import Networks
-from dusnet.errors import out_of_memory
-from dusnet.finite import require_given
-from dusnet.nn.grouping import neighbor_index, random_chunks
+from dusnet.detectors.settings import Settings
+from dusnet.geometry.sampling import cell_for, thin
+from dusnet.nn.chunks import TOKENS_AT_ONCE, dealt_chunks, in_halves, through_chunks
+from dusnet.nn.grouping import neighbor_index
 
-TOKENS_AT_ONCE = 4096
 MOST_CENTERS = 8192
+"""Centres that the Up-Net rebuilds the dense cloud from."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ class Reconstructor:
     def dense(self, centers: Tensor) -> Tensor:
         """Rebuild gamma points around each centre.
 
-        Farthest point order dealt out in turn gives chunks of G that each cover the whole scan. More than
-        `MOST_CENTERS` centres are thinned to that number first.
+        Chunks of G that each cover the whole scan are rebuilt on their own. More than `MOST_CENTERS` centres are
+        thinned to that number first.
 
         Args:
             centers: anomaly-free centres, (M, 3) in the frame.
@@ -85,22 +83,19 @@ class Reconstructor:
         Returns:
             (about min(M, MOST_CENTERS) gamma, 3) in the frame.
         """
-        groups = min(self.settings.grouping.groups, len(centers))
-        order = ops.farthest_point_sample(centers.unsqueeze(0), min(len(centers), MOST_CENTERS))[0]
-        chunks = max(1, len(order) // groups)
-        dealt = order[: chunks * groups].view(groups, chunks).T
-        at_once = max(1, TOKENS_AT_ONCE // groups)
-        rebuilt = [self._run(self.up, centers[batch]) for batch in dealt.split(at_once)]
+        dealt = dealt_chunks(centers, self.settings.grouping.groups, MOST_CENTERS)
+        at_once = max(1, TOKENS_AT_ONCE // dealt.shape[1])
+        with self._mixed():
+            rebuilt = [in_halves(self.up, (centers[batch].to(self.device),))[0] for batch in dealt.split(at_once)]
         return torch.cat(rebuilt).flatten(0, 1)
 
-    def _run(self, network: nn.Module, *chunks: Tensor) -> Tensor:
+    def _mixed(self) -> torch.autocast:
         # On a CPU without bfloat16 units it would be slower than float32.
         mixed = self.device.type == "cuda" and self.settings.training.precision == "bf16-mixed"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=mixed):
-            return in_halves(network, tuple(tensor.to(self.device) for tensor in chunks))[0]
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=mixed)
 
     def _support(self, points: Tensor) -> Tensor:
-        kept = geometry.thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
+        kept = thin(points.double().numpy(), self.cell, np.random.default_rng(self.seed))
         return points[torch.from_numpy(kept)]
 
     def _choose(self, points: Tensor) -> Tensor:
@@ -112,45 +107,20 @@ class Reconstructor:
             return torch.arange(count)
         rng = np.random.default_rng(self.seed)
         coordinates = points.double().numpy()
-        return torch.from_numpy(geometry.thin(coordinates, geometry.cell_for(coordinates, limit, rng), rng))
+        return torch.from_numpy(thin(coordinates, cell_for(coordinates, limit, rng), rng))
 
     def _predict(self, centers: Tensor, neighbors: Tensor, generator: torch.Generator, *, noisy: bool) -> Tensor:
-        moved = []
-        chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
-        for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1])):
-            here, around = centers[batch], neighbors[batch]
-            if noisy:
-                corrupted = self.noise.independent(here, around, generator)
-                here, around = corrupted.centers, corrupted.neighbors
-            moved.append(self._run(self.down, here, around))
-        # The chunks begin with every centre once; what fills the last one is predicted a second time and dropped.
-        predicted = torch.empty_like(centers)
-        predicted[chunks.flatten()[: len(centers)]] = torch.cat(moved).flatten(0, 1)[: len(centers)]
+        def corrupted(here: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
+            made = self.noise.independent(here, around, generator)
+            return made.centers, made.neighbors
+
+        with self._mixed():
+            (predicted,) = through_chunks(
+                self.down,
+                (centers, neighbors),
+                self.settings.grouping.groups,
+                generator,
+                device=self.device,
+                prepare=corrupted if noisy else None,
+            )
         return predicted
-
-
-def in_halves(network: Callable[..., Any], chunks: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """What `network` makes of some chunks, on the CPU; in halves where memory does not allow all at once.
-
-    Args:
-        network: takes and gives whole chunks, one per entry of the first axis.
-        chunks: its inputs, on its device.
-
-    Returns:
-        Its outputs, a tuple also when it gives one tensor.
-
-    Raises:
-        BadModel: an output is NaN, infinite or far too large.
-    """
-    try:
-        made = network(*chunks)
-        return tuple(require_given(one.float().cpu()) for one in (made if isinstance(made, tuple) else (made,)))
-    except (RuntimeError, MemoryError) as error:
-        count = len(chunks[0])
-        if count == 1 or not out_of_memory(error):
-            raise
-    # Here, not in the handler: the traceback keeps everything alive that did not fit.
-    if chunks[0].device.type == "cuda":
-        torch.cuda.empty_cache()
-    halves = (tuple(tensor[: count // 2] for tensor in chunks), tuple(tensor[count // 2 :] for tensor in chunks))
-    return tuple(torch.cat(both) for both in zip(*(in_halves(network, half) for half in halves), strict=True))

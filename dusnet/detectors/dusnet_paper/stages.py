@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from dusnet import ops
 from dusnet.config import GroupingSettings, LossSettings, StageSettings, TrainingSettings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
+from dusnet.detectors.dusnet_paper.losses import down_loss
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen, NoisyGroups
-from dusnet.nn.grouping import Support, draw_centers
-from dusnet.nn.losses import Loss, down_loss, up_loss
+from dusnet.nn.grouping import Support, draw_centers, rigid_jitter
+from dusnet.nn.losses import Loss, up_loss
 from dusnet.nn.up_net import UpNet
 
 
@@ -53,8 +54,7 @@ class GroupSource:
         self.supports = supports
         self.groups = min(grouping.groups, *(len(support.points) for support in supports))
         self.neighbors = min(support.width for support in supports)
-        self.rotation = training.rotation_deg * torch.pi / 180
-        self.translation = training.translation
+        self.jitter = training.rotation_deg, training.translation
 
     def draw(self, batch: int, groups: int, generator: torch.Generator) -> Groups:
         """Groups of `batch` random clouds, on the CPU.
@@ -71,19 +71,10 @@ class GroupSource:
     def _one(self, groups: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         support = self.supports[int(torch.randint(len(self.supports), (), generator=generator))]
         picked = draw_centers(support.points, groups, generator)
-        rotation, translation = self.rigid_jitter(generator)
+        rotation, translation = rigid_jitter(*self.jitter, generator)
         cloud = support.points @ rotation.T + translation
         neighbors = cloud[support.around(picked)[:, : self.neighbors]]
         return cloud[picked], neighbors, support.normals[picked] @ rotation.T, cloud
-
-    def rigid_jitter(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A random rotation of at most `rotation_deg` and a random shift: (3, 3), (3,)."""
-        axis = nn.functional.normalize(torch.randn(3, generator=generator), dim=0)
-        angle = self.rotation * torch.rand((), generator=generator)
-        zero = torch.zeros(())
-        skew = torch.stack([zero, -axis[2], axis[1], axis[2], zero, -axis[0], -axis[1], axis[0], zero]).view(3, 3)
-        rotation = torch.linalg.matrix_exp(angle * skew)
-        return rotation, self.translation * torch.randn(3, generator=generator)
 
 
 class DownStage:

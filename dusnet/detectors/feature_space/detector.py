@@ -1,4 +1,4 @@
-"""What the methods in feature space share: places and features of a part, networks that one part or many learn with."""
+"""What CRAS, PBAS and CRR share on scans: places and features of a part, networks for one part or for many."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
 from dusnet.cloud import Frame, PointCloud
-from dusnet.config import Settings
+from dusnet.detectors import scoring
 from dusnet.detectors.descriptors import FPFH_SIZE
 from dusnet.detectors.feature_space.center_maps import map_similarity
 from dusnet.detectors.feature_space.extractors import Descriptors, Deviations, Heights
-from dusnet.detectors.feature_space.feature_maps import LocalFeatures, Scaling
-from dusnet.detectors.feature_space.features import Extractor, Places
+from dusnet.detectors.feature_space.feature_maps import FeatureMaps, Scaling
 from dusnet.detectors.feature_space.method import FeatureMethod
 from dusnet.detectors.feature_space.openings import CHANNELS as OPENINGS
 from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.feature_space.place_scores import at_points
+from dusnet.detectors.feature_space.places import Extractor, Places
 from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.registered import FrameScores, PlacedScan, RegisteredDetector
-from dusnet.finite import require_finite
+from dusnet.detectors.settings import Settings
 from dusnet.geometry.visibility import visible
 from dusnet.io import file_mark, stored
 from dusnet.io.tensors import under
+from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import GoodSurface
-from dusnet.registration.warp import TangentPlanes
+from dusnet.registration.warp import TangentPlanes, fit_warp
 from dusnet.synthesis.good_scans import normal_variation, simulated_scan
 from dusnet.training.loop import Run, fingerprint
 
@@ -41,8 +41,8 @@ from dusnet.training.loop import Run, fingerprint
 class FeatureSpace(RegisteredDetector):
     """A detector that learns a boundary in the space of local features.
 
-    The networks know no part: they learn from the feature maps of one part or, through `train_together`, of many. What
-    is of one part alone, its places and its centre, stays with its detector.
+    The networks learn from the feature maps of one part or, through `train_together`, of many. The places and the
+    centre map of a part belong to its detector alone.
 
     Args:
         settings: what it computes.
@@ -65,14 +65,14 @@ class FeatureSpace(RegisteredDetector):
         self, settings: Settings, *, seed: int = 0, device: str = "cpu", extractor: Extractor | None = None
     ) -> None:
         super().__init__(settings, seed=seed, device=device)
-        self._given = extractor
+        self._given_extractor = extractor
         self._embeddings: PatchEmbeddings | None = None
         self._extractor: Extractor
         self._places: Places
-        self._good: GoodSurface | None = None
+        self._good_surface: GoodSurface | None = None
         self._scaling: Scaling
         self._learned: FeatureMethod
-        self._kept: dict[str, Tensor]
+        self._part_state: dict[str, Tensor]
 
     @classmethod
     def weights_digest(cls, settings: Settings) -> str | None:
@@ -80,62 +80,64 @@ class FeatureSpace(RegisteredDetector):
         chosen = settings.features
         return file_mark(chosen.down_net) if chosen.extractor == "down_net" and chosen.down_net is not None else None
 
-    def describe_training(self, clouds: list[NDArray[np.float64]], *, progress: Progress) -> LocalFeatures:
-        """Choose the places of the part, and describe its training scans and other good scans like them.
+    def describe_training(self, clouds: list[NDArray[np.float64]], *, progress: Progress) -> FeatureMaps:
+        """Choose the places of the part, and describe its training scans and simulated good scans.
 
         Args:
             clouds: training scans in the frame, (N, 3) each.
             progress: where to report.
         """
         chosen = self.settings.features
-        self._good = None
+        self._good_surface = None
         if chosen.warp:
             tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
-            self._good = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed, tolerance=False)
+            self._good_surface = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed, tolerance=False)
         self._extractor = self._chosen_extractor()
-        self._places = Places.spread(clouds, self.class_frame.surface(), chosen, seed=self.seed)
+        self._places = Places.spread(clouds, self.class_frame, chosen, seed=self.seed)
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)
-        described: list[LocalFeatures] = []
+        described: list[FeatureMaps] = []
         sides = _evenly(chosen.views, chosen.replicas * len(clouds))
         with progress.task("Describing training scans", len(clouds) * (1 + chosen.replicas)) as task:
             for cloud in clouds:
-                like = [simulated_scan(PointCloud(cloud), variation, rng).points for _ in range(chosen.replicas)]
-                for points in (cloud, *(_one_side(points, rng) if next(sides) else points for points in like)):
-                    described += self._lessons(points, rng)
+                simulated = [simulated_scan(PointCloud(cloud), variation, rng).points for _ in range(chosen.replicas)]
+                for points in (cloud, *(_one_side(points, rng) if next(sides) else points for points in simulated)):
+                    described += self._training_maps(points, rng)
                     task.advance()
         return type(described[0]).joined(described)
 
-    def _lessons(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[LocalFeatures]:
-        """What is learned from a good scan in the frame, (N, 3)."""
+    def _training_maps(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[FeatureMaps]:
+        """The maps that are learned from a good scan in the frame, (N, 3)."""
         del rng
-        return [self._places.describe(self._shaped(points), self._extractor)]
+        return [self._places.describe(self._without_variation(points), self._extractor)]
 
-    def _shaped(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _without_variation(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """A scan in the frame without its smooth variation, where that is taken out, (N, 3) -> (N, 3)."""
-        if self._good is None:
+        if self._good_surface is None:
             return points
-        return self._good.compare(torch.from_numpy(points).float()).shaped.double().numpy()
+        cloud = torch.from_numpy(points).float()
+        warp = fit_warp(cloud, self._good_surface.planes, self.settings.warp, seed=self.seed)
+        return warp.remove(cloud).double().numpy()
 
     def train_together(
         self,
         parts: Sequence[FeatureSpace],
-        lessons: Sequence[LocalFeatures],
+        maps: Sequence[FeatureMaps],
         *,
         progress: Progress,
         workdir: Path | None,
         resume: bool,
     ) -> None:
-        """Train one set of networks on the lessons of all parts, and give it to each of them.
+        """Train one set of networks on the maps of all parts, and give it to each of them.
 
         Args:
-            parts: detectors of this kind and of these settings, this one among them; each has studied its part.
-            lessons: what each of them answered.
+            parts: detectors of this kind and of these settings, this one among them.
+            maps: what `describe_training` of each of them returned.
             progress: where to report.
             workdir: folder for checkpoints and logs, or None.
             resume: continue from the checkpoints in `workdir`.
         """
-        trained_on = [[*lesson.features.shape, float(lesson.features.double().sum())] for lesson in lessons]
+        trained_on = [[*one.features.shape, float(one.features.double().sum())] for one in maps]
         run = Run(
             device=str(self.device),
             precision=self.settings.training.precision,
@@ -146,43 +148,46 @@ class FeatureSpace(RegisteredDetector):
             checkpoint_every=self.settings.training.checkpoint_every,
             progress=progress,
         )
-        method = self.method(self.settings, lessons[0].features.shape[-1], seed=self.seed)
-        scalings = [Scaling.of(lesson, method.spread, residuals=method.wants_residuals) for lesson in lessons]
-        kept = method.learn([one.scaled(scaling) for one, scaling in zip(lessons, scalings, strict=True)], run)
+        method = self.method(self.settings, maps[0].features.shape[-1], seed=self.seed)
+        scalings = [Scaling.of(one, method.spread, residuals=method.uses_residuals) for one in maps]
+        scaled = [one.scaled(scaling) for one, scaling in zip(maps, scalings, strict=True)]
+        part_states = method.learn(scaled, run)
         method.networks.cpu().eval()
-        for part, lesson, scaling, own in zip(parts, lessons, scalings, kept, strict=True):
+        for part, own, scaling, part_state in zip(parts, maps, scalings, part_states, strict=True):
             part._scaling, part._learned = scaling, method
-            part._kept = {**own, "around": lesson.mean(lesson.around)}
+            part._part_state = {**part_state, "around": own.mean(own.around)}
 
     def fits(self, placed: PlacedScan) -> bool:
-        """Whether most of a scan that was brought into the frame of this part lies on it."""
+        """Whether most of a scan in the frame of this part lies on it."""
         return self.class_frame.aligner.fits(placed.alignment, Frame.of(placed.points).scale)
 
     def likeness(self, placed: PlacedScan) -> float:
-        """How like its part a scan is that was brought into its frame, -1 to 1 (CRAS Eq. 2).
+        """How similar a scan in the frame of this part is to the part, -1 to 1 (CRAS Eq. 2).
 
-        The maps that are compared say where the scan lies at every place. Those that anomalies are found in need not
-        tell parts apart: heights over the part's own surface are nearly zero, and zero has no direction.
+        The maps that are compared say where the scan lies at every place. The features need not tell parts apart:
+        heights over the part's own surface are nearly zero, and zero has no direction.
         """
-        view = self._places.look(placed.points)
-        return map_similarity(view.around, self._kept["around"], view.seen)
+        view = self._places.view(placed.points)
+        return map_similarity(view.around, self._part_state["around"], view.shown)
 
     def _chosen_extractor(self) -> Extractor:
-        if self._given is not None:
-            return self._given
+        if self._given_extractor is not None:
+            return self._given_extractor
         chosen = self.settings.features
         if chosen.down_net is not None and chosen.extractor == "down_net":
             if self._embeddings is None:
                 self._embeddings = PatchEmbeddings.of_file(chosen.down_net)
             return self._embeddings
         if chosen.extractor == "deviations":
-            surface = TangentPlanes(self.class_frame.surface()) if self._good is None else self._good.planes
+            surface = (
+                TangentPlanes(self.class_frame.surface()) if self._good_surface is None else self._good_surface.planes
+            )
             return Deviations(chosen, surface)
         return Heights(chosen) if chosen.extractor == "heights" else Descriptors(chosen)
 
     def _channels(self) -> int | None:
-        """Of a feature, None where only the extractor knows."""
-        if self._given is not None:
+        """Channels of a feature; None with an extractor of the caller's own."""
+        if self._given_extractor is not None:
             return None
         chosen = self.settings.features
         made = {
@@ -196,33 +201,38 @@ class FeatureSpace(RegisteredDetector):
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:
-        lessons = self.describe_training(clouds, progress=progress)
-        self.train_together([self], [lessons], progress=progress, workdir=workdir, resume=resume)
+        maps = self.describe_training(clouds, progress=progress)
+        self.train_together([self], [maps], progress=progress, workdir=workdir, resume=resume)
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
         start = time.perf_counter()
-        view = self._places.look(self._shaped(points))
-        features = self._scaling(self._places.extract(view, self._extractor))
+        view = self._places.view(self._without_variation(points))
+        features = self._scaling(self._places.features(view, self._extractor))
         known = time.perf_counter()
         with torch.inference_mode():
-            values = self._learned.values(features, self._places.positions, self._kept)
+            values = self._learned.values(features, self._places.positions, self._part_state)
         require_finite(f"This {self.name} model", values.numpy())
         cloud = torch.from_numpy(points).float()
         smoothing = self.settings.features.smoothing
-        scores = at_points(values, self._places.positions, view, cloud, smoothing=smoothing)
-        to_good = scoring.nearest_distance(cloud, self.class_frame.surface())
+        places = self._places
+        scores = at_points(values, places.positions, places.around, view, cloud, smoothing=smoothing)
+        to_surface = scoring.nearest_distance(cloud, places.surface_index)
         timings = {"features": known - start, "scoring": time.perf_counter() - known}
-        return FrameScores(scores.numpy(), float(scores.max()), to_good.numpy(), None, timings=timings)
+        return FrameScores(scores.numpy(), float(scores.max()), to_surface.numpy(), None, timings=timings)
 
     def own_tensors(self) -> dict[str, Tensor]:
-        """What is of this part alone."""
+        """The tensors of this part alone."""
         places = {f"places.{name}": value for name, value in self._places.tensors().items()}
         scaling = {"scaling.mean": self._scaling.mean, "scaling.spread": self._scaling.spread}
-        good = {} if self._good is None else {f"good.{name}": value for name, value in self._good.tensors().items()}
-        return places | scaling | good | {f"kept.{name}": value for name, value in self._kept.items()}
+        good = (
+            {}
+            if self._good_surface is None
+            else {f"good.{name}": value for name, value in self._good_surface.tensors().items()}
+        )
+        return places | scaling | good | {f"kept.{name}": value for name, value in self._part_state.items()}
 
     def shared_tensors(self) -> dict[str, Tensor]:
-        """What all parts share."""
+        """The tensors that all parts share."""
         made = {} if self._embeddings is None else self._embeddings.tensors()
         embeddings = {f"embeddings.{name}": value for name, value in made.items()}
         return embeddings | {f"networks.{name}": value for name, value in self._learned.networks.state_dict().items()}
@@ -234,40 +244,36 @@ class FeatureSpace(RegisteredDetector):
         embeddings = None if self._embeddings is None else self._embeddings.metadata()
         return {
             "cell": self._places.cell,
-            "own_extractor": self._given is None,
+            "own_extractor": self._given_extractor is None,
             "embeddings": embeddings,
-            "good": None if self._good is None else self._good.metadata(),
+            "good": None if self._good_surface is None else self._good_surface.metadata(),
         }
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        if not metadata["own_extractor"] and self._given is None:
+        if not metadata["own_extractor"] and self._given_extractor is None:
             raise MissingPart("its extractor, which is no part of the file; give it to load_model(extractor=...)")
         if metadata["embeddings"] is not None:
             self._embeddings = PatchEmbeddings.restore(metadata["embeddings"], under("embeddings", tensors))
         if metadata["good"] is not None:
             good = under("good", tensors)
-            self._good = GoodSurface.restore(metadata["good"], good, self.settings.warp, seed=self.seed)
+            self._good_surface = GoodSurface.restore(metadata["good"], good, self.settings.warp, seed=self.seed)
         self._extractor = self._chosen_extractor()
-        self._places = Places.restore(
-            under("places", tensors),
-            self.class_frame.surface(),
-            stored.length(metadata["cell"], "cell"),
-            self.settings.features,
-            seed=self.seed,
-        )
+        cell, features = stored.length(metadata["cell"], "cell"), self.settings.features
+        places = under("places", tensors)
+        self._places = Places.restore(places, self.class_frame, cell, features, seed=self.seed)
         # Copies lie in memory as they did after training; sums over what a file holds can round otherwise.
-        self._kept = {name: value.clone() for name, value in under("kept", tensors).items()}
+        self._part_state = {name: value.clone() for name, value in under("kept", tensors).items()}
         scaling = Scaling.restore(under("scaling", tensors), len(self._places.positions), self._channels())
         self._learned = self.method.restored(
             self.settings, scaling.mean.shape[-1], under("networks", tensors), seed=self.seed
         )
         self._scaling = replace(scaling, target=self._learned.spread)
-        self._learned.require_kept(self._kept, scaling.mean.shape[-1])
-        stored.tensor(self._kept, "around", len(self._places.positions), 3)
+        self._learned.require_part_state(self._part_state, scaling.mean.shape[-1])
+        stored.tensor(self._part_state, "around", len(self._places.positions), 3)
 
 
 def _evenly(share: float, count: int) -> Iterator[bool]:
-    """`count` answers, of which a share is yes, as evenly spread as can be."""
+    """`count` flags, of which a share is true, as evenly spread as possible."""
     return (int((number + 1) * share) > int(number * share) for number in range(count))
 
 

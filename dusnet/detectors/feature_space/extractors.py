@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import ops
-from dusnet.config import FeatureSettings
 from dusnet.detectors.descriptors import fpfh, local_mean
+from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.registration.warp import TangentPlanes
 
 
@@ -55,7 +55,7 @@ class Deviations:
         cloud = torch.from_numpy(points).float()
         distance, along = self.planes.signed_distance(cloud)
         index = _nearest(cloud, places, self.settings)
-        # Normals of a point and of its place can have either sign; the product with both knows only that of the place.
+        # Normals of a point and of its place can have either sign; the product has that of the place.
         deviations = ((distance.unsqueeze(1) * along)[index] * normals.unsqueeze(1)).sum(dim=-1)
         heights = _heights(cloud, index, places, normals)
         return torch.cat([_means(deviations, self.settings), _means(heights, self.settings)], dim=1)

@@ -16,20 +16,20 @@ LEAST_SPREAD = 0.01
 
 
 @dataclass(frozen=True)
-class LocalFeatures:
+class FeatureMaps:
     """Features of several scans of one part.
 
     Attributes:
         features: (B, G, C) float32.
         around: mean of the points nearest to each place, in the frame, (B, G, 3) float32.
         positions: of the places in the frame, (G, 3) float32.
-        seen: which places each scan shows, or would show if nothing were missing there, (B, G) bool.
+        shown: which places each scan shows, or would show if nothing were missing there, (B, G) bool.
     """
 
     features: Tensor
     around: Tensor
     positions: Tensor
-    seen: Tensor
+    shown: Tensor
 
     @classmethod
     def joined(cls, parts: Sequence[Self]) -> Self:
@@ -49,11 +49,11 @@ class LocalFeatures:
 
     def mean(self, values: Tensor) -> Tensor:
         """Mean of each place over the scans that show it, over all where none does, (B, G, C) -> (G, C)."""
-        return mean_center(zip(values, self.seen, strict=True))
+        return mean_center(zip(values, self.shown, strict=True))
 
 
 @dataclass(frozen=True)
-class DamagedFeatures(LocalFeatures):
+class DamagedMaps(FeatureMaps):
     """Features of scans with defects, of which it is known what they would be without.
 
     Attributes:
@@ -65,9 +65,9 @@ class DamagedFeatures(LocalFeatures):
     wrong: Tensor
 
     @classmethod
-    def undamaged(cls, scans: LocalFeatures) -> Self:
-        """Scans without a defect, to learn from beside damaged ones."""
-        return cls(**vars(scans), clean=scans.features, wrong=torch.zeros_like(scans.seen))
+    def undamaged(cls, scans: FeatureMaps) -> Self:
+        """Scans without a defect as maps with targets: they are their own."""
+        return cls(**vars(scans), clean=scans.features, wrong=torch.zeros_like(scans.shown))
 
     @property
     def normal(self) -> Tensor:
@@ -94,7 +94,7 @@ class Scaling:
     target: float
 
     @classmethod
-    def of(cls, part: LocalFeatures, target: float, *, residuals: bool = False) -> Scaling:
+    def of(cls, part: FeatureMaps, target: float, *, residuals: bool = False) -> Scaling:
         """Measure the training features of a part.
 
         With `residuals` the mean of every place becomes 0: what is left of a feature is how it differs from good ones.
@@ -103,18 +103,18 @@ class Scaling:
         places. A channel that hardly ever differs from its centre, as with a single scan, takes a share of its spread
         over the places.
         """
-        weight = part.seen.unsqueeze(-1).double()
+        weight = part.shown.unsqueeze(-1).double()
         center = part.mean(part.normal)
         squares = (part.normal - center).double().square() * weight
         local = squares.sum(dim=0) / weight.sum(dim=0).clamp_min(1)
         overall = squares.sum(dim=(0, 1)) / weight.sum().clamp_min(1)
-        features = part.normal[part.seen].double()
+        features = part.normal[part.shown].double()
         spread = torch.maximum((0.5 * (local + overall)).sqrt(), LEAST_SPREAD * features.std(dim=0, correction=0))
         spread = torch.where(spread > 0, spread, torch.ones_like(spread))
         return cls(center if residuals else features.mean(dim=0).float(), spread.float(), target)
 
     @classmethod
-    def of_channels(cls, part: LocalFeatures, target: float) -> Scaling:
+    def of_channels(cls, part: FeatureMaps, target: float) -> Scaling:
         """Measure every channel over all places together."""
         normal = part.normal.flatten(0, 1)
         spread = normal.std(dim=0, correction=0)

@@ -1,4 +1,4 @@
-"""One model for many parts: it finds out which part a scan shows, and judges it as that part."""
+"""One model for many parts: it finds the part that a scan shows, and scores the scan as that part."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import Any, ClassVar
 from typing_extensions import Self
 
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
 from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space.detector import FeatureSpace
-from dusnet.detectors.feature_space.features import Extractor
+from dusnet.detectors.feature_space.places import Extractor
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.registered import PlacedScan
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.clean_scan import CleanScan
 from dusnet.io.stored import Unusable, entries, text, whole
 from dusnet.io.tensors import under
 from dusnet.progress import Progress, Silent
 from dusnet.registration.shape_distribution import ShapeDistribution, ShapeViews
-from dusnet.training.loop import require_device
+from dusnet.training.devices import require_device
 
 RIVAL = 4.0
 """A part is tried when the scan differs from it at most so many times as much as from the likeliest one."""
@@ -32,12 +32,12 @@ RIVAL = 4.0
 class ManyParts:
     """Detectors of several parts that share their networks.
 
-    A scan is brought into the frames of the few parts whose points lie to each other most as its own do. Of those that
-    it lies on it goes to the one whose centre map is most like its features (CRAS Eq. 2). The time of a scan therefore
-    does not grow with the number of parts; only one that lies on none of the few is brought to all.
+    A scan is registered to the few parts whose distances between points are distributed most like its own. Of the parts
+    that it lies on, the one whose centre map is most similar to its features scores it (CRAS Eq. 2). The time of a scan
+    therefore does not grow with the number of parts; only a scan that lies on none of the few is registered to all.
 
     Args:
-        kind: how parts are judged.
+        kind: of the detectors.
         settings: what it computes.
         seed: makes training and scoring repeatable.
         device: `cpu`, `cuda` or `cuda:N`.
@@ -101,21 +101,20 @@ class ManyParts:
             raise BadInput("There is no part to learn; give defect-free scans of at least one.")
         progress = progress or Silent()
         made = {name: self._new_part() for name in parts}
-        lessons = []
+        maps = []
         for name, clouds in parts.items():
             progress.log(f"{name}: {len(clouds)} scans")
-            lessons.append(
-                made[name].describe_training(made[name].locate(clouds, progress=progress), progress=progress)
-            )
+            in_frame = made[name].locate(clouds, progress=progress)
+            maps.append(made[name].describe_training(in_frame, progress=progress))
         detectors = list(made.values())
-        detectors[0].train_together(detectors, lessons, progress=progress, workdir=workdir, resume=resume)
+        detectors[0].train_together(detectors, maps, progress=progress, workdir=workdir, resume=resume)
         self.parts, self.provenance = made, {}
         self.shape_views = {name: ShapeViews.of(part.class_frame.reference) for name, part in made.items()}
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
         """Score one scan of any of the parts; see `Scorer.score`.
 
-        `Scores.part` says which it was taken for, `Scores.likeness` which ones it was compared with.
+        `Scores.part` is the part that it was taken for, `Scores.likeness` the similarity to each that was compared.
         """
         del progress
         start = time.perf_counter()
@@ -128,7 +127,7 @@ class ManyParts:
             fitting = [name for name, one in placed.items() if self.parts[name].fits(one)]
             if fitting:
                 break
-        # The map of a scan that lies askew is of the few places that it happens to show: those can be very much alike.
+        # The map of a misaligned scan covers the few places that it happens to show: those can be very similar.
         likeness = {name: self.parts[name].likeness(placed[name]) for name in fitting or placed}
         best = max(likeness, key=likeness.__getitem__)
         known = time.perf_counter()
@@ -139,7 +138,8 @@ class ManyParts:
     def candidates(self, cloud: PointCloud) -> tuple[list[str], list[str]]:
         """The few parts that a scan may show, likeliest first, and all others.
 
-        How likely says how differently the points of the scan and of the part lie to each other.
+        A part is the likelier the less the distances between its points and those between the points of the scan differ
+        in their distribution.
         """
         if not self.parts:
             raise RuntimeError(f"this {self.name} has not been fitted; call fit() or load a model first")

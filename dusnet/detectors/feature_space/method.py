@@ -1,4 +1,4 @@
-"""What a method in feature space is to those who make feature maps: networks that learn from them and judge them."""
+"""A method in feature space: networks that learn from feature maps and say how anomalous other maps are."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ import torch
 from torch import Tensor, nn
 from typing_extensions import Self
 
-from dusnet.config import Settings
-from dusnet.detectors.feature_space.feature_maps import LocalFeatures
+from dusnet.detectors.feature_space.feature_maps import FeatureMaps
+from dusnet.detectors.settings import Settings
 from dusnet.io import stored
 from dusnet.training.loop import Run
 
 
 class FeatureMethod(ABC):
-    """Networks that learn from the feature maps of good parts, one part or many, and judge maps of others.
+    """Networks that learn from the feature maps of good parts, one part or many, and score other maps.
 
     Args:
         settings: what it computes.
         size: channels of a feature.
-        seed: of the networks as they are at first, and of whatever is random in judging.
+        seed: of the initial weights, and of the random choices in scoring.
 
     Attributes:
         networks: what is trained.
         settings_sections: the sections of the settings that decide what it computes.
         for_many: whether its networks can learn many parts together.
-        wants_residuals: whether features of registered parts are given as differences from the mean of their place.
-        wants_damaged: whether it learns from `DamagedFeatures`.
-        wants_spread: whether features of any kind must be brought to one spread; without it, those that an image
-            network makes are left as they are.
+        uses_residuals: whether features of registered parts are given as differences from the mean of their place.
+        uses_damaged: whether it learns from `DamagedMaps`.
+        scales_image_features: whether the features of an image network are brought to one spread, too, as those of
+            scans always are.
     """
 
     name: ClassVar[str]
     settings_sections: ClassVar[frozenset[str]]
     for_many: ClassVar[bool] = True
-    wants_residuals: ClassVar[bool] = False
-    wants_damaged: ClassVar[bool] = False
-    wants_spread: ClassVar[bool] = False
+    uses_residuals: ClassVar[bool] = False
+    uses_damaged: ClassVar[bool] = False
+    scales_image_features: ClassVar[bool] = False
 
     networks: nn.Module
 
@@ -68,39 +68,43 @@ class FeatureMethod(ABC):
         made.networks.eval()
         return made
 
-    def require_kept(self, kept: Mapping[str, Tensor], size: int) -> None:
-        """Check what `learn` answered for a part when it comes from a file.
+    def require_part_state(self, part_state: Mapping[str, Tensor], size: int) -> None:
+        """Check a part state that comes from a file.
 
         Args:
-            kept: by name.
+            part_state: as `learn` returns it for a part.
             size: channels of a feature.
 
         Raises:
-            KeyError, Unusable: it is not that.
+            KeyError, Unusable: it is none.
         """
-        del kept, size
+        del part_state, size
 
     @property
     def spread(self) -> float:
-        """What the spread of normal features about their centre should be."""
+        """The spread about their centre that normal features are brought to."""
         return self.settings.features.scale
 
     @abstractmethod
-    def learn(self, lessons: Sequence[LocalFeatures], run: Run) -> list[dict[str, Tensor]]:
-        """Train the networks on the maps of every part.
+    def learn(self, maps: Sequence[FeatureMaps], run: Run) -> list[dict[str, Tensor]]:
+        """Train the networks.
+
+        Args:
+            maps: the training maps of every part.
+            run: device, seed, checkpoints.
 
         Returns:
-            What `values` needs to know of each part.
+            The part state of each: what `values` needs to know of the part.
         """
 
     @abstractmethod
-    def values(self, features: Tensor, positions: Tensor, kept: Mapping[str, Tensor]) -> Tensor:
+    def values(self, features: Tensor, positions: Tensor, part_state: Mapping[str, Tensor]) -> Tensor:
         """How anomalous the features of a map are.
 
         Args:
             features: (G, C).
             positions: of the places, (G, 3).
-            kept: what `learn` answered for the part.
+            part_state: of the part, as `learn` returned it.
 
         Returns:
             (G,), 0 upwards.

@@ -14,8 +14,8 @@ from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.slits import empty_paths
 
 NEAREST = 4
-"""Points whose mean distance says how open a place is."""
-CARRIED = 3
+"""Points nearest to a place: their mean says where the scan lies there, their mean distance how open the place is."""
+PATH_PLACES = 3
 """Nearest places that the length of an empty path goes to."""
 ACCIDENTAL = 1.5
 """Usual distances: both features in the mean over places of good scans from all sides (eight parts, 8000 points)."""
@@ -26,19 +26,20 @@ CHANNELS = 2
 
 @dataclass(frozen=True)
 class Openings:
-    """A scan beside the good surface of its part, ready to be asked where it has no points.
+    """What is measured of a scan to find where it has no points.
 
     Attributes:
         scan: all of its points, (N, 3) float64 in the frame.
-        thinned: the scan at the density of the training scans, (n, 3) float32.
-        beside: the places of the good surface beside the thinned scan.
-        lost: which of the places that carry features were looked at and are not there, (G,) bool.
+        coverage: the places of the good surface beside the scan at the density of the training scans.
+        missing: which of the places that carry features are places of a good part that the scanner looked at and did
+            not find, (G,) bool.
+        near: from each of them to the `NEAREST` nearest points of the thinned scan, (G, NEAREST) float32.
     """
 
     scan: NDArray[np.float64]
-    thinned: Tensor
-    beside: Coverage
-    lost: Tensor
+    coverage: Coverage
+    missing: Tensor
+    near: Tensor
 
     def at(self, places: Tensor, *, whole: bool) -> Tensor:
         """Two features of every place.
@@ -55,22 +56,20 @@ class Openings:
             and length of the longest nearly straight path through empty places near it, in usual distances.
         """
         paths = self._paths(places) if whole else torch.full((len(places),), ACCIDENTAL)
-        return torch.stack([self._spacing(places, whole=whole), paths], dim=1)
+        return torch.stack([self._spacing(whole=whole), paths], dim=1)
 
-    def _spacing(self, places: Tensor, *, whole: bool) -> Tensor:
-        squared, _ = ops.knn(places[None], self.thinned[None], min(NEAREST, len(self.thinned)))
-        spacing = squared[0].sqrt().mean(dim=1) / self.beside.usual
-        return spacing if whole else torch.where(self.lost, spacing, spacing.clamp_max(ACCIDENTAL))
+    def _spacing(self, *, whole: bool) -> Tensor:
+        spacing = self.near.mean(dim=1) / self.coverage.usual
+        return spacing if whole else torch.where(self.missing, spacing, spacing.clamp_max(ACCIDENTAL))
 
     def _paths(self, places: Tensor) -> Tensor:
         """(G,); of the whole scan, since cracks are as thin as the space between its points."""
         cloud = torch.from_numpy(self.scan).float()
-        beside = Coverage.of(cloud, self.beside.places)
-        index, length, _ = empty_paths(cloud, beside)
+        index, length, _ = empty_paths(cloud, Coverage.of(cloud, self.coverage.places))
         found = torch.zeros(len(places))
         if len(index):
-            count = min(CARRIED, len(places))
-            _, near = ops.knn(beside.places[torch.from_numpy(index)][None], places[None], count)
+            count = min(PATH_PLACES, len(places))
+            _, near = ops.knn(self.coverage.places[torch.from_numpy(index)][None], places[None], count)
             values = torch.from_numpy(length).float().unsqueeze(1).expand(-1, count)
             found.scatter_reduce_(0, near[0].flatten(), values.flatten(), "amax")
         return found

@@ -11,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet.config import GroupingSettings, settings_from
+from dusnet.config import GroupingSettings
 from dusnet.config.section import WIDEST
 from dusnet.detectors.model_file import StoredModel, restoring
+from dusnet.detectors.settings import stored_settings
 from dusnet.errors import BadModel
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under
@@ -43,7 +44,7 @@ class PatchEmbeddings:
 
     @classmethod
     def of_file(cls, path: Path) -> PatchEmbeddings:
-        """Those of a model of `dusnet` with networks of its own, or of pre-trained weights.
+        """Those of a model of `dusnet_paper`, or of pre-trained weights.
 
         Raises:
             BadModel: the file is missing, damaged, or holds no Down-Net of the paper's kind.
@@ -57,13 +58,13 @@ class PatchEmbeddings:
             )
         encoder = {f"encoder.{name}": value for name, value in under("patch_encoder", network).items()}
         with restoring(StoredModel(path, metadata, tensors), "patch encoder"):
-            settings = settings_from(metadata["settings"], str(path))
+            settings = stored_settings(metadata["settings"], str(path))
             weights = {"patch_radius": network["patch_radius"], **encoder}
             return cls(settings.down_net.patch_widths, settings.grouping, weights)
 
     @torch.inference_mode()
     def __call__(self, points: NDArray[np.float64], places: Tensor, normals: Tensor) -> Tensor:
-        """See `dusnet.detectors.feature_space.features.Extractor`."""
+        """See `dusnet.detectors.feature_space.places.Extractor`."""
         del normals
         cloud = torch.from_numpy(points).float()
         around = cloud[neighbor_index(places, cloud, self._grouping)]

@@ -8,21 +8,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
-
 from dusnet.detectors.descriptors import Thinned
 from dusnet.detectors.peers.feature_memory import Description, FeatureMemory
 
 
-class _BTF(FeatureMemory):
-    coreset: ClassVar[float] = 0.1
-
-    def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
-        del described, nearest, scores
-        return float(distances.max())
-
-
-class BTFRaw(_BTF):
+class BTFRaw(FeatureMemory):
     """Coordinates in the frame: how far a point is from where training points are."""
 
     name: ClassVar[str] = "btf_raw"
@@ -31,15 +21,11 @@ class BTFRaw(_BTF):
     def _channels(self) -> int:
         return 3
 
-    def _describe(self, cloud: Thinned) -> Description:
-        described = Description(cloud, cloud.tensor, cloud.tensor)
-        return Description(cloud, cloud.tensor, described.in_frame)
+    def _describe(self, scan: Thinned) -> Description:
+        return Description(scan, scan.tensor, scan.in_frame(scan.tensor))
 
 
-class BTFFPFH(_BTF):
+class BTFFPFH(FeatureMemory):
     """FPFH within `memory.radius`: how far the shape around a point is from any shape in training."""
 
     name: ClassVar[str] = "btf_fpfh"
-
-    def _describe(self, cloud: Thinned) -> Description:
-        return Description(cloud, cloud.tensor, self._ball_fpfh(cloud))

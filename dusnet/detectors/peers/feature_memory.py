@@ -1,9 +1,10 @@
-"""The part that the peers in feature space share: thinning, memory, and the way from distances to point scores."""
+"""What the peers with a memory of local features share: thinning, memory, and point scores from feature distances."""
 
 from __future__ import annotations
 
 import time
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,18 +14,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
+from dusnet import ops
 from dusnet.cloud import PointCloud
-from dusnet.config import Settings
+from dusnet.detectors import scoring
 from dusnet.detectors.base import Scores
 from dusnet.detectors.descriptors import FPFH_SIZE, Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.detectors.peers.memory_bank import MemoryBank
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.detectors.settings import Settings
+from dusnet.geometry.spacing import interpolate
 from dusnet.io import stored
 from dusnet.progress import Progress
 
-# Edges of a thinning cell that a radius spans at least: in a sparse scan a smaller ball holds no neighbour at all.
 RADIUS_CELLS = 4
+"""Edges of a thinning cell that a radius spans at least: in a sparse scan a smaller ball holds no neighbour at all."""
 
 
 @dataclass(frozen=True)
@@ -32,28 +35,36 @@ class Description:
     """Local features of a scan.
 
     Attributes:
-        cloud: the thinned scan.
-        places: where the features belong, relative to the centroid of `cloud`, (M, 3) float32.
+        scan: the thinned scan.
+        places: where the features belong, relative to the centroid of `scan`, (M, 3) float32.
         features: (M, C) float32.
+        smoothing_places: where smoothing averages feature distances, (K, 3) float32; None: at all thinned points.
     """
 
-    cloud: Thinned
+    scan: Thinned
     places: Tensor
     features: Tensor
+    smoothing_places: Tensor | None = None
 
     @property
     def in_frame(self) -> Tensor:
         """The places in the frame, (M, 3) float32."""
-        return (self.places.double() + torch.from_numpy(self.cloud.centroid)).float()
+        return self.scan.in_frame(self.places)
 
 
 class FeatureMemory(RegisteredDetector):
     """A detector whose point score is the distance of a local feature to the nearest one of the training scans.
 
+    By itself: FPFH within `memory.radius` at every thinned point, and the largest feature distance as object score.
+
     Args:
         settings: what it computes, mostly `settings.memory`.
         seed: of thinning and coreset.
         device: must exist; the computation is on the CPU.
+
+    Attributes:
+        registered: whether scans are aligned to the class; without it `settings.registration.method` is "none".
+        coreset: share of the training features that the paper remembers.
 
     Raises:
         BadConfig: the device is absent.
@@ -62,12 +73,12 @@ class FeatureMemory(RegisteredDetector):
     settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
     scores_are_lengths: ClassVar[bool] = False
     registered: ClassVar[bool] = True
-    coreset: ClassVar[float]
+    coreset: ClassVar[float] = 0.1
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
         if not self.registered:
-            still = settings.registration.model_copy(update={"method": "none"})
-            settings = settings.model_copy(update={"registration": still})
+            unregistered = settings.registration.model_copy(update={"method": "none"})
+            settings = settings.model_copy(update={"registration": unregistered})
         super().__init__(settings, seed=seed, device=device)
 
     def score(self, cloud: PointCloud, *, explain: bool = True, progress: Progress | None = None) -> Scores:
@@ -84,6 +95,7 @@ class FeatureMemory(RegisteredDetector):
     ) -> None:
         del workdir, resume
         memory = self.settings.memory
+        self._surface = self._class_surface()
         self._cell = density_cell(clouds, memory.points, seed=self.seed)
         features, places = [], []
         with progress.task("Describing training scans", len(clouds)) as task:
@@ -105,35 +117,31 @@ class FeatureMemory(RegisteredDetector):
         start = time.perf_counter()
         described = self._describe(self._thin(points))
         features = time.perf_counter()
-        distances, nearest = self._look_up(described)
-        scores = self._spread(described, distances.float()).clamp_min(0)
-        object_score = self._pool(described, distances, nearest, scores)
-        # Where a registered scan lies is known, so how far it is from good parts can be said in the unit of the scan.
-        to_good = (
-            scoring.nearest_distance(torch.from_numpy(points).float(), self.class_frame.surface()).numpy()
-            if self.registered
-            else np.zeros(len(points), np.float32)
-        )
+        distances, nearest = self._nearest_memory(described)
+        scores = self._point_scores(described, distances.float()).clamp_min(0)
+        object_score = self._object_score(described, distances, nearest, scores)
+        # Without registration the distance from the good surface means nothing, and `score` leaves it out.
+        to_surface = np.zeros(len(points), np.float32)
+        if self.registered:
+            to_surface = scoring.nearest_distance(torch.from_numpy(points).float(), self._surface).numpy()
         timings = {"features": features - start, "scoring": time.perf_counter() - features}
-        return FrameScores(scores.numpy(), object_score, to_good, None, timings=timings)
+        return FrameScores(scores.numpy(), object_score, to_surface, None, timings=timings)
+
+    def _class_surface(self) -> ops.PointIndex:
+        return ops.PointIndex(self.class_frame.surface().unsqueeze(0))
 
     def _thin(self, points: NDArray[np.float64]) -> Thinned:
         return Thinned.of(points, self._cell, self.settings.memory.points, seed=self.seed)
 
-    def _ball_fpfh(self, cloud: Thinned) -> Tensor:
-        """FPFH of all thinned points within `memory.radius`."""
-        memory = self.settings.memory
-        return self._fpfh(cloud, (memory.radius_neighbors,), max(memory.radius, RADIUS_CELLS * self._cell))
-
-    def _fpfh(self, cloud: Thinned, neighbors: tuple[int, ...], radius: float | None = None) -> Tensor:
-        # The origin of the frame lies still whatever part of the object a scan shows; without registration only the
-        # scan itself is known.
+    def _fpfh(self, scan: Thinned, neighbors: Sequence[int], radius: float | None = None) -> Tensor:
+        # Normals point away from the origin of the frame, which does not depend on what a scan shows. Without
+        # registration only the centroid of the scan is known.
         return fpfh(
-            cloud.points,
+            scan.points,
             neighbors=neighbors,
             radius=radius,
             normal_neighbors=self.settings.memory.normal_neighbors,
-            away_from=-cloud.centroid if self.registered else None,
+            away_from=-scan.centroid if self.registered else None,
         )
 
     @property
@@ -141,24 +149,33 @@ class FeatureMemory(RegisteredDetector):
         """Of a feature."""
         return FPFH_SIZE
 
-    @abstractmethod
-    def _describe(self, cloud: Thinned) -> Description:
+    def _describe(self, scan: Thinned) -> Description:
         """The features of a thinned scan."""
+        memory = self.settings.memory
+        radius = max(memory.radius, RADIUS_CELLS * self._cell)
+        return Description(scan, scan.tensor, self._fpfh(scan, (memory.radius_neighbors,), radius))
 
-    @abstractmethod
-    def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
-        """Object score of feature distances (M,), the memories that they are to (M,), and point scores (N,)."""
-
-    def _look_up(self, described: Description) -> tuple[Tensor, Tensor]:
-        """Distance of every feature to the memory that it is compared with, (M,) float64 and (M,) int64."""
+    def _nearest_memory(self, described: Description) -> tuple[Tensor, Tensor]:
+        """Distance of every feature to its memory, (M,) float64, and the number of that memory, (M,) int64."""
         return self._bank.nearest(described.features)
 
-    def _spread(self, described: Description, distances: Tensor) -> Tensor:
+    def _point_scores(self, described: Description, distances: Tensor) -> Tensor:
         """Point scores (N,) of the feature distances of all thinned points (n,): their mean over nearest points."""
-        points = described.places
-        count = min(self.settings.memory.smoothing, len(points))
-        _, index = ops.knn(points.unsqueeze(0), points.unsqueeze(0), count)
-        return described.cloud.to_all(scoring.smooth(distances, index[0]))
+        scan = described.scan
+        _, index = scan.index.knn(scan.tensor.unsqueeze(0), min(self.settings.memory.smoothing, len(scan.tensor)))
+        return scan.to_all(scoring.smooth(distances, index[0]))
+
+    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
+        """Object score.
+
+        Args:
+            described: the scan.
+            distances: of its features to the memory, (M,) float64.
+            nearest: which memories they are to, (M,) int64.
+            scores: of all points, (N,).
+        """
+        del described, nearest, scores
+        return float(distances.max())
 
     def _tensors(self) -> dict[str, Tensor]:
         return self._bank.tensors()
@@ -167,25 +184,40 @@ class FeatureMemory(RegisteredDetector):
         return {"cell": self._cell}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        self._surface = self._class_surface()
         self._cell = stored.length(metadata["cell"], "cell")
         self._bank = MemoryBank.restore(tensors, self._channels)
 
 
 class CenterMemory(FeatureMemory):
-    """Features of farthest points, each the mean of its surroundings, as in Simple3D (arXiv 2507.07435)."""
+    """FPFH of farthest points, each the mean of its surroundings, as in Simple3D (arXiv 2507.07435)."""
 
-    def _described_centers(self, cloud: Thinned, neighbors: tuple[int, ...]) -> Description:
-        features = self._fpfh(cloud, neighbors)
-        points = cloud.tensor
-        centers = points[farthest(points, self.settings.memory.centers)]
-        return Description(cloud, centers, local_mean(features, points, centers, self.settings.memory.local_mean))
+    @property
+    @abstractmethod
+    def _neighbors(self) -> tuple[int, ...]:
+        """Numbers of nearest points that span the supports of FPFH."""
 
-    def _spread(self, described: Description, distances: Tensor) -> Tensor:
+    @property
+    def _channels(self) -> int:
+        return FPFH_SIZE * len(self._neighbors)
+
+    def _describe(self, scan: Thinned) -> Description:
+        memory = self.settings.memory
+        features = self._fpfh(scan, self._neighbors)
+        # The first points of a longer farthest point sampling are those of a shorter one.
+        spread = scan.tensor[farthest(scan.tensor, max(memory.centers, memory.smoothing_centers))]
+        centers, fewer = spread[: memory.centers], spread[: memory.smoothing_centers]
+        return Description(scan, centers, local_mean(features, scan.index, centers, memory.local_mean), fewer)
+
+    def _point_scores(self, described: Description, distances: Tensor) -> Tensor:
         """Centres -> thinned points -> fewer centres, each the mean of its surroundings -> all points."""
-        memory, points = self.settings.memory, described.cloud.tensor
-        values = geometry.interpolate(distances, described.places, points)
-        if memory.smoothing == 1:
-            return described.cloud.to_all(values)
-        centers = points[farthest(points, memory.smoothing_centers)]
-        means = local_mean(values.unsqueeze(1), points, centers, memory.smoothing)[:, 0]
-        return geometry.interpolate(means, centers, described.cloud.everything)
+        scan, smoothing, fewer = described.scan, self.settings.memory.smoothing, described.smoothing_places
+        values = interpolate(distances, described.places, scan.tensor)
+        if smoothing == 1 or fewer is None:
+            return scan.to_all(values)
+        means = local_mean(values.unsqueeze(1), scan.index, fewer, smoothing)[:, 0]
+        return interpolate(means, fewer, scan.all_points)
+
+    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
+        del described, distances, nearest
+        return float(scores.max())

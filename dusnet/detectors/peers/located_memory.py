@@ -1,4 +1,4 @@
-"""A memory that knows where it saw what: features are compared with those of the same place of the part.
+"""A memory that stores the place of every feature: features are compared with those of the same place of the part.
 
 The recipe of the public project nihal4/ad3d (2026, training-free, no paper): Simple3D's centres with small FPFH
 supports, in the registered frame, and the nearest memory among those around the same place.
@@ -10,7 +10,6 @@ from typing import ClassVar
 
 from torch import Tensor
 
-from dusnet.detectors.descriptors import FPFH_SIZE, Thinned
 from dusnet.detectors.peers.feature_memory import CenterMemory, Description
 
 
@@ -21,15 +20,12 @@ class LocatedMemory(CenterMemory):
     coreset: ClassVar[float] = 1.0
 
     @property
-    def _channels(self) -> int:
-        return FPFH_SIZE * len(self.settings.memory.located_neighbors)
+    def _neighbors(self) -> tuple[int, ...]:
+        return self.settings.memory.located_neighbors
 
-    def _describe(self, cloud: Thinned) -> Description:
-        return self._described_centers(cloud, self.settings.memory.located_neighbors)
-
-    def _look_up(self, described: Description) -> tuple[Tensor, Tensor]:
+    def _nearest_memory(self, described: Description) -> tuple[Tensor, Tensor]:
         return self._bank.nearest_around(described.features, described.in_frame, self.settings.memory.rho)
 
-    def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
+    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
         del described, distances, nearest
         return float(scores.double().quantile(self.settings.memory.quantile))

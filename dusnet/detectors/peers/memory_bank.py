@@ -15,10 +15,10 @@ from torch import Tensor
 
 from dusnet.io import stored
 
-# Features that the coreset is chosen from: its cost is their number times the number of choices.
 POOL = 60_000
-# Entries of a block of distances.
+"""Features that the coreset is chosen from: its cost is their number times the number of choices."""
 _BLOCK = 2**22
+"""Entries of a block of distances."""
 
 
 def sparse_projection(size: int, dimensions: int, generator: torch.Generator) -> Tensor:
@@ -103,11 +103,11 @@ def nearest(
 
 @dataclass(frozen=True)
 class MemoryBank:
-    """Normal features and where they were seen.
+    """Normal features and their places.
 
     Attributes:
         features: (K, C) float32.
-        places: (K, 3) float32 in the frame.
+        places: where each was computed, (K, 3) float32 in the frame.
     """
 
     features: Tensor
@@ -129,8 +129,8 @@ class MemoryBank:
         Args:
             features: (N, C), N >= 1.
             places: (N, 3).
-            share: of the features that is kept, 1 keeps all.
-            most: but never more than this many.
+            share: of the features that is remembered, 1 for all.
+            most: upper limit of how many are remembered.
             projection: dimensions in which the coreset is chosen; None, or not fewer than C, for all of them.
             seed: of the projection, of the first choice, and of what is drawn from too many features.
 
@@ -145,12 +145,12 @@ class MemoryBank:
             drawn = torch.randperm(len(features), generator=generator)[:pool].sort().values
             features, places = features[drawn], places[drawn]
         if wanted < len(features):
-            seen = features.float()
+            compared = features.float()
             if projection is not None and projection < features.shape[1]:
-                seen = seen @ sparse_projection(features.shape[1], projection, generator)
+                compared = compared @ sparse_projection(features.shape[1], projection, generator)
             start = int(torch.randint(len(features), (1,), generator=generator))
-            kept = greedy_coreset(seen, wanted, start).sort().values
-            features, places = features[kept], places[kept]
+            coreset = greedy_coreset(compared, wanted, start).sort().values
+            features, places = features[coreset], places[coreset]
         return cls(features.float().contiguous(), places.float().contiguous())
 
     def nearest(self, features: Tensor) -> tuple[Tensor, Tensor]:

@@ -12,7 +12,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dusnet.detectors.descriptors import Thinned
 from dusnet.detectors.peers.feature_memory import Description, FeatureMemory
 
 
@@ -43,15 +42,11 @@ def reweighted(feature: Tensor, memory: Tensor, nearest: int, neighbors: int) ->
 
 
 class PatchCore(FeatureMemory):
-    """With the registered frame of the class, which here only settles the sign of the normals of partial scans."""
+    """FPFH within `memory.radius`; the registration settles the sign of the normals of partial scans, nothing else."""
 
     name: ClassVar[str] = "patchcore"
-    coreset: ClassVar[float] = 0.1
 
-    def _describe(self, cloud: Thinned) -> Description:
-        return Description(cloud, cloud.tensor, self._ball_fpfh(cloud))
-
-    def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
+    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
         del scores
         worst = int(distances.argmax())
         neighbors = self.settings.memory.reweighting

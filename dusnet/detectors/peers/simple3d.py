@@ -8,10 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from torch import Tensor
-
-from dusnet.detectors.descriptors import FPFH_SIZE, Thinned
-from dusnet.detectors.peers.feature_memory import CenterMemory, Description
+from dusnet.detectors.peers.feature_memory import CenterMemory
 
 
 class Simple3D(CenterMemory):
@@ -22,12 +19,5 @@ class Simple3D(CenterMemory):
     coreset: ClassVar[float] = 0.05
 
     @property
-    def _channels(self) -> int:
-        return FPFH_SIZE * len(self.settings.memory.simple3d_neighbors)
-
-    def _describe(self, cloud: Thinned) -> Description:
-        return self._described_centers(cloud, self.settings.memory.simple3d_neighbors)
-
-    def _pool(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
-        del described, distances, nearest
-        return float(scores.max())
+    def _neighbors(self) -> tuple[int, ...]:
+        return self.settings.memory.simple3d_neighbors

@@ -6,49 +6,30 @@ The strongest baseline for identical parts; "3D anomaly detection without learni
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
-from dusnet.detectors.registered import FrameScores, RegisteredDetector
-from dusnet.progress import Progress
+from dusnet.detectors.peers.surface_distance import Measured, SurfaceDistance
 from dusnet.registration.good_surface import planes_of
 from dusnet.registration.warp import TangentPlanes
 
 
-class Template(RegisteredDetector):
-    """Point score = distance to the tangent planes of the aligned training clouds, smoothed and pooled as DUS-Net's."""
+class Template(SurfaceDistance):
+    """The good surface is the tangent planes of the aligned training scans."""
 
     name: ClassVar[str] = "template"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
 
-    @property
-    def fits_in_seconds(self) -> bool:
-        """It learns nothing."""
-        return True
+    def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
+        self._planes = TangentPlanes(torch.cat(list(clouds)))
 
-    def _learn(
-        self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
-    ) -> None:
-        del progress, workdir, resume
-        self._planes = TangentPlanes(torch.from_numpy(np.concatenate(clouds)).float())
-
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
-        cloud = torch.from_numpy(points).float()
-        distances = self._planes.signed_distance(cloud)[0].abs()
-        scores = scoring.smooth_over(cloud, distances, self.settings.scoring.smoothing)
-        return FrameScores(scores.numpy(), scoring.pool(scores, self.settings.scoring), distances.numpy(), None)
+    def _measure(self, cloud: Tensor) -> Measured:
+        return Measured(self._planes.signed_distance(cloud)[0].abs())
 
     def _tensors(self) -> dict[str, Tensor]:
         return {"points": self._planes.points, "normals": self._planes.normals}
-
-    def _metadata(self) -> dict[str, Any]:
-        return {}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         del metadata

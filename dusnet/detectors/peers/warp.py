@@ -1,4 +1,4 @@
-"""The smooth warp as a detector of its own: what is left of a scan when all that good parts do is taken away.
+"""The smooth warp as a detector: what is left of a scan when the smooth variation of good parts is taken out.
 
 Registration, the robust polynomial warp onto the common surface of the good scans, the distance to that surface divided
 by what good scans show at the same place, and the gap term. Closed form; see `docs/method.md`.
@@ -6,54 +6,33 @@ by what good scans show at the same place, and the gap term. Closed form; see `d
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import scoring
-from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.detectors.peers.surface_distance import Measured, SurfaceDistance
 from dusnet.geometry import coverage
-from dusnet.progress import Progress
 from dusnet.registration.good_surface import GoodSurface
 
 
-class WarpDistance(RegisteredDetector):
-    """Point score = smoothed tolerance-corrected distance to the warped surface, plus the weighted gap."""
+class WarpDistance(SurfaceDistance):
+    """The good surface is that of all training scans without their smooth variation, with a tolerance and a gap."""
 
     name: ClassVar[str] = "warp"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"warp", "scoring"}
+    settings_sections: ClassVar[frozenset[str]] = SurfaceDistance.settings_sections | {"warp"}
 
-    @property
-    def fits_in_seconds(self) -> bool:
-        """It learns nothing."""
-        return True
+    def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
+        chosen = self.settings.warp
+        self._surface = GoodSurface.learn(clouds, chosen, seed=self.seed, tolerance=chosen.tolerance)
 
-    def _learn(
-        self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
-    ) -> None:
-        del progress, workdir, resume
-        tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
-        self._surface = GoodSurface.learn(
-            tensors, self.settings.warp, seed=self.seed, tolerance=self.settings.warp.tolerance
-        )
-
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
-        chosen = self.settings.scoring
-        found = self._surface.compare(torch.from_numpy(points).float())
-        distances = found.distance.abs()
-        scores = distances
-        if self._surface.tolerance is not None:
-            scores = self._surface.tolerance.normalise(distances, found.shaped)
-        scores = scoring.smooth_over(found.points, scores, chosen.smoothing)
-        if chosen.gap:
-            scores = scores + chosen.gap * coverage.gap(
-                found.shaped, self._surface.points, outward=lambda: self._surface.outward
-            )
-        return FrameScores(scores.numpy(), scoring.pool(scores, chosen), distances.numpy(), None)
+    def _measure(self, cloud: Tensor) -> Measured:
+        found, surface = self._surface.compare(cloud), self._surface
+        distances, gap = found.distance.abs(), None
+        scores = None if surface.tolerance is None else surface.tolerance.normalise(distances, found.shaped)
+        if self.settings.scoring.gap:
+            gap = coverage.gap(found.shaped, surface.places)
+        return Measured(distances, scores, gap)
 
     def _tensors(self) -> dict[str, Tensor]:
         return self._surface.tensors()

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dusnet.display.report.index import INDEX, remove_index, write_index
 from dusnet.display.report.overview import renew_overview
-from dusnet.display.report.page import REPORT, Report, write_report
-from dusnet.display.report.scales import ColorScale, Field, Mark, banded_scale
+from dusnet.display.report.page import REPORT, ReportPage, write_report
+from dusnet.display.scales import ColorScale, PointField, ScaleMark, banded_scale
 
 __all__ = [
     "INDEX",
     "REPORT",
     "ColorScale",
-    "Field",
-    "Mark",
-    "Report",
+    "PointField",
+    "ReportPage",
+    "ScaleMark",
     "banded_scale",
     "remove_index",
     "renew_overview",

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dusnet.display.report.markup import number, text
-from dusnet.display.report.scales import Field, round_numbers
+from dusnet.display.color_maps import FAINT, GOOD_SCANS, INK, LINE, VERDICT_MARKS, css
+from dusnet.display.report.markup import text
+from dusnet.display.scales import PointField, round_numbers
+from dusnet.display.wording import counted, grouped, number
 
 _WIDTH, _HEIGHT = 480, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 30, 38
 _CRISP = 'shape-rendering="crispEdges"'
 _BINS = 40
 _BEYOND = 2.5  # times the greater of the threshold and the highest good score: where the axis of object scores ends
-_GOOD = "#8fa3b5"
-_INK, _FAINT, _LINE, _STRONG = "#1b2027", "#55606c", "#d4dae0", "#9c1c22"
-VERDICT_COLORS = {"OK": "#2f6f8f", "NG": "#9c1c22", "RECHECK": "#7a5200"}
+_INK, _FAINT, _LINE = css(INK), css(FAINT), css(LINE)
 
 
 def counts_in(values: ArrayLike, edges: NDArray[np.float64]) -> NDArray[np.intp]:
@@ -37,49 +37,67 @@ def counts_in(values: ArrayLike, edges: NDArray[np.float64]) -> NDArray[np.intp]
     return np.bincount(np.clip(place, 0, len(edges) - 2), minlength=len(edges) - 1)
 
 
-def color_bar(field: Field) -> str:
+@dataclass(frozen=True)
+class _Axis:
+    """From values to pixels; a value beyond the ends is drawn at the end."""
+
+    low: float
+    high: float
+    start: float = _LEFT
+    end: float = _WIDTH - _RIGHT
+    logarithmic: bool = False
+
+    def at(self, value: float) -> float:
+        bent = math.log10 if self.logarithmic else float
+        share = (bent(min(max(value, self.low), self.high)) - bent(self.low)) / (bent(self.high) - bent(self.low))
+        return self.start + (self.end - self.start) * share
+
+    def drawn_below(self, ticks: Sequence[float], top: float) -> list[str]:
+        """Ticks with their numbers under a line at `top`."""
+        parts = []
+        for tick in ticks:
+            parts.append(_line(self.at(tick), top, self.at(tick), top + 4, _FAINT))
+            parts.append(_words(self.at(tick), top + 17, number(tick, 3), anchor="middle"))
+        return parts
+
+
+def color_bar(field: PointField) -> str:
     """The scale of a field with its numbers and marks, as wide as the page allows."""
     scale, width, top, thick = field.scale, 460, 24, 16
-    span = scale.high - scale.low
-
-    def x(value: float) -> float:
-        return 20 + (width - 40) * (min(max(value, scale.low), scale.high) - scale.low) / span
-
+    axis = _Axis(scale.low, scale.high, 20, width - 20)
     parts = [
-        f'<rect x="{x(low):.2f}" y="{top}" width="{x(high) - x(low) + 0.4:.2f}" height="{thick}" '
-        f'fill="{_css(color)}" {_CRISP}/>'
+        f'<rect x="{axis.at(low):.2f}" y="{top}" width="{axis.at(high) - axis.at(low) + 0.4:.2f}" height="{thick}" '
+        f'fill="{css(color)}" {_CRISP}/>'
         for low, high, color in zip(scale.edges[:-1].tolist(), scale.edges[1:].tolist(), scale.colors, strict=True)
     ]
     parts.append(
         f'<rect x="20" y="{top}" width="{width - 40}" height="{thick}" fill="none" stroke="{_FAINT}" stroke-width="1"/>'
     )
-    for tick in scale.ticks():
-        parts.append(_line(x(tick), top + thick, x(tick), top + thick + 4, _FAINT))
-        parts.append(_words(x(tick), top + thick + 18, number(tick, 3), anchor="middle"))
+    parts += axis.drawn_below(scale.ticks(), top + thick)
     for mark in scale.marks:
-        parts.append(_line(x(mark.value), top - 6, x(mark.value), top + thick + 2, _INK, 2.5))
-        anchor = "start" if x(mark.value) < 110 else "end" if x(mark.value) > width - 110 else "middle"
-        parts.append(_words(x(mark.value), top - 10, f"{mark.text} {number(mark.value, 3)}", anchor=anchor, bold=True))
+        at = axis.at(mark.value)
+        parts.append(_line(at, top - 6, at, top + thick + 2, _INK, 2.5))
+        anchor = "start" if at < 110 else "end" if at > width - 110 else "middle"
+        parts.append(_words(at, top - 10, f"{mark.text} {number(mark.value, 3)}", anchor=anchor, bold=True))
     unit = f" in {field.unit}" if field.unit else ""
     label = f"Colour scale of {field.name}{unit}, from {number(scale.low, 3)} to {number(scale.high, 3)}"
     return _svg(parts, label, width, top + thick + 26)
 
 
-def object_chart(
-    good: Sequence[float], score: float, threshold: float | None, *, score_name: str = "this scan"
-) -> str | None:
+def object_chart(good: Sequence[float], score: float, threshold: float | None) -> str | None:
     """Where the score of a scan lies among those of good scans; None when there is nothing to draw.
 
     Args:
         good: object scores of good scans, none when the model is not calibrated.
         score: of the scan; may be infinite or NaN.
         threshold: what it was compared with.
-        score_name: what to write beside its mark.
     """
-    known = [value for value in (*good, score, *((threshold,) if threshold is not None else ())) if _finite(value)]
+    known = [
+        value for value in (*good, score, *((threshold,) if threshold is not None else ())) if math.isfinite(value)
+    ]
     if not known or not (good or threshold is not None):
         return None
-    usual = [value for value in (*good, threshold) if value is not None and _finite(value)]
+    usual = [value for value in (*good, threshold) if value is not None and math.isfinite(value)]
     # A score far beyond is an arrow at the end: it must not squeeze the good scans into one bar.
     low, high = min(0.0, *known, 0.0), max(usual, default=max(known)) * _BEYOND
     axis = _Axis(low, high if high > low else low + 1.0)
@@ -89,24 +107,24 @@ def object_chart(
     parts = _frame(axis, "object score", "good scans")
     parts += _count_ticks(round_numbers(0, most, 3), lambda count: _up(count / most))
     parts += [
-        _bar(axis.x(left), axis.x(right), count / most, _GOOD)
+        _bar(axis.at(left), axis.at(right), count / most, css(GOOD_SCANS))
         for left, right, count in zip(edges[:-1], edges[1:], counts.tolist(), strict=True)
         if count
     ]
-    if threshold is not None and _finite(threshold):
-        parts += _mark(axis.x(threshold), f"threshold {number(threshold, 3)}", _INK, dashed=True, row=0)
-    if _finite(score):
+    if threshold is not None and math.isfinite(threshold):
+        parts += _mark(axis.at(threshold), f"limit {number(threshold, 3)}", _INK, dashed=True, row=0)
+    if math.isfinite(score):
         outside = score > axis.high
         arrow = " →" if outside else ""
-        parts += _mark(axis.x(score), f"{score_name} {number(score, 3)}{arrow}", _STRONG, row=1)
+        parts += _mark(axis.at(score), f"this scan {number(score, 3)}{arrow}", css(VERDICT_MARKS["NG"]), row=1)
     label = (
-        f"Histogram of the object scores of {len(good)} good scans; this scan scores {number(score)}"
-        + (f", the threshold is {number(threshold)}" if threshold is not None else "")
+        f"Histogram of the object scores of {counted(len(good), 'good scan')}. This scan scores {number(score)}."
+        + (f" The limit is {number(threshold)}." if threshold is not None else "")
     )  # fmt: skip
     return _svg(parts, label)
 
 
-def point_chart(field: Field, good: Sequence[float] = ()) -> str | None:
+def point_chart(field: PointField, good: Sequence[float] = ()) -> str | None:
     """How the values of all points are distributed, on a logarithmic count; None without a finite value.
 
     Args:
@@ -129,21 +147,21 @@ def point_chart(field: Field, good: Sequence[float] = ()) -> str | None:
     parts = _frame(axis, f"{field.name.lower()}{unit}", "points")
     parts += _count_ticks([10.0**power for power in range(decades + 1)], lambda count: _up(_decade(count, decades)))
     parts += [
-        _bar(axis.x(left), axis.x(right), _decade(count, decades), _css(color), outlined=True)
+        _bar(axis.at(left), axis.at(right), _decade(count, decades), css(color), outlined=True)
         for left, right, count, color in zip(edges[:-1], edges[1:], counts.tolist(), colors, strict=True)
         if count
     ]
     if good:
         base = _up(0.0)
         parts += [
-            _line(axis.x(value), base - 9, axis.x(value), base, _FAINT, 1.5)
+            _line(axis.at(value), base - 9, axis.at(value), base, _FAINT, 1.5)
             for value in good
-            if _finite(value) and axis.low <= value <= axis.high
+            if math.isfinite(value) and axis.low <= value <= axis.high
         ]
     for row, mark in enumerate(scale.marks):
-        parts += _mark(axis.x(mark.value), f"{mark.text} {number(mark.value, 3)}", _INK, dashed=True, row=row % 2)
+        parts += _mark(axis.at(mark.value), f"{mark.text} {number(mark.value, 3)}", _INK, dashed=True, row=row % 2)
     finite = int(counts.sum())
-    return _svg(parts, f"Histogram of {field.name} over {finite} points, counts on a logarithmic scale")
+    return _svg(parts, f"Histogram of {field.name} over {counted(finite, 'point')}, counts on a logarithmic scale")
 
 
 @dataclass(frozen=True)
@@ -167,8 +185,8 @@ class TrendPoint:
 
 def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
     """The object scores of a batch in its order, logarithmic when they span more than 30 times; None with no score."""
-    drawn = [scan.score for scan in scans if _finite(scan.score)]
-    limits = [scan.threshold for scan in scans if scan.threshold is not None and _finite(scan.threshold)]
+    drawn = [scan.score for scan in scans if math.isfinite(scan.score)]
+    limits = [scan.threshold for scan in scans if scan.threshold is not None and math.isfinite(scan.threshold)]
     if not drawn:
         return None
     width, height = 960, 260
@@ -178,50 +196,45 @@ def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
         low, high = min(everything) / 1.3, max(everything) * 1.3
     else:
         low, high = min(0.0, *everything, 0.0), max(everything) * 1.08
-    high = high if high > low else low + 1.0
-    bent = math.log10 if logarithmic else float
-    bottom, top, right = height - _BOTTOM, 16, width - 16
-
-    def y(value: float) -> float:
-        return bottom - (bottom - top) * (bent(value) - bent(low)) / (bent(high) - bent(low))
-
-    def x(place: int) -> float:
-        return _LEFT + 14 + (right - _LEFT - 28) * (place + 0.5) / len(scans)
-
+    bottom, right = height - _BOTTOM, width - 16
+    across = _Axis(0.0, float(len(scans)), _LEFT + 14, right - 14)
+    upward = _Axis(low, high if high > low else low + 1.0, bottom, 16, logarithmic)
     parts = []
-    for tick in _log_ticks(low, high) if logarithmic else round_numbers(low, high, 4):
-        parts.append(_line(_LEFT, y(tick), right, y(tick), _LINE))
-        parts.append(_words(_LEFT - 6, y(tick) + 4, number(tick, 3), anchor="end"))
+    for tick in _log_ticks(low, high) if logarithmic else round_numbers(upward.low, upward.high, 4):
+        parts.append(_line(_LEFT, upward.at(tick), right, upward.at(tick), _LINE))
+        parts.append(_words(_LEFT - 6, upward.at(tick) + 4, number(tick, 3), anchor="end"))
     for place, scan in enumerate(scans):
-        if scan.threshold is not None and _finite(scan.threshold):
-            half = (right - _LEFT - 28) / len(scans) / 2
-            level = y(scan.threshold)
-            parts.append(_line(x(place) - half, level, x(place) + half, level, _INK, 1.5, "5 3"))
+        if scan.threshold is not None and math.isfinite(scan.threshold):
+            level = upward.at(scan.threshold)
+            parts.append(_line(across.at(place), level, across.at(place + 1), level, _INK, 1.5, "5 3"))
     if limits:
-        parts.append(_words(right, y(limits[-1]) - 6, "threshold", anchor="end", bold=True))
+        parts.append(_words(right, upward.at(limits[-1]) - 6, "limit", anchor="end", bold=True))
     for place, scan in enumerate(scans):
-        if _finite(scan.score):
-            parts.append(_trend_mark(scan, x(place), y(scan.score)))
+        if math.isfinite(scan.score):
+            parts.append(_trend_mark(scan, across.at(place + 0.5), upward.at(scan.score)))
     parts.append(_line(_LEFT, bottom, right, bottom, _FAINT))
     for place in sorted({0, len(scans) // 2, len(scans) - 1}):
-        parts.append(_words(x(place), bottom + 16, str(place + 1), anchor="middle"))
+        parts.append(_words(across.at(place + 0.5), bottom + 16, str(place + 1), anchor="middle"))
     under = "scan, in the order of the table"
     parts.append(_words((_LEFT + right) / 2, height - 4, under, anchor="middle", faint=True))
     kind = "logarithmic" if logarithmic else "linear"
-    label = f"Object scores of {len(drawn)} scans in the order of the table, {kind} scale"
+    label = f"Object scores of {counted(len(drawn), 'scan')} in the order of the table, {kind} scale"
     return _svg(parts, label, width, height, role="group")  # an image would hide the links in it
 
 
-def _trend_mark(scan: TrendPoint, x: float, y: float) -> str:
-    """A circle for OK, a square for NG, a triangle for RECHECK."""
-    color = VERDICT_COLORS.get(scan.status, _FAINT)
+def verdict_mark(status: str, x: float, y: float) -> str:
+    """A circle for OK, a square for NG, a triangle for RECHECK, around a point of a drawing."""
+    color = css(VERDICT_MARKS.get(status, FAINT))
     shapes = {
         "NG": f'<rect x="{x - 5:.1f}" y="{y - 5:.1f}" width="10" height="10" fill="{color}"/>',
         "RECHECK": f'<path d="M{x:.1f} {y - 6:.1f}l6.5 11h-13z" fill="{color}"/>',
     }
-    shape = shapes.get(scan.status, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}"/>')
+    return shapes.get(status, f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" fill="{color}"/>')
+
+
+def _trend_mark(scan: TrendPoint, x: float, y: float) -> str:
     words = text(f"{scan.name}: {scan.status}, {number(scan.score)}")
-    inside = f"<g><title>{words}</title>{shape}</g>"
+    inside = f"<g><title>{words}</title>{verdict_mark(scan.status, x, y)}</g>"
     return f'<a href="{text(scan.link)}" aria-label="{words}">{inside}</a>' if scan.link else inside
 
 
@@ -230,16 +243,6 @@ def _log_ticks(low: float, high: float) -> list[float]:
     every = [factor * 10.0**power for power in decades for factor in (1.0, 2.0, 5.0)]
     inside = [value for value in every if low <= value <= high]
     return inside if len(inside) <= 7 else [value for value in inside if f"{value:e}".startswith("1.000000")]
-
-
-@dataclass(frozen=True)
-class _Axis:
-    low: float
-    high: float
-
-    def x(self, value: float) -> float:
-        share = (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
-        return _LEFT + (_WIDTH - _LEFT - _RIGHT) * share
 
 
 def _up(share: float) -> float:
@@ -256,9 +259,7 @@ def _decade(count: float, decades: int) -> float:
 def _frame(axis: _Axis, name: str, upward: str) -> list[str]:
     bottom = _HEIGHT - _BOTTOM
     parts = [_line(_LEFT, bottom, _WIDTH - _RIGHT, bottom, _FAINT)]
-    for tick in round_numbers(axis.low, axis.high, 5):
-        parts.append(_line(axis.x(tick), bottom, axis.x(tick), bottom + 4, _FAINT))
-        parts.append(_words(axis.x(tick), bottom + 17, number(tick, 3), anchor="middle"))
+    parts += axis.drawn_below(round_numbers(axis.low, axis.high, 5), bottom)
     parts.append(_words((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, name, anchor="middle", faint=True))
     parts.append(
         f'<text transform="translate(13 {(_TOP + bottom) / 2:.0f}) rotate(-90)" text-anchor="middle" font-size="12" '
@@ -273,7 +274,7 @@ def _count_ticks(counts: Sequence[float], place: Callable[[float], float]) -> li
         at = place(count)
         if count == int(count) and at >= _TOP - 2:
             parts.append(_line(_LEFT, at, _WIDTH - _RIGHT, at, _LINE))
-            parts.append(_words(_LEFT - 5, at + 4, f"{int(count):,}".replace(",", "\u202f"), anchor="end"))
+            parts.append(_words(_LEFT - 5, at + 4, grouped(int(count)), anchor="end"))
     return parts
 
 
@@ -319,12 +320,3 @@ def _svg(parts: Sequence[str], label: str, width: int = _WIDTH, height: int = _H
         f'<svg viewBox="0 0 {width} {height}" role="{role}" aria-label="{text(label)}" class="chart">'
         f"{''.join(parts)}</svg>"
     )
-
-
-def _css(color: NDArray[np.uint8]) -> str:
-    red, green, blue = color.tolist()
-    return f"#{red:02x}{green:02x}{blue:02x}"
-
-
-def _finite(value: float) -> bool:
-    return math.isfinite(value)

@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dusnet.display.report.lengths import Lengths
-from dusnet.display.report.markup import facts, number, percent, text
+from dusnet.display.report.markup import facts, text
+from dusnet.display.wording import number, percent
 
 NOTE = (
     "Positive deviations are excess material, negative are missing. The object score is the share of the tolerance "
-    "that the worst region uses, stray points left aside; above 1 it is out of tolerance."
+    "that the worst region uses. Stray points do not count. Above 1 the part is out of tolerance."
 )
 
 
@@ -25,7 +26,7 @@ def panel(record: Mapping[str, Any], length: Lengths) -> str:
     """What was allowed and found, and how exact scan and model are."""
     found = record["comparison"]
     out, cad = found["out_of_tolerance"], found["cad"]
-    closed = "yes" if cad["watertight"] else "no: the side of a point is that of the nearest triangle's normal"
+    closed = "yes" if cad["watertight"] else "no. The nearest triangle's normal tells on which side a point lies"
     return facts(
         [
             ("Tolerance", tolerance(record, length)),

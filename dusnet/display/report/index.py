@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dusnet.display.report.charts import VERDICT_COLORS, TrendPoint, trend_chart
-from dusnet.display.report.markup import MISSING, asset, badge, cell, fill, header_cell, number, page_head, text
-from dusnet.display.report.page import Report
+from dusnet.display.report.charts import TrendPoint, trend_chart, verdict_mark
+from dusnet.display.report.markup import asset, badge, cell, fill, header_cell, page_head, text
+from dusnet.display.report.page import ReportPage
 from dusnet.display.report.sections import KINDS, when
 from dusnet.display.report.stills import THUMBNAIL, data_uri
+from dusnet.display.wording import MISSING, counted, grouped, number
 from dusnet.inspection.results import Result
 from dusnet.io import remove_file, write_text
 from dusnet.io.marks import Kind, kind_of, require_replaceable
@@ -25,7 +26,7 @@ def write_index(
     out_dir: Path,
     results: Sequence[Result],
     *,
-    reports: Mapping[str, Report] | None = None,
+    reports: Mapping[str, ReportPage] | None = None,
     failures: Sequence[str] = (),
     title: str = "Inspection results",
 ) -> Path:
@@ -55,7 +56,7 @@ def write_index(
             "failures": _failures(failures),
             "trend": _trend(out_dir, results, pages),
             "table": _table(out_dir, results, pages),
-            "footer": "The same table for programs is summary.csv; a score at or below the threshold is normal.",
+            "footer": "The same table for programs is summary.csv. A score at or below its limit is normal.",
             "script": asset("sort.js"),
         },
     )
@@ -75,7 +76,7 @@ def remove_index(out_dir: Path) -> None:
 def _under(results: Sequence[Result]) -> str:
     models = sorted({result.record["model"]["id"] for result in results})
     times = [result.record["timestamp"] for result in results]
-    words = [f"{len(results)} scans"]
+    words = [counted(len(results), "scan")]
     if models:
         words.append(f"model {', '.join(models)}")
     if times:
@@ -101,7 +102,7 @@ def _failures(failures: Sequence[str]) -> str:
     return f'<section><h2>Not scored</h2><ul class="reasons">{items}</ul></section>'
 
 
-def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]) -> str:
+def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportPage]) -> str:
     chart = trend_chart(
         [
             TrendPoint(
@@ -116,14 +117,9 @@ def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]
     )
     if chart is None:
         return ""
-    shapes = {
-        "OK": '<circle cx="7" cy="7" r="5" fill="{0}"/>',
-        "NG": '<rect x="2" y="2" width="10" height="10" fill="{0}"/>',
-        "RECHECK": '<path d="M7 1l6.5 11h-13z" fill="{0}"/>',
-    }
     legend = "".join(
-        f'<span><svg viewBox="0 0 14 14" aria-hidden="true">{shape.format(VERDICT_COLORS[status])}</svg>{status}</span>'
-        for status, shape in shapes.items()
+        f'<span><svg viewBox="0 0 14 14" aria-hidden="true">{verdict_mark(status, 7, 7)}</svg>{status}</span>'
+        for status, _ in _TILES
     )
     return (
         '<section class="keep" aria-labelledby="h-trend"><h2 id="h-trend">Object score over the batch</h2>'
@@ -131,12 +127,12 @@ def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]
     )
 
 
-def _link(out_dir: Path, report: Report | None) -> str:
+def _link(out_dir: Path, report: ReportPage | None) -> str:
     """The page of a scan, relative to the index."""
     return "" if report is None else "./" + quote(report.path.relative_to(out_dir).as_posix())
 
 
-def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]) -> str:
+def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportPage]) -> str:
     head = [header_cell("No.")]
     if pages:
         head.append(header_cell("Picture", sortable=False))
@@ -144,11 +140,11 @@ def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]
         header_cell("Scan").replace("<th ", '<th class="l" ', 1),
         header_cell("Verdict").replace("<th ", '<th class="l" ', 1),
         header_cell("Object score"),
-        header_cell("Score / threshold"),
+        header_cell("Score / limit"),
         header_cell("Defects"),
         header_cell("Worst defect", hint="Length of the worst defect, in the unit of the scan"),
         header_cell("Points"),
-        header_cell("Residual", hint="Registration residual, fraction of the part's radius"),
+        header_cell("Fit error", unit="%", hint="Mean distance from the model, in per cent of the part's radius"),
         header_cell("Remarks", hint="What reading and scoring had to remark"),
         header_cell("Time").replace("<th ", '<th class="l" ', 1),
     ]
@@ -156,7 +152,7 @@ def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, Report]
     return f'<table id="scans"><thead><tr>{"".join(head)}</tr></thead><tbody>{rows}</tbody></table>'
 
 
-def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, Report]) -> str:
+def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, ReportPage]) -> str:
     record, report = result.record, pages.get(result.stem)
     name, link = text(result.scan or result.stem), text(_link(out_dir, report))
     cells = [cell(str(place), place)]
@@ -179,9 +175,9 @@ def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, Report])
     cells += [cell(number(score), score), cell(number(ratio, 3), ratio)]
     cells.append(cell(str(record["region_count"]), record["region_count"]))
     cells.append(_worst(record))
-    cells.append(cell(f"{record['points']:,}".replace(",", "\u202f"), record["points"]))
+    cells.append(cell(grouped(record["points"]), record["points"]))
     residual = None if record["alignment"] is None else record["alignment"]["residual"]
-    cells.append(cell(number(residual, 3), residual))
+    cells.append(cell(number(None if residual is None else 100.0 * residual, 3), residual))
     remarks = len(record["warnings"])
     cells.append(cell(str(remarks) if remarks else MISSING, remarks))
     cells.append(cell(_time(record["timestamp"]), record["timestamp"], kind="l when"))

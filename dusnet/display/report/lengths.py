@@ -9,7 +9,7 @@ from typing import Any
 
 from dusnet.cloud import Points
 from dusnet.display.extent import extent
-from dusnet.display.report.markup import fixed
+from dusnet.display.wording import MISSING, fixed, percent, plain
 
 _MOST_DECIMALS = 9
 
@@ -43,6 +43,19 @@ class Lengths:
     def deviation(self, value: float | None, *, signed: bool = True) -> str:
         """A deviation, or where not signed a distance, without its unit."""
         return fixed(value, self.fine, signed=signed)
+
+    def fit_error(self, residual: float | None, scale: float | None) -> str:
+        """How far a scan lies from the model in the mean, with its unit.
+
+        Args:
+            residual: of the registration, fraction of the part's radius.
+            scale: that radius in the unit of the scan, or None.
+        """
+        if residual is None or not math.isfinite(residual):
+            return MISSING
+        if scale is None or not self.unit:
+            return f"{percent(residual)} of the part's radius"
+        return self.with_unit(plain(residual * scale, 2))
 
     def with_unit(self, words: str) -> str:
         """A length that was written, with its unit."""

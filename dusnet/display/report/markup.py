@@ -10,39 +10,16 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from dusnet.display.figures import plain
+from dusnet.display.color_maps import ACCENT, FAINT, INK, LINE, TRUTH_OVERLAY, VERDICTS, css
 
-MISSING = "–"
+_STYLE_COLORS = {"ink": INK, "faint": FAINT, "line": LINE, "accent": ACCENT, "truth": TRUTH_OVERLAY} | {
+    status.lower(): color for status, color in VERDICTS.items()
+}
 
 
 def text(value: object) -> str:
     """`value` as text between tags or inside a quoted attribute."""
     return escape(str(value), quote=True)
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """A number with so many significant digits, and a real minus sign; a dash for None and what is not finite.
-
-    Up to a million it is written without an exponent, whole numbers with all of their digits.
-    """
-    if value is None or not math.isfinite(value):
-        return MISSING
-    return plain(value, digits).replace("-", "−")
-
-
-def fixed(value: float | None, decimals: int, *, signed: bool = False) -> str:
-    """A number with so many decimals, such as a length in a table; a dash for None and what is not finite."""
-    if value is None or not math.isfinite(value):
-        return MISSING
-    rounded = round(value, decimals) + 0.0  # no minus before a zero
-    return f"{rounded:{'+' if signed else ''}.{decimals}f}".replace("-", "−")
-
-
-def percent(share: float) -> str:
-    """A share, 0 to 1, in per cent; a small one is never written as nothing."""
-    if 0.0 < share < 0.0001:
-        return "below 0.01 %"
-    return f"{100.0 * share:.2f} %"
 
 
 def facts(rows: Iterable[tuple[str, str]]) -> str:
@@ -109,7 +86,8 @@ def page_head(title: str, version: str, *, images: str = "data:") -> str:
         images: where the content security policy lets pictures come from.
     """
     words = f" {version}" if version else ""
-    given = {"title": text(title), "version": text(words), "style": asset("style.css"), "images": images}
+    style = fill("style.css", {name: css(color) for name, color in _STYLE_COLORS.items()})
+    given = {"title": text(title), "version": text(words), "style": style, "images": images}
     return fill("head.html", given).rstrip()
 
 

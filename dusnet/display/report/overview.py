@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dusnet.display.report.index import INDEX, write_index
-from dusnet.display.report.page import REPORT, Report, read_report
+from dusnet.display.report.page import REPORT, ReportPage, read_report
 from dusnet.inspection.stored import stored_results
 from dusnet.inspection.summary import SUMMARY, write_summary
 from dusnet.io.locks import folder_lock
@@ -14,7 +14,7 @@ from dusnet.io.marks import Kind, kind_of
 
 
 def renew_overview(
-    out_dir: Path, *, reports: Mapping[str, Report] | None = None, failures: Sequence[str] = (), index: bool = False
+    out_dir: Path, *, reports: Mapping[str, ReportPage] | None = None, failures: Sequence[str] = (), index: bool = False
 ) -> list[str]:
     """Make the overviews anew from all results of a folder, those of earlier runs and of other processes included.
 

@@ -16,10 +16,10 @@ from dusnet.cloud import PointCloud
 from dusnet.display.report import sections
 from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import asset, badge, data_script, fill, page_head, text
-from dusnet.display.report.scales import Field, Mark, heat_scale, round_limit, signed_scale
-from dusnet.display.report.scene import scene_data
 from dusnet.display.report.stills import Stills, data_uri, draw_stills
-from dusnet.display.report.thinning import shown_points
+from dusnet.display.report.view3d import MOST_DEFECT_POINTS, MOST_POINTS, view_data
+from dusnet.display.scales import PointField, ScaleMark, heat_scale, round_limit, signed_scale
+from dusnet.display.thinning import shown_points
 from dusnet.inspection.results import Result
 from dusnet.io import write_text
 from dusnet.io.marks import Kind, kind_of, require_replaceable
@@ -34,7 +34,7 @@ _THUMBNAIL = re.compile(rb'<body data-thumbnail="data:image/jpeg;base64,([0-9A-Z
 
 
 @dataclass(frozen=True)
-class Report:
+class ReportPage:
     """A page that was written.
 
     Attributes:
@@ -54,9 +54,9 @@ def write_report(
     *,
     calibration: Calibration | None = None,
     settings: Mapping[str, Any] | None = None,
-    fields: Sequence[Field] | None = None,
+    fields: Sequence[PointField] | None = None,
     title: str = "Inspection report",
-) -> Report:
+) -> ReportPage:
     """Write the page of one scan, atomically.
 
     Args:
@@ -85,19 +85,14 @@ def write_report(
             raise ValueError(f"{field.name} needs {len(cloud)} values, got {len(field.values)}")
     regions = record["regions"]
     members = [np.asarray(region.indices, dtype=np.intp) for region in result.regions[: len(regions)]]
-    index = shown_points(cloud.points, members)
+    flagged = np.zeros(len(cloud), dtype=np.bool_)
+    for member in members:
+        flagged[member] = True
+    index = shown_points(cloud.points, flagged, MOST_POINTS, MOST_DEFECT_POINTS)
     stills = _stills(cloud, index, painted, regions, unit)
     length = Lengths.of(cloud.points, unit, record)
-    scene = scene_data(
-        cloud.points,
-        index,
-        painted,
-        regions,
-        members,
-        reconstruction=scores.reconstruction,
-        truth=cloud.labels,
-        unit=unit,
-    ) | {"decimals": length.decimals, "scored": record["files"]["scored"]}
+    view = view_data(cloud, index, painted, regions, members, reconstruction=scores.reconstruction, unit=unit)
+    view |= {"decimals": length.decimals, "scored": record["files"]["scored"]}
     name = result.scan or result.stem
     status = result.verdict.status.value
     page = fill(
@@ -115,34 +110,34 @@ def write_report(
             "badge": badge(status).replace('class="badge', 'class="badge large', 1),
             "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),
             "toolbar": sections.toolbar(painted, scores, cloud, bool(regions)),
-            "view_label": text(f"Interactive view of {name}. The same colours are in the pictures of the six sides."),
+            "view_label": text(f"Interactive view of {name}. The pictures of the six sides have the same colours."),
             "bars": sections.color_bars(painted),
-            "shown": sections.shown_note(len(index), len(cloud), scene),
+            "shown": sections.shown_note(len(index), len(cloud), view),
             "verdict": sections.verdict(result),
             "figures": sections.key_figures(record, scores, length),
             "defects_title": text(sections.defects_title(record)),
             "defects": sections.defects(record, length),
             "stills": sections.still_figures(stills),
             "stills_note": text(
-                "Along the axes of the scan, all at one scale, in the colours of the bar above; "
-                "numbers are those of the table."
+                "The sides lie along the axes of the scan. All are at one scale and in the colours of the bar above. "
+                "The numbers are those of the table."
             ),
             "charts": sections.charts(painted, record, scores, calibration, length),
-            "registration": sections.registration(record),
+            "registration": sections.registration(record, scores.score_length, length),
             "provenance": sections.provenance(record, calibration),
             "settings": sections.settings(settings),
             "footer": sections.footer(record),
-            "data": data_script("scene", scene),
+            "data": data_script("scene", view),
             "plotly": _plotly(),
             "script": asset("sort.js") + asset("report.js"),
         },
     )
     require_replaceable(path, Kind.PAGE)
     write_text(path, page)
-    return Report(path, stills.thumbnail)
+    return ReportPage(path, stills.thumbnail)
 
 
-def read_report(path: Path) -> Report | None:
+def read_report(path: Path) -> ReportPage | None:
     """A page that `write_report` wrote, with its thumbnail; None where there is none or it was written by others."""
     if kind_of(path) is not Kind.PAGE:
         return None
@@ -153,12 +148,12 @@ def read_report(path: Path) -> Report | None:
         return None
     found = _THUMBNAIL.search(head)
     try:
-        return Report(path, b64decode(found[1], validate=True) if found else b"")
+        return ReportPage(path, b64decode(found[1], validate=True) if found else b"")
     except ValueError:
-        return Report(path, b"")
+        return ReportPage(path, b"")
 
 
-def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[Field]:
+def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[PointField]:
     """What a scored scan can be painted with: the anomaly score, then the signed deviation or else the distance.
 
     Args:
@@ -167,35 +162,38 @@ def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[Field]:
     """
     span = record["color_range"]
     remark = {
-        "point_threshold": "From 0 to twice the point threshold: the same scale for every scan of this model.",
-        "scan": "From the median to the maximum of this scan: colours of different scans cannot be compared.",
+        "point_threshold": "The bar ends at twice the point threshold. It is the same for every scan of this model.",
+        "scan": "From the median to the maximum of this scan. Colours of different scans cannot be compared.",
     }.get(span["source"], "The range was given.")
     limit = record["point_threshold"]
     low, high = float(span["low"] or 0.0), float(span["high"] if span["high"] is not None else 1.0)
-    marks = (Mark(float(limit), "point threshold"),) if limit is not None and low <= limit <= high else ()
-    score = Field(
+    marks = (ScaleMark(float(limit), "point threshold"),) if limit is not None and low <= limit <= high else ()
+    score = PointField(
         "Anomaly score",
         np.asarray(scores.point_scores, dtype=np.float32),
         heat_scale(low, high, marks, remark),
-        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius, corrected as the "
-        "model's settings say.",
+        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius. The model's "
+        "settings say how it is corrected.",
     )
     unit = record["unit"] or ""
     deviation = scores.deviation
     if deviation is not None:
         values = np.asarray(deviation, dtype=np.float32)
         ends = "The ends are the round number that 99.8 % of this scan's deviations stay within."
-        scale = signed_scale(round_limit(values), (Mark(0.0, "nominal"),), ends)
-        return [score, Field("Deviation", values, scale, unit, "Positive is excess material, negative is missing.")]
+        scale = signed_scale(round_limit(values), (ScaleMark(0.0, "nominal"),), ends)
+        return [
+            score,
+            PointField("Deviation", values, scale, unit, "Positive is excess material, negative is missing."),
+        ]
     if scores.distances is not None:
         values = np.asarray(scores.distances, dtype=np.float32)
         ends = "The end is the round number that 99.8 % of this scan's distances stay below."
-        return [score, Field("Distance", values, heat_scale(0.0, round_limit(values), (), ends), unit)]
+        return [score, PointField("Distance", values, heat_scale(0.0, round_limit(values), (), ends), unit)]
     return [score]
 
 
 def _stills(
-    cloud: PointCloud, index: Any, fields: Sequence[Field], regions: Sequence[Mapping[str, Any]], unit: str
+    cloud: PointCloud, index: Any, fields: Sequence[PointField], regions: Sequence[Mapping[str, Any]], unit: str
 ) -> Stills:
     points = cloud.points[index]
     grey = np.full(len(points), np.nan, dtype=np.float32)

@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dusnet.cloud import PointCloud
+from dusnet.display.camera import SIDES
 from dusnet.display.report import comparison
 from dusnet.display.report.charts import color_bar, object_chart, point_chart
 from dusnet.display.report.lengths import Lengths
-from dusnet.display.report.markup import (
-    MISSING,
-    badge,
-    cell,
-    facts,
-    fixed,
-    flattened,
-    header_cell,
-    number,
-    percent,
-    text,
-)
-from dusnet.display.report.scales import Field
-from dusnet.display.report.stills import SIDES, Stills, data_uri
+from dusnet.display.report.markup import badge, cell, facts, flattened, header_cell, text
+from dusnet.display.report.stills import Stills, data_uri
+from dusnet.display.scales import PointField
+from dusnet.display.wording import MISSING, counted, coverage, fixed, grouped, number, percent
 from dusnet.inspection.results import Result
 
 if TYPE_CHECKING:
@@ -49,11 +40,11 @@ def when(timestamp: str) -> str:
 def under_title(record: Mapping[str, Any]) -> str:
     """The line under the name of the scan."""
     unit = f"unit {record['unit']}" if record["unit"] else "unit not stated"
-    words = (f"model {record['model']['id']}", f"{_count(record['points'])} points", unit, when(record["timestamp"]))
+    words = (f"model {record['model']['id']}", f"{grouped(record['points'])} points", unit, when(record["timestamp"]))
     return " · ".join(map(text, words))
 
 
-def toolbar(fields: Sequence[Field], scores: Scores, cloud: PointCloud, has_defects: bool) -> str:
+def toolbar(fields: Sequence[PointField], scores: Scores, cloud: PointCloud, has_defects: bool) -> str:
     """What is shown, what it is painted with, and from where; nothing is offered that does not exist."""
     layers = [("input", "Scan", True)]
     if scores.reconstruction is not None and len(scores.reconstruction):
@@ -83,7 +74,7 @@ def toolbar(fields: Sequence[Field], scores: Scores, cloud: PointCloud, has_defe
     )
 
 
-def color_bars(fields: Sequence[Field]) -> str:
+def color_bars(fields: Sequence[PointField]) -> str:
     """A bar per field; only the first is seen until another is chosen."""
     return "".join(
         f'<div class="bar" data-bar="{place}"{" hidden" if place else ""}>'
@@ -96,21 +87,21 @@ def color_bars(fields: Sequence[Field]) -> str:
 def shown_note(shown: int, total: int, scene: Mapping[str, Any]) -> str:
     """How much of the data the page carries, and how much of that the view shows."""
     words = (
-        f"All {_count(total)} points are shown."
+        f"All {grouped(total)} points are shown."
         if shown == total
-        else f"{_count(shown)} of {_count(total)} points are shown: those of the defects, and the others evenly "
+        else f"{grouped(shown)} of {grouped(total)} points are shown. Those of defects are kept, the others are evenly "
         "thinned. Figures, charts and the table are computed from all points."
     )
     outside = scene["outside"]
     if outside:
         verb = "lies" if outside == 1 else "lie"
-        words += f" {_count(outside)} of them {verb} far from the others, outside of the view."
+        words += f" {grouped(outside)} of them {verb} far from the others, outside of the view."
     reconstruction = scene["reconstruction"]
     if reconstruction is not None:
         few, many = reconstruction["shown"], reconstruction["total"]
-        part = f", {_count(few)} are shown" if few < many else ""
-        words += f" The reconstruction has {_count(many)} points{part}."
-    return text(f"{words} Point at the scan to read a point's own values; drag to turn, scroll to zoom.")
+        part = f", {grouped(few)} are shown" if few < many else ""
+        words += f" The reconstruction has {grouped(many)} points{part}."
+    return text(f"{words} Point at the scan to read a point's own values. Drag to turn, scroll to zoom.")
 
 
 def verdict(result: Result) -> str:
@@ -119,7 +110,7 @@ def verdict(result: Result) -> str:
     reasons = [reason.text for reason in result.verdict.reasons]
     if not reasons and status == "OK":
         limit = number(result.threshold) if result.threshold is not None else MISSING
-        reasons = [f"The object score {number(result.object_score)} is not above the threshold {limit}."]
+        reasons = [f"The object score {number(result.object_score)} is not above the limit {limit}."]
     items = "".join(f"<li>{text(reason)}</li>" for reason in reasons)
     notes = "".join(f'<p class="warning">{text(note)}</p>' for note in result.record["warnings"])
     return f'<p>{badge(status)}</p><ul class="reasons">{items}</ul>{notes}'
@@ -128,19 +119,19 @@ def verdict(result: Result) -> str:
 def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> str:
     """The few numbers that decide."""
     score, limit = record["object_score"], record["threshold"]
-    rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Threshold", number(limit))]
+    rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Limit", number(limit))]
     compared = record["comparison"] is not None
     if score is not None and limit and not compared:
-        rows.append(("Score / threshold", number(score / limit, 3)))
-    rows.append(("Defects", _count(record["region_count"])))
+        rows.append(("Score / limit", number(score / limit, 3)))
+    rows.append(("Defects", grouped(record["region_count"])))
     point_limit = record["point_threshold"]
     if point_limit is not None:
         above = int((np.asarray(scores.point_scores) > point_limit).sum())
-        share = f"{_count(above)} ({percent(above / max(record['points'], 1))})"
+        share = f"{grouped(above)} ({percent(above / max(record['points'], 1))})"
         if compared:
             rows += [("Points out of tolerance", share), ("Tolerance", comparison.tolerance(record, length))]
         else:
-            rows += [("Points above threshold", share), ("Point threshold", number(point_limit))]
+            rows += [("Points above point threshold", share), ("Point threshold", number(point_limit))]
     rows.append(("Highest point score", number(record["point_scores"].get("max"))))
     deviation = scores.deviation
     if deviation is not None and np.isfinite(deviation).any():
@@ -150,7 +141,8 @@ def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> s
         for name, key in (("Largest distance", "max"), ("99 % of distances below", "p99")):
             rows.append((name, text(length.with_unit(length.deviation(record["distances"][key], signed=False)))))
     if record["alignment"] is not None:
-        rows.append(("Registration residual", number(record["alignment"]["residual"], 3)))
+        error = length.fit_error(record["alignment"]["residual"], scores.score_length)
+        rows.append(("Fit error", text(error)))
     return facts(rows)
 
 
@@ -169,57 +161,65 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
         if record["point_threshold"] is None:
             return "<p>The model has no threshold for points, so no defects are listed.</p>"
         return "<p>No region of the scan is above the point threshold.</p>"
-    has_kind = any(region.get("kind") for region in regions)
-    has_moved = any(region.get("peak_deviation") is not None for region in regions)
-    has_gap = any(region.get("gap") is not None for region in regions)
-    unit = length.unit
-    head = [header_cell("No.")]
-    if has_kind:
-        head.append(header_cell("Kind"))
-    head += [
-        header_cell("X", unit=unit, hint="Centre of the defect"),
-        header_cell("Y", unit=unit, hint="Centre of the defect"),
-        header_cell("Z", unit=unit, hint="Centre of the defect"),
-        header_cell("Length", unit=unit, hint="Largest extent along the defect's own axes"),
-        header_cell("Width", unit=unit),
-        header_cell("Depth", unit=unit, hint="Smallest extent along the defect's own axes"),
-        header_cell("Area", unit=f"{unit}²" if unit else ""),
-    ]
-    if has_moved:
-        head.append(header_cell("Peak dev.", unit=unit, hint="Largest deviation; positive is excess material"))
-        head.append(header_cell("Mean dev.", unit=unit, hint="Mean deviation; positive is excess material"))
-    if has_gap:
-        head.append(header_cell("Gap", unit=unit, hint="Of missing material: largest distance to the scan"))
-    head += [header_cell("Peak score"), header_cell("Points")]
-    head.append(header_cell("Severity", hint="Sum over its points of (score − point threshold) × area"))
+    columns = _defect_columns(regions, length)
+    head = "".join([header_cell("No."), *(head for head, _ in columns)])
     rows = []
     for place, region in enumerate(regions):
-        name = str(region.get("id", place + 1))
-        cells = [cell(f"<strong>{text(name)}</strong>", name)]
-        if has_kind:
-            kind = region.get("kind")
-            words = KINDS.get(str(kind), str(kind)) if kind else MISSING
-            cells.append(cell(text(words), words if kind else None, kind="l"))
-        cells += [cell(length.write(value), value) for value in (*region["center"], *region["size"])]
-        cells.append(cell(number(region.get("area")), region.get("area")))
-        if has_moved:
-            for key in ("peak_deviation", "mean_deviation"):
-                value = region.get(key)
-                cells.append(cell(length.deviation(value), value))
-        if has_gap:
-            cells.append(cell(length.write(region.get("gap")), region.get("gap")))
-        cells.append(cell(number(region.get("peak_score")), region.get("peak_score")))
-        cells.append(cell(_count(region.get("point_count", 0)), region.get("point_count")))
-        cells.append(cell(number(region.get("severity"), 3), region.get("severity")))
-        rows.append(
-            f'<tr data-defect="{place}" tabindex="0" aria-label="Defect {text(name)}: Enter moves the camera there">'
-            f"{''.join(cells)}</tr>"
-        )
+        name = text(region.get("id", place + 1))
+        cells = "".join([cell(f"<strong>{name}</strong>", name), *(written(region) for _, written in columns)])
+        label = f"Defect {name}: Enter moves the camera there"
+        rows.append(f'<tr data-defect="{place}" tabindex="0" aria-label="{label}">{cells}</tr>')
     return (
-        f'<div class="scroll"><table id="defects"><thead><tr>{"".join(head)}</tr></thead>'
+        f'<div class="scroll"><table id="defects"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
         '<p class="note screen-only">Choose a row (click, or Tab and Enter) to move the camera to the defect.</p>'
     )
+
+
+def _defect_columns(
+    regions: Sequence[Mapping[str, Any]], length: Lengths
+) -> list[tuple[str, Callable[[Mapping[str, Any]], str]]]:
+    """The head of each column and what writes a region's cell in it; a column without a value is left out."""
+    unit = length.unit
+
+    def column(key: str, title: str, write: Callable[[Any], str], unit: str = "", hint: str = "") -> Any:
+        return header_cell(title, unit=unit, hint=hint), lambda region: cell(write(region.get(key)), region.get(key))
+
+    def along(key: str, axis: int, title: str, hint: str = "") -> Any:
+        head = header_cell(title, unit=unit, hint=hint)
+        return head, lambda region: cell(length.write(region[key][axis]), region[key][axis])
+
+    def kind(region: Mapping[str, Any]) -> str:
+        words = KINDS.get(str(region.get("kind")), region.get("kind"))
+        return cell(text(words or MISSING), words, kind="l")
+
+    def has(key: str) -> bool:
+        return any(region.get(key) is not None for region in regions)
+
+    signed = "Positive is excess material"
+    columns = [(header_cell("Kind"), kind)] if has("kind") else []
+    columns += [along("center", axis, name, "Centre of the defect") for axis, name in enumerate("XYZ")]
+    columns += [
+        along("size", 0, "Length", "Largest extent along the defect's own axes"),
+        along("size", 1, "Width"),
+        along("size", 2, "Depth", "Smallest extent along the defect's own axes"),
+        column("area", "Area", number, unit=f"{unit}²" if unit else ""),
+    ]
+    if has("peak_deviation"):
+        columns += [
+            column("peak_deviation", "Peak dev.", length.deviation, unit=unit, hint=f"Largest deviation. {signed}"),
+            column("mean_deviation", "Mean dev.", length.deviation, unit=unit, hint=f"Mean deviation. {signed}"),
+        ]
+    if has("gap"):
+        hint = "Largest distance of missing material from the scan"
+        columns.append(column("gap", "Gap", length.write, unit=unit, hint=hint))
+    hint = "Sum over its points of (score − point threshold) × area"
+    return [
+        *columns,
+        column("peak_score", "Peak score", number),
+        column("point_count", "Points", lambda count: grouped(count or 0)),
+        column("severity", "Severity", lambda severity: number(severity, 3), hint=hint),
+    ]
 
 
 def still_figures(stills: Stills) -> str:
@@ -237,7 +237,7 @@ def still_figures(stills: Stills) -> str:
 
 
 def charts(
-    fields: Sequence[Field],
+    fields: Sequence[PointField],
     record: Mapping[str, Any],
     scores: Scores,
     calibration: Calibration | None,
@@ -252,9 +252,9 @@ def charts(
         found.append(_panel("comparison", "Comparison with the CAD model", shown, comparison.NOTE))
     elif objects is not None:
         words = (
-            f"{len(good)} good scans ({calibration.source}) give the grey bars."
+            f"The grey bars are {counted(len(good), 'good scan')} ({calibration.source})."
             if calibration is not None
-            else "The model is not calibrated: there are no good scans to compare with."
+            else "The model is not calibrated. There are no good scans to compare with."
         )
         found.append(_panel("objects", "Object score among good scans", objects, words))
     if fields:
@@ -262,14 +262,17 @@ def charts(
         points = point_chart(fields[0], usual)
         if points is not None:
             unknown = int((~np.isfinite(fields[0].values)).sum())
-            words = f"All {_count(record['points'])} points; values beyond the scale are in the first and last bar."
+            words = (
+                f"All {grouped(record['points'])} points are counted. "
+                "Values beyond the scale are in the first and last bar."
+            )
             if usual:
                 words += (
                     f" In good scans one point in a thousand exceeds {number(min(usual), 3)} to {number(max(usual), 3)}"
                     " (ticks on the axis)."
                 )
             if unknown:
-                words += f" {_count(unknown)} points have no value."
+                words += f" {counted(unknown, 'point')} {'has' if unknown == 1 else 'have'} no value."
             found.append(_panel("points", f"{fields[0].name} of all points", points, words))
     return "".join(found)
 
@@ -281,19 +284,23 @@ def _panel(name: str, title: str, chart: str, words: str) -> str:
     )
 
 
-def registration(record: Mapping[str, Any]) -> str:
-    """How the scan was brought to the model, and how well it fits."""
+def registration(record: Mapping[str, Any], scale: float | None, length: Lengths) -> str:
+    """How the scan was brought to the model, and how well it fits.
+
+    Args:
+        record: of the result.
+        scale: the part's radius in the unit of the scan, or None.
+        length: how lengths are written.
+    """
     alignment = record["alignment"]
     if alignment is None:
-        return "<p>The scan was not registered: the detector compares it where it is.</p>"
-    rows = [
-        ("Method", text(alignment["method"])),
-        ("Residual", f"{number(alignment['residual'], 3)} of the part's radius"),
-    ]
+        return "<p>The scan was not registered. The detector compares it where it is.</p>"
     usual, own = alignment.get("training_residual"), alignment["residual"]
+    rows = [("Method", text(alignment["method"])), ("Fit error", text(length.fit_error(own, scale)))]
     if usual is not None:
-        ratio = f"; this one is {number(own / usual, 3)} times that" if usual and own is not None else ""
-        rows.append(("Residual of good scans", f"{number(usual, 3)}{ratio}"))
+        rows.append(("Fit error of good scans", text(length.fit_error(usual, scale))))
+        if usual and own is not None:
+            rows.append(("Fit error / that of good scans", number(own / usual, 3)))
     if alignment["fitness"] is not None:
         rows.append(("Points near the model", percent(alignment["fitness"])))
     margin = alignment.get("margin")
@@ -301,7 +308,7 @@ def registration(record: Mapping[str, Any]) -> str:
     if alignment.get("symmetric"):
         rows.append(("Symmetry", "another pose is the same by a symmetry of the part"))
     if record.get("unseen_share") is not None:
-        rows.append(("Part not in the scan", percent(record["unseen_share"])))
+        rows.append(("Coverage", coverage(record["unseen_share"])))
     matrix = "".join(
         "<tr>" + "".join(f"<td>{fixed(value, 6)}</td>" for value in row) + "</tr>" for row in alignment["matrix"]
     )
@@ -319,7 +326,7 @@ def provenance(record: Mapping[str, Any], calibration: Calibration | None) -> st
     rows = [
         ("Scan", text(scan["file"] or "not from a file")),
         ("SHA-256 of the scan", _hash(scan["sha256"])),
-        ("Points", _count(record["points"])),
+        ("Points", grouped(record["points"])),
         ("Unit", text(record["unit"] or "not stated")),
         (kind[0].upper() + kind[1:], text(model["id"])),
         (f"SHA-256 of the {kind}", _hash(model["sha256"])),
@@ -350,14 +357,10 @@ def footer(record: Mapping[str, Any]) -> str:
     """Where the same data are for machines."""
     names = [name for name in (record["files"]["scored"], record["files"]["reconstruction"]) if name]
     return text(
-        f"dusnet {record['versions']['dusnet']} · the same figures for programs are in the JSON file of this scan; "
-        f"every point with its score is in {' and '.join(names)}."
+        f"dusnet {record['versions']['dusnet']} · The same figures for programs are in the JSON file of this scan. "
+        f"Every point with its score is in {' and '.join(names)}."
     )
 
 
 def _hash(digest: str | None) -> str:
     return f'<span class="hash">{text(digest)}</span>' if digest else MISSING
-
-
-def _count(value: int) -> str:
-    return f"{value:,}".replace(",", "\u202f")

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
-from dusnet.display.camera import Camera, Window
+from dusnet.display.camera import SIDES, Camera, Crop, Side
+from dusnet.display.color_maps import INK
 from dusnet.display.extent import extent
-from dusnet.display.report.scales import round_below
-from dusnet.display.report.thinning import evenly
-from dusnet.display.splat import BACKGROUND, splat
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.display.raster import draw_points
+from dusnet.display.scales import round_below
+from dusnet.display.splat import BACKGROUND
+from dusnet.display.thinning import evenly
+from dusnet.geometry.normals import estimate_normals
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -31,32 +33,6 @@ _GRID = 64  # cells across the part in which the nearest point hides the others
 _HIDDEN = 0.06  # radii behind the nearest point of its cell
 _QUALITY = 84
 _LABELS = 9
-_INK, _HALO = (20, 24, 30), (255, 255, 255)
-
-
-@dataclass(frozen=True)
-class Side:
-    """A direction to look from.
-
-    Attributes:
-        name: "front".
-        seen_from: the axis of the scan that points to the eye: "−Y".
-        axes: rows right, up and towards the eye in the scan's coordinates.
-    """
-
-    name: str
-    seen_from: str
-    axes: tuple[tuple[int, int, int], tuple[int, int, int], tuple[int, int, int]]
-
-
-SIDES = (
-    Side("front", "−Y", ((1, 0, 0), (0, 0, 1), (0, -1, 0))),
-    Side("right", "+X", ((0, 1, 0), (0, 0, 1), (1, 0, 0))),
-    Side("top", "+Z", ((1, 0, 0), (0, 1, 0), (0, 0, 1))),
-    Side("back", "+Y", ((-1, 0, 0), (0, 0, 1), (0, 1, 0))),
-    Side("left", "−X", ((0, -1, 0), (0, 0, 1), (-1, 0, 0))),
-    Side("bottom", "−Z", ((1, 0, 0), (0, -1, 0), (0, 0, -1))),
-)
 
 
 @dataclass(frozen=True)
@@ -94,6 +70,8 @@ def draw_stills(
         labels: place, (3,), of each defect by its number.
         unit: of the points, for the scale bar; "" when nobody said.
     """
+    from PIL import Image
+
     kept = evenly(points, _POINTS)
     few, paint, heavy = points[kept], colors[kept], np.asarray(weight, dtype=np.float64)[kept]
     normals = estimate_normals(few, 12) if len(few) >= 3 else None
@@ -101,15 +79,15 @@ def draw_stills(
     center = (low + high) / 2.0
     radius = float(np.linalg.norm(high - low) / 2.0) or 1.0
     cameras = [Camera(center, radius, np.array(side.axes, dtype=np.float64)) for side in SIDES]
-    window = Window((0.0, 0.0), _pixels_per_radius(cameras, low, high))
+    crop = Crop((0.0, 0.0), _pixels_per_radius(cameras, low, high))
     stills, images, seen = [], [], []
     for side, camera in zip(SIDES, cameras, strict=True):
-        bare = splat(few, paint, camera, window, SIZE, normals)
-        image = _image(bare)
-        surface = _Nearest(few, camera)
+        bare = draw_points(few, paint, camera, crop, SIZE, normals)
+        image = Image.fromarray(bare)
+        surface = _DepthGrid(few, camera)
         shown = [number for number, place in labels.items() if surface.shows(place[None])[0]]
-        _write_labels(image, {number: labels[number] for number in shown[:_LABELS]}, camera, window)
-        _scale_bar(image, window.unit / radius, unit)
+        _write_labels(image, {number: labels[number] for number in shown[:_LABELS]}, camera, crop)
+        _scale_bar(image, crop.unit / radius, unit)
         stills.append(Still(side, _jpeg(image), tuple(shown)))
         images.append(bare)
         seen.append(float(heavy[surface.shows(few)].sum()) if heavy.any() else float(surface.filled))
@@ -130,7 +108,7 @@ def _pixels_per_radius(cameras: list[Camera], low: Points, high: Points) -> floa
     return float((room / np.maximum(reach, 1e-6)).min())
 
 
-class _Nearest:
+class _DepthGrid:
     """What a camera sees: in every cell of a grid the nearest point, and what is hardly behind it."""
 
     def __init__(self, points: Points, camera: Camera) -> None:
@@ -151,12 +129,6 @@ class _Nearest:
         return place[:, 0] * _GRID + place[:, 1], projected[:, 2]
 
 
-def _image(pixels: NDArray[np.uint8]) -> Image:
-    from PIL import Image
-
-    return Image.fromarray(pixels)
-
-
 def _jpeg(image: Image) -> bytes:
     data = BytesIO()
     image.save(data, format="JPEG", quality=_QUALITY, optimize=True)
@@ -174,21 +146,21 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> Image:
     return ImageOps.pad(Image.fromarray(pixels), THUMBNAIL, color=BACKGROUND)
 
 
-def _write_labels(image: Image, labels: Mapping[int, Points], camera: Camera, window: Window) -> None:
+def _write_labels(image: Image, labels: Mapping[int, Points], camera: Camera, crop: Crop) -> None:
     """A ring with its number beside each defect, on top of the picture."""
     from PIL import ImageDraw, ImageFont
 
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(15)
     for number, place in labels.items():
         right, up, _ = camera.project(place[None])[0]
-        x = float(np.clip(SIZE[0] / 2 + (right - window.center[0]) * window.unit, 14, SIZE[0] - 14))
-        y = float(np.clip(SIZE[1] / 2 - (up - window.center[1]) * window.unit, 14, SIZE[1] - 14))
+        x = float(np.clip(SIZE[0] / 2 + (right - crop.center[0]) * crop.unit, 14, SIZE[0] - 14))
+        y = float(np.clip(SIZE[1] / 2 - (up - crop.center[1]) * crop.unit, 14, SIZE[1] - 14))
         side = 1 if x < SIZE[0] - 60 else -1
         at = (x + side * 26, max(y - 24, 14))
-        draw.line((x, y, *at), fill=_INK, width=2)
-        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=_INK, outline=_HALO)
-        draw.ellipse((at[0] - 12, at[1] - 12, at[0] + 12, at[1] + 12), fill=_HALO, outline=_INK, width=2)
-        draw.text(at, str(number), fill=_INK, font=font, anchor="mm")
+        draw.line((x, y, *at), fill=INK, width=2)
+        draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=INK, outline=BACKGROUND)
+        draw.ellipse((at[0] - 12, at[1] - 12, at[0] + 12, at[1] + 12), fill=BACKGROUND, outline=INK, width=2)
+        draw.text(at, str(number), fill=INK, font=font, anchor="mm")
 
 
 def _scale_bar(image: Image, pixels: float, unit: str) -> None:
@@ -205,7 +177,7 @@ def _scale_bar(image: Image, pixels: float, unit: str) -> None:
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(13)
     left, bottom = 12, SIZE[1] - 12
     right = left + length * pixels
-    draw.line((left, bottom, right, bottom), fill=_INK, width=2)
+    draw.line((left, bottom, right, bottom), fill=INK, width=2)
     for x in (left, right):
-        draw.line((x, bottom - 4, x, bottom + 4), fill=_INK, width=2)
-    draw.text((left, bottom - 7), f"{length:g} {unit}".strip(), fill=_INK, font=font, anchor="lb")
+        draw.line((x, bottom - 4, x, bottom + 4), fill=INK, width=2)
+    draw.text((left, bottom - 7), f"{length:g} {unit}".strip(), fill=INK, font=font, anchor="lb")

@@ -13,33 +13,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.display.camera import Camera, look_at
-from dusnet.display.color_maps import ANCHORS
-from dusnet.display.layers import (
-    Layer,
-    above,
-    box_edges,
-    brightness,
-    count_line,
-    defect_count_at,
-    defect_line,
-    defects_at,
-    first_threshold,
-    layer_cloud,
-    layer_colors,
-    layers_of,
-    shown_points,
-    spacing,
-    threshold_range,
-)
+from dusnet.display.camera import Camera, toward_defect, upright
+from dusnet.display.color_maps import BOX
 from dusnet.display.loaded_result import Defect, LoadedResult, read_loaded_result
-from dusnet.display.render import Panel, camera_of
+from dusnet.display.scene import LAYER_KEYS, DrawnPoints, Layer, Scene, defect_boxes
 from dusnet.display.web.text import aside, block, legend, notice, verdict
+from dusnet.display.wording import counted, defect_line
 from dusnet.errors import DusnetError
-from dusnet.geometry.principal_normals import estimate_normals
 
 Array = NDArray[np.float64]
-Colors = NDArray[np.uint8]
 
 MOST_POINTS = 200_000
 """Points of a scan that a page draws at most."""
@@ -50,12 +32,10 @@ MOST_GROUPED = 100_000
 
 _FIELD = 0.6  # of view, radians
 _AWAY = 3.6  # of the camera from a scan, radii
-_CAMERA_POINTS = 20_000  # are enough to choose a direction by
 _PAUSE = 0.3  # seconds without a change before defects are searched for: not at every step of a moving slider
 _NEAREST = 0.9  # of the camera from a defect, radii
 _STEPS = 500  # of the threshold slider, about
 _DIGITS = 3  # of the threshold that the slider starts at
-_KEYS = {"H": Layer.HEAT, "D": Layer.DEFECTS, "I": Layer.INPUT, "R": Layer.RECONSTRUCTION, "G": Layer.TRUTH}
 
 
 @dataclass(frozen=True)
@@ -65,16 +45,6 @@ class _Look:
     position: Array
     target: Array
     up: Array
-
-
-@dataclass(frozen=True)
-class _Drawn:
-    """What of a layer is drawn: which of its points, where, how bright, and how far apart they are."""
-
-    index: NDArray[np.intp]
-    points: NDArray[np.float32]
-    shade: Array
-    spacing: float
 
 
 class Page:
@@ -94,25 +64,24 @@ class Page:
         self._server, self._files, self._reconstruction = server, files, reconstruction
         self._notes: SimpleQueue[tuple[Any, int | None] | None] = SimpleQueue()
         self._scan = 0
-        self._loaded: LoadedResult | None = None
-        self._camera: Camera
-        self._painted: _Drawn | None = None
+        self._scene: Scene | None = None
+        self._painted: DrawnPoints | None = None
         self._shown: tuple[Layer, float | None] | None = None
         self._counted: float | None = None
-        self._drawn: dict[bool, _Drawn] = {}
+        self._drawn: dict[bool, DrawnPoints] = {}
         self._node: Any = None
         self._marks: list[Any] = []
         self._buttons: list[Any] = []
         self._defects: tuple[Defect, ...] = ()
         self._names = [f"{number}. {path.name}" for number, path in enumerate(files, 1)]
-        self._first_scan = first
+        self._first_scan = Scene(first)
         self._lay_out()
 
     def run(self) -> None:
         """Show the first scan and follow the controls, until the process is interrupted."""
         self._open(self._first_scan)
         while True:
-            pending = self._loaded is not None and self._counted != self._threshold()
+            pending = self._scene is not None and self._counted != self._threshold()
             try:
                 notes = [self._notes.get(timeout=_PAUSE if pending else None)]
             except Empty:
@@ -147,7 +116,7 @@ class Page:
         self._size.on_update(self._note)
         self._steps.on_click(lambda event: self._step(1 if event.target.value == "Next" else -1))
         self._reset.on_click(lambda _: self._back_to_first())
-        for key, layer in _KEYS.items():
+        for key, layer in LAYER_KEYS.items():
             self._command(layer.value.capitalize(), key, layer)
         if len(self._files) > 1:
             gui.add_command("Next scan", hotkey="N").on_trigger(lambda _: self._step(1))
@@ -177,11 +146,10 @@ class Page:
         name = self._scans.value
         return self._names.index(name) if name in self._names else self._scan
 
-    def _layer(self, loaded: LoadedResult) -> Layer:
+    def _layer(self, scene: Scene) -> Layer:
         """The layer that is asked for; the one shown, or the first, where the scan has none of the name."""
-        offered = layers_of(loaded)
-        asked = next((layer for layer in offered if layer.value == self._layers.value), None)
-        return asked or (self._shown[0] if self._shown else offered[0])
+        asked = next((layer for layer in scene.layers if layer.value == self._layers.value), None)
+        return asked or (self._shown[0] if self._shown else scene.layers[0])
 
     def _put_back(self) -> None:
         """Show the names that hold in the lists where a browser sent others: everybody sees the same lists."""
@@ -196,8 +164,8 @@ class Page:
         if scan != self._scan:
             self._scan = scan
             self._change(self._files[scan])
-        elif self._loaded is not None:
-            self._paint(self._loaded)
+        elif self._scene is not None:
+            self._paint(self._scene)
 
     def _change(self, file: Path) -> None:
         self._verdict.content = aside(f"reading {file.name} ...", "dusnet-verdict")
@@ -206,10 +174,10 @@ class Page:
         except DusnetError as error:  # the other scans of the list can still be looked at
             self._clear(str(error))
             return
-        self._open(loaded)
+        self._open(Scene(loaded))
 
     def _clear(self, sentence: str) -> None:
-        self._loaded = None
+        self._scene = None
         if self._node is not None:
             self._node.remove()
         self._node, self._painted = None, None
@@ -219,32 +187,29 @@ class Page:
         for text in (self._count, self._legend, self._notice):
             text.content = ""
 
-    def _open(self, loaded: LoadedResult) -> None:
+    def _open(self, scene: Scene) -> None:
         """Show another scan: its controls, its points, and the camera in front of it."""
-        self._loaded, self._shown, self._drawn = loaded, None, {}
+        self._scene, self._shown, self._drawn = scene, None, {}
         self._forget_defects()
-        few = shown_points(len(loaded.cloud), loaded.scores, _CAMERA_POINTS)
-        values = None if loaded.scores is None else loaded.scores[few]
-        self._camera = camera_of([Panel(loaded.name, loaded.cloud.points[few], values=values)])
-        self._verdict.content = verdict(loaded)
-        offered = [layer.value for layer in layers_of(loaded)]
+        self._verdict.content = verdict(scene.loaded)
+        offered = [layer.value for layer in scene.layers]
         chosen = self._layers.value if len(self._layers.options) > 1 else ""  # no choice was offered: none was made
         self._layers.options = offered
         self._layers.value = chosen if chosen in offered else offered[0]
-        self._make_slider(loaded)
-        self._legend.content = legend(loaded) if loaded.scores is not None else ""
-        self._paint(loaded)
+        self._make_slider(scene)
+        self._legend.content = legend(scene) if scene.loaded.scores is not None else ""
+        self._paint(scene)
         self._look(_Look(np.array([0.0, 0.0, _AWAY]), np.zeros(3), np.array([0.0, 1.0, 0.0])), everybody=True)
 
-    def _make_slider(self, loaded: LoadedResult | None) -> None:
+    def _make_slider(self, scene: Scene | None) -> None:
         if self._slider is not None:
             self._slider.remove()
             self._slider = None
-        self._first = None if loaded is None else first_threshold(loaded)
+        self._first = None if scene is None else scene.threshold
         self._reset.visible = self._list.visible = self._first is not None
-        if loaded is None or self._first is None:
+        if scene is None or self._first is None:
             return
-        low, high = threshold_range(loaded)
+        low, high = scene.threshold_range
         step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
         self._slider_first = float(f"{self._first:.{_DIGITS}g}")
         low, high = min(low, self._slider_first), max(math.ceil(high / step) * step, self._slider_first)
@@ -264,41 +229,44 @@ class Page:
         value = _held(self._slider)
         return self._first if value == self._slider_first else value
 
-    def _paint(self, loaded: LoadedResult) -> None:
-        layer, threshold = self._layer(loaded), self._threshold()
-        drawn = self._draw(loaded, layer)
+    def _paint(self, scene: Scene) -> None:
+        layer, threshold = self._layer(scene), self._threshold()
+        rebuilt = layer is Layer.RECONSTRUCTION
+        if rebuilt not in self._drawn:
+            self._drawn[rebuilt] = scene.drawn(layer, MOST_POINTS)
+        drawn = self._drawn[rebuilt]
         if self._shown is None or self._shown[0] is not layer or layer is Layer.DEFECTS:
-            self._put(drawn, layer_colors(loaded, layer, threshold)[drawn.index])
+            self._put(drawn, np.rint(drawn.lit(scene.colors(layer, threshold)[drawn.index])).astype(np.uint8))
         self._node.point_size = drawn.spacing * _held(self._size)
         self._shown = (layer, threshold)
-        self._notice.content = notice(len(drawn.index), len(layer_cloud(loaded, layer)))
+        self._notice.content = notice(len(drawn.index), len(scene.cloud(layer)))
         if threshold is None or threshold != self._counted:
-            self._tell(loaded, threshold, "counting defects")
+            self._tell(scene, threshold, "counting defects")
         for mark in self._marks:
             mark.visible = layer is Layer.DEFECTS
 
     def _find_defects(self) -> None:
-        loaded, threshold = self._loaded, self._threshold()
-        if loaded is None or threshold is None:
+        scene, threshold = self._scene, self._threshold()
+        if scene is None or threshold is None:
             return
         self._counted = threshold
-        if int(above(loaded, threshold).sum()) > MOST_GROUPED and threshold != loaded.point_threshold:
+        if int(scene.above(threshold).sum()) > MOST_GROUPED and threshold != scene.loaded.point_threshold:
             self._defects, count, words = (), 0, "too many for a list of defects"
         else:
-            self._defects = defects_at(loaded, threshold)
-            count = defect_count_at(loaded, threshold, self._defects)
-            words = "1 defect" if count == 1 else f"{count:,} defects"
-        self._tell(loaded, threshold, words)
-        self._list_defects(self._defects, count, loaded.unit)
-        self._mark(self._defects[:LISTED])
+            self._defects = scene.defects(threshold)
+            count = scene.defect_count(threshold, self._defects)
+            words = counted(count, "defect")
+        self._tell(scene, threshold, words)
+        self._list_defects(self._defects, count, scene.loaded.unit)
+        self._mark(scene, self._defects[:LISTED])
 
     def _forget_defects(self) -> None:
         self._counted, self._defects = None, ()
         self._list_defects((), 0, None)
-        self._mark(())
+        self._unmark()
 
-    def _tell(self, loaded: LoadedResult, threshold: float | None, words: str) -> None:
-        line = count_line(loaded, threshold)
+    def _tell(self, scene: Scene, threshold: float | None, words: str) -> None:
+        line = scene.count_line(threshold)
         text = line if threshold is None else f"{line}, {words}"
         self._count.content = block(html.escape(text), "dusnet-count")
 
@@ -315,64 +283,49 @@ class Page:
 
     # --- scene ------------------------------------------------------------------------------------------------------
 
-    def _draw(self, loaded: LoadedResult, layer: Layer) -> _Drawn:
-        rebuilt = layer is Layer.RECONSTRUCTION
-        if rebuilt not in self._drawn:
-            cloud = layer_cloud(loaded, layer)
-            index = shown_points(len(cloud), None if rebuilt else loaded.scores, MOST_POINTS)
-            points = self._seen(cloud.points[index])
-            if cloud.normals is None:
-                normals = estimate_normals(points, 12)
-            else:
-                normals = cloud.normals[index] @ self._camera.axes.T
-            self._drawn[rebuilt] = _Drawn(index, points.astype(np.float32), brightness(normals), spacing(points))
-        return self._drawn[rebuilt]
-
-    def _put(self, drawn: _Drawn, colors: Colors) -> None:
-        lit = np.rint(colors * drawn.shade[:, None]).astype(np.uint8)
-        if self._node is not None and len(self._node.points) == len(lit) and self._painted is drawn:
-            self._node.colors = lit
+    def _put(self, drawn: DrawnPoints, colors: NDArray[np.uint8]) -> None:
+        if self._node is not None and len(self._node.points) == len(colors) and self._painted is drawn:
+            self._node.colors = colors
             return
         self._painted = drawn
         self._node = self._server.scene.add_point_cloud(
             "/scan",
-            drawn.points,
-            lit,
+            drawn.points.astype(np.float32),
+            colors,
             point_size=drawn.spacing * _held(self._size),
             point_shape="circle",
             point_shading="flat",
             precision="float32",
         )
 
-    def _mark(self, defects: Sequence[Defect]) -> None:
+    def _unmark(self) -> None:
         for mark in self._marks:
             mark.remove()
         self._marks = []
+
+    def _mark(self, scene: Scene, defects: Sequence[Defect]) -> None:
+        self._unmark()
         if not defects:
             return
-        scene, visible = self._server.scene, self._layers.value == Layer.DEFECTS.value
-        edges = box_edges(defects)
-        ends = self._seen(edges.reshape(-1, 3)).reshape(-1, 2, 3).astype(np.float32)
-        color = np.broadcast_to(np.array(ANCHORS[-1], dtype=np.uint8), (len(edges), 2, 3))
+        drawing, visible = self._server.scene, self._layers.value == Layer.DEFECTS.value
+        ends = scene.camera.local(defect_boxes(defects)).astype(np.float32)
+        color = np.broadcast_to(np.array(BOX, dtype=np.uint8), ends.shape)
         self._marks.append(
-            scene.add_line_segments("/boxes", ends, color, thickness=1.5, thickness_units="screen", visible=visible)
+            drawing.add_line_segments("/boxes", ends, color, thickness=1.5, thickness_units="screen", visible=visible)
         )
         for number, corners in enumerate(ends.reshape(len(defects), -1, 3), 1):
             top = corners[corners[:, 1].argmax()]
             self._marks.append(
-                scene.add_label(f"/label{number}", str(number), position=top, anchor="bottom-center", visible=visible)
+                drawing.add_label(f"/label{number}", str(number), position=top, anchor="bottom-center", visible=visible)
             )
-
-    def _seen(self, points: Array) -> Array:
-        return np.asarray((points - self._camera.center) / self._camera.radius @ self._camera.axes.T)
 
     # --- camera -----------------------------------------------------------------------------------------------------
 
     def _face(self, client: Any, number: int | None) -> None:
         """Turn the camera of whoever clicked to a defect."""
-        if self._loaded is None or number is None or number >= len(self._defects):
+        if self._scene is None or number is None or number >= len(self._defects):
             return
-        look = _facing(self._loaded, self._defects[number], self._camera)
+        look = _facing(self._scene.loaded.cloud.points, self._defects[number], self._scene.camera)
         self._look(look, everybody=False, client=client)
 
     def _look(self, look: _Look, *, everybody: bool, client: Any = None) -> None:
@@ -392,11 +345,10 @@ def _held(slider: Any) -> float:
     return float(min(max(slider.min, slider.value), slider.max))  # `max` keeps its first argument beside NaN
 
 
-def _facing(loaded: LoadedResult, defect: Defect, camera: Camera) -> _Look:
-    points = loaded.cloud.points
+def _facing(points: Array, defect: Defect, camera: Camera) -> _Look:
     inside = ((points >= defect.low) & (points <= defect.high)).all(axis=1)
-    weight: Array = np.asarray(inside, dtype=np.float64)
-    axes = look_at(points, toward=weight).axes @ camera.axes.T
-    target = (defect.center - camera.center) / camera.radius @ camera.axes.T
+    direction = camera.axes @ toward_defect(points, points[inside], defect.center, camera.center, camera.radius)
+    target = camera.local(defect.center)
     away = max(_NEAREST, 4.0 * float(np.linalg.norm(defect.high - defect.low)) / 2.0 / camera.radius)
-    return _Look(target + min(away, _AWAY) * axes[2], target, axes[1])
+    up = upright(direction, np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0]))
+    return _Look(target + min(away, _AWAY) * direction, target, up)

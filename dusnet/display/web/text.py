@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import html
 
-from dusnet.display.color_maps import heat_table
+from dusnet.display.color_maps import FAINT, INK, VERDICTS, css, heat_table
 from dusnet.display.deviation_bands import DeviationBands
-from dusnet.display.figures import plain
-from dusnet.display.layers import heat_span
 from dusnet.display.loaded_result import LoadedResult
+from dusnet.display.scene import Scene
+from dusnet.display.wording import counted, number
 
-_STATUS_COLORS = {"OK": "#1b7837", "NG": "#be3032", "RECHECK": "#9a5b00"}
-_FAINT = "#5a6470"
+_FAINT = css(FAINT)
 
 
 def block(text: str, name: str) -> str:
@@ -28,19 +27,20 @@ def verdict(loaded: LoadedResult) -> str:
     """Verdict, scores, and every sentence that the result has about them."""
     lines = []
     if loaded.verdict is not None:
-        color = _STATUS_COLORS.get(loaded.verdict, "#26303a")
+        color = css(VERDICTS.get(loaded.verdict, INK))
         lines.append(f'<b style="color:{color};font-size:17px">{html.escape(loaded.verdict)}</b>')
     if loaded.object_score is not None:
-        limit = "" if loaded.threshold is None else f" (threshold {loaded.threshold:.4g})"
+        limit = "" if loaded.threshold is None else f" (limit {loaded.threshold:.4g})"
         lines.append(f"object score {loaded.object_score:.4g}{limit}")
-    lines.append(f"{len(loaded.cloud):,} points{f', {html.escape(loaded.unit)}' if loaded.unit else ''}")
+    lines.append(f"{counted(len(loaded.cloud), 'point')}{f', {html.escape(loaded.unit)}' if loaded.unit else ''}")
     lines += [html.escape(sentence) for sentence in dict.fromkeys([*loaded.reasons, *loaded.remarks])]
     return block("<br>".join(lines), "dusnet-verdict")
 
 
-def legend(loaded: LoadedResult) -> str:
+def legend(scene: Scene) -> str:
     """What the colours of the heat map mean: bands of deviations, or a bar with the result's point threshold."""
-    shown = _heat_bar(loaded) if loaded.bands is None else _band_list(loaded.bands, loaded.unit)
+    bands = scene.loaded.bands
+    shown = _heat_bar(scene) if bands is None else _band_list(bands, scene.loaded.unit)
     return block(shown, "dusnet-legend")
 
 
@@ -56,7 +56,7 @@ def _band_list(bands: DeviationBands, unit: str | None) -> str:
         )
         rows.append(f'<li><span aria-hidden="true" style="{swatch}"></span>{words}</li>')
     what = f"deviation in {html.escape(unit)}" if unit else "deviation"
-    head = f"{what}, tolerance {_edge(-bands.minus)} to {_edge(bands.plus)}; + is excess material"
+    head = f"{what}, tolerance {_edge(-bands.minus)} to {_edge(bands.plus)}. + is excess material."
     return (
         f'<div style="color:{_FAINT}">{head}</div>'
         f'<ul style="list-style:none;margin:4px 0 0;padding:0;line-height:1.3">{"".join(rows)}</ul>'
@@ -64,21 +64,20 @@ def _band_list(bands: DeviationBands, unit: str | None) -> str:
 
 
 def _edge(deviation: float) -> str:
-    return plain(deviation, 4, signed=True).replace("-", "−")
+    return number(deviation, signed=True)
 
 
-def _heat_bar(loaded: LoadedResult) -> str:
-    low, high = heat_span(loaded)
+def _heat_bar(scene: Scene) -> str:
+    low, high = scene.heat_limits
     table = heat_table()[:: 255 // 15]
     stops = ",".join(f"rgb({red},{green},{blue})" for red, green, blue in table)
     ticks, mark = f"<span>{low:.3g}</span><span>{high:.3g}</span>", ""
-    own = loaded.point_threshold
+    own = scene.loaded.point_threshold
     if own is not None and low < own < high:
         left = 100.0 * (own - low) / (high - low)
-        mark = (
-            f'<div style="position:absolute;left:{left:.1f}%;top:-2px;width:2px;height:16px;background:#26303a"></div>'
-        )
-        ticks = f"<span>{low:.3g}</span><span>threshold {own:.3g}</span><span>{high:.3g}</span>"
+        at = f"left:{left:.1f}%;background:{css(INK)}"
+        mark = f'<div style="position:absolute;top:-2px;width:2px;height:16px;{at}"></div>'
+        ticks = f"<span>{low:.3g}</span><span>point threshold {own:.3g}</span><span>{high:.3g}</span>"
     return (
         f'<div style="position:relative;height:12px;background:linear-gradient(90deg,{stops})">{mark}</div>'
         f'<div style="display:flex;justify-content:space-between;color:{_FAINT}">{ticks}</div>'
@@ -89,4 +88,4 @@ def notice(shown: int, count: int) -> str:
     """How many of the points are drawn."""
     if shown == count:
         return aside(f"all {count:,} points drawn", "dusnet-notice")
-    return aside(f"{shown:,} of {count:,} points drawn; all of them are counted", "dusnet-notice")
+    return aside(f"{shown:,} of {count:,} points drawn. All points are counted.", "dusnet-notice")

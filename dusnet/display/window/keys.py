@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 from functools import partial
 from types import ModuleType
 from typing import Any
@@ -11,42 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.display.camera import Camera
-from dusnet.display.color_maps import ANCHORS
-from dusnet.display.layers import (
-    Layer,
-    State,
-    box_edges,
-    brightness,
-    count_line,
-    defect_count_at,
-    defects_at,
-    first_threshold,
-    layer_cloud,
-    layer_colors,
-    layers_of,
-    spacing,
-    verdict_line,
-)
-from dusnet.display.loaded_result import LoadedResult
-from dusnet.display.render import Panel, camera_of
-from dusnet.geometry.principal_normals import estimate_normals
+from dusnet.display.color_maps import BOX
+from dusnet.display.scene import LAYER_KEYS, DrawnPoints, Layer, Scene, defect_boxes
+from dusnet.display.wording import counted
 
-Array = NDArray[np.float64]
-
-LAYER_KEYS = {
-    "I": Layer.INPUT,
-    "R": Layer.RECONSTRUCTION,
-    "H": Layer.HEAT,
-    "D": Layer.DEFECTS,
-    "G": Layer.TRUTH,
-}
 HELP = (
     "keys: H heat map, D defects, I input, R reconstruction, G ground truth, A everything side by side, "
     "N next scan, P previous scan, ? help, Q close"
 )
-_BOX = ANCHORS[-1]
-_NORMAL_NEIGHBORS = 16
 _ZOOM_ONE = 0.4  # one scan fills the window
 _RADIUS_PIXELS = 850.0  # of a scan at that zoom, with some overlap of its points
 _POINT_LIMITS = (2.0, 25.0)
@@ -54,24 +26,17 @@ POINT_PIXELS = 4.0
 """Size of a point where everything is shown side by side."""
 
 
-class LitCloud:
-    """An Open3D cloud whose colours are shaded here: the window's own light bleaches pale colours to white.
+def point_cloud(o3d: ModuleType, points: NDArray[np.float64], colors: NDArray[np.float64]) -> Any:
+    """An Open3D cloud whose colours are lit already: the window's own light bleaches pale colours to white.
 
     Args:
         o3d: the module.
-        points: (N, 3) float64, x right, y up, z towards the viewer.
+        points: (N, 3) float64.
+        colors: (N, 3) float64 from 0 to 255.
     """
-
-    def __init__(self, o3d: ModuleType, points: Array) -> None:
-        self._o3d = o3d
-        self.geometry = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
-        self.spacing = spacing(points)
-        self._brightness = brightness(estimate_normals(points, _NORMAL_NEIGHBORS))[:, None]
-
-    def painted(self, colors: NDArray[np.uint8]) -> Any:
-        """The geometry with these colours, (N, 3) uint8."""
-        self.geometry.colors = self._o3d.utility.Vector3dVector(colors / 255.0 * self._brightness)
-        return self.geometry
+    cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))
+    cloud.colors = o3d.utility.Vector3dVector(colors / 255.0)
+    return cloud
 
 
 def point_upwards(window: Any, zoom: float) -> None:
@@ -82,13 +47,26 @@ def point_upwards(window: Any, zoom: float) -> None:
     control.set_zoom(zoom)
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What the window shows.
+
+    Attributes:
+        scan: number of the scan, from 0.
+        layer: what of it; None for everything side by side.
+    """
+
+    scan: int = 0
+    layer: Layer | None = None
+
+
 class Keys:
     """Shows what the keys ask for in one window.
 
     Args:
         o3d: the module.
         window: an open `VisualizerWithKeyCallback` that shows `everything`.
-        all_loaded: the scans that N and P go through, at least one.
+        scenes: the scans that N and P go through, at least one.
         everything: the geometries of the side-by-side view.
         zoom: of the side-by-side view.
         say: where the state is written after each key: the window itself has no text.
@@ -98,18 +76,17 @@ class Keys:
         self,
         o3d: ModuleType,
         window: Any,
-        all_loaded: Sequence[LoadedResult],
+        scenes: Sequence[Scene],
         *,
         everything: Sequence[Any],
         zoom: float,
         say: Callable[[str], None],
     ) -> None:
-        self._o3d, self._window, self._all_loaded = o3d, window, all_loaded
+        self._o3d, self._window, self._scenes = o3d, window, scenes
         self._everything, self._zoom, self._say = list(everything), zoom, say
-        self._shown = list(everything)
-        self._cameras: dict[int, Camera] = {}
-        self._clouds: dict[bool, LitCloud] = {}  # of the scan that is shown; the reconstruction under True
-        self.state = State()
+        self._geometries = list(everything)
+        self._drawn: dict[bool, DrawnPoints] = {}  # of the scan that is shown; the reconstruction under True
+        self.shown = Shown()
 
     def register(self) -> None:
         """Bind the keys; Open3D's own meaning of a key gives way."""
@@ -124,86 +101,68 @@ class Keys:
 
     def press(self, key: str) -> None:
         """Do what a key asks for, and say what is shown then."""
+        scene = self._scenes[self.shown.scan]
         if key == "?":
             self._say(HELP)
-            return
-        loaded = self._all_loaded[self.state.scan]
-        if key in LAYER_KEYS and LAYER_KEYS[key] not in layers_of(loaded):
-            self._say(f"{loaded.name} has no {LAYER_KEYS[key].value}.")
-            return
-        self._show(self._after(key))
+        elif key in LAYER_KEYS and LAYER_KEYS[key] not in scene.layers:
+            self._say(f"{scene.loaded.name} has no {LAYER_KEYS[key].value}.")
+        else:
+            self._show(self._after(key))
 
-    def _after(self, key: str) -> State:
-        if key == "A":
-            return replace(self.state, layer=None)
-        if key in LAYER_KEYS:
-            return replace(self.state, layer=LAYER_KEYS[key])
-        state = self.state.stepped(1 if key == "N" else -1, len(self._all_loaded))
-        offered = layers_of(self._all_loaded[state.scan])
-        return state if state.layer in offered else replace(state, layer=offered[0])
+    def _after(self, key: str) -> Shown:
+        if key == "A" or key in LAYER_KEYS:
+            return Shown(self.shown.scan, LAYER_KEYS.get(key))
+        scan = (self.shown.scan + (1 if key == "N" else -1)) % len(self._scenes)
+        layers = self._scenes[scan].layers
+        return Shown(scan, self.shown.layer if self.shown.layer in layers else layers[0])
 
-    def _show(self, state: State) -> None:
-        if state.scan != self.state.scan:
-            self._clouds = {}
-        moved = state.scan != self.state.scan or (state.layer is None) != (self.state.layer is None)
-        geometries = self._everything if state.layer is None else self._geometries(state, state.layer)
-        for geometry in self._shown:
+    def _show(self, wanted: Shown) -> None:
+        if wanted.scan != self.shown.scan:
+            self._drawn = {}
+        moved = wanted.scan != self.shown.scan or (wanted.layer is None) != (self.shown.layer is None)
+        pixels, geometries = POINT_PIXELS, self._everything
+        if wanted.layer is not None:
+            drawn = self._points(wanted.scan, wanted.layer)
+            pixels = min(max(_RADIUS_PIXELS * drawn.spacing, _POINT_LIMITS[0]), _POINT_LIMITS[1])
+            geometries = self._layer(self._scenes[wanted.scan], wanted.layer, drawn)
+        for geometry in self._geometries:
             self._window.remove_geometry(geometry, reset_bounding_box=False)
         for geometry in geometries:
             self._window.add_geometry(geometry, reset_bounding_box=False)
-        self._window.get_render_option().point_size = self._point_pixels(state.layer)
+        self._window.get_render_option().point_size = pixels
         if moved:
             self._window.reset_view_point(True)  # else the box of everything that was ever shown is looked at
-            point_upwards(self._window, self._zoom if state.layer is None else _ZOOM_ONE)
-        self._shown, self.state = list(geometries), state
-        self._say(self._line(state))
+            point_upwards(self._window, self._zoom if wanted.layer is None else _ZOOM_ONE)
+        self._geometries, self.shown = list(geometries), wanted
+        self._say(self._line(wanted))
 
-    def _geometries(self, state: State, layer: Layer) -> list[Any]:
-        loaded = self._all_loaded[state.scan]
-        threshold = first_threshold(loaded)
-        camera = self._camera(state.scan)
-        colors = layer_colors(loaded, layer, threshold)
-        rebuilt = layer is Layer.RECONSTRUCTION
-        if rebuilt not in self._clouds:  # its normals take seconds for a big scan
-            self._clouds[rebuilt] = LitCloud(self._o3d, _seen(layer_cloud(loaded, layer).points, camera))
-        shown = [self._clouds[rebuilt].painted(colors)]
-        edges = box_edges(defects_at(loaded, threshold)) if layer is Layer.DEFECTS else np.zeros((0, 2, 3))
+    def _points(self, scan: int, layer: Layer) -> DrawnPoints:
+        """All points of a layer; those of the last scan are kept: the normals of a big one take seconds."""
+        rebuilt, scene = layer is Layer.RECONSTRUCTION, self._scenes[scan]
+        if rebuilt not in self._drawn:
+            self._drawn[rebuilt] = scene.drawn(layer, len(scene.cloud(layer)))
+        return self._drawn[rebuilt]
+
+    def _layer(self, scene: Scene, layer: Layer, drawn: DrawnPoints) -> list[Any]:
+        colors = scene.colors(layer, scene.threshold)
+        geometries = [point_cloud(self._o3d, drawn.points, drawn.lit(colors))]
+        edges = defect_boxes(scene.defects(scene.threshold)) if layer is Layer.DEFECTS else np.zeros((0, 2, 3))
         if len(edges):
             boxes = self._o3d.geometry.LineSet(
-                self._o3d.utility.Vector3dVector(_seen(edges.reshape(-1, 3), camera)),
+                self._o3d.utility.Vector3dVector(scene.camera.local(edges.reshape(-1, 3))),
                 self._o3d.utility.Vector2iVector(np.arange(2 * len(edges)).reshape(-1, 2)),
             )
-            boxes.paint_uniform_color(np.array(_BOX) / 255.0)
-            shown.append(boxes)
-        return shown
+            boxes.paint_uniform_color(np.array(BOX) / 255.0)
+            geometries.append(boxes)
+        return geometries
 
-    def _point_pixels(self, layer: Layer | None) -> float:
-        """Points that touch each other, within reason."""
-        if layer is None:
-            return POINT_PIXELS
-        close = self._clouds[layer is Layer.RECONSTRUCTION].spacing
-        return min(max(_RADIUS_PIXELS * close, _POINT_LIMITS[0]), _POINT_LIMITS[1])
-
-    def _camera(self, number: int) -> Camera:
-        if number not in self._cameras:
-            loaded = self._all_loaded[number]
-            self._cameras[number] = camera_of([Panel(loaded.name, loaded.cloud.points, values=loaded.scores)])
-        return self._cameras[number]
-
-    def _line(self, state: State) -> str:
-        if state.layer is None:
+    def _line(self, shown: Shown) -> str:
+        if shown.layer is None:
             return "everything side by side"
-        loaded = self._all_loaded[state.scan]
-        line = (
-            f"{loaded.name} ({state.scan + 1} of {len(self._all_loaded)}), {state.layer.value}: {verdict_line(loaded)}"
-        )
-        if state.layer is Layer.DEFECTS:
-            threshold = first_threshold(loaded)
-            count = defect_count_at(loaded, threshold, defects_at(loaded, threshold))
-            line = f"{line}; {count_line(loaded, threshold)}, {count} {'defect' if count == 1 else 'defects'}"
+        scene = self._scenes[shown.scan]
+        place = f"{scene.loaded.name} ({shown.scan + 1} of {len(self._scenes)})"
+        line = f"{place}, {shown.layer.value}: {scene.verdict_line}"
+        if shown.layer is Layer.DEFECTS:
+            count = scene.defect_count(scene.threshold, scene.defects(scene.threshold))
+            line = f"{line}; {scene.count_line(scene.threshold)}, {counted(count, 'defect')}"
         return line
-
-
-def _seen(points: Array, camera: Camera) -> Array:
-    """Points (N, 3) in radii as the camera sees them: x right, y up, z towards the viewer."""
-    return np.asarray((points - camera.center) / camera.radius @ camera.axes.T)

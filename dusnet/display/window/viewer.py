@@ -1,4 +1,4 @@
-"""An Open3D window with panels side by side."""
+"""An Open3D window with scans side by side."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.display.loaded_result import LoadedResult
-from dusnet.display.render import Panel, camera_of, heat_range
-from dusnet.display.window.keys import HELP, POINT_PIXELS, Keys, LitCloud, point_upwards
+from dusnet.display.panels import Panel, camera_of, heat_limits
+from dusnet.display.scene import DrawnPoints, Scene
+from dusnet.display.window.keys import HELP, POINT_PIXELS, Keys, point_cloud, point_upwards
 from dusnet.errors import BadInput
 from dusnet.open3d_import import open3d
 from dusnet.progress import Silent
@@ -24,27 +24,23 @@ _ZOOM = 0.55  # the row fills the window
 
 
 def open_window(
-    panels: Sequence[Panel],
+    scenes: Sequence[Scene],
     *,
-    all_loaded: Sequence[LoadedResult] = (),
-    low: float | None = None,
-    high: float | None = None,
+    limits: tuple[float, float] | None = None,
     threshold: float | None = None,
     title: str = "",
     seconds: float | None = None,
     say: Callable[[str], None] | None = None,
 ) -> None:
-    """Show panels side by side until the window is closed.
+    """Show scans side by side until the window is closed; keys show one layer of one scan instead (`keys.HELP`).
 
-    Panels of one scene keep their relative pose and stand in a row, seen as `render_png` would show them; scenes
-    follow each other downwards. With `all_loaded`, keys show one layer of one scan instead (`window_keys.HELP`).
+    Panels of one scan keep their relative pose and stand in a row, seen as a picture would show them; scans follow
+    each other downwards.
 
     Args:
-        panels: at least one.
-        all_loaded: the scans that the keys go through; none leaves the keys to Open3D.
-        low: value of the palest colour, see `heat_range` for what None means.
-        high: value of the darkest colour.
-        threshold: point score that the automatic range is made from.
+        scenes: at least one.
+        limits: scores of the palest and the darkest colour, see `heat_limits` for what None means.
+        threshold: point score that the automatic limits are made from.
         title: of the window.
         seconds: close after so many seconds; None waits for the user.
         say: where each key writes what is shown then.
@@ -53,14 +49,16 @@ def open_window(
         BadInput: there is no display.
         MissingDependency: Open3D or one of its system libraries is absent.
     """
-    if not panels:
-        raise ValueError("a window needs at least one panel")
+    if not scenes:
+        raise ValueError("a window needs at least one scan")
     require_display()
     o3d = open3d()
-    automatic = heat_range(panels, threshold)
-    limits = (automatic[0] if low is None else low, automatic[1] if high is None else high)
-    placed = zip(panels, arrange(panels), strict=True)
-    clouds = [LitCloud(o3d, points).painted(panel.painted(*limits)) for panel, points in placed]
+    panels = [panel for place, scene in enumerate(scenes) for panel in scene.panels(place)]
+    limits = limits or heat_limits(panels, threshold)
+    clouds = []
+    for panel, points in zip(panels, arrange(panels), strict=True):
+        drawn = DrawnPoints.of(points, np.arange(len(points)))
+        clouds.append(point_cloud(o3d, points, drawn.lit(panel.painted(limits))))
     window = o3d.visualization.VisualizerWithKeyCallback()
     shown = window.create_window(window_name=title or "dusnet", width=1600, height=900)
     try:
@@ -71,10 +69,9 @@ def open_window(
         window.get_render_option().point_size = POINT_PIXELS
         window.get_render_option().light_on = False
         point_upwards(window, _ZOOM)
-        if all_loaded:
-            tell = say or Silent().log
-            Keys(o3d, window, all_loaded, everything=clouds, zoom=_ZOOM, say=tell).register()
-            tell(HELP)
+        tell = say or Silent().log
+        Keys(o3d, window, scenes, everything=clouds, zoom=_ZOOM, say=tell).register()
+        tell(HELP)
         _run(window, seconds)
     finally:
         window.destroy_window()
@@ -85,19 +82,16 @@ def arrange(panels: Sequence[Panel]) -> list[NDArray[np.float64]]:
 
     Panels of a scene stand in a row without touching, scenes below each other, all in radii of their first panel.
     """
-    scenes: dict[int, list[int]] = {}
-    for number, panel in enumerate(panels):
-        scenes.setdefault(panel.scene, []).append(number)
-    placed: dict[int, NDArray[np.float64]] = {}
+    placed: list[NDArray[np.float64]] = []
     top = 0.0
-    for numbers in scenes.values():
-        camera = camera_of([panels[number] for number in numbers])
-        seen = [(panels[number].points - camera.center) / camera.radius @ camera.axes.T for number in numbers]
+    for scene in dict.fromkeys(panel.scene for panel in panels):
+        together = [panel for panel in panels if panel.scene == scene]
+        camera = camera_of(together)
+        seen = [camera.local(panel.points) for panel in together]
         step = max(float(np.ptp(points[:, 0])) for points in seen) * (1.0 + _GAP)
-        for column, (number, points) in enumerate(zip(numbers, seen, strict=True)):
-            placed[number] = points + np.array([column * step, top, 0.0])
+        placed += [points + np.array([column * step, top, 0.0]) for column, points in enumerate(seen)]
         top -= max(float(np.ptp(points[:, 1])) for points in seen) * (1.0 + _GAP)
-    return [placed[number] for number in range(len(panels))]
+    return placed
 
 
 def require_display() -> None:

@@ -1,9 +1,10 @@
-"""Measurements as text and as Markdown."""
+"""Measurements of speed as text and as Markdown."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dusnet.evaluation.markdown import table
 from dusnet.evaluation.speed.timing import Timing
 
 HEADS = ("what", "size", "by", "ms", "±", "MiB", "ratio")
@@ -23,8 +24,7 @@ def as_text(timings: Sequence[Timing]) -> str:
 
 def as_markdown(timings: Sequence[Timing]) -> str:
     """The same for a page."""
-    rows = [HEADS, ("---", "---", "---", *["---:"] * 4), *map(_cells, timings)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    return table("lllrrrr", HEADS, map(_cells, timings)).rstrip("\n")
 
 
 def _cells(timing: Timing) -> tuple[str, ...]:

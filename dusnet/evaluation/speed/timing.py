@@ -1,21 +1,19 @@
-"""Fair times: everybody runs in turn in one process, and the middle of several runs counts."""
+"""Fair times: all candidates run in turn in one process, and the median of several runs counts."""
 
 from __future__ import annotations
 
-import os
 import statistics
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
 
+from dusnet.evaluation.memory import PeakMeter
+
 REPEATS = 5
-SLOW = 2.0  # seconds; whoever takes longer runs twice only
-_SAMPLE = 0.001  # seconds between two looks at the memory
+SLOW = 2.0  # seconds; candidates that take longer run twice only
 
 
 @dataclass(frozen=True)
@@ -25,7 +23,7 @@ class Timing:
     Attributes:
         what: the op or the step.
         size: what it worked on.
-        by: who computed it: `dusnet (cpu)`, `plain torch`, a peer.
+        by: what computed it: `dusnet (cpu)`, `plain torch`, a peer.
         seconds: median time; index build and copies included.
         spread: half of the distance between the quartiles, as a share of the median.
         memory: MiB that the process (on CUDA: the allocator) grew by at most while it ran, outputs included. What was
@@ -48,11 +46,11 @@ def race(what: str, size: str, runs: Mapping[str, Callable[[], Any]], *, device:
     Args:
         what: the op.
         size: what it works on.
-        runs: who computes it, and how.
+        runs: what computes it -> how.
         device: `cpu`, `cuda` or `cuda:N`.
-        repeats: counted runs, after one that warms up and tells the memory.
+        repeats: counted runs, after one that warms up and measures the memory.
     """
-    memory = {by: _grown(run, device) for by, run in runs.items()}
+    memory = {by: _growth(run, device) for by, run in runs.items()}
     seconds: dict[str, list[float]] = {by: [] for by in runs}
     for turn in range(repeats):
         for by, run in runs.items():
@@ -82,33 +80,9 @@ def _finish(device: str) -> None:
         torch.cuda.synchronize(device)
 
 
-def _grown(run: Callable[[], Any], device: str) -> float:
-    """Runs once and says how many MiB more were in use at most."""
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        run()
-        _finish(device)
-        return (torch.cuda.max_memory_allocated(device) - before) / 2**20
-    before = most = _resident()
-    done = threading.Event()
-
-    def look() -> None:
-        nonlocal most
-        while not done.wait(_SAMPLE):
-            most = max(most, _resident())
-
-    watcher = threading.Thread(target=look, daemon=True)
-    watcher.start()
-    try:
-        run()
-    finally:
-        done.set()
-        watcher.join()
-    return (max(most, _resident()) - before) / 2**20
-
-
-def _resident() -> int:
-    """Bytes of this process in memory; 0 where the system does not tell."""
-    pages = Path("/proc/self/statm")
-    return int(pages.read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") if pages.exists() else 0
+def _growth(run: Callable[[], Any], device: str) -> float:
+    """MiB by which the memory in use grew at most during one run."""
+    meter = PeakMeter(device)
+    run()
+    _finish(device)
+    return meter.growth()

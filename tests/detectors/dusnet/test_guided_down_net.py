@@ -35,23 +35,23 @@ def inputs() -> tuple[Tensor, ...]:
     )
 
 
-def test_a_new_net_doubts_every_group_by_half(inputs: tuple[Tensor, ...]) -> None:
-    centers, doubt = make(shake=False)(*inputs)
+def test_a_new_net_gives_every_group_one_half(inputs: tuple[Tensor, ...]) -> None:
+    centers, logits = make(shake=False)(*inputs)
     torch.testing.assert_close(centers, inputs[0] + inputs[1] / 2)
-    assert torch.equal(doubt, torch.zeros(2, 9, dtype=torch.float64))
+    assert torch.equal(logits, torch.zeros(2, 9, dtype=torch.float64))
 
 
-@pytest.mark.parametrize(("doubt", "share"), [(-40.0, 0.0), (40.0, 1.0), (0.5, 0.6224593312018546)])
-def test_the_head_by_hand(inputs: tuple[Tensor, ...], doubt: float, share: float) -> None:
-    """A trusted group stays, a doubted one goes to the surface, and a correction along the local axes is added."""
+@pytest.mark.parametrize(("logits", "share"), [(-40.0, 0.0), (40.0, 1.0), (0.5, 0.6224593312018546)])
+def test_the_head_by_hand(inputs: tuple[Tensor, ...], logits: float, share: float) -> None:
+    """A trusted group stays, another one goes to the surface, and a correction along the local axes is added."""
     net = make(shake=False)
     correction = torch.tensor([1.0, -2.0, 3.0], dtype=torch.float64)
     with torch.no_grad():
-        net.head[-1].bias.copy_(torch.cat([torch.tensor([doubt], dtype=torch.float64), correction]))
+        net.head[-1].bias.copy_(torch.cat([torch.tensor([logits], dtype=torch.float64), correction]))
     centers, said = net(*inputs)
     first, second, normal = inputs[2].unbind(dim=2)
     torch.testing.assert_close(centers, inputs[0] + share * inputs[1] + HEIGHT * (first - 2 * second + 3 * normal))
-    torch.testing.assert_close(said, torch.full((2, 9), doubt, dtype=torch.float64))
+    torch.testing.assert_close(said, torch.full((2, 9), logits, dtype=torch.float64))
 
 
 def test_patches_and_judge_are_forward(inputs: tuple[Tensor, ...]) -> None:
@@ -121,7 +121,7 @@ def test_all_that_a_group_shows_reaches_the_answer(inputs: tuple[Tensor, ...], p
 
 def test_gradients_reach_all_parameters(inputs: tuple[Tensor, ...]) -> None:
     net = make()
-    centers, doubt = net(*inputs)
-    ((centers - inputs[0]).square().sum() + doubt.square().sum()).backward()
+    centers, logits = net(*inputs)
+    ((centers - inputs[0]).square().sum() + logits.square().sum()).backward()
     without = [name for name, one in net.named_parameters() if one.grad is None or not one.grad.abs().any()]
     assert without == []

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dusnet.config import DownNetSettings
 from dusnet.detectors.dusnet_paper.down_net import DownNet
+from dusnet.detectors.dusnet_paper.settings import DownNetSettings
 
 
 def make(*, seed: int = 0, shake: bool = True, **settings: object) -> DownNet:

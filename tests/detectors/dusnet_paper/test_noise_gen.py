@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dusnet.config import NoiseSettings
 from dusnet.detectors.dusnet_paper.noise_gen import NoiseGen, NoisyGroups
+from dusnet.detectors.dusnet_paper.settings import NoiseSettings
 
 ALPHA, BETA = 0.08, 0.15
 KINDS = ["gaussian", "uniform", "salt_pepper"]

@@ -16,6 +16,7 @@ from dusnet.detectors.feature_space.center_maps import (
     mean_center,
     most_alike,
     nearest_center,
+    residual_norm,
 )
 
 
@@ -112,3 +113,7 @@ def test_similarity_is_that_of_the_flattened_maps_over_the_places_that_are_seen(
     seen = torch.tensor([True, True, False])
     assert map_similarity(features, center, seen) == pytest.approx((1 + 4) / (5**0.5 * 6**0.5))
     assert map_similarity(features, center, torch.zeros(3, dtype=torch.bool)) == -1.0
+
+
+def test_the_residual_is_the_distance_to_the_centre() -> None:
+    assert residual_norm(torch.tensor([[3.0, 4.0]]), torch.tensor([[0.0, 0.0]])).tolist() == [[5.0]]

@@ -12,9 +12,10 @@ from small_parts import part
 from test_feature_space import settings
 
 from dusnet.cloud import PointCloud
-from dusnet.config import PartsSettings
-from dusnet.detectors import ManyParts, create, create_for_parts, load_model
+from dusnet.detectors import create, create_for_parts, load_model
 from dusnet.detectors.feature_space import many_parts as several_parts
+from dusnet.detectors.feature_space.many_parts import ManyParts
+from dusnet.detectors.feature_space.settings import PartsSettings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.visibility import visible
 from dusnet.inspection.schema import result_schema

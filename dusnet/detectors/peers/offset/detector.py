@@ -17,14 +17,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import geometry, ops, scoring
-from dusnet.detectors.dusnet_paper.networks import supports_of
-from dusnet.detectors.dusnet_paper.reconstruction import TOKENS_AT_ONCE, in_halves
+from dusnet import ops
+from dusnet.detectors import scoring
 from dusnet.detectors.peers.offset.network import OffsetNet
 from dusnet.detectors.peers.offset.stage import OffsetSource, OffsetStage, damaged_clouds
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
+from dusnet.geometry.sampling import cell_for, thin
+from dusnet.geometry.spacing import interpolate
 from dusnet.io import stored
-from dusnet.nn.grouping import neighbor_index, random_chunks
+from dusnet.nn.chunks import through_chunks
+from dusnet.nn.grouping import neighbor_index, supports_of
 from dusnet.progress import Progress
 from dusnet.training.loop import Run, fingerprint, train_stage
 
@@ -59,13 +61,13 @@ class Offset(RegisteredDetector):
             checkpoint_every=training.checkpoint_every,
             progress=progress,
         )
-        supports, self._cell = supports_of(clouds, settings, seed=self.seed)
+        supports, self._cell = supports_of(clouds, settings.grouping, training.points, seed=self.seed)
         damaged = damaged_clouds(supports, settings.offset, settings.grouping, seed=self.seed, progress=progress)
         radius = float(np.mean([support.patch_radius for support in supports]))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             self._network = OffsetNet(settings.offset, patch_radius=radius)
-        source = OffsetSource(supports, damaged, settings.grouping, settings.offset)
+        source = OffsetSource(damaged, settings.grouping, settings.offset)
         train_stage(OffsetStage(self._network, source, batch=settings.offset.batch), training.down, run)
 
     def _judge(self, points: NDArray[np.float64]) -> FrameScores:
@@ -93,33 +95,31 @@ class Offset(RegisteredDetector):
         """The offset of every point of a scan, (N, 3); between centres where the scan has more than `max_centers`."""
         rng = np.random.default_rng(self.seed)
         points = cloud.double().numpy()
-        support = cloud[torch.from_numpy(geometry.thin(points, self._cell, rng))]
+        support = cloud[torch.from_numpy(thin(points, self._cell, rng))]
         limit = self.settings.scoring.max_centers
         if not self.settings.grouping.dense:
             limit = min(limit, self.settings.grouping.groups)
             chosen = ops.farthest_point_sample(cloud.unsqueeze(0), min(limit, len(cloud)))[0]
         elif len(cloud) > limit:
-            chosen = torch.from_numpy(geometry.thin(points, geometry.cell_for(points, limit, rng), rng))
+            chosen = torch.from_numpy(thin(points, cell_for(points, limit, rng), rng))
         else:
             chosen = torch.arange(len(cloud))
         centers = cloud[chosen]
         offsets = self._of_centers(centers, support)
         if len(centers) == len(cloud):
             return offsets
-        return geometry.interpolate(offsets, centers, cloud)
+        return interpolate(offsets, centers, cloud)
 
     def _of_centers(self, centers: Tensor, support: Tensor) -> Tensor:
         neighbors = neighbor_index(centers, support, self.settings.grouping)
         generator = torch.Generator().manual_seed(self.seed)
-        chunks = random_chunks(len(centers), self.settings.grouping.groups, generator)
-        network = self._network.to(self.device).eval()
-        predicted = [
-            in_halves(network, (centers[batch].to(self.device), support[neighbors[batch]].to(self.device)))[0]
-            for batch in chunks.split(max(1, TOKENS_AT_ONCE // chunks.shape[1]))
-        ]
-        # The chunks begin with every centre once; what fills the last one is predicted a second time and dropped.
-        offsets = torch.empty_like(centers)
-        offsets[chunks.flatten()[: len(centers)]] = torch.cat(predicted).flatten(0, 1)[: len(centers)]
+        (offsets,) = through_chunks(
+            self._network.to(self.device).eval(),
+            (centers, support[neighbors]),
+            self.settings.grouping.groups,
+            generator,
+            device=self.device,
+        )
         return offsets
 
     def _tensors(self) -> dict[str, Tensor]:

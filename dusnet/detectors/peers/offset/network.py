@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet.config import OffsetSettings
+from dusnet.detectors.peers.offset.settings import OffsetSettings
 from dusnet.nn.blocks import FourierFeatures, MiniPointNet, TransformerBlock, mlp
 from dusnet.nn.losses import Loss
 

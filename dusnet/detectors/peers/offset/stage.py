@@ -10,10 +10,10 @@ import torch
 from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
-from dusnet.config import GroupingSettings, OffsetSettings, TrainingSettings
-from dusnet.detectors.dusnet_paper.stages import GroupSource
+from dusnet.config import GroupingSettings
 from dusnet.detectors.peers.offset.network import OffsetNet, offset_loss
-from dusnet.nn.grouping import Support, draw_centers, neighbor_index
+from dusnet.detectors.peers.offset.settings import OffsetSettings
+from dusnet.nn.grouping import Support, draw_centers, neighbor_index, rigid_jitter
 from dusnet.nn.losses import Loss
 from dusnet.progress import Progress
 from dusnet.synthesis.pseudo_defects import pseudo_defects
@@ -85,8 +85,7 @@ class OffsetSource:
     """Draws groups of damaged clouds, each in a slightly different pose.
 
     Args:
-        supports: the clouds that the damaged ones were made from.
-        damaged: what `damaged_clouds` made of them.
+        damaged: what `damaged_clouds` made.
         grouping: G and K.
         settings: size of the random rigid jitter.
     """
@@ -96,13 +95,11 @@ class OffsetSource:
 
     def __init__(
         self,
-        supports: Sequence[Support],
         damaged: Sequence[DamagedCloud],
         grouping: GroupingSettings,
         settings: OffsetSettings,
     ) -> None:
-        jitter = TrainingSettings(rotation_deg=settings.rotation_deg, translation=settings.translation)
-        self._poses = GroupSource(supports, grouping, jitter)
+        self._jitter = settings.rotation_deg, settings.translation
         self._damaged = damaged
         self._neighbors = min(one.neighbors.shape[1] for one in damaged)
         self.groups = min(grouping.groups, *(len(one.points) for one in damaged))
@@ -119,7 +116,7 @@ class OffsetSource:
         from_defects = shuffled[: round(self.FROM_DEFECTS * self.groups)]
         anywhere = draw_centers(cloud.points, self.groups - len(from_defects), generator)
         picked = torch.cat([from_defects, anywhere])
-        rotation, translation = self._poses.rigid_jitter(generator)
+        rotation, translation = rigid_jitter(*self._jitter, generator)
         points = cloud.points @ rotation.T + translation
         neighbors = points[cloud.neighbors[picked, : self._neighbors]]
         return points[picked], neighbors, cloud.offsets[picked] @ rotation.T

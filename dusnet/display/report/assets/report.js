@@ -4,6 +4,8 @@
   const data = JSON.parse(document.getElementById("scene").textContent);
   const view = document.getElementById("view"), tip = document.getElementById("tip");
   const status = document.getElementById("status");
+  const style = getComputedStyle(document.documentElement);
+  function color(name) { return style.getPropertyValue("--" + name).trim(); }
   const INPUT = 0, REBUILT = 1, TRUTH = 2, BOXES = 3, CHOSEN = 4, LABELS = 5;
 
   function numbers(text, Kind) {
@@ -14,9 +16,9 @@
   function places(packed) {
     return { x: numbers(packed.x, Float32Array), y: numbers(packed.y, Float32Array), z: numbers(packed.z, Float32Array) };
   }
-  function paint(color, palette) {
+  function paint(places, palette) {
     const last = palette.length - 1;
-    return { color: color, colorscale: palette.map((value, at) => [at / last, value]), cmin: 0, cmax: last };
+    return { color: places, colorscale: palette.map((value, at) => [at / last, value]), cmin: 0, cmax: last };
   }
   function cloud(at, size, paint, visible) {
     return Object.assign({ type: "scatter3d", mode: "markers", hoverinfo: "none", showlegend: false, visible: visible,
@@ -29,14 +31,14 @@
     values: numbers(field.values, Float32Array), paint: paint(numbers(field.color, Uint16Array), field.palette) }));
   const grey = paint(shade, data.grey);
 
-  function lines(boxes, width, color) {
+  function lines(boxes, width, ink) {
     const at = { x: [], y: [], z: [] };
     for (const box of boxes) box.lines.forEach((corner, number) => {
       at.x.push(corner[0]); at.y.push(corner[1]); at.z.push(corner[2]);
       if (number % 2) { at.x.push(null); at.y.push(null); at.z.push(null); }
     });
     return Object.assign({ type: "scatter3d", mode: "lines", hoverinfo: "skip", showlegend: false,
-      line: { width: width, color: color } }, at);
+      line: { width: width, color: ink } }, at);
   }
   function traces() {
     const rebuilt = data.reconstruction, truth = data.truth;
@@ -53,23 +55,23 @@
       cloud(points, data.size, fields.length ? fields[0].paint : grey, true),
       Object.assign(cloud(rebuilt ? places(rebuilt) : none, rebuilt ? rebuilt.size : 2,
         rebuilt ? paint(numbers(rebuilt.color, Uint16Array), rebuilt.palette) : {}, false), { hoverinfo: "skip" }),
-      Object.assign(cloud(known, data.size + 1.5, { color: "#0072b2" }, false), { hoverinfo: "skip" }),
-      lines(data.defects, 3, "#1b2027"),
-      lines([], 7, "#0b5394"),
+      Object.assign(cloud(known, data.size + 1.5, { color: color("truth") }, false), { hoverinfo: "skip" }),
+      lines(data.defects, 3, color("ink")),
+      lines([], 7, color("accent")),
       { type: "scatter3d", mode: "text", hoverinfo: "skip", showlegend: false,
         x: labels.map((at) => at[0]), y: labels.map((at) => at[1]), z: labels.map((at) => at[2]),
-        text: data.defects.map((defect) => "<b>" + defect.name + "</b>"), textfont: { size: 17, color: "#1b2027" } },
+        text: data.defects.map((defect) => "<b>" + defect.name + "</b>"), textfont: { size: 17, color: color("ink") } },
     ];
   }
   function axis(name, settings) {
     return { title: { text: name + (data.unit ? " [" + data.unit + "]" : ""), font: { size: 12 } },
       range: settings.range, tickvals: settings.at, ticktext: settings.text, tickfont: { size: 10 },
-      showspikes: false, showbackground: false, gridcolor: "#e3e8ec", zeroline: false, linecolor: "#8b96a1" };
+      showspikes: false, showbackground: false, gridcolor: color("grid"), zeroline: false, linecolor: color("edge") };
   }
   function layout() {
     const [x, y, z] = data.axes;
-    return { margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: "#ffffff", showlegend: false, uirevision: "kept",
-      font: { family: "system-ui, sans-serif", color: "#1b2027" },
+    return { margin: { l: 0, r: 0, t: 0, b: 0 }, paper_bgcolor: color("paper"), showlegend: false, uirevision: "kept",
+      font: { family: "system-ui, sans-serif", color: color("ink") },
       scene: { xaxis: axis("X", x), yaxis: axis("Y", y), zaxis: axis("Z", z), dragmode: "orbit", hovermode: "closest",
         aspectmode: "manual", aspectratio: { x: x.ratio, y: y.ratio, z: z.ratio }, camera: fitted(data.camera) } };
   }
@@ -105,7 +107,7 @@
     const defect = data.defects[Number(row.dataset.defect)];
     for (const other of row.parentElement.rows) other.removeAttribute("aria-current");
     row.setAttribute("aria-current", "true");
-    const box = lines([defect], 7, "#0b5394");
+    const box = lines([defect], 7, color("accent"));
     Plotly.restyle(view, { x: [box.x], y: [box.y], z: [box.z] }, [CHOSEN])
       .then(() => move(fitted(defect.camera), "The camera is at defect " + defect.name + "."));
     const stage = view.getBoundingClientRect();

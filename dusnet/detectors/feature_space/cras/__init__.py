@@ -1,0 +1,1 @@
+"""CRAS: center-aware residual anomaly synthesis."""

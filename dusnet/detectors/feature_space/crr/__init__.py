@@ -1,0 +1,1 @@
+"""CRR: collaborative reconstruction and repair."""

@@ -1,0 +1,1 @@
+"""PBAS: progressive boundary guided anomaly synthesis."""

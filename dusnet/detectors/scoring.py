@@ -1,0 +1,58 @@
+"""From a reconstruction to scores per point and per object (Eq. 15-17, and what measures better).
+
+All distances are in the frame of the class; all functions take and return torch tensors on one device.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from dusnet import ops
+from dusnet.config import ScoringSettings
+
+
+def nearest_distance(points: Tensor, surface: Tensor | ops.PointIndex) -> Tensor:
+    """Distance to the nearest point of the surface (Eq. 15), (N, 3), (M, 3) -> (N,)."""
+    search = surface if isinstance(surface, ops.PointIndex) else ops.PointIndex(surface.unsqueeze(0))
+    squared, _ = search.nearest(points.unsqueeze(0))
+    return squared[0].sqrt()
+
+
+def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:
+    """Eq. 16: (1 - softmax weight of the nearest point among the 3 nearest) times the distance.
+
+    Args:
+        points: (N, 3).
+        surface: (M, 3) with M >= 3.
+        distance: s of Eq. 15, (N,).
+
+    Returns:
+        (N,).
+    """
+    squared, _ = ops.knn(points.unsqueeze(0), surface.unsqueeze(0), 3)
+    return (1 - squared[0].sqrt().softmax(dim=-1)[:, 0]) * distance
+
+
+def smooth(values: Tensor, neighbors: Tensor) -> Tensor:
+    """Mean over the nearest input points, (N,), (N, k) indices -> (N,)."""
+    return values[neighbors].mean(dim=1)
+
+
+def smooth_over(points: Tensor, values: Tensor, neighbors: int) -> Tensor:
+    """`smooth` over the nearest points of the cloud itself, (N, 3), (N,) -> (N,)."""
+    _, index = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(neighbors, len(points)))
+    return smooth(values, index[0])
+
+
+def pool(point_scores: Tensor, settings: ScoringSettings) -> float:
+    """Object score of the point scores, (N,).
+
+    `max` is Eq. 17, `top` the mean of the highest `pooling_fraction`, `quantile` the value that this share exceeds.
+    """
+    if settings.pooling == "max":
+        return float(point_scores.max())
+    count = max(1, math.ceil(settings.pooling_fraction * len(point_scores)))
+    highest = point_scores.topk(count).values
+    return float(highest.mean() if settings.pooling == "top" else highest[-1])

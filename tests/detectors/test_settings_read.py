@@ -1,0 +1,169 @@
+"""Settings of detectors: who reads which, what older versions called them, and files of theirs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_parts import part, tiny
+
+from dusnet.config import read_tree
+from dusnet.detectors import DETECTORS, Detector, asked_settings, load_model, require_read, sections_read
+from dusnet.detectors import former_settings as former
+from dusnet.detectors.settings import Settings, load_settings, stored_settings
+from dusnet.errors import BadConfig, BadModel
+from dusnet.io.tensors import read_tensors, write_tensors
+
+
+def test_the_names_are_known_without_importing_any_method() -> None:
+    code = (
+        "import sys, dusnet.detectors as d; assert 'crr' in d.DETECTORS; assert 'torch' not in sys.modules;"
+        "from dusnet.detectors.settings import load_settings; load_settings('paper');"
+        "assert 'torch' not in sys.modules;"
+        "d.create('nearest', load_settings());"
+        "print([m for m in sys.modules if m.startswith('dusnet.detectors.') and m.endswith(('detector', '_net'))])"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert found.strip() == "[]"
+
+
+class TestWhoReads:
+    @pytest.mark.parametrize("name", DETECTORS)
+    def test_what_a_detector_reads_exists(self, name: str) -> None:
+        tree = Settings().model_dump()
+        for one in sections_read(name):
+            section, _, key = one.partition(".")
+            assert section in tree
+            assert not key or key in tree[section]
+
+    @pytest.mark.parametrize(
+        ("detector", "override", "sentence"),
+        [
+            ("dusnet", "training.down.steps=5", "dusnet does not read it; dusnet_paper, offset"),
+            ("dusnet", "scoring.draws=1", "dusnet does not read it; dusnet_paper"),
+            ("dusnet", "grouping.dense=false", "dusnet does not read it; dusnet_paper, offset read it (--detector)."),
+            ("dusnet_paper", "guide.centers=500", "dusnet_paper does not read it; dusnet reads it (--detector)."),
+            ("nearest", "cras.epochs=3", "nearest does not read it; cras reads it (--detector)."),
+            ("cras", "parts.candidates=3", "cras does not read it; one model of several parts reads it."),
+            ("dusnet", "images.crop=288", "dusnet does not read it; no detector of scans does."),
+        ],
+    )
+    def test_a_setting_without_effect_is_refused_with_who_reads_it(
+        self, detector: str, override: str, sentence: str
+    ) -> None:
+        with pytest.raises(BadConfig) as error:
+            asked_settings(None, [override], detector)
+        assert str(error.value).startswith(f"Setting {override.partition('=')[0]} has no effect, because ")
+        assert sentence in str(error.value)
+        assert "\n" not in str(error.value)
+
+    def test_a_file_of_ones_own_is_checked_and_a_configuration_of_the_package_is_not(self, tmp_path: Path) -> None:
+        assert asked_settings("paper", (), "nearest").detector == "nearest"
+        path = tmp_path / "mine.yaml"
+        path.write_text("detector: nearest\nnoise: { alpha: 0.1 }\n")
+        with pytest.raises(BadConfig, match=r"noise\.alpha has no effect"):
+            asked_settings(path)
+        assert asked_settings(path, (), "dusnet_paper").noise.alpha == 0.1
+
+    def test_what_one_of_several_detectors_reads_is_fine(self) -> None:
+        assert asked_settings(None, ["guide.centers=500"], "nearest", beside=["dusnet"]).guide.centers == 500
+        assert asked_settings(None, ["parts.candidates=3"], "cras", together=True).parts.candidates == 3
+
+    def test_an_unknown_setting_stays_unknown(self) -> None:
+        with pytest.raises(BadConfig, match=r"Unknown setting 'noise\.alfa'.*'noise\.alpha'"):
+            asked_settings(None, ["noise.alfa=1"], "nearest")
+
+    @pytest.mark.parametrize("name", DETECTORS)
+    def test_no_detector_asks_for_what_it_does_not_name(self, name: str) -> None:
+        every = {section: value for section, value in Settings().model_dump().items() if section in sections_read(name)}
+        require_read(every, [name])
+
+
+class TestOlderVersions:
+    @pytest.mark.parametrize("value", ["true", "false"])
+    def test_the_switch_names_the_two_detectors(self, value: str) -> None:
+        with pytest.raises(BadConfig, match=r"guide\.enabled .* dusnet for .* dusnet_paper for .*--detector") as error:
+            load_settings(None, [f"guide.enabled={value}"])
+        assert "\n" not in str(error.value)
+
+    def test_another_name_is_said(self) -> None:
+        with pytest.raises(BadConfig, match=r"scoring\.doubt .* is called scoring\.defect_weight now"):
+            load_settings(None, ["scoring.doubt=0"])
+
+    @pytest.mark.parametrize("key", former.FIXED)
+    def test_a_constant_is_read_from_files_with_its_value_alone(self, key: str) -> None:
+        section, _, last = key.partition(".")
+        assert last not in Settings().model_dump()[section]
+        assert stored_settings({section: {last: former.FIXED[key]}}, "old.safetensors") == Settings()
+        with pytest.raises(BadConfig, match=rf"old\.safetensors has {key} 77 and this version has always"):
+            stored_settings({section: {last: 77}}, "old.safetensors")
+        with pytest.raises(BadConfig, match="no setting any more"):
+            load_settings(None, [f"{key}=3"])
+
+    def test_names_of_today_are_left_alone(self) -> None:
+        tree, source = read_tree("paper")
+        assert former.translated(tree, source) == tree
+        tree = {"scoring": {"doubt": 0.3}, "guide": {"enabled": True, "centers": 500}}
+        assert former.translated(tree, "x") == {"scoring": {"defect_weight": 0.3}, "guide": {"centers": 500}}
+        assert tree["scoring"] == {"doubt": 0.3}
+
+
+def as_older(path: Path, **guide: Any) -> dict[str, Any]:
+    """Rewrite a model file as a version with the switch wrote it; its metadata."""
+    tensors, metadata = read_tensors(path)
+    settings = metadata["settings"]
+    settings["guide"] |= guide
+    settings["scoring"]["doubt"] = settings["scoring"].pop("defect_weight")
+    settings["detector"] = "dusnet"
+    for key, value in former.FIXED.items():
+        section, _, last = key.partition(".")
+        settings[section][last] = value
+    metadata |= {"detector": "dusnet"}
+    write_tensors(path, tensors, {key: value for key, value in metadata.items() if key != "sha256"})
+    return metadata
+
+
+class TestOlderModels:
+    def test_one_without_the_guide_is_of_the_paper(self, hasty: Detector, tmp_path: Path) -> None:
+        path = tmp_path / "old.safetensors"
+        hasty.save(path)
+        as_older(path, enabled=False)
+        loaded = load_model(path)
+        assert (loaded.name, loaded.settings.detector) == ("dusnet_paper", "dusnet_paper")
+        assert loaded.settings == hasty.settings
+        expected, found = hasty.score(part(9)), loaded.score(part(9))
+        np.testing.assert_array_equal(found.point_scores, expected.point_scores)
+        np.testing.assert_array_equal(found.reconstruction, expected.reconstruction)
+        loaded.save(path)
+        assert read_tensors(path)[1]["detector"] == "dusnet_paper"
+
+    def test_a_weight_of_its_own_is_kept(self, hasty: Detector, tmp_path: Path) -> None:
+        path = tmp_path / "old.safetensors"
+        hasty.save(path)
+        metadata = as_older(path, enabled=False)
+        metadata["settings"]["scoring"]["doubt"] = 0.25
+        write_tensors(path, read_tensors(path)[0], metadata)
+        assert load_model(path).settings.scoring.defect_weight == 0.25
+
+    def test_one_with_the_guide_needs_guided_networks(self, hasty: Detector, tmp_path: Path) -> None:
+        path = tmp_path / "old.safetensors"
+        hasty.save(path)
+        as_older(path, enabled=True)
+        with pytest.raises(BadModel, match="dusnet model"):
+            load_model(path)
+
+
+def test_peers_of_older_versions_load(nearest: Detector, tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    nearest.save(path)
+    tensors, metadata = read_tensors(path)
+    metadata["settings"]["guide"]["enabled"] = False
+    write_tensors(path, tensors, metadata)
+    loaded = load_model(path)
+    assert loaded.name == "nearest"
+    np.testing.assert_array_equal(loaded.score(part(9)).point_scores, nearest.score(part(9)).point_scores)
+    assert tiny("nearest") == loaded.settings
