@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import Points
 from dusnet.display.camera import SIDES, Camera, Crop, Side
-from dusnet.display.color_maps import INK
+from dusnet.display.color_maps import BACKGROUND, INK
 from dusnet.display.extent import extent
 from dusnet.display.raster import draw_points
 from dusnet.display.scales import round_below
-from dusnet.display.splat import BACKGROUND
 from dusnet.display.thinning import evenly
 from dusnet.geometry.normals import estimate_normals
 
