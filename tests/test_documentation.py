@@ -34,7 +34,7 @@ NOT_RUN = (
     (r"^dusnet view (?!.*--png)", "opens a window; tests/display covers it"),
     (r"^dusnet demo", "takes minutes; tests/test_demo.py runs it"),
     (
-        r"^dusnet evaluate (DATASET|reported/|data/dev)|--study (?!table8)|^dusnet synth all ",
+        r"^dusnet evaluate (DATASET|reported/|data/dev)|--study|^dusnet synth all ",
         "measures for minutes to hours",
     ),
     (r"^dusnet train SOURCE", "shows the form of the command"),
@@ -52,7 +52,7 @@ SMALLER = {
 QUICK = {"check", "score", "compare", "view", "calibrate", "doctor"}
 """Verbs that run by default, in the pages below; the others are slow."""
 
-FIRST_PAGES = {"README.md", "inspection.md", "cli.md"}
+FIRST_PAGES = {"README.md", "cli.md"}
 
 FIRST = {
     "score parts.safetensors": "train bench --detector cras --one-model --out parts.safetensors --set cras.epochs=1 "
@@ -102,7 +102,7 @@ GIVEN = {
 }
 """Objects that the code of a page takes for given: before which of its blocks, and the code that makes them."""
 
-SLOW_PAGES = {"evaluation.md", "features.md", "synthetic.md", "ops.md"}
+SLOW_PAGES = {"evaluation.md", "features.md", "synthetic.md", "ops.md", "report.md", "viewing.md", "your-detector.md"}
 """Pages whose code takes more than a few seconds."""
 
 
