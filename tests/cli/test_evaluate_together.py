@@ -11,7 +11,7 @@ from cli_parts import Run, everything_in
 from dusnet.config import load_settings
 from dusnet.data import open_dataset
 from dusnet.detectors import load_model
-from dusnet.model import Training, train_together
+from dusnet.fitting import Training, train_together
 
 QUICK = (
     "registration.method=icp",

@@ -14,7 +14,7 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Settings
 from dusnet.detectors import load_model
 from dusnet.detectors.base import Calibration
-from dusnet.model import Training, train, train_together
+from dusnet.fitting import Training, train, train_together
 from dusnet.progress import Silent
 
 SETTINGS: dict[str, Any] = {
@@ -53,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         return Calibration((0.1, 0.2), (0.3, 0.4), "two good scans", (), ())
 
-    monkeypatch.setattr("dusnet.model.calibrate", calibrated)
+    monkeypatch.setattr("dusnet.fitting.calibrate", calibrated)
     return removed
 
 

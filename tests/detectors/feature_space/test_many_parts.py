@@ -16,9 +16,9 @@ from dusnet.config import PartsSettings
 from dusnet.detectors import ManyParts, create, create_for_parts, load_model
 from dusnet.detectors.feature_space import many_parts as several_parts
 from dusnet.errors import BadConfig, BadInput
+from dusnet.fitting import Training, train_together
 from dusnet.geometry.visibility import visible
 from dusnet.inspection.verdict import Status
-from dusnet.model import Training, train_together
 from dusnet.result import Result
 
 
