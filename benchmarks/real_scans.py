@@ -24,8 +24,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors.settings import load_settings
 from dusnet.display.view import view
+from dusnet.fitting import Training, train
 from dusnet.io import read_cloud, write_cloud
-from dusnet.model import Training, load, train
+from dusnet.model import load
 from dusnet.progress import for_terminal
 from dusnet.registration import estimate_normals
 

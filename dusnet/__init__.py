@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dusnet.cloud import Frame, PointCloud
     from dusnet.errors import BadConfig, BadInput, BadModel, DusnetError, MissingDependency
-    from dusnet.model import Model, fit, load
+    from dusnet.fitting import fit
+    from dusnet.model import Model, load
     from dusnet.result import Result
     from dusnet.scans import read
 
@@ -39,8 +40,9 @@ __all__ = [
 _PLACES = {
     **dict.fromkeys(("BadConfig", "BadInput", "BadModel", "DusnetError", "MissingDependency"), "dusnet.errors"),
     **dict.fromkeys(("Frame", "PointCloud"), "dusnet.cloud"),
-    **dict.fromkeys(("Model", "fit", "load"), "dusnet.model"),
+    **dict.fromkeys(("Model", "load"), "dusnet.model"),
     "Result": "dusnet.result",
+    "fit": "dusnet.fitting",
     "read": "dusnet.scans",
 }
 """The module of every name."""

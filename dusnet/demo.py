@@ -12,9 +12,10 @@ import numpy as np
 
 from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, BadModel
+from dusnet.fitting import Training, train
 from dusnet.io import parse_json, write_json, write_text
 from dusnet.io.places import require_folder
-from dusnet.model import Model, Training, load, train
+from dusnet.model import Model, load
 from dusnet.progress import Progress, Silent
 from dusnet.result import Result
 from dusnet.synthesis.settings import BenchmarkSettings

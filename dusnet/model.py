@@ -1,11 +1,10 @@
-"""The main job: from good scans to a model, from a scan to its result."""
+"""A model of good parts: from a scan to its result, and more good scans for its calibration."""
 
 from __future__ import annotations
 
 import hashlib
-import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,21 +13,16 @@ import numpy as np
 
 from dusnet import scans as given
 from dusnet.cloud import PointCloud
-from dusnet.detectors import create, create_for_parts, load_model
+from dusnet.detectors import load_model
 from dusnet.detectors.model_file import ADDED
-from dusnet.detectors.registered import RegisteredDetector
-from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
-from dusnet.geometry.scan_sizes import SPAN, size_of, size_words, unit_words
-from dusnet.inspection.calibration import calibrate
+from dusnet.inspection.expected import doubts, expectations
 from dusnet.inspection.result_parts import ModelFile, ThresholdCalibrated, ThresholdGiven
-from dusnet.inspection.verdict import Expectations, decide, limit_words
+from dusnet.inspection.verdict import decide, limit_words
 from dusnet.io import file_sha256, printable
 from dusnet.progress import Progress, Silent
 from dusnet.result import Context, Result
 from dusnet.terminal import one_line
-from dusnet.training.folders import curves_folder, finish_training, training_folder
-from dusnet.training.processes import is_first, wait_for_all
 from dusnet.units import METRES, require_unit
 from dusnet.words import counted
 
@@ -190,7 +184,7 @@ class Model:
         if threshold is not None:
             scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
         blind = _misses_small_defects(judge, scores.threshold)
-        expected = replace(_expectations(judge), limit_too_high=blind and source.kind == "calibration")
+        expected = replace(expectations(judge), limit_too_high=blind and source.kind == "calibration")
         verdict = decide(scores, inside.points, expected=expected)
         context = Context(
             ModelFile(id=self._detector.name if self._path is None else self._path.name, sha256=self._sha256),
@@ -236,8 +230,7 @@ class Model:
         if any(one.calibration is None for one in self._detector.detectors):
             raise BadConfig(f"{self._name} was not calibrated in training, so nothing can be added; train again.")
         progress, ratio = progress or Silent(), self.ratio_from(unit)
-        entries = given.entries_of(scans)
-        parts = self._detector.detectors
+        entries, parts = given.entries_of(scans), self._detector.detectors
         learned = {mark for part in parts for mark in part.provenance.get("training_sha256", [])}
         added: list[dict[str, Any]] = list(self._detector.provenance.get(ADDED, []))
         marks = {entry["sha256"] for entry in added}
@@ -252,44 +245,47 @@ class Model:
                 try:
                     cloud = given.load(entry)
                     name, mark = cloud.name, cloud.sha256 or hashlib.sha256(cloud.points.tobytes()).hexdigest()
-                    if mark in learned:
-                        progress.log(
-                            f"{name} is left out: the model learned from it, so its score tells nothing about others."
-                        )
-                        continue
-                    if mark in marks:
-                        progress.log(f"{name} is among the scans of the calibration already.")
+                    why = _known_already(mark, learned, marks)
+                    if why:
+                        progress.log(f"{name} {why}")
                         continue
                     marks.add(mark)
-                    inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
-                    scores = self._detector.score(inside, explain=False)
-                    judge = self._detector.detector_for(scores)
-                    doubts = _doubts(judge, scores, inside)
+                    judge, scores, reasons = self._believed(cloud, ratio)
                 except Exception as error:  # whatever is wrong with one scan must not lose the others
                     failures.append(trouble_with(name, error))
                     continue
-                if doubts:
-                    refused.append(f"{name} is left out. {doubts[0]}")
+                if reasons:
+                    refused.append(f"{name} is left out. {reasons[0]}")
                     continue
                 used.setdefault(parts.index(judge), []).append(scores)
                 each[place] = scores.object_score
                 file = printable(cloud.path.name) if cloud.path is not None else "scan"
                 added.append({"file": file, "sha256": mark, "object_score": scores.object_score})
+        if not used and not failures and not refused:
+            raise BadConfig(
+                f"{self._name} has learned from all scans or has them in its calibration already; give others."
+            )
         if not used:
-            trouble = [*failures, *refused]
-            if not trouble:
-                raise BadConfig(
-                    f"{self._name} has learned from all scans or has them in its calibration already; give others."
-                )
-            raise BadInput(f"None of the {len(entries)} scans can be used: {trouble[0]}")
-        for place, found in used.items():
-            known = parts[place].calibration
-            assert known is not None
-            parts[place].set_calibration(known.with_scans(found, f"{len(found)} good scans added later"))
-        self._detector.add_provenance({ADDED: added})
-        self._sha256 = None
+            raise BadInput(f"None of the {len(entries)} scans can be used: {(failures + refused)[0]}")
+        self._take(used, added)
         counts = tuple(len(used.get(place, [])) for place in range(len(parts)))
         return Added(tuple(each), counts, tuple(refused), tuple(failures))
+
+    def _believed(self, cloud: PointCloud, ratio: float) -> tuple[Detector, Scores, list[str]]:
+        """Which detector judged a good scan, what it answered, and why that cannot be believed."""
+        inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
+        scores = self._detector.score(inside, explain=False)
+        judge = self._detector.detector_for(scores)
+        return judge, scores, doubts(judge, scores, inside)
+
+    def _take(self, used: Mapping[int, Sequence[Scores]], added: Sequence[Mapping[str, Any]]) -> None:
+        """Add the scores of good scans to the calibration of each detector, by its place."""
+        for place, found in used.items():
+            part = self._detector.detectors[place]
+            assert part.calibration is not None
+            part.set_calibration(part.calibration.with_scans(found, f"{len(found)} good scans added later"))
+        self._detector.add_provenance({ADDED: list(added)})
+        self._sha256 = None
 
     def calibration_lines(self, added: Added) -> list[str]:
         """What a calibration means, a line each: how many good scans there are, and the limit at common rates."""
@@ -313,6 +309,13 @@ class Model:
         path = Path(path)
         self._detector.save(path)
         self._path, self._sha256 = path, file_sha256(path)
+
+
+def _known_already(mark: str, learned: Container[str], added: Container[str]) -> str | None:
+    """Why a scan adds nothing to a calibration, as the end of a sentence; None for one that is new."""
+    if mark in learned:
+        return "is left out: the model learned from it, so its score tells nothing about others."
+    return "is among the scans of the calibration already." if mark in added else None
 
 
 def _limit_line(calibration: Calibration, rate: float) -> str:
@@ -351,179 +354,6 @@ def _identity(path: Path) -> tuple[int, int, int] | None:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
-@dataclass(frozen=True)
-class Training:
-    """How models are trained.
-
-    Attributes:
-        settings: which detector, and everything that it computes.
-        unit: of the scans; kept in the model.
-        seed: fixes everything that is random.
-        device: `cpu`, `cuda` or `cuda:N`.
-        resume: continue from the checkpoints of an interrupted training.
-        progress: where to report.
-
-    Raises:
-        BadConfig: the unit does not exist.
-    """
-
-    settings: Settings
-    unit: str = "mm"
-    seed: int = 0
-    device: str = "cpu"
-    resume: bool = False
-    progress: Progress | None = None
-
-    def __post_init__(self) -> None:
-        require_unit(self.unit)
-
-    @property
-    def voice(self) -> Progress:
-        """Where this process reports; only the first of several does."""
-        return self.progress if self.progress is not None and is_first() else Silent()
-
-
-def fit(
-    source: Scans,
-    *,
-    unit: str = "mm",
-    detector: str | None = None,
-    config: str | Path | Settings | None = None,
-    settings: Mapping[str, Any] | Sequence[str] = (),
-    seed: int = 0,
-    device: str = "cpu",
-    progress: Progress | None = None,
-) -> Model:
-    """Learn what a good part looks like, and calibrate the threshold.
-
-    Args:
-        source: defect-free scans of one kind of part: a folder, files, clouds or arrays, a handful is enough.
-        unit: of the scans: um, mm, cm, m, in or ft.
-        detector: the method, None for the one of the settings.
-        config: name of a configuration, a YAML file, or settings as they are.
-        settings: single settings to change, such as `{"scoring.gap": 0}` or `["scoring.gap=0"]`.
-        seed: fixes everything that is random.
-        device: `cpu`, `cuda` or `cuda:N`.
-        progress: where to report.
-
-    Raises:
-        BadInput: a scan cannot be used, or the scans do not show one part in one unit.
-        BadConfig: the unit, a setting, the detector or the device does not exist.
-    """
-    chosen = _settings(config, settings, detector)
-    entries = given.entries_of(source)
-    name = "part"
-    if isinstance(source, str | Path):
-        name = Path(source).absolute().name if Path(source).is_dir() else Path(source).stem
-    training = Training(chosen, unit=unit, seed=seed, device=device, progress=progress)
-    return train([given.load(entry) for entry in entries], training, name=name)
-
-
-def _settings(
-    config: str | Path | Settings | None, changes: Mapping[str, Any] | Sequence[str], detector: str | None
-) -> Settings:
-    if isinstance(changes, Mapping):
-        words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
-    else:
-        words = [changes] if isinstance(changes, str) else list(changes)
-    if detector is not None:
-        words.append(f"detector={detector}")
-    if not isinstance(config, Settings):
-        return load_settings(config, words)
-    if words:
-        raise BadConfig("settings that are given as they are cannot be changed by others; change them before.")
-    return config
-
-
-def train(
-    clouds: Sequence[PointCloud],
-    training: Training,
-    *,
-    name: str,
-    out: Path | None = None,
-    provenance: Mapping[str, Any] | None = None,
-) -> Model:
-    """Fit a detector, calibrate its threshold, and write the model file where there shall be one.
-
-    While it is trained, checkpoints are in `MODEL.training`; after that they are removed and the loss curves are in
-    `MODEL.curves`. Under `torchrun` every process trains; the first one calibrates, reports and writes, the others
-    return a model without a threshold.
-
-    Args:
-        clouds: defect-free scans of one class, all in one unit.
-        training: how.
-        name: what the parts are called; kept in the model.
-        out: the file to write, None for none.
-        provenance: what else to keep in the model about where the scans come from; anything JSON can hold.
-
-    Raises:
-        BadInput: a scan cannot be used, or the scans do not show one part in one unit.
-        BadConfig: the detector or the device does not exist, or the settings contradict each other.
-        BadModel: the checkpoints to resume from belong to another training.
-    """
-    detector = create(training.settings.detector, training.settings, seed=training.seed, device=training.device)
-    workdir = None if out is None else training_folder(out)
-    detector.fit(clouds, progress=training.voice, workdir=workdir, resume=training.resume)
-    detector.add_provenance({**(provenance or {}), "class": name})
-    return _finished(detector, [clouds], training, out)
-
-
-def train_together(parts: Mapping[str, Sequence[PointCloud]], training: Training, *, out: Path | None = None) -> Model:
-    """Fit one model to many parts, calibrate the threshold of each, and write the model file; see `train`.
-
-    Args:
-        parts: defect-free scans of every part by its name, all in one unit.
-        training: how.
-        out: the file to write, None for none.
-
-    Raises:
-        BadInput: a scan cannot be used, or those of a part do not show one part in one unit.
-        BadConfig: the detector learns one part at a time, or as for `train`.
-        BadModel: the checkpoints to resume from belong to another training.
-    """
-    settings = training.settings
-    shared = create_for_parts(settings.detector, settings, seed=training.seed, device=training.device)
-    workdir = None if out is None else training_folder(out)
-    shared.fit(parts, progress=training.voice, workdir=workdir, resume=training.resume)
-    for name, part in shared.parts.items():
-        part.add_provenance({"class": name})
-    return _finished(shared, [parts[name] for name in shared.parts], training, out)
-
-
-def _finished(scorer: Scorer, clouds: Sequence[Sequence[PointCloud]], training: Training, out: Path | None) -> Model:
-    """Calibrate what was fitted, and write it; only the first process does.
-
-    Args:
-        scorer: what was fitted.
-        clouds: what each of its detectors learned from.
-        training: how.
-        out: the file to write, None for none.
-    """
-    curves = out is not None and training_folder(out).is_dir()
-    wait_for_all()
-    model = Model(scorer)
-    if not is_first():
-        return model
-    for detector, known in zip(scorer.detectors, clouds, strict=True):
-        calibration = calibrate(detector, known, seed=training.seed, progress=training.voice)
-        detector.set_calibration(calibration)
-        threshold = calibration.threshold(detector.settings.calibration.false_alarm)
-        if calibration.misses_small_defects(threshold):
-            training.voice.log(f"{detector.provenance['class']}: {limit_words(threshold)}")
-    scorer.add_provenance({"unit": training.unit})
-    if out is None:
-        return model
-    scorer.save(out)
-    finish_training(out)
-    if not out.is_file():
-        raise BadInput(f"{out} was removed as soon as it was written; train again into another folder.")
-    if curves and not curves_folder(out).is_dir():
-        training.voice.log(
-            f"{training_folder(out)} was removed meanwhile; {out} is whole, but its loss curves are lost."
-        )
-    return Model(scorer, out, file_sha256(out))
-
-
 def _threshold_source(
     detector: Detector, threshold: float | None, false_alarm: float | None
 ) -> ThresholdGiven | ThresholdCalibrated:
@@ -538,29 +368,6 @@ def _threshold_source(
 def _misses_small_defects(detector: Detector, threshold: float | None) -> bool:
     known = detector.calibration
     return known is not None and threshold is not None and known.misses_small_defects(threshold)
-
-
-def _expectations(detector: Detector) -> Expectations:
-    if not isinstance(detector, RegisteredDetector):
-        return Expectations()
-    frame = detector.class_frame
-    return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
-
-
-def _doubts(detector: Detector, scores: Scores, cloud: PointCloud) -> list[str]:
-    """Why the score of a good scan cannot be believed: its size first, which explains the others."""
-    verdict = decide(scores, cloud.points, expected=_expectations(detector))
-    return [*_size_doubt(detector, cloud), *(one.text for one in verdict.reasons if one.is_doubt)]
-
-
-def _size_doubt(detector: Detector, cloud: PointCloud) -> list[str]:
-    """What to say of a scan that is not as large as the training scans, in a list that is empty where it is."""
-    if not isinstance(detector, RegisteredDetector):
-        return []
-    ratio = size_of(cloud.points) / size_of(detector.class_frame.reference)
-    if 1.0 / SPAN <= ratio <= SPAN:
-        return []
-    return [f"It is {size_words(ratio)} than the training scans{unit_words(ratio)}; convert it, or say its unit."]
 
 
 def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:

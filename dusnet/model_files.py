@@ -13,10 +13,10 @@ from dusnet.cloud import PointCloud
 from dusnet.data import Sample, open_dataset
 from dusnet.detectors import create, create_for_parts
 from dusnet.errors import BadConfig, BadInput
+from dusnet.fitting import Training, train, train_together
 from dusnet.io import read_cloud
 from dusnet.io.marks import Kind, require_replaceable
 from dusnet.io.places import require_file
-from dusnet.model import Training, train, train_together
 from dusnet.scans import files_in, tell_left_out
 from dusnet.training.folders import finish_training, require_own_folders, training_folder
 from dusnet.training.processes import is_first, wait_for_all

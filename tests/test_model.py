@@ -12,9 +12,10 @@ from dusnet.detectors import create
 from dusnet.detectors.base import Calibration
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
+from dusnet.fitting import Training, train
 from dusnet.inspection.verdict import Status
 from dusnet.io import write_cloud
-from dusnet.model import Model, Training, load, train
+from dusnet.model import Model, load
 from dusnet.progress import Silent
 
 SETTINGS = Settings.model_validate(
@@ -91,7 +92,7 @@ class TestThresholdTooHigh:
     def test_training_says_it_and_the_model_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []
         blind = Calibration((5.0,) * 20, (5.0,) * 20, "by hand", small_defects=((0.1, 0.2), (0.1, 0.3)))
-        monkeypatch.setattr("dusnet.model.calibrate", lambda *_, **__: blind)
+        monkeypatch.setattr("dusnet.fitting.calibrate", lambda *_, **__: blind)
 
         class Listener(Silent):
             def log(self, message: str) -> None:

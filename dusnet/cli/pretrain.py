@@ -27,7 +27,7 @@ def pretrain(
     quiet: Quiet = False,
 ) -> None:
     """Train the paper's networks on a pre-training archive and write weights for the setting training.init."""
-    from dusnet.model import Training
+    from dusnet.fitting import Training
     from dusnet.model_files import pretrain_on
     from dusnet.progress import for_terminal
     from dusnet.training.processes import is_first

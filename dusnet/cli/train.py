@@ -90,7 +90,7 @@ def train(
     Checkpoints are kept beside the model in MODEL.training until it is finished. A dataset with several classes is
     trained class by class into a folder, or with --one-model into one file that tells them apart.
     """
-    from dusnet.model import Training
+    from dusnet.fitting import Training
     from dusnet.model_files import Sources, Trainer
     from dusnet.progress import for_terminal
     from dusnet.training.processes import is_first

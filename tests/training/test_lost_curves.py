@@ -53,7 +53,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
             shutil.rmtree(folder, ignore_errors=True)
         return Calibration((0.1, 0.2), (0.3, 0.4), "two good scans", (), ())
 
-    monkeypatch.setattr("dusnet.model.calibrate", calibrated)
+    monkeypatch.setattr("dusnet.fitting.calibrate", calibrated)
     return removed
 
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 from dusnet.config import LossSettings, StageSettings
 from dusnet.detectors.dusnet.down_net import GuidedDownNet
 from dusnet.detectors.dusnet.groups import HEIGHT, GuidedGroups
-from dusnet.geometry.spacing import neighbor_spacing
 from dusnet.detectors.dusnet.simulated_scans import DamagedScan
+from dusnet.geometry.spacing import neighbor_spacing
 from dusnet.nn.grouping import draw_centers
 from dusnet.nn.losses import Loss, up_loss
 from dusnet.nn.up_net import UpNet

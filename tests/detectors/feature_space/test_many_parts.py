@@ -12,14 +12,15 @@ from small_parts import part
 from test_feature_space import settings
 
 from dusnet.cloud import PointCloud
-from dusnet.config import PartsSettings
-from dusnet.detectors import ManyParts, create, create_for_parts, load_model
+from dusnet.detectors import create, create_for_parts, load_model
 from dusnet.detectors.feature_space import many_parts
+from dusnet.detectors.feature_space.many_parts import ManyParts
+from dusnet.detectors.feature_space.settings import PartsSettings
 from dusnet.errors import BadConfig, BadInput
+from dusnet.fitting import Training, train_together
 from dusnet.geometry.visibility import visible
-from dusnet.inspection.schema import result_schema
 from dusnet.inspection.verdict import Status
-from dusnet.workflow import LoadedModel, train_for_parts
+from dusnet.result import Result
 
 
 def flat(seed: int, *, dent: float = 0.0) -> PointCloud:
@@ -170,15 +171,15 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
     path = tmp_path / "parts.safetensors"
     chosen = settings("cras", epochs=30)
     chosen = chosen.model_copy(update={"calibration": chosen.calibration.model_copy(update={"replicas": 2})})
-    train_for_parts({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}, chosen, path)
-    opened = LoadedModel.open(path)
+    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
+    opened = train_together(scans, Training(chosen), out=path)
     thresholds = []
     for name, make in PARTS.items():
-        result, scores = opened.score(make(20, dent=6.0), tmp_path, stem=name)
-        record = json.loads(result.json_path.read_text())
+        result = opened.score(make(20, dent=6.0), stem=name)
+        record = json.loads(result.write(tmp_path).read_text())
         assert record["part"]["name"] == name
-        assert record["part"]["likeness"] == pytest.approx(scores.likeness)
-        assert set(result_schema()["properties"]) >= set(record)
+        assert record["part"]["likeness"] == pytest.approx(result.scores.likeness)
+        assert set(Result.json_schema()["properties"]) >= set(record)
         assert record["threshold_source"]["good_scans"]["simulated"] == 6
         thresholds.append(record["threshold"])
     assert thresholds[0] != thresholds[1]
@@ -191,7 +192,7 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
 
 def test_a_part_that_the_model_does_not_know_is_to_be_checked_again(tmp_path: Path) -> None:
     path = tmp_path / "parts.safetensors"
-    train_for_parts({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}, settings("cras"), path)
+    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
+    model = train_together(scans, Training(settings("cras")), out=path)
     stranger = PointCloud(part(10).points[:, [2, 0, 1]] * [1.4, 0.5, 1.0])
-    result, _ = LoadedModel.open(path).score(stranger, tmp_path, stem="stranger")
-    assert result.verdict.status is Status.RECHECK
+    assert model.score(stranger).verdict.status is Status.RECHECK

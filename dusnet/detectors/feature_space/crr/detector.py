@@ -13,7 +13,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dusnet import ops
@@ -77,11 +76,11 @@ class CRR(FeatureSpace):
         chosen = self.settings.crr
         good = DamagedMaps.undamaged(self._places.describe(self._without_variation(points), self._extractor))
         maps: list[FeatureMaps] = [good]
-        cloud, tree = torch.from_numpy(points).float(), cKDTree(points)
+        cloud = torch.from_numpy(points).float()
         normals = tensor_normals(cloud, cloud).double().numpy()
         for _ in range(chosen.damaged):
             defect = pseudo_defects(
-                points, normals, rng, count=chosen.defects, radius=chosen.radius, amplitude=chosen.amplitude, tree=tree
+                points, normals, rng, count=chosen.defects, radius=chosen.radius, amplitude=chosen.amplitude
             )
             shaped = self._without_variation(defect.points)
             features = self._places.features(self._places.view(shaped), self._extractor)
