@@ -11,7 +11,6 @@ from cli_parts import Run, everything_in
 from dusnet.data import open_dataset
 from dusnet.detectors import load_model
 from dusnet.detectors.settings import load_settings
-from dusnet.model import Training, train_together
 
 QUICK = (
     "registration.method=icp",
