@@ -11,6 +11,7 @@ from cli_parts import Run, everything_in
 from dusnet.data import open_dataset
 from dusnet.detectors import load_model
 from dusnet.detectors.settings import load_settings
+from dusnet.fitting import Training, train_together
 
 QUICK = (
     "registration.method=icp",

@@ -14,6 +14,7 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors import load_model
 from dusnet.detectors.base import Calibration
 from dusnet.detectors.settings import Settings
+from dusnet.fitting import Training, train, train_together
 from dusnet.progress import Silent
 
 SETTINGS: dict[str, Any] = {
