@@ -97,7 +97,7 @@ class TestRandomRotation:
 class TestTurned:
     def test_feet_and_axes_turn_and_what_is_local_stays(self, taught: DamagedScan) -> None:
         rotation = _random_rotation(torch.Generator().manual_seed(4))
-        before = taught.scan.groups(torch.arange(20), torch.zeros(20))
+        before = taught.seen.groups(torch.arange(20), torch.zeros(20))
         after = turned(before, rotation)
         for row in range(20):
             for old, new in ((before.centers, after.centers), (before.displacement, after.displacement)):
@@ -113,7 +113,7 @@ class TestTurned:
         with torch.no_grad():
             net.join[0].weight[:, -where:] = 0
         rotation = _random_rotation(torch.Generator().manual_seed(4))
-        groups = taught.scan.groups(torch.arange(20), torch.zeros(20))
+        groups = taught.seen.groups(torch.arange(20), torch.zeros(20))
         centers, logits = net(*groups.tensors(torch.device("cpu")))
         moved, same = net(*turned(groups, rotation).tensors(torch.device("cpu")))
         torch.testing.assert_close(moved, centers @ rotation.T, atol=1e-5, rtol=1e-4)
@@ -129,7 +129,7 @@ class TestDraw:
         """A rotation keeps how far every centre is from its target and both are from the origin."""
         groups, targets, wrong = self.draw(taught)
         assert groups.centers.shape == targets.shape == (3, 64, 3)
-        known = self.lengths(taught.scan.points, taught.clean, taught.wrong)
+        known = self.lengths(taught.seen.points, taught.clean, taught.wrong)
         for cloud in range(3):
             found = self.lengths(groups.centers[cloud], targets[cloud], wrong[cloud])
             assert torch.cdist(found, known).amin(dim=1).max() < 1e-5
@@ -173,12 +173,12 @@ def learn(stage: GuidedStage | GuidedUpStage, steps: int, rate: float) -> list[f
 def test_a_few_steps_learn_one_scan_by_heart(taught: DamagedScan) -> None:
     net = networks()[0]
     learn(GuidedStage(net, [taught], BATCH, groups=128), 60, 0.01)
-    groups = taught.scan.groups(torch.arange(600), torch.zeros(600))
+    groups = taught.seen.groups(torch.arange(600), torch.zeros(600))
     with torch.no_grad():
         centers, logits = net(*groups.tensors(torch.device("cpu")))
     assert roc_auc_score(taught.wrong.numpy(), logits[0].numpy()) > 0.9  # .993, deviation .009 over five seeds
     wrong = taught.wrong
-    before = (taught.scan.points - taught.clean)[wrong].norm(dim=1).mean()
+    before = (taught.seen.points - taught.clean)[wrong].norm(dim=1).mean()
     assert (centers[0] - taught.clean)[wrong].norm(dim=1).mean() < 0.6 * before  # .18 times, deviation .06
 
 

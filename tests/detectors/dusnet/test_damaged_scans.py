@@ -52,7 +52,7 @@ def test_seed_and_number_decide_and_nothing_else(made: list[DamagedScan]) -> Non
     for one, other in zip(made, again, strict=True):
         held = tensors(other)
         assert [name for name, value in tensors(one).items() if not torch.equal(value, held[name])] == []
-        assert (one.scan.spacing, one.scan.level) == (other.scan.spacing, other.scan.level)
+        assert (one.seen.spacing, one.seen.level) == (other.seen.spacing, other.seen.level)
 
 
 @pytest.mark.parametrize(("seed", "number"), [(1, 4), (0, 0)])
