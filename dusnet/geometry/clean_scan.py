@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
 from dusnet.cloud import PointCloud, Points
 from dusnet.errors import BadInput
+from dusnet.geometry.neighbors import Neighbors
 from dusnet.progress import Progress, Silent
 from dusnet.words import verb
 
@@ -163,7 +163,7 @@ def _none_is_stray(points: Points) -> bool:
     Neighbours count when they are nearer than the sixth, and are joined when no rounding of a distance can part them.
     Joining more makes larger pieces, so that none is stray by the whole rule either. False says nothing.
     """
-    distance, near = (found[:, 1:] for found in cKDTree(points).query(points, STRAY_NEIGHBORS + 2))
+    distance, near = (found[:, 1:] for found in Neighbors(points).knn(points, STRAY_NEIGHBORS + 2))
     usual, sixth = distance[:, STRAY_NEIGHBORS - 1], distance[:, STRAY_NEIGHBORS:]
     if usual.min() <= _SQUARED_IS_EXACT:
         return False
