@@ -13,13 +13,13 @@ from dusnet.data.sample import read_with_labels
 from dusnet.display.report import INDEX, REPORT, PointField, ReportPage, banded_scale, renew_overview, write_report
 from dusnet.errors import DusnetError, trouble_with
 from dusnet.inspection.result_files import remove_result, result_files, result_stems
-from dusnet.inspection.summary import SUMMARY
 from dusnet.io import read_cloud, remove_file
 from dusnet.io.marks import Kind, kind_of, require_replaceable
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
 from dusnet.result import Result
 from dusnet.scans import files_in
+from dusnet.summary import SUMMARY
 from dusnet.terminal import escaped, one_line
 from dusnet.words import counted, seconds, verb
 
@@ -271,7 +271,7 @@ class Comparing(Batch):
         return self._cad.compare(cloud, self._tolerance, stem=stem)
 
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
-        from dusnet.display.deviation_bands import DeviationBands
+        from dusnet.colors.deviation_bands import DeviationBands
 
         assert result.deviation is not None
         bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)

@@ -166,7 +166,7 @@ class _Work:
 
     def _measured(self, loaded: Model) -> Metrics:
         from dusnet.evaluation.metrics import measure
-        from dusnet.inspection.summary import write_summary
+        from dusnet.summary import write_summary
 
         tests = self.dataset.test(self.part)
         results, points, labels = [], [], []
@@ -231,7 +231,7 @@ def _draw(out: Path, dataset: Dataset) -> None:
 
 def _panels(folder: Path, dataset: Dataset, part: str, scene: int) -> list[Panel]:
     """The defective scan of a part that was found most clearly; scores are relative to the threshold for points."""
-    from dusnet.display.color_maps import label_colors
+    from dusnet.colors.color_maps import label_colors
     from dusnet.display.panels import Panel
 
     results = {sample: Result.read(folder / f"{sample.name}.json") for sample in dataset.test(part) if sample.anomalous}

@@ -365,8 +365,8 @@ class Result(parts.Part):
         return target
 
     def _colors(self, scores: Scores) -> NDArray[np.uint8]:
-        from dusnet.display.color_maps import heat_colors
-        from dusnet.display.deviation_bands import DeviationBands
+        from dusnet.colors.color_maps import heat_colors
+        from dusnet.colors.deviation_bands import DeviationBands
 
         if self.comparison is not None and scores.deviation is not None:
             allowed = self.comparison.tolerance
@@ -451,7 +451,7 @@ def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tup
 
 
 def _bands(comparison: parts.Comparison) -> tuple[parts.Band, ...]:
-    from dusnet.display.deviation_bands import DeviationBands
+    from dusnet.colors.deviation_bands import DeviationBands
 
     bands = DeviationBands(comparison.tolerance.plus, comparison.tolerance.minus)
     return tuple(parts.Band(**band) for band in bands.record())

@@ -13,16 +13,16 @@ import pytest
 from written_results import written_result
 
 from dusnet.cloud import PointCloud
+from dusnet.colors.color_maps import heat_colors
 from dusnet.detectors.base import Calibration, Scores
-from dusnet.display.color_maps import heat_colors
 from dusnet.errors import BadInput
 from dusnet.inspection.result_files import RECONSTRUCTION, SCORED, result_stems
 from dusnet.inspection.result_parts import ThresholdCalibrated
-from dusnet.inspection.summary import SUMMARY_FIELDS, write_summary
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import file_sha256, read_cloud, write_cloud
 from dusnet.registration import Alignment
 from dusnet.result import SCHEMA_VERSION, Result
+from dusnet.summary import SUMMARY_FIELDS, write_summary
 
 
 def part(tmp_path: Path) -> PointCloud:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dusnet.display.color_maps import heat_colors
+from dusnet.colors.color_maps import heat_colors
 from dusnet.display.panels import Panel
 from dusnet.display.picture import draw_picture
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
-from dusnet.display.deviation_bands import DeviationBands
+from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.errors import BadInput
 from dusnet.inspection import result_parts
 from dusnet.inspection.regions import Region

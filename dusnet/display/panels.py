@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.colors.color_maps import NEUTRAL, STRAY, heat_colors, plain_colors
+from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.display.camera import Camera, look_at_highest
-from dusnet.display.color_maps import NEUTRAL, STRAY, heat_colors, plain_colors
-from dusnet.display.deviation_bands import DeviationBands
 from dusnet.display.scales import heat_range
 
 

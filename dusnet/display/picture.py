@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.colors.color_maps import BACKGROUND, FAINT, INK, heat_table
+from dusnet.colors.deviation_bands import COLORS, DeviationBands
 from dusnet.display.camera import Camera, Crop
-from dusnet.display.color_maps import BACKGROUND, FAINT, INK, heat_table
-from dusnet.display.deviation_bands import COLORS, DeviationBands
 from dusnet.display.panels import Panel, camera_of, heat_limits
 from dusnet.display.raster import draw_points
 from dusnet.display.wording import plain

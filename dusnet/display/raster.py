@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet.colors.color_maps import BACKGROUND
 from dusnet.display.camera import DISTANCE, LIGHT, Camera, Crop
-from dusnet.display.color_maps import BACKGROUND
 from dusnet.geometry.normals import estimate_normals
 
 Array = NDArray[np.float64]

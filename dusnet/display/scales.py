@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dusnet.display.color_maps import NEUTRAL, SIGNED_ANCHORS, heat_table, table_between
-from dusnet.display.deviation_bands import COLORS, DeviationBands
+from dusnet.colors.color_maps import NEUTRAL, SIGNED_ANCHORS, heat_table, table_between
+from dusnet.colors.deviation_bands import COLORS, DeviationBands
 
 HEAT_STEPS = 48
 """Colours of a continuous scale on a page: neighbours differ by less than an eye can tell."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
+from dusnet.colors.color_maps import BESIDE_DEFECT, DEFECT, NEUTRAL, label_colors, plain_colors
 from dusnet.display.camera import Camera, brightness, look_at_highest
-from dusnet.display.color_maps import BESIDE_DEFECT, DEFECT, NEUTRAL, label_colors, plain_colors
 from dusnet.display.loaded_result import Defect, LoadedResult
 from dusnet.display.panels import Panel
 from dusnet.display.scales import heat_range

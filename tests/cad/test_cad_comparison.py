@@ -11,7 +11,7 @@ from cad_parts import BOX, motion, moved, sphere, stepped_box, write_stl
 
 from dusnet.cad.comparison import CadModel, Tolerance, local_noise, read_cad, robust_maximum
 from dusnet.cloud import PointCloud
-from dusnet.display.deviation_bands import DeviationBands
+from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.verdict import Status
 from dusnet.io import read_cloud, read_scalars, sample_mesh

@@ -14,9 +14,9 @@ from dusnet.cad.comparison import CadModel, Tolerance
 from dusnet.cloud import PointCloud
 from dusnet.display.report.comparison import panel
 from dusnet.display.report.lengths import Lengths
-from dusnet.inspection.summary import stored_results
 from dusnet.io import sample_mesh
 from dusnet.result import Result
+from dusnet.summary import stored_results
 
 COUNTED = ("bodies", "united", "left_out", "not_united")
 

@@ -12,9 +12,9 @@ from cli_parts import everything_in
 
 from dusnet.cli._judge import exit_code
 from dusnet.errors import BadConfig, BadInput
-from dusnet.inspection.summary import read_summary
 from dusnet.io import find_clouds
 from dusnet.io.marks import Kind, kind_of
+from dusnet.summary import read_summary
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from cli_parts import everything_in
 
 import dusnet
 from dusnet.errors import BadInput
-from dusnet.inspection.summary import read_summary
 from dusnet.io.tensors import write_tensors
+from dusnet.summary import read_summary
 
 HERE = Path(__file__).parent
 TALKER = (

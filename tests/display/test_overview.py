@@ -14,10 +14,10 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.display.report import page as pages
 from dusnet.display.report import renew_overview, stills, write_report
-from dusnet.inspection.summary import stored_results
 from dusnet.io import read_cloud, write_cloud
 from dusnet.io.marks import kind_of
 from dusnet.result import Result
+from dusnet.summary import stored_results
 
 
 @pytest.fixture(autouse=True)

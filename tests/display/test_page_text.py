@@ -11,7 +11,7 @@ import pytest
 from view_results import scores_of, sphere
 
 from dusnet.cloud import PointCloud
-from dusnet.display.deviation_bands import DeviationBands
+from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.scene import Scene
 from dusnet.display.web.text import legend

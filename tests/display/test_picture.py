@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dusnet.colors.color_maps import ANCHORS, BACKGROUND, STRAY, heat_colors
+from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.display.camera import Camera, Crop, look_at, look_at_highest, toward_defect
-from dusnet.display.color_maps import ANCHORS, BACKGROUND, STRAY, heat_colors
-from dusnet.display.deviation_bands import DeviationBands
 from dusnet.display.panels import Panel, camera_of, heat_limits
 from dusnet.display.picture import draw_picture
 from dusnet.display.raster import draw_points

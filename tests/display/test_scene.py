@@ -10,8 +10,8 @@ import pytest
 from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cloud import PointCloud
+from dusnet.colors.color_maps import ANCHORS, BESIDE_DEFECT, DEFECT, NEUTRAL, STRAY, heat_colors
 from dusnet.display.camera import brightness
-from dusnet.display.color_maps import ANCHORS, BESIDE_DEFECT, DEFECT, NEUTRAL, STRAY, heat_colors
 from dusnet.display.loaded_result import LoadedResult, read_loaded_result
 from dusnet.display.scene import Layer, Scene, defect_boxes
 from dusnet.display.thinning import drawn_lots, highest, shown_points, spacing

@@ -11,9 +11,9 @@ from PIL import Image
 from report_parts import CENTERS, ellipsoid, scored
 
 from dusnet.cloud import PointCloud
+from dusnet.colors.color_maps import NEUTRAL, srgb_to_lab
+from dusnet.colors.deviation_bands import COLORS, DeviationBands
 from dusnet.display.camera import SIDES
-from dusnet.display.color_maps import NEUTRAL, srgb_to_lab
-from dusnet.display.deviation_bands import COLORS, DeviationBands
 from dusnet.display.report.charts import TrendPoint, color_bar, counts_in, object_chart, point_chart, trend_chart
 from dusnet.display.report.stills import draw_stills
 from dusnet.display.report.view3d import view_data

@@ -74,7 +74,7 @@ def test_tables_pages_and_pictures(tmp_path):
 
 
 def test_a_summary_is_no_scan_where_all_scans_are_tables(tmp_path):
-    from dusnet.inspection.summary import SUMMARY_FIELDS
+    from dusnet.summary import SUMMARY_FIELDS
 
     np.savetxt(tmp_path / "part1.csv", POINTS, delimiter=",")
     write_text(tmp_path / "summary.csv", ",".join(SUMMARY_FIELDS) + "\n" + ",".join("1" for _ in SUMMARY_FIELDS) + "\n")

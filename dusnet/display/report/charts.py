@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dusnet.display.color_maps import FAINT, GOOD_SCANS, INK, LINE, VERDICT_MARKS, css
+from dusnet.colors.color_maps import FAINT, GOOD_SCANS, INK, LINE, VERDICT_MARKS, css
 from dusnet.display.report.markup import text
 from dusnet.display.scales import PointField, round_numbers
 from dusnet.display.wording import counted, grouped, number

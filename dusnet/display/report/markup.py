@@ -10,7 +10,7 @@ from importlib.resources import files
 from string import Template
 from typing import Any
 
-from dusnet.display.color_maps import ACCENT, FAINT, INK, LINE, TRUTH_OVERLAY, VERDICTS, css
+from dusnet.colors.color_maps import ACCENT, FAINT, INK, LINE, TRUTH_OVERLAY, VERDICTS, css
 
 _STYLE_COLORS = {"ink": INK, "faint": FAINT, "line": LINE, "accent": ACCENT, "truth": TRUTH_OVERLAY} | {
     status.lower(): color for status, color in VERDICTS.items()

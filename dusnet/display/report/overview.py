@@ -7,9 +7,9 @@ from pathlib import Path
 
 from dusnet.display.report.index import INDEX, write_index
 from dusnet.display.report.page import REPORT, ReportPage, read_report
-from dusnet.inspection.summary import SUMMARY, stored_results, write_summary
 from dusnet.io.locks import folder_lock
 from dusnet.io.marks import Kind, kind_of
+from dusnet.summary import SUMMARY, stored_results, write_summary
 
 
 def renew_overview(

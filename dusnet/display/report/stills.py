@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
+from dusnet.colors.color_maps import BACKGROUND, INK
 from dusnet.display.camera import SIDES, Camera, Crop, Side
-from dusnet.display.color_maps import BACKGROUND, INK
 from dusnet.display.extent import extent
 from dusnet.display.raster import draw_points
 from dusnet.display.scales import round_below

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from dusnet.cloud import PointCloud, Points
+from dusnet.colors.color_maps import NEUTRAL, RECONSTRUCTION_OVERLAY, css
 from dusnet.display.camera import AMBIENT, SIDES, Camera, look_at, look_at_highest, toward_defect, upright
-from dusnet.display.color_maps import NEUTRAL, RECONSTRUCTION_OVERLAY, css
 from dusnet.display.extent import extent
 from dusnet.display.scales import PointField, round_numbers
 from dusnet.display.scene import box_edges, shading

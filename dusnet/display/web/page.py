@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dusnet.colors.color_maps import BOX
 from dusnet.display.camera import Camera, toward_defect, upright
-from dusnet.display.color_maps import BOX
 from dusnet.display.loaded_result import Defect, LoadedResult, read_loaded_result
 from dusnet.display.scene import LAYER_KEYS, DrawnPoints, Layer, Scene, defect_boxes
 from dusnet.display.web.text import aside, block, legend, notice, verdict

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import html
 
-from dusnet.display.color_maps import FAINT, INK, VERDICTS, css, heat_table
-from dusnet.display.deviation_bands import DeviationBands
+from dusnet.colors.color_maps import FAINT, INK, VERDICTS, css, heat_table
+from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.scene import Scene
 from dusnet.display.wording import counted, number

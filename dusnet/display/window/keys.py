@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dusnet.display.color_maps import BOX
+from dusnet.colors.color_maps import BOX
 from dusnet.display.scene import LAYER_KEYS, DrawnPoints, Layer, Scene, defect_boxes
 from dusnet.display.wording import counted
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dusnet.display.color_maps import NEUTRAL, srgb_to_lab
-from dusnet.display.deviation_bands import COLORS, DeviationBands
+from dusnet.colors.color_maps import NEUTRAL, srgb_to_lab
+from dusnet.colors.deviation_bands import COLORS, DeviationBands
 
 BANDS = DeviationBands(plus=0.2, minus=0.1)
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from dusnet.display.color_maps import NEUTRAL
+from dusnet.colors.color_maps import NEUTRAL
 
 STEPS = (0.5, 1.0, 2.0, 3.0)
 """Where bands end on either side, in tolerances."""

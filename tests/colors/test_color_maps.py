@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dusnet.display.color_maps import ANCHORS, NEUTRAL, heat_colors, heat_table, lab_to_srgb, label_colors, srgb_to_lab
+from dusnet.colors.color_maps import ANCHORS, NEUTRAL, heat_colors, heat_table, lab_to_srgb, label_colors, srgb_to_lab
 
 # Machado, Oliveira and Fernandes 2009, severity 1.0, applied to linear RGB
 BLINDNESS = {
