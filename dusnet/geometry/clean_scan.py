@@ -163,7 +163,8 @@ def _none_is_stray(points: Points) -> bool:
     Neighbours count when they are nearer than the sixth, and are joined when no rounding of a distance can part them.
     Joining more makes larger pieces, so that none is stray by the whole rule either. False says nothing.
     """
-    distance, near = (found[:, 1:] for found in Neighbors(points).knn(points, STRAY_NEIGHBORS + 2))
+    distance, near = Neighbors(points).knn(points, STRAY_NEIGHBORS + 2)
+    distance, near = distance[:, 1:], near[:, 1:]
     usual, sixth = distance[:, STRAY_NEIGHBORS - 1], distance[:, STRAY_NEIGHBORS:]
     if usual.min() <= _SQUARED_IS_EXACT:
         return False
