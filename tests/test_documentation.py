@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from documented_files import make_files
 
-import dusnet
 from dusnet.cli import main
 from dusnet.evaluation.studies import load_study
 
@@ -141,10 +140,6 @@ def reason_not_to_run(text: str) -> str | None:
     return next((reason for pattern, reason in NOT_RUN if re.search(pattern, text)), None)
 
 
-def lacks_the_front_door() -> str:
-    return "" if hasattr(dusnet, "fit") else "this version has no dusnet.fit"
-
-
 COMMANDS = [(block.page, line) for block in BLOCKS if block.language in ("sh", "bash") for line in lines_of(block)]
 RUNS = {
     tuple(shlex.split(line, comments=True)): (page, line)
@@ -212,8 +207,6 @@ def test_every_page_is_in_the_navigation_of_the_site():
 
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_files_of_the_package_that_a_page_names_exist(page):
-    if lacks_the_front_door():
-        pytest.skip(lacks_the_front_door())
     named = set(re.findall(r"`((?:dusnet|tests|benchmarks|configs|cuda_ops|tools)/[\w/.-]+)[`:]", page.read_text()))
     assert {name for name in named if not (REPOSITORY / name).exists()} == set()
 
@@ -250,7 +243,7 @@ def test_documented_code_runs(page, files):
     for number, block in enumerate(blocks):
         if number == place:
             exec(textwrap.dedent(given), space)  # noqa: S102  (the project's own documentation)
-        reason = reason_not_to_run(block.text) or ("dusnet.fit" in block.text and lacks_the_front_door())
+        reason = reason_not_to_run(block.text)
         if reason:
             reasons.append(reason)
         else:
@@ -272,8 +265,6 @@ def test_notebook_runs(path, tmp_path):
     nbformat = pytest.importorskip("nbformat", reason="notebooks need the extra 'docs': pip install -e '.[docs]'")
     nbclient = pytest.importorskip("nbclient", reason="notebooks need the extra 'docs': pip install -e '.[docs]'")
     pytest.importorskip("ipykernel", reason="notebooks need the extra 'docs': pip install -e '.[docs]'")
-    if lacks_the_front_door():
-        pytest.skip(lacks_the_front_door())
     notebook = nbformat.read(path, as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells), "outputs are made, not kept; clear them"
     client = nbclient.NotebookClient(
