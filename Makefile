@@ -23,7 +23,7 @@ PYTEST_ARGS ?=
 BENCH_SIZES ?= full
 OMP_NUM_THREADS ?= 1
 # Tests whose figures pass through BLAS or LAPACK.
-NUMERIC_TESTS := $(addprefix tests/,cad detectors geometry inspection nn registration training) tests/test_scoring.py
+NUMERIC_TESTS := $(addprefix tests/,cad detectors geometry inspection nn registration training)
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
