@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dusnet import scans as given
 from dusnet.cloud import PointCloud
-from dusnet.detectors import create, create_for_parts
-from dusnet.detectors.settings import Settings, load_settings
+from dusnet.detectors import asked_settings, create, create_for_parts
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.inspection.calibration import calibrate
 from dusnet.inspection.verdict import limit_words
@@ -99,14 +99,12 @@ def _settings(
     config: str | Path | Settings | None, changes: Mapping[str, Any] | Sequence[str], detector: str | None
 ) -> Settings:
     if isinstance(changes, Mapping):
-        words = [f"{key}={json.dumps(value)}" for key, value in changes.items()]
+        words = [f"{key}={json.dumps(value, default=str)}" for key, value in changes.items()]
     else:
         words = [changes] if isinstance(changes, str) else list(changes)
-    if detector is not None:
-        words.append(f"detector={detector}")
     if not isinstance(config, Settings):
-        return load_settings(config, words)
-    if words:
+        return asked_settings(config, words, detector)
+    if words or detector is not None:
         raise BadConfig("settings that are given as they are cannot be changed by others; change them before.")
     return config
 

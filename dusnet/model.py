@@ -325,21 +325,22 @@ def _limit_line(calibration: Calibration, rate: float) -> str:
     return f"{rate:>5.0%}: limit {calibration.threshold(rate):.4g} ({basis})"
 
 
-def load(path: str | Path, *, device: str = "cpu") -> Model:
+def load(path: str | Path, *, device: str = "cpu", detector: str | None = None) -> Model:
     """Read a model file.
 
     Args:
         path: a file that `Model.save` or `dusnet train` wrote.
         device: where to compute: `cpu`, `cuda` or `cuda:N`.
+        detector: `package.module:Class` where the model is of a detector of your own.
 
     Raises:
         BadModel: it is missing, damaged, or of another version.
-        BadConfig: the device is absent.
+        BadConfig: the device is absent, or `detector` is no detector.
     """
     path = Path(path)
     for _ in range(_TRIES):
         before = _identity(path)
-        model = Model(load_model(path, device=device), path, file_sha256(path))
+        model = Model(load_model(path, device=device, detector=detector), path, file_sha256(path))
         if _identity(path) == before:  # the hash is of what was loaded
             return model
     raise BadModel(f"{path} is replaced again and again while it is read; wait until it is written.")

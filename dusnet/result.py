@@ -259,6 +259,8 @@ class Result(parts.Part):
     def __repr__(self) -> str:
         return f"Result({self.name}, {self.verdict.status.value}, score {self.object_score:.4g})"
 
+    __str__ = __repr__
+
     @property
     def record(self) -> dict[str, Any]:
         """The contents of the JSON file."""

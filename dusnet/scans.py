@@ -74,7 +74,7 @@ def entries_of(scans: Scans) -> list[Path | Sample | PointCloud]:
         return list(_class_in(path)) if path.is_dir() else [path]
     if isinstance(scans, PointCloud):
         return [scans]
-    if isinstance(scans, Iterable) and getattr(scans, "ndim", 3) != 2:
+    if isinstance(scans, Iterable) and getattr(scans, "ndim", 3) not in (0, 2):
         found = [one for scan in scans for one in entries_of(scan)]
         if not found:
             raise BadInput("there are no scans; give at least one.")

@@ -14,6 +14,7 @@ import pytest
 import dusnet
 from dusnet.cloud import PointCloud
 from dusnet.detectors.settings import Settings
+from dusnet.errors import BadConfig, BadInput
 from dusnet.io import write_cloud
 from dusnet.scans import entries_of
 
@@ -223,3 +224,13 @@ def test_a_frame_holds_the_points(model, monkeypatch):
     frame = result.to_frame()
     assert list(frame.columns)[:4] == ["x", "y", "z", "anomaly_score"]
     np.testing.assert_array_equal(frame["anomaly_score"].to_numpy(), result.point_scores)
+
+
+def test_a_setting_that_the_detector_does_not_read_is_refused():
+    with pytest.raises(BadConfig, match=r"noise\.alpha"):
+        dusnet.fit([np.zeros((10, 3))], settings={"noise.alpha": 0.5})
+
+
+def test_one_number_is_no_scan():
+    with pytest.raises(BadInput):
+        dusnet.fit(np.array(3.0))

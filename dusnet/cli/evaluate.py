@@ -68,7 +68,7 @@ def evaluate(
 
     shared, alone = _names(together or ()), _names(detectors or ())
     variants = None if study is None else load_study(study)
-    if not (alone or shared):
+    if not detectors and not together:
         alone = [(variants and variants.detector) or settings_from(config, overrides).detector]
     if variants is None:
         entries = [

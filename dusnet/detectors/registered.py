@@ -258,7 +258,7 @@ class RegisteredDetector(ABC):
             return ()
         count = len(self.calibration.object_scores)
         return (
-            f"The threshold is the highest score of {count} simulated good scans, too few for a false-alarm rate of "
+            f"The threshold is the highest score of {count} good scans, too few for a false-alarm rate of "
             f"{rate:g}; raise calibration.replicas in training.",
         )
 

@@ -118,8 +118,8 @@ def load_model(
         detector_class(detector)
     if ":" in name and not named_before(name):
         raise BadModel(
-            f"{path} holds a model of {name[:80]!r}, a detector of somebody's own; name it with --detector when its "
-            "code is yours, because a model file never says which code is run."
+            f"{path} holds a model of {name[:80]!r}, a detector of somebody's own; name it with --detector or detector="
+            " when its code is yours, because a model file never says which code is run."
         )
     if name not in DETECTORS and ":" not in name:
         raise BadModel(f"{path} holds a model of the unknown detector {name[:40]!r}; update dusnet or train again.")

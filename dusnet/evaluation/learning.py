@@ -123,7 +123,7 @@ def _train(setup: Evaluation, key: RowKey, pose_cache: PoseCache) -> Trained:
     create: Any = setup.create_for_parts if contender.together else setup.create
     scorer = create(contender.detector, contender.settings, seed=key.seed, device=setup.device)
     if isinstance(scorer, RegisteredDetector):
-        scorer.pose_cache = pose_cache
+        scorer.share_poses(pose_cache)
     clock = Clock(pose_cache)
     learned = training if contender.together else training[key.class_name]
     scorer.fit(learned, progress=setup.progress, workdir=workdir, resume=resumed)

@@ -119,7 +119,7 @@ def contenders(
         detectors: names of detectors that learn a model per class.
         together: names of detectors that learn all classes with one model.
         config: a named configuration or a YAML file, None for the defaults.
-        overrides: `key.sub=value` strings, as for `dusnet.config.load_settings`.
+        overrides: `key.sub=value` strings, as for `dusnet.detectors.settings.load_settings`.
 
     Raises:
         BadConfig: a setting does not exist, has a wrong value, or none of the detectors reads it.

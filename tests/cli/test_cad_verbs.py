@@ -126,7 +126,7 @@ def test_a_report_says_what_nobody_chose_and_what_is_not_closed(run, cad, scans,
     assert run("compare", scans["good"], *words).code == 0
     facts = dict(re.findall(r"<dt>([^<]+)</dt><dd>(.*?)</dd>", (tmp_path / "good.report.html").read_text("utf-8")))
     assert facts["Tolerance"] == "+0.5 / −0.1 mm, 0.1 mm by default where not chosen"
-    assert facts["Watertight"].startswith("no: ")
+    assert facts["Watertight"].startswith("no. ")
 
 
 def test_align_none_takes_the_scan_where_it_lies(run, cad, tmp_path):

@@ -300,10 +300,14 @@ def test_a_slider_counts_inside_of_its_range(quiet_page, value):
 
 
 def test_a_record_that_cannot_be_read_does_not_end_the_page(quiet_page, monkeypatch):
-    def refused(*_: object, **__: object) -> str:
-        raise PermissionError(13, "Permission denied")
+    read = Path.read_bytes
 
-    monkeypatch.setattr(Path, "read_text", refused)
+    def refused(file: Path) -> bytes:
+        if file.suffix == ".json":
+            raise PermissionError(13, "Permission denied")
+        return read(file)
+
+    monkeypatch.setattr(Path, "read_bytes", refused)
     quiet_page._step(1)
     quiet_page._follow()
     assert "b.json cannot be read (Permission denied)" in quiet_page._verdict.content

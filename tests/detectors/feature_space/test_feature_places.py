@@ -16,7 +16,7 @@ from dusnet.detectors.feature_space.feature_maps import LEAST_SPREAD, FeatureMap
 from dusnet.detectors.feature_space.openings import NEAREST
 from dusnet.detectors.feature_space.places import Places
 from dusnet.detectors.feature_space.settings import FeatureSettings
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.part_places import PartPlaces
 
 SETTINGS = FeatureSettings(points=900, places=60, heights=(2, 9))
 
@@ -31,7 +31,7 @@ def plate(seed: int, height: float = 0.0, count: int = 3000) -> NDArray[np.float
 @pytest.fixture(scope="module")
 def places() -> Places:
     surface = torch.from_numpy(plate(9, count=4000)).float()
-    frame = SimpleNamespace(surface=lambda: surface, outward=Outward.of(surface))
+    frame = SimpleNamespace(surface=lambda: surface, places=PartPlaces(surface))
     return Places.spread([plate(0), plate(1)], frame, SETTINGS, seed=0)  # type: ignore[arg-type]
 
 
