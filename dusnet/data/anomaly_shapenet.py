@@ -46,8 +46,7 @@ KNOWN_MISMATCHES = frozenset(
 
 def recognises(folder: Path) -> bool:
     """Whether a class folder has at least one scan named as only this archive names them."""
-    scans = archive_files.scans([*archive_files.subfolders(folder, "train"), *archive_files.subfolders(folder, "test")])
-    return any(_SURE.match(scan.stem) for scan in scans)
+    return archive_files.has_scan_named(folder, _SURE)
 
 
 def scan_of_class(class_name: str, stem: str) -> str:

@@ -87,6 +87,11 @@ def class_folders(path: Path, inner: tuple[str, ...], depth: int = 3) -> dict[st
     return {}
 
 
+def has_scan_named(folder: Path, pattern: re.Pattern[str]) -> bool:
+    """Whether a class folder has at least one scan whose name begins as the pattern says."""
+    return any(pattern.match(scan.stem) for scan in scans([*subfolders(folder, "train"), *subfolders(folder, "test")]))
+
+
 def is_embedded(folder: Path) -> bool:
     """Whether a class folder belongs to a synthetic benchmark, whose classes may have the names of published ones."""
     return any((parent / EMBEDDED).is_file() for parent in folder.parents[:2])
@@ -98,11 +103,7 @@ def training_scans(folder: Path) -> list[Path]:
     Raises:
         BadInput: there is none.
     """
-    train = subfolders(folder, "train")
-    found = scans(train)
-    if not found:
-        where = train[0] if train else folder / "train"
-        raise BadInput(f"{where} has no training scans (.pcd or .ply); unpack the archive again.")
+    found = _scans_in(folder, "train", "training scans")
     return [scan for scan in found if TEMPLATE.search(scan.stem)] or found
 
 
@@ -112,11 +113,15 @@ def test_scans(folder: Path) -> list[Path]:
     Raises:
         BadInput: there is none.
     """
-    test = subfolders(folder, "test")
-    found = scans(test)
+    return _scans_in(folder, "test", "test scans")
+
+
+def _scans_in(folder: Path, name: str, what: str) -> list[Path]:
+    inside = subfolders(folder, name)
+    found = scans(inside)
     if not found:
-        where = test[0] if test else folder / "test"
-        raise BadInput(f"{where} has no test scans (.pcd or .ply); unpack the archive again.")
+        where = inside[0] if inside else folder / name
+        raise BadInput(f"{where} has no {what} (.pcd or .ply); unpack the archive again.")
     return found
 
 
