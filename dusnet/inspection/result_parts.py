@@ -291,9 +291,7 @@ class Band(Part):
 
     above: Maybe = Field(description="Lower limit, excluded; null for none; the scan's unit.")
     up_to: Maybe = Field(description="Upper limit; null for none; the scan's unit.")
-    color: Annotated[
-        tuple[Annotated[int, Field(strict=True, ge=0, le=255)], ...], Field(min_length=3, max_length=3)
-    ] = Field(description="sRGB.")
+    color: Color = Field(description="sRGB.")
 
 
 class CadFile(Part):
