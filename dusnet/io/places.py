@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
@@ -60,6 +61,8 @@ def _probe(folder: Path, names: Iterable[str], option: str) -> None:
             except FileExistsError:
                 if place.is_dir():
                     continue
+                if not os.path.lexists(place):
+                    raise  # another process has removed it
                 what = "is a file" if place.exists() else "is a link that leads nowhere"
                 which = f"{option} {folder}" if place == folder else f"{option} {folder} cannot be written: {place}"
                 raise BadConfig(f"{which} {what} and no folder; choose another place.") from None

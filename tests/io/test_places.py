@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -99,6 +101,21 @@ def test_many_processes_may_look_at_one_place_at_once(tmp_path):
         worker.join(60)
     assert [worker.exitcode for worker in workers] == [0] * 4
     assert len(list((tmp_path / "a" / "b").iterdir())) == 4
+
+
+def test_a_folder_that_another_process_removes_between_two_looks_is_no_link(tmp_path, monkeypatch):
+    made, make = [], Path.mkdir
+
+    def late(self, *args, **kwargs) -> None:
+        made.append(self)
+        if len(made) == 1:
+            raise FileExistsError(errno.EEXIST, "File exists", str(self))  # it is gone when it is looked at
+        make(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "mkdir", late)
+    require_folder(tmp_path / "a" / "b")
+    assert made == [tmp_path / "a", tmp_path / "a", tmp_path / "a" / "b"]
+    assert not list(tmp_path.iterdir())
 
 
 def _look_and_write(folder, number) -> None:
