@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dusnet.errors import BadConfig, BadInput
-from dusnet.evaluation import all_classes, kinds, metrics, published, ranks, studies, tables
+from dusnet.evaluation import all_classes, intervals, kinds, metrics, published, ranks, studies, tables
 from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.markdown import notes
 from dusnet.evaluation.rows import Row, plain
@@ -74,6 +74,7 @@ def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str])
         "study": None if setup.study is None else setup.study.model_dump(mode="json"),
         "failed": list(failed),
         "means": [_without_class(plain(mean)) for mean in tables.means(rows)],
+        "mean_intervals": plain(intervals.mean_intervals(rows)),
         "mean_ranks": plain(ranks.mean_ranks(rows)),
         "all_classes": plain(all_classes.pooled(rows)),
         "kinds": plain(kinds.kind_means(tables.counting(rows))),
@@ -113,7 +114,7 @@ def _elsewhere(setup: Evaluation, rows: Sequence[Row]) -> str:
 
 
 def markdown(rows: Sequence[Row], columns: Sequence[tables.Column] = tables.COLUMNS) -> str:
-    """All tables of our own measurements: per class and mean, all classes in one ranking, mean ranks, kinds.
+    """All tables of our own measurements: per class and mean, intervals, all classes in one ranking, mean ranks, kinds.
 
     Args:
         rows: what `dusnet.evaluation.run.evaluate` returned.
@@ -122,6 +123,7 @@ def markdown(rows: Sequence[Row], columns: Sequence[tables.Column] = tables.COLU
     rows = [replace(row, class_name=one_line(row.class_name), detector=one_line(row.detector)) for row in rows]
     parts = [tables.markdown(rows, columns)]
     for title, text in (
+        ("How sure the means are", intervals.markdown(intervals.mean_intervals(rows))),
         ("All classes in one ranking", all_classes.markdown(all_classes.pooled(rows))),
         ("Mean rank", ranks.markdown(ranks.mean_ranks(rows))),
         ("Kinds of defects", kinds.markdown(kinds.kind_means(tables.counting(rows)))),
