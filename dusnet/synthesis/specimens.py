@@ -21,7 +21,7 @@ from dusnet.synthesis.scanner import Reach, scan
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.shapes import PARTS, make_part
 from dusnet.synthesis.solids import as_solid
-from dusnet.synthesis.surface import Floats, LabelledSurface
+from dusnet.synthesis.surface import Floats, LabelledSurface, random_direction
 from dusnet.synthesis.variation import SmoothField, smooth_field
 
 GOOD = "good"
@@ -113,10 +113,8 @@ def own_mesh(path: Path) -> Mesh:
     """
     mesh = read_mesh(path)
     require_measurable(mesh)
-    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
-    area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2.0)
     extent = float(np.linalg.norm(np.ptp(mesh.vertices[np.unique(mesh.faces)], axis=0)))
-    if not area > 1e-6 * extent**2:
+    if not surface_area(mesh) > 1e-6 * extent**2:
         raise BadInput(f"{path} has no surface to sample, its faces have no area; export the mesh again.")
     return mesh
 
@@ -209,8 +207,7 @@ def _specimen(
 
 def _direction(surface: LabelledSurface, generator: np.random.Generator) -> Floats:
     """Where a single view looks from: anywhere, but within about 60 degrees of a defect's normal."""
-    direction = generator.normal(size=3)
-    direction /= np.linalg.norm(direction)
+    direction = random_direction(generator)
     if surface.labels.any():
         facing = surface.normals[surface.labels].mean(axis=0)
         if float(np.linalg.norm(facing)) > 0.3:
