@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.cloud import PointCloud
+from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.data import open_dataset
 from dusnet.detectors.frame import ClassFrame
@@ -62,7 +62,7 @@ def _recorded_poses() -> Iterator[list[tuple[PointCloud, Floats]]]:
 
     def scan(surface: LabelledSurface, *words: Any, **options: Any) -> PointCloud:
         cloud = honest_scan(surface, *words, **options)
-        center, matrix = scanner.bounding_sphere(surface.points)[0], drawn[-1].copy()
+        center, matrix = -Frame.of(surface.points).translation, drawn[-1].copy()
         matrix[:3, 3] += center - matrix[:3, :3] @ center
         found.append((cloud, matrix))
         return cloud

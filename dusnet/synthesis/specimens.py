@@ -163,13 +163,8 @@ def make_scan(
         cloud = scan(
             surface,
             generator,
-            points=settings.points,
-            noise=settings.noise,
-            outliers=settings.outliers,
-            missing=settings.missing,
+            settings.scanner,
             direction=_direction(surface, generator) if single else None,
-            pose=settings.pose,
-            even=settings.even,
             radius=part.radius,
             closed=part.closed,
         )
