@@ -63,8 +63,8 @@ def pair(first_name: str, first: Tensor, second_name: str, second: Tensor) -> tu
     return first.to(dtype), second.to(dtype)
 
 
-def lengths(name: str, values: Tensor | None, points: Tensor, least: int = 1) -> Tensor | None:
-    """Numbers of points of ragged clouds: (B,) integers from `least` to N, on the device of the points, or None."""
+def lengths(name: str, values: Tensor | None, points: Tensor) -> Tensor | None:
+    """Numbers of points of ragged clouds: (B,) integers from 1 to N, on the device of the points, or None."""
     if values is None:
         return None
     batch, count = points.shape[:2]
@@ -72,8 +72,8 @@ def lengths(name: str, values: Tensor | None, points: Tensor, least: int = 1) ->
         raise ValueError(f"{name} must be ({batch},) integers, got {tuple(values.shape)} {values.dtype}.")
     if _values_visible(values):
         low, high = int(values.min()), int(values.max())
-        if low < least or high > count:
-            raise ValueError(f"{name} must lie between {least} and {count}, got {low} to {high}.")
+        if low < 1 or high > count:
+            raise ValueError(f"{name} must lie between 1 and {count}, got {low} to {high}.")
     return values.to(device=points.device, dtype=torch.int64)
 
 
