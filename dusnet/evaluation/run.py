@@ -10,7 +10,7 @@ from dataclasses import replace
 from uuid import uuid4
 
 from dusnet.errors import BadConfig, DusnetError
-from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.evaluation.compute import RowOutcome, outcome_of
 from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.learning import UnitCache
 from dusnet.evaluation.outside import code_mark, is_outside
@@ -135,7 +135,7 @@ class _Results:
     def describe(self, key: RowKey) -> None:
         self._task.describe(f"evaluate {key.name} on {key.class_name}, seed {key.seed}")
 
-    def take(self, found: Outcome) -> None:
+    def take(self, found: RowOutcome) -> None:
         key, seed = (found.key.class_name, found.key.name), found.key.seed
         if found.row is not None:
             self._rows[(*key, seed)] = found.row
@@ -172,7 +172,7 @@ def _at_once(setup: Evaluation, units: Sequence[Unit], results: _Results, jobs: 
         known_rows = {key: finished_row(setup, key) for key in unit.rows}
         for key, row in known_rows.items():
             if row is not None:
-                results.take(Outcome(key, row))
+                results.take(RowOutcome(key, row))
         if missing := tuple(key for key, row in known_rows.items() if row is None):
             work.append(Unit(missing))
     if work:

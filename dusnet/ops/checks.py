@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dusnet.ops import native
+
 
 def _values_visible(tensor: Tensor) -> bool:
     """Whether looking at values is free: on the CPU and not while a compiler traces."""
@@ -36,15 +38,9 @@ def floating(name: str, values: Tensor) -> Tensor:
         return values.float()
     if values.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"{name} must be a floating-point tensor, got {values.dtype}; convert it with .float().")
-    if values.is_cuda and values.dtype == torch.float64 and _compiled_for_cuda():
+    if values.is_cuda and values.dtype == torch.float64 and native.BACKEND == "cuda":
         raise ValueError(f"{name} must be float32 on CUDA, got {values.dtype}; convert it with .float().")
     return values
-
-
-def _compiled_for_cuda() -> bool:
-    from dusnet.ops import native
-
-    return native.BACKEND == "cuda"
 
 
 def pair(first_name: str, first: Tensor, second_name: str, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -37,7 +37,7 @@ _MOST_SHARE = (0.08, 0.25)
 
 
 @dataclass(frozen=True)
-class Part:
+class PartClass:
     """A class of the benchmark.
 
     Attributes:
@@ -61,7 +61,7 @@ class Part:
     notes: tuple[str, ...] = ()
 
 
-def load_parts(settings: BenchmarkSettings) -> list[Part]:
+def load_parts(settings: BenchmarkSettings) -> list[PartClass]:
     """The parts and meshes that the settings name.
 
     Raises:
@@ -80,16 +80,16 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
     return parts
 
 
-def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], Mesh] | None) -> Part:
+def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], Mesh] | None) -> PartClass:
     radius = Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale
     closed = as_solid(mesh) is not None
     samples = LabelledSurface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
     found = Reach.of(samples, closed=closed)
     reach = found if float(found.seen.mean()) < _NEARLY_ALL else None
-    return Part(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
+    return PartClass(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
 
 
-def mesh_part(name: str, outer: OuterSurface) -> Part:
+def mesh_part(name: str, outer: OuterSurface) -> PartClass:
     """A mesh as a class of the benchmark.
 
     Args:
@@ -133,7 +133,7 @@ def entropy(seed: int, part: str, split: str, index: int) -> tuple[int, int, int
 
 
 def make_scan(
-    part: Part, kind: str, generator: np.random.Generator, settings: BenchmarkSettings, *, train: bool
+    part: PartClass, kind: str, generator: np.random.Generator, settings: BenchmarkSettings, *, train: bool
 ) -> PointCloud:
     """Produce one specimen and scan it.
 
@@ -179,7 +179,7 @@ def make_scan(
 
 
 def _specimen(
-    part: Part,
+    part: PartClass,
     clean: LabelledSurface,
     field: SmoothField,
     solid: Manifold | None,
