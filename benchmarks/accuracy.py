@@ -27,10 +27,12 @@ from pose_truth import count_poses, pose_table
 from dusnet.data import open_dataset
 from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadInput, DusnetError
+from dusnet.evaluation.contender import contenders_of
 from dusnet.evaluation.kinds import kind_means
 from dusnet.evaluation.markdown import number, table
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.run import evaluate
+from dusnet.evaluation.setup import Evaluation
 from dusnet.evaluation.tables import counting, means
 from dusnet.progress import Progress, Silent, for_terminal
 from dusnet.synthesis.benchmark import write_benchmark
@@ -117,17 +119,11 @@ def run(
 ) -> None:
     """Evaluate detectors on every set in `data`; the results of a set go to `out/<set>`."""
     for name in names:
-        evaluate(
-            open_dataset(data / name),
-            detectors,
-            settings=settings,
-            seeds=seeds,
-            out=out / name,
-            device=device,
-            progress=progress,
-            calibrate=False,
-            jobs=jobs,
+        contenders = contenders_of(detectors, settings)
+        setup = Evaluation(
+            open_dataset(data / name), contenders, out / name, device=device, progress=progress, calibrate=False
         )
+        evaluate(setup, seeds=seeds, jobs=jobs)
 
 
 def load_results(results: Path) -> dict[str, list[Row]]:

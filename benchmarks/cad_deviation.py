@@ -22,7 +22,7 @@ from dusnet.cloud import PointCloud
 from dusnet.inspection.regions import find_regions
 from dusnet.inspection.verdict import Expectations, Status, decide
 from dusnet.io import sample_mesh
-from dusnet.synthesis.scanner import scan
+from dusnet.synthesis.scanner import Scanner, scan
 from dusnet.synthesis.surface import LabelledSurface
 
 TOLERANCE = 0.005  # of the bounding radius, as all lengths here
@@ -81,11 +81,8 @@ def rows_of(path: Path, points: int, scans: int, generator: np.random.Generator)
             made = scan(
                 damaged,
                 generator,
-                points=points,
-                spread=0.0,
-                noise=NOISE,
+                Scanner(points=points, spread=0.0, noise=NOISE, pose="fixed"),
                 direction=single,
-                pose="fixed",
                 radius=radius,
                 closed=model.surface.watertight,
             )

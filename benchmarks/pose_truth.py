@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.cloud import PointCloud
+from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.data import open_dataset
 from dusnet.detectors.frame import ClassFrame
@@ -62,7 +62,7 @@ def _recorded_poses() -> Iterator[list[tuple[PointCloud, Floats]]]:
 
     def scan(surface: LabelledSurface, *words: Any, **options: Any) -> PointCloud:
         cloud = honest_scan(surface, *words, **options)
-        center, matrix = scanner.bounding_sphere(surface.points)[0], drawn[-1].copy()
+        center, matrix = -Frame.of(surface.points).translation, drawn[-1].copy()
         matrix[:3, 3] += center - matrix[:3, :3] @ center
         found.append((cloud, matrix))
         return cloud
@@ -71,7 +71,7 @@ def _recorded_poses() -> Iterator[list[tuple[PointCloud, Floats]]]:
         yield found
 
 
-def true_pose(part: specimens.Part, scan: dict[str, Any], settings: BenchmarkSettings, file: Path) -> Posed:
+def true_pose(part: specimens.PartClass, scan: dict[str, Any], settings: BenchmarkSettings, file: Path) -> Posed:
     """Make a scan of a written benchmark once more to learn its pose.
 
     Args:
@@ -104,7 +104,7 @@ class PoseJudge:
         to_nominal: (4, 4), the true motion from the reference of the registration to the nominal part.
     """
 
-    def __init__(self, part: specimens.Part, to_nominal: Floats) -> None:
+    def __init__(self, part: specimens.PartClass, to_nominal: Floats) -> None:
         self._radius, self._to_nominal = part.radius, to_nominal
         self._surface = cKDTree(sample_mesh(part.mesh, _NOMINAL, np.random.default_rng(1))[0])
         self._whole = sample_mesh(part.mesh, _WHOLE_PART, np.random.default_rng(2))[0]
@@ -192,7 +192,7 @@ def count_poses(folder: Path, method: str | None, progress: Progress) -> Iterato
 
 
 def _count(
-    part: specimens.Part, training: list[Posed], tests: list[Posed], registration: RegistrationSettings, task: Task
+    part: specimens.PartClass, training: list[Posed], tests: list[Posed], registration: RegistrationSettings, task: Task
 ) -> PoseCounts:
     frame, _ = ClassFrame.learn([PointCloud(one.points) for one in training], registration, seed=0, progress=Silent())
     judge = PoseJudge(part, np.linalg.inv(training[0].matrix))

@@ -201,7 +201,7 @@ def pretrain_on(source: Path, out: Path, training: Training, categories: Sequenc
     """Train on a pre-training archive and write weights for `training.init`.
 
     Args:
-        source: ShapeNetPart or PU-Net data; see `dusnet.data.pretraining`.
+        source: ShapeNetPart or PU-Net data; see `dusnet.data.shape_archives`.
         out: the weights file.
         training: how; shapes have no unit.
         categories: of the archive, none for all.
@@ -210,7 +210,7 @@ def pretrain_on(source: Path, out: Path, training: Training, categories: Sequenc
         BadInput: the archive cannot be used.
         BadConfig: `out` is no weights file or cannot be written.
     """
-    from dusnet.data.pretraining import iterate_shapes
+    from dusnet.data.shape_archives import iterate_shapes
     from dusnet.detectors.dusnet_paper.pretraining import pretrain
 
     if out.suffix != SUFFIX:

@@ -17,7 +17,7 @@ from dusnet.errors import BadConfig
 from dusnet.geometry.outer_surface import OuterSurface, outer_surface
 from dusnet.io import Mesh
 from dusnet.synthesis.settings import BenchmarkSettings
-from dusnet.synthesis.specimens import GOOD, Part, entropy, make_scan, mesh_part, own_mesh
+from dusnet.synthesis.specimens import GOOD, PartClass, entropy, make_scan, mesh_part, own_mesh
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class CadScans:
         return outer_surface(self._mesh)
 
     @cached_property
-    def _part(self) -> Part:
+    def _part(self) -> PartClass:
         return mesh_part(self.path.stem, self._outer)
 
     @cached_property

@@ -60,9 +60,10 @@ def evaluate(
     command continues an interrupted run.
     """
     from dusnet.data import open_dataset
-    from dusnet.evaluation.contender import Contender, title_of
+    from dusnet.evaluation.contender import Contender, contenders_of, title_of
     from dusnet.evaluation.report import markdown
     from dusnet.evaluation.run import evaluate as run
+    from dusnet.evaluation.setup import Evaluation
     from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
@@ -85,19 +86,17 @@ def evaluate(
         entries = contenders(variants, alone, together=shared, config=config, overrides=overrides or ())
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"finished rows are in {out}; the same command goes on from there."):
-        rows = run(
+        setup = Evaluation(
             open_dataset(dataset, layout),
-            entries,
-            classes=comma_list(classes) or None,
-            seeds=seeds,
-            out=out,
+            contenders_of(entries),
+            out,
             device=device,
             progress=progress,
             resume=not fresh,
             calibrate=calibrate,
-            jobs=jobs,
             study=variants,
         )
+        rows = run(setup, classes=comma_list(classes) or None, seeds=seeds, jobs=jobs)
     show(markdown(rows))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
 

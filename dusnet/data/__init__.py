@@ -13,7 +13,7 @@ __all__ = ["LAYOUTS", "Dataset", "Sample", "open_dataset"]
 
 LAYOUTS = (anomaly_shapenet.LAYOUT, real3d_ad.LAYOUT, folder.LAYOUT)
 
-_ARCHIVES = {anomaly_shapenet.LAYOUT: anomaly_shapenet, real3d_ad.LAYOUT: real3d_ad}
+ARCHIVES = {anomaly_shapenet.LAYOUT: anomaly_shapenet, real3d_ad.LAYOUT: real3d_ad}
 _PARTS_OF_A_CLASS = ("test", "gt")
 
 
@@ -44,7 +44,7 @@ def open_dataset(path: str | Path, layout: str = "auto") -> Dataset:
         if not folders:
             raise BadInput(_nothing_found(root))
         return Dataset(root.absolute().name, root, layout, folders, folder.list_train, folder.list_test)
-    archive = _ARCHIVES[layout]
+    archive = ARCHIVES[layout]
     folders = archive_files.class_folders(root, archive.INNER)
     if not folders:
         raise BadInput(_nothing_found(root))
@@ -66,9 +66,9 @@ def _refuse_part_of_a_class(root: Path) -> None:
 def _detect(root: Path) -> str:
     """The archive whose names most class folders have, else the folder layout if its rules find scans."""
     votes: dict[str, int] = {}
-    for layout, archive in _ARCHIVES.items():
+    for layout, archive in ARCHIVES.items():
         folders = archive_files.class_folders(root, archive.INNER)
-        votes[layout] = sum(archive.recognises(folder) for folder in folders.values())
+        votes[layout] = sum(archive_files.has_scan_named(place, archive.SURE) for place in folders.values())
     best = max(votes, key=lambda layout: votes[layout])
     if list(votes.values()).count(votes[best]) == 1:
         return best

@@ -11,14 +11,14 @@ import re
 from pathlib import Path
 
 from dusnet.data import archive_files
-from dusnet.data.sample import GOOD, Sample
+from dusnet.data.sample import Sample
 from dusnet.errors import BadInput
 
 LAYOUT = "anomaly_shapenet"
 NAME = "Anomaly-ShapeNet"
 INNER = ("pcd", "dataset", "new_pcd", "16384", "Anomaly-ShapeNet-v2", "Anomaly-ShapeNet")
 
-_SURE = re.compile(r"^(?=.*[a-z].*_).+_(?:template|prototype|positive)_?\d*$", re.IGNORECASE)
+SURE = re.compile(r"^(?=.*[a-z].*_).+_(?:template|prototype|positive)_?\d*$", re.IGNORECASE)
 _TAIL = re.compile(r"_(?P<kind>[a-z]+)_?\d*$", re.IGNORECASE)
 
 
@@ -42,11 +42,6 @@ COUNTS: dict[str, tuple[int, int, int]] = {
 KNOWN_MISMATCHES = frozenset(
     ("helmet1", f"helmet1_{scan}") for scan in ("bulge0", "bulge2", "bulge6", "concavity3", "concavity5")
 )
-
-
-def recognises(folder: Path) -> bool:
-    """Whether a class folder has at least one scan named as only this archive names them."""
-    return archive_files.has_scan_named(folder, _SURE)
 
 
 def scan_of_class(class_name: str, stem: str) -> str:
@@ -87,22 +82,19 @@ def list_train(class_name: str, folder: Path) -> list[Sample]:
                 f"the 16384-point version of {class_name} has no training scans of its own and {folder} is missing; "
                 f"unpack the pcd folder beside it."
             )
-    return [Sample(path, class_name, "train", GOOD) for path in archive_files.training_scans(folder)]
+    return archive_files.training_samples(class_name, folder)
 
 
 def list_test(class_name: str, folder: Path) -> list[Sample]:
     """Test samples of one class folder; templates among them are left out."""
     exact = archive_files.ground_truths(folder, str.lower)
     loose = archive_files.ground_truths(folder, lambda stem: scan_of_class(class_name, stem))
-    samples = []
-    for path in archive_files.test_scans(folder):
-        scan = scan_of_class(class_name, path.stem)
-        if archive_files.TEMPLATE.search(scan):
-            continue
-        kind = kind_of(class_name, path)
-        truth = None
-        if kind != GOOD:
-            truth = exact.get(path.stem.lower()) or loose.get(scan)
-            truth = truth or archive_files.expected_ground_truth(folder, path.stem)
-        samples.append(Sample(path, class_name, "test", kind, truth))
-    return samples
+
+    def kind(path: Path) -> str | None:
+        is_template = archive_files.TEMPLATE.search(scan_of_class(class_name, path.stem))
+        return None if is_template else kind_of(class_name, path)
+
+    def truth(path: Path) -> Path | None:
+        return exact.get(path.stem.lower()) or loose.get(scan_of_class(class_name, path.stem))
+
+    return archive_files.scored_samples(class_name, folder, kind, truth)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from dusnet.data.sample import GOOD
+from dusnet.data.sample import GOOD, Sample
 from dusnet.errors import BadInput
 from dusnet.io import natural_key
 from dusnet.io.marks import is_result
@@ -97,23 +97,40 @@ def is_embedded(folder: Path) -> bool:
     return any((parent / EMBEDDED).is_file() for parent in folder.parents[:2])
 
 
-def training_scans(folder: Path) -> list[Path]:
+def training_samples(class_name: str, folder: Path) -> list[Sample]:
     """Templates (or prototypes) in the class folder's `train`; every scan there when none is called so.
 
     Raises:
         BadInput: there is none.
     """
     found = _scans_in(folder, "train", "training scans")
-    return [scan for scan in found if TEMPLATE.search(scan.stem)] or found
+    chosen = [scan for scan in found if TEMPLATE.search(scan.stem)] or found
+    return [Sample(path, class_name, "train", GOOD) for path in chosen]
 
 
-def test_scans(folder: Path) -> list[Path]:
-    """Scans in the class folder's `test`.
+def scored_samples(
+    class_name: str, folder: Path, kind_of: Callable[[Path], str | None], truth_of: Callable[[Path], Path | None]
+) -> list[Sample]:
+    """The scans in the class folder's `test`.
+
+    Args:
+        class_name: the class.
+        folder: of the class.
+        kind_of: the kind that a scan's name says, None for a template that is left out.
+        truth_of: the ground truth of a defective scan, None where there is no such file.
 
     Raises:
         BadInput: there is none.
     """
-    return _scans_in(folder, "test", "test scans")
+    samples = []
+    for path in _scans_in(folder, "test", "test scans"):
+        if (kind := kind_of(path)) is not None:
+            truth = None
+            if kind != GOOD:  # else where it has to be, in the spelling of `gt` that the folder uses
+                place = (subfolders(folder, "gt") or [folder / "gt"])[0]
+                truth = truth_of(path) or place / f"{path.stem}.txt"
+            samples.append(Sample(path, class_name, "test", kind, truth))
+    return samples
 
 
 def _scans_in(folder: Path, name: str, what: str) -> list[Path]:
@@ -128,8 +145,3 @@ def _scans_in(folder: Path, name: str, what: str) -> list[Path]:
 def ground_truths(folder: Path, key: Callable[[str], str]) -> dict[str, Path]:
     """Ground-truth texts of a class folder by the key of their stem; looks into gt and GT."""
     return {key(file.stem): file for file in files(subfolders(folder, "gt"), (".txt",))}
-
-
-def expected_ground_truth(folder: Path, stem: str) -> Path:
-    """Where the ground truth of a scan has to be, in the spelling of `gt` that the folder uses."""
-    return (subfolders(folder, "gt") or [folder / "gt"])[0] / f"{stem}.txt"

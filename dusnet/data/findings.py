@@ -6,7 +6,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dusnet.data import folder
 from dusnet.data.check import InputReport, inspect_scan, inspect_scans
+from dusnet.data.prepare import summary, verify
 from dusnet.errors import BadInput
 from dusnet.io.marks import is_result
 from dusnet.terminal import escaped
@@ -46,9 +48,6 @@ def check_folder(path: Path, layout: str, progress: Progress) -> Findings:
     Raises:
         BadInput: nothing there can be understood as a dataset or as scans.
     """
-    from dusnet.data import folder
-    from dusnet.data.prepare import summary, verify
-
     report = verify(path, layout, progress=progress)
     text, data = summary(report).rstrip(), asdict(report)
     problems = {problem.message for problem in report.problems if not problem.known}

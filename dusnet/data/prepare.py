@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dusnet.data import anomaly_shapenet, archive_files, folder, open_dataset, real3d_ad
+from dusnet.data import ARCHIVES, anomaly_shapenet, archive_files, folder, open_dataset
 from dusnet.data.sample import GOOD, UNKNOWN, Dataset, Sample
 from dusnet.errors import BadInput
 from dusnet.io import read_cloud, read_labelled_points, write_json
@@ -16,12 +16,6 @@ from dusnet.progress import Progress, Silent
 from dusnet.terminal import escaped, one_line
 
 MANIFEST_VERSION = 1  # of the layout of the manifest
-
-_COUNTS = {anomaly_shapenet.LAYOUT: anomaly_shapenet.COUNTS, real3d_ad.LAYOUT: real3d_ad.COUNTS}
-_KNOWN = {
-    anomaly_shapenet.LAYOUT: anomaly_shapenet.KNOWN_MISMATCHES,
-    real3d_ad.LAYOUT: real3d_ad.KNOWN_MISMATCHES,
-}
 
 
 @dataclass(frozen=True)
@@ -169,11 +163,10 @@ def summary(report: Report) -> str:
 
 def _missing_classes(dataset: Dataset) -> list[Problem]:
     """Published classes that are absent, unless only one class folder was named or none of them is a published one."""
-    counts = _COUNTS.get(dataset.layout, {})
     present = {name for name in dataset.classes if _expected(dataset, name) is not None}
     if not present or dataset.root.absolute() in dataset.folders.values():
         return []
-    missing = [name for name in counts if name not in present]
+    missing = [name for name in ARCHIVES[dataset.layout].COUNTS if name not in present]
     return [Problem(name, f"the class {name} is missing in {dataset.root}; unpack it.") for name in missing]
 
 
@@ -212,7 +205,7 @@ def _verify_class(
 
 
 def _expected(dataset: Dataset, name: str) -> tuple[int | None, int, int] | None:
-    counts = _COUNTS.get(dataset.layout, {}).get(name)
+    counts = ARCHIVES[dataset.layout].COUNTS.get(name) if dataset.layout in ARCHIVES else None
     if counts is None or archive_files.is_embedded(dataset.folders[name]):
         return None
     without_train = dataset.layout == anomaly_shapenet.LAYOUT and dataset.folders[name].parent.name == "16384"
@@ -276,7 +269,8 @@ def _content_problems(
     if record.defective_points == 0:
         yield Problem(sample.class_name, f"{sample.ground_truth} labels none of its {rows} points as defect.")
     if points is not None and rows is not None and points != rows:
-        known = (sample.class_name, sample.name) in _KNOWN.get(dataset.layout, ())
+        archive = ARCHIVES.get(dataset.layout)
+        known = archive is not None and (sample.class_name, sample.name) in archive.KNOWN_MISMATCHES
         remark = " (the published archive has this mistake)" if known else ""
         dropped = f" ({'; '.join(notes)})" if notes else ""
         counts = (

@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 
 from dusnet.data import archive_files
-from dusnet.data.sample import GOOD, Sample
+from dusnet.data.sample import Sample
 from dusnet.errors import BadInput
 
 LAYOUT = "real3d_ad"
@@ -18,7 +18,7 @@ NAME = "Real3D-AD"
 INNER = ("Real3D-AD-PCD", "Real3D-AD", "pcd")
 
 _STEM = re.compile(r"^\d+_(?P<kind>[a-z][a-z_]*)$", re.IGNORECASE)
-_SURE = re.compile(r"^\d+_(?:template|prototype|good)(?:_cut|_copy)*$", re.IGNORECASE)
+SURE = re.compile(r"^\d+_(?:template|prototype|good)(?:_cut|_copy)*$", re.IGNORECASE)
 
 # class -> (training, good, defective) scans of the published archive
 COUNTS: dict[str, tuple[int, int, int]] = {
@@ -48,11 +48,6 @@ KNOWN_MISMATCHES = frozenset(
 )
 
 
-def recognises(folder: Path) -> bool:
-    """Whether a class folder has at least one scan named as only this archive names them."""
-    return archive_files.has_scan_named(folder, _SURE)
-
-
 def kind_of(path: Path) -> str:
     """Kind in a test scan's name: `585_bulges_cut.pcd` -> "bulge".
 
@@ -67,21 +62,14 @@ def kind_of(path: Path) -> str:
     return archive_files.plain_kind(match["kind"])
 
 
-def list_train(class_name: str, folder: Path) -> list[Sample]:
-    """Training samples of one class folder."""
-    return [Sample(path, class_name, "train", GOOD) for path in archive_files.training_scans(folder)]
+list_train = archive_files.training_samples
 
 
 def list_test(class_name: str, folder: Path) -> list[Sample]:
     """Test samples of one class folder; files with "temp" in their name are left out, as the official loader does."""
     truths = archive_files.ground_truths(folder, str.lower)
-    samples = []
-    for path in archive_files.test_scans(folder):
-        if "temp" in path.stem.lower() or archive_files.TEMPLATE.search(path.stem):
-            continue
-        kind = kind_of(path)
-        truth = None
-        if kind != GOOD:
-            truth = truths.get(path.stem.lower(), archive_files.expected_ground_truth(folder, path.stem))
-        samples.append(Sample(path, class_name, "test", kind, truth))
-    return samples
+
+    def kind(path: Path) -> str | None:
+        return None if re.search("temp|prototype", path.stem, re.IGNORECASE) else kind_of(path)
+
+    return archive_files.scored_samples(class_name, folder, kind, lambda path: truths.get(path.stem.lower()))

@@ -211,9 +211,7 @@ class Dataset:
         if class_name in self.folders:
             return self.folders[class_name]
         near = difflib.get_close_matches(class_name, self.classes, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {_some(self.classes)}."
+        more = len(self.classes) - 12
+        some = ", ".join(self.classes[:12]) + (f" and {more} more" if more > 0 else "")
+        hint = f"did you mean {' or '.join(near)}?" if near else f"it has {some}."
         raise BadInput(f"{self.root} has no class {class_name!r}; {hint}")
-
-
-def _some(names: tuple[str, ...], most: int = 12) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RowOutcome:
     """The result for a row key: the row, or why there is none."""
 
     key: RowKey
@@ -38,7 +38,7 @@ class Outcome:
     failure: str | None = None
 
 
-def outcome_of(setup: Evaluation, key: RowKey, shared: UnitCache) -> Outcome:
+def outcome_of(setup: Evaluation, key: RowKey, shared: UnitCache) -> RowOutcome:
     """Take a row from disk, or compute and save it.
 
     Args:
@@ -47,9 +47,9 @@ def outcome_of(setup: Evaluation, key: RowKey, shared: UnitCache) -> Outcome:
         shared: what the rows of its unit have in common; takes in what this one computes.
     """
     try:
-        return Outcome(key, finished_row(setup, key) or _new_row(setup, key, shared))
+        return RowOutcome(key, finished_row(setup, key) or _new_row(setup, key, shared))
     except DusnetError as error:
-        return Outcome(key, None, str(error))
+        return RowOutcome(key, None, str(error))
 
 
 def _new_row(setup: Evaluation, key: RowKey, shared: UnitCache) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,13 +47,40 @@ class Contender:
         except BadConfig:
             return None
 
-    def narrowed(self) -> Contender:
-        """The same with defaults in the sections that it does not read, so that they cannot decide anything."""
-        return replace(self, settings=type(self.settings).model_validate(self.read()))
-
     def learning(self) -> Contender:
         """What decides what it learns: equal for contenders that differ in name and test scans only."""
         return replace(self, name="", corruption=None)
+
+
+def contenders_of(
+    detectors: Sequence[str | Contender], settings: Settings | Mapping[str, Settings] | None = None
+) -> dict[str, Contender]:
+    """Contenders by name, in their order, with defaults in the sections that they do not read.
+
+    Args:
+        detectors: names, see `dusnet.detectors.DETECTORS`, or contenders, which bring their own settings.
+        settings: for all detectors that are given by name, or one per name.
+
+    Raises:
+        BadConfig: a detector has no settings, two contenders have one name, or there is none.
+    """
+    if isinstance(detectors, str):
+        raise TypeError(f"detector names must be a sequence of names, got the one name {detectors!r}")
+    found: dict[str, Contender] = {}
+    for one in detectors:
+        if isinstance(one, str):
+            if one in found:
+                continue
+            own = settings.get(one) if isinstance(settings, Mapping) else settings
+            if own is None:
+                raise BadConfig(f"There are no settings for the detector {one!r}; give one entry per detector.")
+            one = Contender(one, one, own)
+        if one.name in found:
+            raise BadConfig(f"Two contenders are called {one.name!r}; give each its own name.")
+        found[one.name] = replace(one, settings=type(one.settings).model_validate(one.read()))
+    if not found:
+        raise BadConfig("There is no detector to evaluate; name at least one.")
+    return found
 
 
 def title_of(detector: str, *, together: bool) -> str:

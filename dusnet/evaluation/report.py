@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dusnet import __version__
 from dusnet.errors import BadConfig, BadInput
 from dusnet.evaluation import all_classes, intervals, kinds, metrics, published, ranks, studies, tables
 from dusnet.evaluation.contender import Contender
@@ -51,8 +52,6 @@ def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str])
         failed: one sentence per class that failed.
     """
     import torch
-
-    from dusnet import __version__
 
     summary = {
         "generator": GENERATOR,

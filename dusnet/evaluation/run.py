@@ -4,51 +4,27 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from dusnet import detectors as known
-from dusnet.errors import BadConfig, BadInput, DusnetError
-from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.errors import BadConfig, DusnetError
+from dusnet.evaluation.compute import RowOutcome, outcome_of
 from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.learning import UnitCache
 from dusnet.evaluation.outside import code_mark, is_outside
 from dusnet.evaluation.report import require_free, write_results
 from dusnet.evaluation.rows import Row
-from dusnet.evaluation.setup import Create, CreateForParts, Evaluation, RowKey, Unit, units_of
+from dusnet.evaluation.setup import Evaluation, RowKey, Unit, units_of
 from dusnet.evaluation.store import finished_row, require_own_rows
 from dusnet.evaluation.workers import in_processes
-from dusnet.progress import Progress, Silent, Task
-
-if TYPE_CHECKING:
-    from dusnet.data import Dataset
-    from dusnet.detectors.settings import Settings
-    from dusnet.evaluation.studies import Study
+from dusnet.progress import Task
 
 RENEW_SECONDS = 1.0
 
 
-def evaluate(
-    dataset: Dataset,
-    detectors: Sequence[str | Contender],
-    *,
-    settings: Settings | Mapping[str, Settings] | None = None,
-    classes: Sequence[str] | None = None,
-    seeds: int = 1,
-    out: Path,
-    device: str = "cpu",
-    progress: Progress | None = None,
-    resume: bool = True,
-    calibrate: bool = True,
-    jobs: int = 1,
-    create: Create = known.create,
-    create_for_parts: CreateForParts = known.create_for_parts,
-    study: Study | None = None,
-) -> list[Row]:
+def evaluate(setup: Evaluation, *, classes: Sequence[str] | None = None, seeds: int = 1, jobs: int = 1) -> list[Row]:
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
 
     A contender that learns together is trained once per seed, on the good scans of all classes, and that one model
@@ -59,57 +35,30 @@ def evaluate(
     fails does not stop the others.
 
     Args:
-        dataset: what `dusnet.data.open_dataset` returned.
-        detectors: names, see `dusnet.detectors.DETECTORS`, or contenders, which bring their own settings.
-        settings: for all detectors that are given by name, or one per name.
+        setup: the dataset, the contenders, and where results go.
         classes: which classes, None for all.
         seeds: how many; the seeds are 0, 1, ...
-        out: folder of the results, made when absent.
-        device: `cpu`, `cuda` or `cuda:N`.
-        progress: where to report; None is silent.
-        resume: take finished rows, and checkpoints of an unfinished one, from `out` when they were computed from the
-            same settings, files and version; False computes everything again.
-        calibrate: give each detector its threshold from good scans, as training a model for use does, so that the rows
-            can say how many good scans it calls anomalous and how many anomalous ones it finds.
         jobs: rows of so many classes at a time, each class in a process of its own with its share of the cores, and so
             is each model of all classes.
-        create: makes a detector from `(name, settings, seed=, device=)`.
-        create_for_parts: the same for one model of all classes.
-        study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
 
     Returns:
         The rows in the order class, detector, seed.
 
     Raises:
-        BadConfig: a detector has no settings or does not exist, is to learn all classes together and cannot, two
-            contenders have one name, or `seeds` or `jobs` is below 1.
+        BadConfig: a detector does not exist, or is to learn all classes together and cannot, or `seeds` or `jobs` is
+            below 1.
         BadInput: an unknown class, or a result would take the place of a file that dusnet did not write.
         DusnetError: classes failed; the message names them, and the rows of the others are saved.
     """
-    contenders = _contenders(detectors, settings)
-    chosen = _unique(dataset.classes if classes is None else classes, "class")
+    chosen = _unique(setup.dataset.classes if classes is None else classes)
     for what, count in (("seeds", seeds), ("jobs", jobs)):
         if count < 1:
             raise BadConfig(f"{what} is {count} but at least one is needed; leave it out or give 1 or more.")
     for name in chosen:
-        if name not in dataset.classes:
-            dataset.train(name)  # raises with the nearest known names
-            raise BadInput(f"{dataset.root} has no class {name!r}; choose from {', '.join(dataset.classes)}.")
-    setup = Evaluation(
-        dataset=dataset,
-        contenders=contenders,
-        out=out,
-        device=device,
-        progress=Silent() if progress is None else progress,
-        resume=resume,
-        calibrate=calibrate,
-        create=create,
-        create_for_parts=create_for_parts,
-        study=study,
-    )
-    require_free(out)
-    code = {name: mark for name, one in contenders.items() if (mark := _code_of(setup, one))}
-    return compute_rows(replace(setup, code=code), units_of(contenders, chosen, range(seeds)), jobs)
+        setup.dataset.folder(name)  # raises with the nearest known names
+    require_free(setup.out)
+    code = {name: mark for name, one in setup.contenders.items() if (mark := _code_of(setup, one))}
+    return compute_rows(replace(setup, code=code), units_of(setup.contenders, chosen, range(seeds)), jobs)
 
 
 def compute_rows(setup: Evaluation, units: Sequence[Unit], jobs: int = 1) -> list[Row]:
@@ -157,34 +106,12 @@ def _code_of(setup: Evaluation, one: Contender) -> str:
     return code_mark(create, made) or uuid4().hex
 
 
-def _contenders(
-    detectors: Sequence[str | Contender], settings: Settings | Mapping[str, Settings] | None
-) -> dict[str, Contender]:
-    if isinstance(detectors, str):
-        raise TypeError(f"detector names must be a sequence of names, got the one name {detectors!r}")
-    found: dict[str, Contender] = {}
-    for one in detectors:
-        if isinstance(one, str):
-            if one in found:
-                continue
-            own = settings.get(one) if isinstance(settings, Mapping) else settings
-            if own is None:
-                raise BadConfig(f"There are no settings for the detector {one!r}; give one entry per detector.")
-            one = Contender(one, one, own)
-        if one.name in found:
-            raise BadConfig(f"Two contenders are called {one.name!r}; give each its own name.")
-        found[one.name] = one.narrowed()
+def _unique(classes: Sequence[str]) -> list[str]:
+    if isinstance(classes, str):
+        raise TypeError(f"class names must be a sequence of names, got the one name {classes!r}")
+    found = list(dict.fromkeys(classes))
     if not found:
-        raise BadConfig("There is no detector to evaluate; name at least one.")
-    return found
-
-
-def _unique(names: Sequence[str], what: str) -> list[str]:
-    if isinstance(names, str):
-        raise TypeError(f"{what} names must be a sequence of names, got the one name {names!r}")
-    found = list(dict.fromkeys(names))
-    if not found:
-        raise BadConfig(f"There is no {what} to evaluate; name at least one.")
+        raise BadConfig("There is no class to evaluate; name at least one.")
     return found
 
 
@@ -208,7 +135,7 @@ class _Results:
     def describe(self, key: RowKey) -> None:
         self._task.describe(f"evaluate {key.name} on {key.class_name}, seed {key.seed}")
 
-    def take(self, found: Outcome) -> None:
+    def take(self, found: RowOutcome) -> None:
         key, seed = (found.key.class_name, found.key.name), found.key.seed
         if found.row is not None:
             self._rows[(*key, seed)] = found.row
@@ -245,7 +172,7 @@ def _at_once(setup: Evaluation, units: Sequence[Unit], results: _Results, jobs: 
         known_rows = {key: finished_row(setup, key) for key in unit.rows}
         for key, row in known_rows.items():
             if row is not None:
-                results.take(Outcome(key, row))
+                results.take(RowOutcome(key, row))
         if missing := tuple(key for key, row in known_rows.items() if row is None):
             work.append(Unit(missing))
     if work:

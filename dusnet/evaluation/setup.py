@@ -92,19 +92,21 @@ def _regions_of_cloud(cloud: PointCloud, labels: NDArray[np.bool_]) -> NDArray[n
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What stays the same for all rows of one call; see `dusnet.evaluation.run.evaluate`.
+    """What `dusnet.evaluation.run.evaluate` evaluates, the same for all rows.
 
     Attributes:
-        dataset: whose scans are learned and scored.
-        contenders: by name.
-        out: folder of the results.
-        device: where detectors compute.
+        dataset: what `dusnet.data.open_dataset` returned.
+        contenders: by name, as `dusnet.evaluation.contender.contenders_of` gives them.
+        out: folder of the results, made when absent.
+        device: `cpu`, `cuda` or `cuda:N`.
         progress: where to report.
-        resume: whether finished rows and checkpoints in `out` are taken.
-        calibrate: whether detectors without a threshold get one from good scans.
-        create: makes a detector of one class.
-        create_for_parts: makes one model of all classes.
-        study: where the contenders come from, for the result files.
+        resume: take finished rows, and checkpoints of an unfinished one, from `out` when they were computed from the
+            same settings, files and version; False computes everything again.
+        calibrate: give each detector its threshold from good scans, as training a model for use does, so that the rows
+            can say how many good scans it calls anomalous and how many anomalous ones it finds.
+        create: makes a detector from `(name, settings, seed=, device=)`.
+        create_for_parts: the same for one model of all classes.
+        study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
         code: by the name of a contender, a hash of its code where the detector is from outside this package.
         columns: of the table of classes.
         regions: numbers of the defect regions of a scan, (N,), from the scan and its labels, (N,).

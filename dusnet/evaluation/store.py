@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dusnet import __version__
 from dusnet.errors import BadInput, DusnetError
 from dusnet.evaluation.rows import ROW_SCHEMA, Row
 from dusnet.evaluation.setup import Evaluation, RowKey
@@ -133,8 +134,6 @@ def fingerprint(setup: Evaluation, key: RowKey) -> str:
 
 
 def _training(setup: Evaluation, key: RowKey) -> dict[str, Any]:
-    from dusnet import __version__
-
     contender, dataset = setup.of(key), setup.dataset
     # The version stands for detectors of this package.
     outside = {"code": setup.code[key.name]} if setup.code.get(key.name) else {}

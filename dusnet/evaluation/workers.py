@@ -26,7 +26,7 @@ from joblib.externals.loky import ProcessPoolExecutor
 from joblib.externals.loky.backend import get_context
 
 from dusnet.errors import BadConfig, DusnetError, out_of_memory
-from dusnet.evaluation.compute import Outcome, outcome_of
+from dusnet.evaluation.compute import RowOutcome, outcome_of
 from dusnet.evaluation.learning import UnitCache
 from dusnet.evaluation.setup import Evaluation, RowKey, Unit
 from dusnet.progress import Silent
@@ -60,7 +60,7 @@ _to_parent: Any = None
 
 def in_processes(
     setup: Evaluation, work: Sequence[Unit], jobs: int, *, skip: Callable[[RowKey], bool]
-) -> Generator[Outcome, None, None]:
+) -> Generator[RowOutcome, None, None]:
     """The outcome of every row, in the order in which they come.
 
     Args:
@@ -101,7 +101,7 @@ def in_processes(
                 if not running:
                     return
                 message = inbox.get()
-                if isinstance(message, Outcome):
+                if isinstance(message, RowOutcome):
                     yield message
                 elif isinstance(message, _Log):
                     setup.progress.log(message.text)

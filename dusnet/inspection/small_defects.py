@@ -11,7 +11,7 @@ import numpy as np
 from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors.base import Detector
 from dusnet.geometry.normals import estimate_normals
-from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, pseudo_defect
+from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, pseudo_defects
 
 HEIGHT = 0.02
 """Height of a small defect, fraction of the part's radius."""
@@ -32,7 +32,7 @@ def with_small_defect(cloud: PointCloud, rng: np.random.Generator) -> PointCloud
     if len(cloud) < FEWEST_POINTS:
         return None
     points = cloud.points - cloud.points.mean(axis=0)
-    damaged = pseudo_defect(
+    damaged = pseudo_defects(
         points,
         estimate_normals(points),
         rng,

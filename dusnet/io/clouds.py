@@ -16,7 +16,7 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.io.arrays import read_npy, read_npz
 from dusnet.io.columns import Column, RawCloud
-from dusnet.io.files import atomic_path, read_bytes, reason
+from dusnet.io.files import atomic_path, read_bytes, unreadable
 from dusnet.io.guard import only_bad_input
 from dusnet.io.marks import Kind, comments_of, is_result, kind_of
 from dusnet.io.mesh import Mesh, parse_mesh, sample_mesh
@@ -329,7 +329,7 @@ def sort_folder(folder: Path) -> Sorted:
     try:
         entries = sorted((entry for entry in folder.iterdir() if not entry.name.startswith(".")), key=natural_key)
     except OSError as error:
-        raise BadInput(f"{folder} cannot be read ({reason(error)}); check the path and its permissions.") from error
+        raise unreadable(folder, error) from error
     broken = [entry for entry in entries if entry.is_symlink() and not entry.exists()]
     named = [entry for entry in entries if entry.suffix.lower() in _READERS and entry.is_file()]
     results = [entry for entry in named if is_result(entry)]

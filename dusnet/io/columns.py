@@ -146,3 +146,35 @@ def cut_note(text: bytes) -> list[str]:
     if text[-1:].isspace():
         return []
     return ["the file does not end with a line end; if it was cut off, its last number is wrong"]
+
+
+def too_long(path: Path) -> BadInput:
+    """The error of a file with something behind its points."""
+    return BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
+
+
+def fan_triangles(path: Path, counts: NDArray[np.int64], corners: NDArray[Any], vertices: int) -> NDArray[np.int64]:
+    """Polygons cut into triangles around their first corner, in the order of the polygons.
+
+    Args:
+        path: the file, for messages.
+        counts: corners per polygon, (P,).
+        corners: the vertices of all polygons behind one another, (sum of counts,); Python numbers where no type of an
+            array may hold them.
+        vertices: how many there are.
+
+    Returns:
+        (F, 3) int64; polygons of fewer than three corners give none.
+
+    Raises:
+        BadInput: a corner is no vertex.
+    """
+    if len(corners) and not 0 <= corners.min() <= corners.max() < vertices:
+        raise BadInput(f"{path} has faces that use vertices which do not exist; it is damaged, export it again.")
+    corners = corners.astype(np.int64)
+    starts = np.cumsum(counts) - counts
+    fans = np.maximum(counts - 2, 0)
+    polygon = np.repeat(np.arange(len(counts)), fans)
+    step = np.arange(len(polygon)) - np.repeat(np.cumsum(fans) - fans, fans)
+    first = starts[polygon]
+    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)

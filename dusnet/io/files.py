@@ -81,7 +81,7 @@ def read_bytes(path: Path) -> bytes:
     except IsADirectoryError as error:
         raise BadInput(f"{path} is a folder, but a file is needed; name one of the files in it.") from error
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({reason(error)}); check the path and its permissions.") from error
+        raise unreadable(path, error) from error
     if not data:
         raise BadInput(f"{path} is empty; export the scan again.")
     return data
@@ -99,7 +99,7 @@ def file_sha256(path: Path) -> str:
             while block := file.read(1 << 20):
                 digest.update(block)
     except OSError as error:
-        raise BadInput(f"{path} cannot be read ({reason(error)}); check the path and its permissions.") from error
+        raise unreadable(path, error) from error
     return digest.hexdigest()
 
 
@@ -125,6 +125,11 @@ def remove_file(path: Path) -> None:
 def printable(name: str) -> str:
     """A file name as text that can be printed and written: what is not UTF-8 in it becomes a replacement character."""
     return os.fsencode(name).decode("utf-8", "replace")
+
+
+def unreadable(path: Path, error: OSError) -> BadInput:
+    """The error of a file or folder that the system does not let read."""
+    return BadInput(f"{path} cannot be read ({reason(error)}); check the path and its permissions.")
 
 
 def reason(error: OSError) -> str:

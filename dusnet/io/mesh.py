@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
-from dusnet.io.columns import RawCloud, cut_note
+from dusnet.io.columns import RawCloud, cut_note, fan_triangles
 from dusnet.io.numbers import check_words, count_of
-from dusnet.io.ply import fan_triangles
 
 
 @dataclass(frozen=True)
@@ -89,12 +88,10 @@ def parse_mesh(path: Path, data: bytes) -> RawCloud:
         vertices, places = np.unique(_read_stl(path, data), axis=0, return_inverse=True)
         return RawCloud(points=vertices, faces=places.astype(np.int64).reshape(-1, 3))
     parts = (_read_obj if path.suffix.lower() == ".obj" else _read_off)(path, data)
-    corners = parts.corners
-    # As Python numbers, since an index may be larger than any type of an array.
-    if corners and not 0 <= min(corners) <= max(corners) < len(parts.vertices):
-        raise BadInput(f"{path} has faces that use vertices which do not exist; it is damaged, export it again.")
     vertices = np.array(parts.vertices, np.float64).reshape(-1, 3)
-    faces = fan_triangles(np.array(parts.counts, np.int64), np.array(corners, np.int64))
+    # As Python numbers, since an index may be larger than any type of an array.
+    corners = np.array(parts.corners, dtype=object)
+    faces = fan_triangles(path, np.array(parts.counts, np.int64), corners, len(vertices))
     return RawCloud(points=vertices, faces=faces, notes=[*parts.notes, *cut_note(data)])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
-from dusnet.io.columns import Column, RawCloud, check_names, cloud_from_columns, cut_note
+from dusnet.io.columns import Column, RawCloud, check_names, cloud_from_columns, cut_note, too_long
 from dusnet.io.numbers import count_of, parse_numbers
 
 _TYPES = {
@@ -104,17 +104,13 @@ def _truncated(path: Path, header: _Header) -> BadInput:
     )
 
 
-def _too_long(path: Path) -> BadInput:
-    return BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
-
-
 def _ascii(path: Path, header: _Header, body: bytes, lines_above: int) -> list[Column]:
     numbers = parse_numbers(path, body.replace(b",", b" "), lines_above)
     width = sum(header.counts)
     if len(numbers) < header.points * width:
         raise _truncated(path, header)
     if len(numbers) > header.points * width:
-        raise _too_long(path)
+        raise too_long(path)
     rows = numbers.reshape(header.points, width)
     blocks: list[Column] = []
     place = 0
@@ -139,7 +135,7 @@ def _binary(path: Path, header: _Header, body: bytes) -> list[Column]:
     spec = zip(header.types, header.counts, strict=True)
     dtype = np.dtype([(f"{i}", "<" + kind, (count,)) for i, (kind, count) in enumerate(spec)])
     if body[size:].strip(_PADDING):
-        raise _too_long(path)
+        raise too_long(path)
     rows = np.frombuffer(body, dtype, header.points)
     return [rows[f"{i}"][:, 0] if count == 1 else rows[f"{i}"] for i, count in enumerate(header.counts)]
 
@@ -154,7 +150,7 @@ def _compressed(path: Path, header: _Header, body: bytes) -> list[Column]:
     if len(body) < 8 + packed:
         raise _truncated(path, header)
     if body[8 + packed :].strip(_PADDING):
-        raise _too_long(path)
+        raise too_long(path)
     content = lzf_decompress(path, body[8 : 8 + packed], unpacked)
     blocks: list[Column] = []
     start = 0

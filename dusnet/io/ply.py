@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
-from dusnet.io.columns import Column, RawCloud, check_names, cloud_from_columns, cut_note
+from dusnet.io.columns import Column, RawCloud, check_names, cloud_from_columns, cut_note, fan_triangles, too_long
 from dusnet.io.numbers import parse_numbers, shown
 from dusnet.io.ply_header import Element, parse_header
 
@@ -77,10 +77,6 @@ def _truncated(path: Path, element: Element) -> BadInput:
     )
 
 
-def _too_long(path: Path) -> BadInput:
-    return BadInput(f"{path} holds more data than its header announces; it is damaged, export it again.")
-
-
 def _read_binary(path: Path, elements: list[Element], data: bytes, start: int, order: str) -> dict[str, _Table]:
     tables: dict[str, _Table] = {}
     for element in elements:
@@ -90,7 +86,7 @@ def _read_binary(path: Path, elements: list[Element], data: bytes, start: int, o
         reader = _binary_lists if element.has_lists else _binary_rows
         tables[element.name], start = reader(path, element, data, start, order)
     if data[start:].strip(b"\r\n\0 "):
-        raise _too_long(path)
+        raise too_long(path)
     return tables
 
 
@@ -138,18 +134,7 @@ def _binary_lists(path: Path, element: Element, data: bytes, start: int, order: 
 
 
 def _binary_walk(path: Path, element: Element, data: bytes, start: int, order: str) -> tuple[_Table, int]:
-    codes = {
-        "i1": "b",
-        "u1": "B",
-        "i2": "h",
-        "u2": "H",
-        "i4": "i",
-        "u4": "I",
-        "i8": "q",
-        "u8": "Q",
-        "f4": "f",
-        "f8": "d",
-    }
+    codes = dict(zip(["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"], "bBhHiIqQfd", strict=True))
     singles = [struct.Struct(order + codes[p.count_type or p.type]) for p in element.properties]
     items = [(order, codes[p.type], int(p.type[1])) for p in element.properties]
     collected: list[list[float]] = [[] for _ in element.properties]
@@ -191,7 +176,7 @@ def _read_ascii(path: Path, elements: list[Element], numbers: _Numbers) -> dict[
     for element in elements:
         tables[element.name], start = _ascii_element(path, element, numbers, start)
     if start != len(numbers.array):
-        raise _too_long(path)
+        raise too_long(path)
     return tables
 
 
@@ -282,27 +267,7 @@ def _triangles(path: Path, face: _Table, vertices: int) -> NDArray[np.int64]:
     corners = lists.values
     if corners.dtype.kind == "f":
         corners = _integers(path, "face", corners)
-    if len(corners) and not 0 <= corners.min() <= corners.max() < vertices:
-        raise BadInput(f"{path} has faces that use vertices which do not exist; it is damaged, export it again.")
-    return fan_triangles(lists.counts, corners.astype(np.int64))
-
-
-def fan_triangles(counts: NDArray[np.int64], corners: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Polygons cut into triangles around their first corner, in the order of the polygons.
-
-    Args:
-        counts: corners per polygon, (P,).
-        corners: the vertices of all polygons behind one another, (sum of counts,).
-
-    Returns:
-        (F, 3) int64; polygons of fewer than three corners give none.
-    """
-    starts = np.cumsum(counts) - counts
-    fans = np.maximum(counts - 2, 0)
-    polygon = np.repeat(np.arange(len(counts)), fans)
-    step = np.arange(len(polygon)) - np.repeat(np.cumsum(fans) - fans, fans)
-    first = starts[polygon]
-    return np.stack([corners[first], corners[first + step + 1], corners[first + step + 2]], axis=1)
+    return fan_triangles(path, lists.counts, corners, vertices)
 
 
 def write_ply(path: Path, columns: Mapping[str, Column], comments: tuple[str, ...] = ()) -> None:

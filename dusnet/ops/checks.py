@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from dusnet.ops import native
+
 
 def _values_visible(tensor: Tensor) -> bool:
     """Whether looking at values is free: on the CPU and not while a compiler traces."""
@@ -36,15 +38,9 @@ def floating(name: str, values: Tensor) -> Tensor:
         return values.float()
     if values.dtype not in (torch.float32, torch.float64):
         raise ValueError(f"{name} must be a floating-point tensor, got {values.dtype}; convert it with .float().")
-    if values.is_cuda and values.dtype == torch.float64 and _compiled_for_cuda():
+    if values.is_cuda and values.dtype == torch.float64 and native.BACKEND == "cuda":
         raise ValueError(f"{name} must be float32 on CUDA, got {values.dtype}; convert it with .float().")
     return values
-
-
-def _compiled_for_cuda() -> bool:
-    from dusnet.ops import native
-
-    return native.BACKEND == "cuda"
 
 
 def pair(first_name: str, first: Tensor, second_name: str, second: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,8 +59,8 @@ def pair(first_name: str, first: Tensor, second_name: str, second: Tensor) -> tu
     return first.to(dtype), second.to(dtype)
 
 
-def lengths(name: str, values: Tensor | None, points: Tensor, least: int = 1) -> Tensor | None:
-    """Numbers of points of ragged clouds: (B,) integers from `least` to N, on the device of the points, or None."""
+def lengths(name: str, values: Tensor | None, points: Tensor) -> Tensor | None:
+    """Numbers of points of ragged clouds: (B,) integers from 1 to N, on the device of the points, or None."""
     if values is None:
         return None
     batch, count = points.shape[:2]
@@ -72,8 +68,8 @@ def lengths(name: str, values: Tensor | None, points: Tensor, least: int = 1) ->
         raise ValueError(f"{name} must be ({batch},) integers, got {tuple(values.shape)} {values.dtype}.")
     if _values_visible(values):
         low, high = int(values.min()), int(values.max())
-        if low < least or high > count:
-            raise ValueError(f"{name} must lie between {least} and {count}, got {low} to {high}.")
+        if low < 1 or high > count:
+            raise ValueError(f"{name} must lie between 1 and {count}, got {low} to {high}.")
     return values.to(device=points.device, dtype=torch.int64)
 
 

@@ -15,7 +15,7 @@ from dusnet.errors import BadInput
 from dusnet.io import atomic_path, parse_json, write_cloud, write_json
 from dusnet.progress import Progress, Silent
 from dusnet.synthesis.settings import BenchmarkSettings
-from dusnet.synthesis.specimens import GOOD, Part, entropy, load_parts, make_scan
+from dusnet.synthesis.specimens import GOOD, PartClass, entropy, load_parts, make_scan
 
 MANIFEST = "benchmark.json"
 _FORMAT = 1
@@ -28,7 +28,7 @@ __all__ = ["MANIFEST", "BenchmarkSettings", "write_benchmark"]
 class _Item:
     """One scan to write: what it is, what its randomness comes from, and where it goes."""
 
-    part: Part
+    part: PartClass
     split: str
     kind: str
     index: int
@@ -74,7 +74,7 @@ def write_benchmark(out: Path, settings: BenchmarkSettings, *, progress: Progres
     return out / "pcd" if settings.layout == "anomaly_shapenet" else out
 
 
-def _items(out: Path, part: Part, settings: BenchmarkSettings) -> Iterator[_Item]:
+def _items(out: Path, part: PartClass, settings: BenchmarkSettings) -> Iterator[_Item]:
     """All scans of one class, in the names of the layout."""
     splits = [("train", GOOD, settings.train), ("test", GOOD, settings.good)]
     splits += [("test", kind, settings.per_kind) for kind in settings.chosen_kinds]
@@ -97,7 +97,7 @@ def _entropy(item: _Item, settings: BenchmarkSettings) -> tuple[int, int, int, i
     return entropy(settings.seed, item.part.name, "train" if item.split == "train" else item.kind, item.index)
 
 
-def _manifest(parts: list[Part], items: list[_Item], settings: BenchmarkSettings, out: Path) -> dict[str, Any]:
+def _manifest(parts: list[PartClass], items: list[_Item], settings: BenchmarkSettings, out: Path) -> dict[str, Any]:
     return {
         "format": _FORMAT,
         "settings": settings.model_dump(mode="json"),
@@ -113,7 +113,7 @@ def _manifest(parts: list[Part], items: list[_Item], settings: BenchmarkSettings
     }
 
 
-def _fingerprint(part: Part) -> str:
+def _fingerprint(part: PartClass) -> str:
     """Changes when the nominal surface does."""
     digest = hashlib.sha256(np.ascontiguousarray(part.mesh.vertices, dtype="<f8").tobytes())
     digest.update(np.ascontiguousarray(part.mesh.faces, dtype="<i8").tobytes())

@@ -10,7 +10,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from dusnet.geometry.neighbors import Neighbors
-from dusnet.synthesis.surface import Floats, Indices
+from dusnet.synthesis.surface import Floats, Indices, perpendicular
 
 Bools = NDArray[np.bool_]
 Range = tuple[float, float]
@@ -88,8 +88,7 @@ def random_patch(cloud: CloudSurface, generator: np.random.Generator, reach: flo
     room = _room(cloud, ball[~reached], index, normals)
     if _points_inwards(room, middle, start - cloud.middle):
         normals, middle, room = -normals, -middle, room[::-1]
-    first = np.cross(middle, np.eye(3)[np.abs(middle).argmin()])
-    first /= np.linalg.norm(first)
+    first = perpendicular(middle)
     axis = np.cos(turn) * first + np.sin(turn) * np.cross(middle, first)
     along, across = offset @ axis, offset @ np.cross(middle, axis)
     stretch = distance / np.maximum(np.hypot(along, across), 1e-6 * reach)

@@ -8,13 +8,26 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.errors import BadInput
 from dusnet.geometry.neighbors import Neighbors
-from dusnet.synthesis.surface import Floats, Indices, LabelledSurface, geodesic_distances, refit_normals, smooth_normals
+from dusnet.synthesis.surface import (
+    Floats,
+    Indices,
+    LabelledSurface,
+    bump,
+    geodesic_distances,
+    log_uniform,
+    perpendicular,
+    random_direction,
+    refit_normals,
+    smooth_normals,
+)
 
 Amplitude = tuple[float, float]
 THIN_WALL = 0.1
@@ -24,11 +37,24 @@ SMALLEST_SHARE = 0.006  # of the points that a defect has at least
 LARGEST_SHARE = (0.07, 0.12)
 """Most points that are ground truth; the second value is for kinds that take or move a whole end of the part."""
 
-_REACHES = 7
-"""Distances that a patch is looked for within, each 1.6 times the one before: the last is four radii."""
-
 Allowed = NDArray[np.intp] | None
-Defect = Callable[[LabelledSurface, np.random.Generator, float, float, int], LabelledSurface]
+
+
+@dataclass(frozen=True)
+class _Site:
+    """Where a defect comes and how large: on which points, around which of them, radius and amplitude in mm."""
+
+    surface: LabelledSurface
+    generator: np.random.Generator
+    radius: float
+    height: float
+    seed: int
+
+    def marks(self, index: Indices) -> NDArray[np.bool_]:
+        """The labels of a surface of which these points are defective, (N,)."""
+        labels = np.zeros(len(self.surface), dtype=bool)
+        labels[index] = True
+        return labels
 
 
 def apply_defect(
@@ -62,7 +88,7 @@ def apply_defect(
 
     def draw() -> LabelledSurface:
         height = generator.uniform(*amplitude) * radius
-        return _KINDS[kind](surface, generator, radius, height, int(generator.choice(candidates)))
+        return _KINDS[kind](_Site(surface, generator, radius, height, int(generator.choice(candidates))))
 
     return within_share(draw, len(surface), SMALLEST_SHARE, most)
 
@@ -89,19 +115,15 @@ def within_share(draw: Callable[[], LabelledSurface], count: int, least: float, 
     return best
 
 
-def _log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
-    return float(np.exp(generator.uniform(np.log(low), np.log(high))))
-
-
-def _patch(surface: LabelledSurface, seed: int, share: float, radius: float) -> tuple[Indices, Floats]:
-    """The `share` of all points that is nearest to `seed` along the surface, and their distances.
+def _patch(site: _Site, share: float) -> tuple[Indices, Floats]:
+    """The `share` of all points that is nearest to the seed along the surface, and their distances.
 
     A smaller patch comes back where the surface around the seed ends (a stud, a bolt head's wall).
     """
-    wanted = round(share * len(surface))
-    limit = 0.25 * radius
-    for _ in range(_REACHES):
-        region, distance = geodesic_distances(surface, seed, limit)
+    wanted = round(share * len(site.surface))
+    limit = 0.25 * site.radius
+    for _ in range(7):  # the last distance is four radii
+        region, distance = geodesic_distances(site.surface, site.seed, limit)
         if len(region) > wanted:
             break
         limit *= 1.6
@@ -136,109 +158,73 @@ def _far_side(surface: LabelledSurface, region: Indices, depth: float) -> tuple[
     return far[keep], row[keep]
 
 
-def _displace(
-    surface: LabelledSurface,
-    generator: np.random.Generator,
-    radius: float,
-    height: float,
-    seed: int,
-    *,
-    flat: float,
-    share: Amplitude,
-) -> LabelledSurface:
-    """Move a round patch along its smooth normal; `height` < 0 pushes inwards; the amplitude is zero at the rim."""
-    target = _log_uniform(generator, *share)
-    # Labelled are weights above 0.1: (1 - t^flat)^2 > 0.1, so t < limit; areas go with t squared.
-    limit = (1.0 - np.sqrt(0.1)) ** (1.0 / flat)
-    region, distance = _patch(surface, seed, target / limit**2, radius)
-    rim = float(distance[-1])
-    weight = (1.0 - np.clip(distance / rim, 0.0, 1.0) ** flat) ** 2
-    direction = smooth_normals(surface, region, 0.35 * rim)
-    move = np.zeros_like(surface.points)
-    # A steep needle is no bump: a small patch gets a lower one.
-    lift = np.sign(height) * min(abs(height), 0.8 * rim)
-    move[region] = (lift * weight)[:, None] * direction
-    labels = np.zeros(len(surface), dtype=bool)
-    labels[region[weight > 0.1]] = True
+def _pushed(site: _Site, region: Indices, weight: Floats, lift: float, smoothed: float) -> LabelledSurface:
+    """Points moved by `lift` times their weight along the normal smoothed over `smoothed` mm, outwards where positive.
+
+    Ground truth are weights above 0.1. What goes deeper than a thin wall takes the far side of the wall along.
+    """
+    move = np.zeros_like(site.surface.points)
+    move[region] = (lift * weight)[:, None] * smooth_normals(site.surface, region, smoothed)
+    labels = site.marks(region[weight > 0.1])
     if lift < 0.0:
-        # A dent that is deeper than the wall takes the far side of the wall along.
-        far, row = _far_side(surface, region, 1.3 * abs(lift))
+        far, row = _far_side(site.surface, region, 1.3 * abs(lift))
         move[far] = move[region[row]]
         labels[far[weight[row] > 0.1]] = True
-    return refit_normals(surface.moved(move).marked(labels), region)
+    return refit_normals(site.surface.moved(move).marked(labels), region)
 
 
-def _bulge(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    return _displace(surface, generator, radius, height, seed, flat=2.0, share=(0.008, 0.04))
-
-
-def _sink(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    return _displace(surface, generator, radius, -height, seed, flat=2.0, share=(0.008, 0.03))
-
-
-def _concavity(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    return _displace(surface, generator, radius, -height, seed, flat=4.0, share=(0.012, 0.035))
+def _displaced(site: _Site, sign: float, flat: float, share: Amplitude) -> LabelledSurface:
+    """Move a round patch along its smooth normal, outwards or inwards; the amplitude is zero at the rim."""
+    target = log_uniform(site.generator, *share)
+    # Labelled are weights above 0.1: (1 - t^flat)^2 > 0.1, so t < limit; areas go with t squared.
+    limit = (1.0 - np.sqrt(0.1)) ** (1.0 / flat)
+    region, distance = _patch(site, target / limit**2)
+    rim = float(distance[-1])
+    # A steep needle is no bump: a small patch gets a lower one.
+    return _pushed(site, region, bump(distance / rim, flat), sign * min(site.height, 0.8 * rim), 0.35 * rim)
 
 
 def _polar(surface: LabelledSurface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
     """Coordinates (along, across) on the surface: direction from the tangent plane, length along the surface."""
     normal = surface.normals[region[0]]
-    helper = np.eye(3)[int(np.argmin(np.abs(normal)))]
-    first = np.cross(normal, helper)
-    first /= np.linalg.norm(first)
-    second = np.cross(normal, first)
+    first = perpendicular(normal)
     offset = surface.points[region] - surface.points[region[0]]
-    a, b = offset @ first, offset @ second
-    turn = np.arctan2(b, a) - angle
+    turn = np.arctan2(offset @ np.cross(normal, first), offset @ first) - angle
     return distance * np.cos(turn), distance * np.sin(turn)
 
 
-def _remove(surface: LabelledSurface, gone: Indices, rim: Indices, thin: float) -> LabelledSurface:
+def _removed(site: _Site, gone: Indices, rim: Indices) -> LabelledSurface:
     """Take points away, through a thin wall too, and mark the rim on both sides."""
-    removed = np.zeros(len(surface), dtype=bool)
-    labels = np.zeros(len(surface), dtype=bool)
-    removed[gone] = True
-    labels[rim] = True
-    both = np.concatenate([gone, rim])
-    far, row = _far_side(surface, both, thin)
+    removed, labels = site.marks(gone), site.marks(rim)
+    far, row = _far_side(site.surface, np.concatenate([gone, rim]), THIN_WALL * site.radius)
     removed[far[row < len(gone)]] = True
     labels[far[row >= len(gone)]] = True
-    return surface.marked(labels).select(~removed)
+    return site.surface.marked(labels).select(~removed)
 
 
-def _hole(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    del height
-    share = _log_uniform(generator, 0.006, 0.02)
+def _hole(site: _Site) -> LabelledSurface:
+    share = log_uniform(site.generator, 0.006, 0.02)
     ring = max(0.008, 0.5 * share)
-    region, distance = _patch(surface, seed, 1.3 * share + ring, radius)
-    along, across = _polar(surface, region, distance, 0.0)
-    phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
+    region, distance = _patch(site, 1.3 * share + ring)
+    along, across = _polar(site.surface, region, distance, 0.0)
+    phases = site.generator.uniform(0.0, 2.0 * np.pi, size=2)
     angle = np.arctan2(across, along)
     outline = 1.0 + 0.12 * np.sin(2.0 * angle + phases[0]) + 0.06 * np.sin(5.0 * angle + phases[1])
     order = np.argsort(distance / outline, kind="stable")
-    count, border = round(share * len(surface)), round((share + ring) * len(surface))
-    return _remove(surface, region[order[:count]], region[order[count:border]], THIN_WALL * radius)
+    count, border = round(share * len(site.surface)), round((share + ring) * len(site.surface))
+    return _removed(site, region[order[:count]], region[order[count:border]])
 
 
-def _line(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, seed: int, length: Amplitude, width: float
-) -> tuple[Indices, Floats]:
+def _line(site: _Site, length: Amplitude, width: float) -> tuple[Indices, Floats]:
     """A wandering, tapering line on the surface.
 
     Returns:
         Indices of the points around it, and their distance from its middle line in half widths: 1 is its edge.
     """
-    half = 0.5 * radius * generator.uniform(*length)
-    region, distance = geodesic_distances(surface, seed, half + 3.0 * width)
-    along, across = _polar(surface, region, distance, generator.uniform(0.0, np.pi))
+    generator = site.generator
+    half = 0.5 * site.radius * generator.uniform(*length)
+    region, distance = geodesic_distances(site.surface, site.seed, half + 3.0 * width)
+    along, across = _polar(site.surface, region, distance, generator.uniform(0.0, np.pi))
     phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
     t = along / half
     wander = half * (0.08 * (np.sin(3.0 * t + phases[0]) - np.sin(phases[0])) + 0.03 * np.sin(9.0 * t + phases[1]))
@@ -250,40 +236,24 @@ def _line(
     )
 
 
-def _crack(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    del height
-    width = radius * generator.uniform(0.02, 0.035)
-    region, offset = _line(surface, generator, radius, seed, (0.5, 0.9), width)
+def _crack(site: _Site) -> LabelledSurface:
+    width = site.radius * site.generator.uniform(0.02, 0.035)
+    region, offset = _line(site, (0.5, 0.9), width)
     order = np.argsort(offset, kind="stable")
     inside = int((offset < 1.0).sum())
     # The rim is as wide as the crack, and wide enough to be at least 0.8 % of the points.
-    border = max(int((offset < 2.0).sum()), inside + round(0.008 * len(surface)))
-    return _remove(surface, region[order[:inside]], region[order[inside:border]], THIN_WALL * radius)
+    border = max(int((offset < 2.0).sum()), inside + round(0.008 * len(site.surface)))
+    return _removed(site, region[order[:inside]], region[order[inside:border]])
 
 
-def _scratch(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    width = radius * generator.uniform(0.03, 0.05)
-    region, offset = _line(surface, generator, radius, seed, (0.9, 1.4), width)
-    weight = np.clip(1.0 - offset**2, 0.0, 1.0) ** 2
-    depth = min(height, 1.5 * width)
-    move = np.zeros_like(surface.points)
-    move[region] = -(depth * weight)[:, None] * smooth_normals(surface, region, width)
-    labels = np.zeros(len(surface), dtype=bool)
-    labels[region[weight > 0.1]] = True
-    far, row = _far_side(surface, region, 1.3 * depth)
-    move[far] = move[region[row]]
-    labels[far[weight[row] > 0.1]] = True
-    return refit_normals(surface.moved(move).marked(labels), region)
+def _scratch(site: _Site) -> LabelledSurface:
+    width = site.radius * site.generator.uniform(0.03, 0.05)
+    region, offset = _line(site, (0.9, 1.4), width)
+    return _pushed(site, region, bump(offset, 2.0), -min(site.height, 1.5 * width), width)
 
 
-def _bending(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
-    del seed, radius
+def _bending(site: _Site) -> LabelledSurface:
+    surface, generator, height = site.surface, site.generator, site.height
     center = surface.points.mean(axis=0)
     _, spread, axes = np.linalg.svd(surface.points - center, full_matrices=False)
     chosen = int(generator.choice(3, p=spread / spread.sum()))
@@ -303,43 +273,37 @@ def _bending(
     return bent.marked(reach > 0.5)
 
 
-def _broken(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
+def _broken(site: _Site) -> LabelledSurface:
     """Without a solid to break: what lies beyond a plane is gone, and the border is marked."""
-    del height, seed, radius
-    direction = generator.normal(size=3)
-    along = surface.points @ (direction / np.linalg.norm(direction))
-    gone, border = np.quantile(along, [1.0 - (share := generator.uniform(0.02, 0.07)), 1.0 - share - 0.012])
-    return surface.marked(along > border).select(along <= gone)
+    along = site.surface.points @ random_direction(site.generator)
+    share = site.generator.uniform(0.02, 0.07)
+    gone, border = np.quantile(along, [1.0 - share, 1.0 - share - 0.012])
+    return site.surface.marked(along > border).select(along <= gone)
 
 
-def _cut(
-    surface: LabelledSurface, generator: np.random.Generator, radius: float, height: float, seed: int
-) -> LabelledSurface:
+def _cut(site: _Site) -> LabelledSurface:
     """Without a solid to saw: the points in a straight slot are gone, and its border is marked."""
+    surface, generator, radius, seed = site.surface, site.generator, site.radius, site.seed
     normal = surface.normals[seed]
-    helper = generator.normal(size=3)
-    along = np.cross(normal, helper)
-    along /= np.linalg.norm(along)
+    along = perpendicular(normal, generator)
     across = np.cross(normal, along)
     local = (surface.points - surface.points[seed]) @ np.stack([along, across, normal], axis=1)
     size = radius * np.array([generator.uniform(0.25, 0.5), generator.uniform(0.02, 0.035), 0.0])
-    size[2] = height + 0.03 * radius
+    size[2] = site.height + 0.03 * radius
     outside = np.linalg.norm(np.maximum(np.abs(local) - size, 0.0), axis=1)
     order = np.sort(outside[outside > 0.0])
     rim = max(0.02 * radius, float(order[round(0.006 * len(surface))]))
     return surface.marked(outside <= rim).select(outside > 0.0)
 
 
-_KINDS: dict[str, Defect] = {
-    "bulge": _bulge,
-    "concavity": _concavity,
+_KINDS: dict[str, Callable[[_Site], LabelledSurface]] = {
+    "bulge": partial(_displaced, sign=1.0, flat=2.0, share=(0.008, 0.04)),
+    "concavity": partial(_displaced, sign=-1.0, flat=4.0, share=(0.012, 0.035)),
     "hole": _hole,
     "crack": _crack,
     "broken": _broken,
     "bending": _bending,
-    "sink": _sink,
+    "sink": partial(_displaced, sign=-1.0, flat=2.0, share=(0.008, 0.03)),
     "cut": _cut,
     "scratch": _scratch,
 }

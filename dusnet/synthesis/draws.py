@@ -9,6 +9,8 @@ from manifold3d import Manifold
 
 from dusnet.synthesis.surface import Floats
 
+MOST_DRAWS = 1000  # of a shape or a solid until one is usable; one in two to ten is thrown away
+
 
 class Draws(np.random.Generator):
     """A generator that knows which of its numbers are sizes.

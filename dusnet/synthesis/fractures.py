@@ -10,7 +10,7 @@ from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.defects import LARGEST_SHARE, SMALLEST_SHARE, within_share
 from dusnet.synthesis.scanner import Reach
-from dusnet.synthesis.surface import Floats, LabelledSurface
+from dusnet.synthesis.surface import Floats, LabelledSurface, perpendicular, random_direction
 
 SOLID_KINDS = ("broken", "cut")
 _RIM = 0.02  # of the radius, around a new face, where the old surface counts as damaged, too
@@ -84,16 +84,13 @@ def surface_area(mesh: Mesh) -> float:
 
 def _frame(axis: Floats, origin: Floats, generator: np.random.Generator) -> Floats:
     """(3, 4) motion that brings the z axis to `axis` and the origin to `origin`, turned at random around it."""
-    helper = generator.normal(size=3)
-    first = np.cross(axis, helper)
-    first /= np.linalg.norm(first)
+    first = perpendicular(axis, generator)
     return np.column_stack([first, np.cross(axis, first), axis, origin])
 
 
 def _piece(clean: LabelledSurface, generator: np.random.Generator, radius: float) -> Manifold:
     """What a rough fracture surface takes away: everything beyond it in a random direction."""
-    axis = generator.normal(size=3)
-    axis /= np.linalg.norm(axis)
+    axis = random_direction(generator)
     along = clean.points @ axis
     height = float(np.quantile(along, 1.0 - generator.uniform(0.02, 0.08)))
     middle = clean.points[along >= height].mean(axis=0)

@@ -15,12 +15,6 @@ from dusnet.geometry.normals import planes
 from dusnet.synthesis.variation import smooth_field
 
 SAMPLE = 4000  # points of a scan that variation and roughness are measured with
-KEPT = (0.7, 1.0)  # share of the points of a scan that another one has
-SMOOTHED_OVER = 60  # neighbours over which noise and sampling cancel
-FAR = 0.1  # of the radius: a point farther from the other scan has no counterpart there
-RESAMPLED_AMONG = 6  # neighbours towards one of which a point moves
-MOST_PAIRS = 40  # pairs of scans that are compared at most
-TENTH_OF_NORMAL = 0.1257  # 0.1 quantile of the absolute value of a standard normal variable
 # Largest displacement of a smooth field over the 95th percentile of what two such fields make of the surface distance;
 # the fields of `smooth_field` on six parts gave 1.1 to 2.1.
 LARGEST_SHARE = 1.8
@@ -38,7 +32,7 @@ def normal_variation(clouds: Sequence[NDArray[np.float64]]) -> float:
     samples = [_sample(cloud) for cloud in clouds]
     pairs = list(permutations(range(len(samples)), 2))
     # Evenly spread over all pairs, so that no scan is left out before others are looked at twice.
-    pairs = pairs[:: max(1, len(pairs) // MOST_PAIRS)]
+    pairs = pairs[:: max(1, len(pairs) // 40)]
     differences = [_smooth_difference(samples[one], samples[other]) for one, other in pairs]
     return float(np.median(differences)) if differences else 0.0
 
@@ -52,7 +46,7 @@ def simulated_scan(cloud: PointCloud, variation: float, rng: np.random.Generator
         rng: the only source of randomness.
     """
     count = len(cloud)
-    kept = np.sort(rng.choice(count, max(16, int(count * rng.uniform(*KEPT))), replace=False))
+    kept = np.sort(rng.choice(count, max(16, int(count * rng.uniform(0.7, 1.0))), replace=False))
     points = _elsewhere(cloud.points, kept, rng)
     largest = LARGEST_SHARE * variation * rng.uniform(0.75, 1.25)
     points = points + smooth_field(rng, points, largest).displacement(points)
@@ -62,7 +56,7 @@ def simulated_scan(cloud: PointCloud, variation: float, rng: np.random.Generator
 
 def _elsewhere(points: NDArray[np.float64], kept: NDArray[np.intp], rng: np.random.Generator) -> NDArray[np.float64]:
     """Other points of the same surface: between the kept ones and one of their neighbours each."""
-    count = min(RESAMPLED_AMONG, len(points) - 1)
+    count = min(6, len(points) - 1)
     _, index = Neighbors(points).knn(points[kept], count + 1)
     neighbors = points[index[np.arange(len(kept)), rng.integers(1, count + 1, len(kept))]]
     return points[kept] + rng.random((len(kept), 1)) * (neighbors - points[kept])
@@ -78,16 +72,17 @@ def _roughness(points: NDArray[np.float64]) -> float:
     A low quantile, since where the surface curves the distance to the plane is not noise.
     """
     _, distance = planes(_sample(points), points)
-    return float(np.quantile(distance, 0.1)) / TENTH_OF_NORMAL
+    # The same quantile of the absolute value of a standard normal variable.
+    return float(np.quantile(distance, 0.1)) / 0.1257
 
 
 def _smooth_difference(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
     normals, _ = planes(other, other)
     _, nearest = Neighbors(other).nearest(one)
     across = ((one - other[nearest]) * normals[nearest]).sum(axis=1)
-    radius = Frame.of(one).scale
-    far = np.linalg.norm(one - other[nearest], axis=1) > FAR * radius
-    _, index = Neighbors(one).knn(one, min(SMOOTHED_OVER, len(one)))
+    # A point that is farther from the other scan has no counterpart there.
+    far = np.linalg.norm(one - other[nearest], axis=1) > 0.1 * Frame.of(one).scale
+    _, index = Neighbors(one).knn(one, min(60, len(one)))
     # Normals have either sign; the sign of the first neighbour decides for all.
     signs = np.sign((normals[nearest][index] * normals[nearest][index[:, :1]]).sum(axis=2))
     smoothed = np.abs((across[index] * signs).mean(axis=1))[~far]

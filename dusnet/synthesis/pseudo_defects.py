@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from dusnet.errors import BadInput
 from dusnet.geometry.neighbors import Neighbors
 from dusnet.synthesis.cloud_patches import Bools, CloudSurface, Patch, Range, random_patch
-from dusnet.synthesis.surface import Floats, Indices
+from dusnet.synthesis.surface import Floats, Indices, bump, log_uniform, random_direction
 
 Profile = Literal["cosine", "polynomial", "hard"]
 
@@ -78,7 +79,7 @@ class Footprint:
         if self.profile == "cosine":
             value: Floats = 0.5 * (1.0 + np.cos(np.pi * inside))
         elif self.profile == "polynomial":
-            value = (1.0 - inside**self.power) ** 2
+            value = bump(t, self.power)
         else:
             value = np.ones_like(t)
         return np.where(t < 1.0, value, 0.0)
@@ -91,21 +92,18 @@ class _Cloud(CloudSurface):
     scale: float
     radius: Range
     amplitude: Range
-    limit: float
 
     def height(self, generator: np.random.Generator) -> float:
         return float(generator.uniform(*self.amplitude)) * self.scale
 
     def reach(self, generator: np.random.Generator, factor: float) -> float:
-        low, high = self.radius
-        return float(np.exp(generator.uniform(np.log(low), np.log(high)))) * self.scale * factor
+        return log_uniform(generator, *self.radius) * self.scale * factor
 
 
 @dataclass(frozen=True)
 class _Edit:
     """What one defect does to the whole cloud: (N, 3), (N,), (N,)."""
 
-    kind: str
     shift: Floats
     removed: Bools
     mask: Bools
@@ -116,64 +114,33 @@ class _Edit:
         return moved
 
 
-def pseudo_defect(
+def pseudo_defects(
     points: Floats,
     normals: Floats,
     generator: np.random.Generator,
     *,
+    count: int = 1,
     kind: str | Sequence[str] | None = None,
     radius: Range = (0.06, 0.30),
     amplitude: Range = (0.02, 0.10),
     scale: float = 1.0,
-    limit: float = np.inf,
 ) -> PseudoDefect:
-    """A cloud with one pseudo-defect in a random place.
+    """A cloud with pseudo-defects in random places that do not overlap.
+
+    A displacement towards another sheet of the surface that is less than twice the amplitude away is never more than
+    half the distance to that sheet, beyond which the nearest clean surface would be the wrong one.
 
     Args:
         points: clean cloud, (N, 3) float64, 200 points or more.
         normals: unit normals of either sign, (N, 3) float64.
         generator: the only source of randomness.
+        count: how many; fewer where a small part has no place for them.
         kind: one of `KINDS`, or several of them to choose from at random; all where None.
         radius: smallest and largest reach of a defect from its middle, fractions of `scale`. Where the mask would hold
             less or more than `SHARE` of the points another place and reach are tried, and the reach may then leave
             this range.
         amplitude: smallest and largest displacement, fractions of `scale`, drawn uniformly.
         scale: bounding radius of the part in the unit of the points.
-        limit: greatest displacement towards another sheet of the surface that is less than twice the amplitude away,
-            in the unit of the points: half the thickness of thin walls. It is never more than half the distance to
-            that sheet, beyond which the nearest clean surface would be the wrong one.
-
-    Raises:
-        BadInput: there is no such kind, or too few points.
-    """
-    return pseudo_defects(
-        points,
-        normals,
-        generator,
-        count=1,
-        kind=kind,
-        radius=radius,
-        amplitude=amplitude,
-        scale=scale,
-        limit=limit,
-    )
-
-
-def pseudo_defects(
-    points: Floats,
-    normals: Floats,
-    generator: np.random.Generator,
-    *,
-    count: int,
-    kind: str | Sequence[str] | None = None,
-    radius: Range = (0.06, 0.30),
-    amplitude: Range = (0.02, 0.10),
-    scale: float = 1.0,
-    limit: float = np.inf,
-) -> PseudoDefect:
-    """A cloud with `count` pseudo-defects that do not overlap; fewer where a small part has no place for them.
-
-    The arguments are those of `pseudo_defect`.
 
     Raises:
         BadInput: there is no such kind, or too few points.
@@ -186,28 +153,22 @@ def pseudo_defects(
             f"A cloud of {len(points)} points is too small for pseudo-defects; give {FEWEST_POINTS} or more."
         )
     surface = CloudSurface.of(points, normals)
-    cloud = _Cloud(**vars(surface), scale=scale, radius=radius, amplitude=amplitude, limit=limit)
-    edits: list[_Edit] = []
-    taken = np.zeros(len(points), dtype=bool)
+    cloud = _Cloud(**vars(surface), scale=scale, radius=radius, amplitude=amplitude)
+    made: list[str] = []
+    nothing = np.zeros(len(points), dtype=bool)
+    total = _Edit(np.zeros_like(cloud.points), nothing, nothing)
     for _ in range(count):
-        for _ in range(_TRIES if edits else 1):
-            edit = _fitting(cloud, kinds[int(generator.integers(len(kinds)))], generator)
-            if not (edit.touched & taken).any():
-                edits.append(edit)
-                taken |= edit.touched
+        for _ in range(_TRIES if made else 1):
+            kind = kinds[int(generator.integers(len(kinds)))]
+            edit = _fitting(cloud, kind, generator)
+            if not (edit.touched & total.touched).any():
+                total = _Edit(total.shift + edit.shift, total.removed | edit.removed, total.mask | edit.mask)
+                made.append(kind)
                 break
-    return _merged(cloud, edits)
-
-
-def _merged(cloud: _Cloud, edits: list[_Edit]) -> PseudoDefect:
-    shift = np.zeros_like(cloud.points)
-    removed, mask = np.zeros(len(shift), dtype=bool), np.zeros(len(shift), dtype=bool)
-    for edit in edits:
-        shift, removed, mask = shift + edit.shift, removed | edit.removed, mask | edit.mask
-    index = np.flatnonzero(~removed).astype(np.int64)
+    index = np.flatnonzero(~total.removed).astype(np.int64)
     clean = cloud.points[index]
-    kinds = "+".join(edit.kind for edit in edits)
-    return PseudoDefect(clean + shift[index], clean, index, mask[index], cloud.points[removed], kinds)
+    removed = cloud.points[total.removed]
+    return PseudoDefect(clean + total.shift[index], clean, index, total.mask[index], removed, "+".join(made))
 
 
 def _fitting(cloud: _Cloud, kind: str, generator: np.random.Generator) -> _Edit:
@@ -215,7 +176,7 @@ def _fitting(cloud: _Cloud, kind: str, generator: np.random.Generator) -> _Edit:
     least = max(SHARE[0], 5.0 / len(cloud.points))
     best, smallest, factor = None, np.inf, 1.0
     for _ in range(_TRIES):
-        edit = _MAKERS[kind](cloud, kind, generator, factor)
+        edit = _MAKERS[kind](cloud, generator, factor)
         share = float(edit.mask.sum()) / max(1.0, float((~edit.removed).sum()))
         excess = max(least / max(share, 1e-9), share / SHARE[1])
         if best is None or excess < smallest:
@@ -228,12 +189,12 @@ def _fitting(cloud: _Cloud, kind: str, generator: np.random.Generator) -> _Edit:
     return best
 
 
-def _allowed(cloud: _Cloud, patch: Patch, height: float) -> float:
+def _allowed(patch: Patch, height: float) -> float:
     """The signed height of a displacement along the outward normal, limited where another sheet is near."""
     room = patch.room[0] if height > 0 else patch.room[1]
     if room >= 2.0 * abs(height):
         return height
-    return float(np.sign(height)) * min(abs(height), cloud.limit, 0.5 * room)
+    return float(np.sign(height)) * min(abs(height), 0.5 * room)
 
 
 def _footprint(generator: np.random.Generator, reach: float, slender: Range) -> Footprint:
@@ -242,20 +203,17 @@ def _footprint(generator: np.random.Generator, reach: float, slender: Range) -> 
     return Footprint((reach, reach / float(generator.uniform(*slender))), profile, power)
 
 
-def _moved(cloud: _Cloud, kind: str, patch: Patch, shift: Floats, height: float, hole: Bools | None = None) -> _Edit:
+def _moved(cloud: _Cloud, patch: Patch, shift: Floats, height: float, hole: Bools | None = None) -> _Edit:
     """The edit that shifts the points of a patch by `shift` (M, 3) and removes those of `hole` (M,)."""
-    whole, removed, mask = (
-        np.zeros_like(cloud.points),
-        np.zeros(len(cloud.points), bool),
-        np.zeros(len(cloud.points), bool),
-    )
+    whole = np.zeros_like(cloud.points)
+    removed, mask = (np.zeros(len(whole), dtype=bool) for _ in range(2))
     whole[patch.index] = shift
     mask[patch.index] = np.linalg.norm(shift, axis=1) > MASK_THRESHOLD * abs(height)
     if hole is not None:
         removed[patch.index[hole]] = True
         whole[removed] = 0.0
         mask |= _rim(cloud, removed)
-    return _Edit(kind, whole, removed, mask & ~removed)
+    return _Edit(whole, removed, mask & ~removed)
 
 
 def _rim(cloud: _Cloud, removed: Bools) -> Bools:
@@ -270,15 +228,14 @@ def _rim(cloud: _Cloud, removed: Bools) -> Bools:
     return rim
 
 
-def _swell(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
+def _swell(cloud: _Cloud, generator: np.random.Generator, factor: float, *, slender: Range, sign: float) -> _Edit:
     """Bulge, dent, ridge, trench: displacement along the normals, of one sign."""
-    slender = (1.0, 1.4) if kind in ("bulge", "dent") else (2.5, 5.0)
     footprint = _footprint(generator, cloud.reach(generator, factor), slender)
     patch = random_patch(cloud, generator, footprint.radii[0])
-    height = _allowed(cloud, patch, cloud.height(generator) * (1.0 if kind in ("bulge", "ridge") else -1.0))
+    height = _allowed(patch, sign * cloud.height(generator))
     directions = _directions(patch, float(generator.uniform(0.0, 0.6)))
     weights = footprint.weights(patch.along, patch.across) * patch.gate
-    return _moved(cloud, kind, patch, height * weights[:, None] * directions, height)
+    return _moved(cloud, patch, height * weights[:, None] * directions, height)
 
 
 def _directions(patch: Patch, own: float) -> Floats:
@@ -287,26 +244,26 @@ def _directions(patch: Patch, own: float) -> Floats:
     return np.asarray(mixed / np.linalg.norm(mixed, axis=1, keepdims=True))
 
 
-def _step(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
+def _step(cloud: _Cloud, generator: np.random.Generator, factor: float) -> _Edit:
     """One half of the footprint is offset; the edge between the halves is sharp."""
     footprint = _footprint(generator, cloud.reach(generator, factor), (1.0, 1.6))
     patch = random_patch(cloud, generator, footprint.radii[0])
-    height = _allowed(cloud, patch, cloud.height(generator) * float(generator.choice((-1.0, 1.0))))
+    height = _allowed(patch, cloud.height(generator) * float(generator.choice((-1.0, 1.0))))
     weights = footprint.weights(patch.along, patch.across) * patch.gate * (patch.along >= 0.0)
-    return _moved(cloud, kind, patch, height * weights[:, None] * patch.middle, height)
+    return _moved(cloud, patch, height * weights[:, None] * patch.middle, height)
 
 
-def _shear(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
+def _shear(cloud: _Cloud, generator: np.random.Generator, factor: float) -> _Edit:
     """Displacement within the surface, along the longer axis of the footprint."""
     footprint = _footprint(generator, cloud.reach(generator, factor), (1.0, 2.0))
     patch = random_patch(cloud, generator, footprint.radii[0])
     height = cloud.height(generator)
     tangent = patch.axis - (patch.normals @ patch.axis)[:, None] * patch.normals
     weights = footprint.weights(patch.along, patch.across) * patch.gate
-    return _moved(cloud, kind, patch, height * weights[:, None] * tangent, height)
+    return _moved(cloud, patch, height * weights[:, None] * tangent, height)
 
 
-def _hole(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
+def _hole(cloud: _Cloud, generator: np.random.Generator, factor: float) -> _Edit:
     """Points are removed in a disc; the rim around it may be bent inwards or outwards."""
     reach = cloud.reach(generator, factor)
     footprint = _footprint(generator, reach, (1.0, 1.4))
@@ -314,12 +271,12 @@ def _hole(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: floa
     patch = random_patch(cloud, generator, reach)
     t = np.hypot(patch.along / footprint.radii[0], patch.across / footprint.radii[1])
     hole = (t < disc) & (patch.gate > 0.0)
-    height = _allowed(cloud, patch, cloud.height(generator) * float(generator.choice((-1.0, 0.0, 1.0))))
+    height = _allowed(patch, cloud.height(generator) * float(generator.choice((-1.0, 0.0, 1.0))))
     weights = np.clip((1.0 - t) / (1.0 - disc), 0.0, 1.0) * patch.gate
-    return _moved(cloud, kind, patch, height * weights[:, None] * patch.middle, height, hole)
+    return _moved(cloud, patch, height * weights[:, None] * patch.middle, height, hole)
 
 
-def _crack(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
+def _crack(cloud: _Cloud, generator: np.random.Generator, factor: float) -> _Edit:
     """A narrow wavy line along which points sink in or are gone; never thinner than one point spacing."""
     length = cloud.reach(generator, factor)
     width = max(float(generator.uniform(0.01, 0.03)) * cloud.scale, cloud.spacing)
@@ -327,24 +284,25 @@ def _crack(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: flo
     patch = random_patch(cloud, generator, length)
     line = wave * (np.sin(2.5 * np.pi * patch.along / length + phase) - np.sin(phase))
     inside = (np.abs(patch.across - line) <= 0.5 * width) & (np.abs(patch.along) <= length) & (patch.gate > 0.0)
-    height = _allowed(cloud, patch, -cloud.height(generator))
+    height = _allowed(patch, -cloud.height(generator))
     if generator.random() < 0.5:
-        return _moved(cloud, kind, patch, np.zeros((len(patch.index), 3)), 0.0, inside)
-    return _moved(cloud, kind, patch, (height * inside * patch.gate)[:, None] * patch.middle, height)
+        return _moved(cloud, patch, np.zeros((len(patch.index), 3)), 0.0, inside)
+    return _moved(cloud, patch, (height * inside * patch.gate)[:, None] * patch.middle, height)
 
 
-def _cut(cloud: _Cloud, kind: str, generator: np.random.Generator, factor: float) -> _Edit:
+def _cut(cloud: _Cloud, generator: np.random.Generator, factor: float) -> _Edit:
     """The end of the part in a random direction is cut off along a plane."""
-    direction = generator.normal(size=3)
-    height = cloud.points @ (direction / np.linalg.norm(direction))
-    share = min(0.2, factor**2 * float(np.exp(generator.uniform(np.log(0.005), np.log(0.06)))))
+    height = cloud.points @ random_direction(generator)
+    share = min(0.2, factor**2 * log_uniform(generator, 0.005, 0.06))
     removed = height > np.quantile(height, 1.0 - share)
-    return _Edit(kind, np.zeros_like(cloud.points), removed, _rim(cloud, removed))
+    return _Edit(np.zeros_like(cloud.points), removed, _rim(cloud, removed))
 
 
-_Maker = Callable[[_Cloud, str, np.random.Generator, float], _Edit]
-_MAKERS: dict[str, _Maker] = {
-    **dict.fromkeys(("bulge", "dent", "ridge", "trench"), _swell),
+_MAKERS: dict[str, Callable[[_Cloud, np.random.Generator, float], _Edit]] = {
+    "bulge": partial(_swell, slender=(1.0, 1.4), sign=1.0),
+    "dent": partial(_swell, slender=(1.0, 1.4), sign=-1.0),
+    "ridge": partial(_swell, slender=(2.5, 5.0), sign=1.0),
+    "trench": partial(_swell, slender=(2.5, 5.0), sign=-1.0),
     "shear": _shear,
     "cut": _cut,
     "hole": _hole,

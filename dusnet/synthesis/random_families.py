@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from manifold3d import CrossSection, JoinType, Manifold
 
 from dusnet.io import Mesh
-from dusnet.synthesis.draws import Draws, moved, random_turn
+from dusnet.synthesis import solids
+from dusnet.synthesis.draws import MOST_DRAWS, Draws, moved, random_turn
 from dusnet.synthesis.solids import (
     Polygon,
     as_solid,
@@ -24,16 +26,8 @@ from dusnet.synthesis.solids import (
 )
 from dusnet.synthesis.surface import Floats
 
-_AROUND = 40
-_MOST_DRAWS = 1000
-"""Corners of a circle: the solids are sampled, not looked at from near."""
-
-
-def disc(
-    radius: float, height: float, *, at: tuple[float, float, float] = (0.0, 0.0, 0.0), top: float = -1.0
-) -> Manifold:
-    """An upright cylinder (a cone where `top`, the upper radius, is given) standing on `at`."""
-    return Manifold.cylinder(height, radius, top, 32).translate(at)
+_AROUND = 40  # corners of a circle: the solids are sampled, not looked at from near
+disc = partial(solids.disc, segments=32)
 
 
 def _wavy(g: Draws, angles: Floats, amplitude: float, highest: int) -> Floats:
@@ -339,7 +333,7 @@ def creature(g: Draws) -> Manifold:
 def bent_tube(g: Draws) -> Manifold:
     """A bent rod or pipe of round or flat section, with collars at its ends and side branches."""
     end, solid_bend = g.size(0.6, 1.3), g.chance(0.6)
-    for _ in range(_MOST_DRAWS):
+    for _ in range(MOST_DRAWS):
         knots = np.cumsum(g.normal(size=(int(g.integers(3, 6)), 3)) * (1.0, 1.0, 0.6 * solid_bend), axis=0)
         size = float(np.linalg.norm(np.ptp(knots, axis=0)))
         path = smooth_curve([tuple(k) for k in knots.tolist()], steps=8)

@@ -9,10 +9,10 @@ from manifold3d import Manifold
 
 from dusnet.geometry.neighbors import Neighbors
 from dusnet.io import Mesh, sample_mesh
-from dusnet.synthesis.draws import Draws, moved, random_turn
+from dusnet.synthesis.draws import MOST_DRAWS, Draws, moved, random_turn
 from dusnet.synthesis.random_families import FAMILIES, cross_hole
 from dusnet.synthesis.solids import as_mesh
-from dusnet.synthesis.surface import Floats
+from dusnet.synthesis.surface import Floats, random_direction
 
 RADIUS = (42.0, 58.0)
 """Bounds of the bounding radius, mm: largest distance of a vertex from the middle of the bounding box."""
@@ -20,7 +20,6 @@ _LEAST_EXTENT = 0.03  # of the longest side of the tightest box along the princi
 _LEAST_WALL = 0.02  # mean wall (twice volume over area) in bounding radii
 _MOST_FACES = 40_000  # of a solid; more are another draw
 _TRIES = 4  # draws of a changed size before the nominal solid is taken
-_MOST_DRAWS = 1000  # one draw in two to ten is thrown away
 _MOST_APART = 0.1  # radii: what lies farther off is another solid
 _LOST = 0.15  # share of the volume that may lie in loose pieces, which are thrown away
 
@@ -44,12 +43,12 @@ def random_solid(generator: np.random.Generator, change: Callable[[], float] | N
     draws = Draws(generator, change)
     makers = [maker for maker, _ in FAMILIES.values()]
     shares = np.array([share for _, share in FAMILIES.values()])
-    for _ in range(_MOST_DRAWS):
+    for _ in range(MOST_DRAWS):
         maker = makers[int(draws.choice(len(makers), p=shares / shares.sum()))]
         solid = _sound(_altered(maker(draws), draws))
         if solid is not None:
             return _placed(solid, draws)
-    raise RuntimeError(f"none of {_MOST_DRAWS} draws gave a sound solid")
+    raise RuntimeError(f"none of {MOST_DRAWS} draws gave a sound solid")
 
 
 def similar_solid(seed: int, nominal: Mesh, generator: np.random.Generator, jitter: float) -> Mesh:
@@ -98,8 +97,7 @@ def _altered(solid: Manifold, generator: Draws) -> Manifold:
 
 def _cut(solid: Manifold, generator: np.random.Generator) -> Manifold:
     """One side cut off by a plane, at least half of the width stays."""
-    normal = generator.normal(size=3)
-    normal /= np.linalg.norm(normal)
+    normal = random_direction(generator)
     heights = solid.to_mesh64().vert_properties[:, :3] @ normal
     share = generator.uniform(0.1, 0.45)
     low, high = float(heights.min()), float(heights.max())

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
 
-from dusnet.cloud import PointCloud
+from dusnet.cloud import Frame, PointCloud
 from dusnet.geometry.visibility import unhidden
 from dusnet.io import Mesh
-from dusnet.synthesis.surface import Floats, LabelledSurface
+from dusnet.synthesis.surface import Floats, LabelledSurface, random_direction
 
 Pose = Literal["fixed", "near", "any"]
 
@@ -39,22 +39,21 @@ def visible_points(points: Floats, viewpoint: Floats, *, exponent: float = 3.0) 
     return seen
 
 
-def view(surface: LabelledSurface, direction: Floats, *, distance: float = 5.0, closed: bool = True) -> LabelledSurface:
-    """What a scanner sees of the surface from one side.
+def view(surface: LabelledSurface, direction: Floats, *, closed: bool = True) -> LabelledSurface:
+    """What a scanner sees of the surface from one side, five bounding radii from the middle of the part.
 
     Args:
         surface: dense surface.
         direction: from the part to the scanner, (3,).
-        distance: of the scanner from the middle of the part, in bounding radii.
         closed: the surface bounds a solid and its normals point outwards, so that what faces away is hidden; an open
             sheet is seen from both sides.
     """
-    center, radius = bounding_sphere(surface.points)
-    toward = direction / np.linalg.norm(direction)
-    return surface.select(_seen_from(surface, center + distance * radius * toward, closed))
+    return surface.select(_seen_from(surface, direction / np.linalg.norm(direction), closed))
 
 
-def _seen_from(surface: LabelledSurface, viewpoint: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
+def _seen_from(surface: LabelledSurface, direction: Floats, closed: bool, exponent: float = 3.0) -> NDArray[np.bool_]:
+    frame = Frame.of(surface.points)
+    viewpoint = -frame.translation + 5.0 * frame.scale * direction
     if not closed:
         return visible_points(surface.points, viewpoint, exponent=exponent)
     # In front of everything that a closed surface hides there is another part of it that faces the viewer.
@@ -78,17 +77,16 @@ class Reach:
     seen: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, surface: LabelledSurface, *, views: int = 26, closed: bool = True) -> Reach:
-        """Look at a surface of a few thousand points from `views` evenly spread sides."""
-        center, radius = bounding_sphere(surface.points)
-        index = np.arange(views) + 0.5
-        polar, turn = np.arccos(1.0 - 2.0 * index / views), np.pi * (1.0 + np.sqrt(5.0)) * index
+    def of(cls, surface: LabelledSurface, *, closed: bool = True) -> Reach:
+        """Look at a surface of a few thousand points from 26 evenly spread sides."""
+        index = np.arange(26) + 0.5
+        polar, turn = np.arccos(1.0 - 2.0 * index / 26), np.pi * (1.0 + np.sqrt(5.0)) * index
         seen = np.zeros(len(surface), dtype=bool)
         for direction in np.stack([np.cos(turn) * np.sin(polar), np.sin(turn) * np.sin(polar), np.cos(polar)], axis=1):
-            seen |= _seen_from(surface, center + 5.0 * radius * direction, closed, exponent=2.7)
+            seen |= _seen_from(surface, direction, closed, exponent=2.7)
         # Gaps between sparse samples let single views through a wall: hence the careful exponent above, and the
         # majority of a neighbourhood decides.
-        placed = np.hstack([surface.points, 0.1 * radius * surface.normals])
+        placed = np.hstack([surface.points, 0.1 * Frame.of(surface.points).scale * surface.normals])
         near = cKDTree(placed).query(placed, k=min(12, len(placed)))[1]
         return cls(surface.points, surface.normals, seen[near].mean(axis=1) > 0.5)
 
@@ -97,7 +95,7 @@ class Reach:
 
         A large face stays where its middle or any of its corners can be seen.
         """
-        radius = bounding_sphere(self.points)[1]
+        radius = Frame.of(self.points).scale
         corners = mesh.vertices[mesh.faces]
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
@@ -113,12 +111,6 @@ class Reach:
         for corner in range(3) if len(large) else ():
             keep[large] |= seen(0.1 * middle[large] + 0.9 * corners[large, corner], large)
         return replace(mesh, faces=mesh.faces[keep])
-
-
-def bounding_sphere(points: Floats) -> tuple[Floats, float]:
-    """Middle of the bounding box and the distance of the farthest point from it."""
-    center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-    return center, float(np.linalg.norm(points - center, axis=1).max())
 
 
 def thin_out(points: Floats, count: int, generator: np.random.Generator, *, even: bool = False) -> NDArray[np.int64]:
@@ -145,16 +137,13 @@ def thin_out(points: Floats, count: int, generator: np.random.Generator, *, even
     return np.sort(order[chosen])
 
 
-_GAPS = 100  # each 7 % smaller: the last is a thousandth of the first
-
-
 def _spaced(points: Floats, count: int) -> NDArray[np.int64]:
     """At least `count` points with the largest minimum distance that a few trials find; earlier points win."""
     tree = cKDTree(points)
     spacing = float(np.median(tree.query(points[:2000], k=2)[0][:, 1]))
     # Random points have a median nearest distance of 0.47 / sqrt(density); dart throwing packs at most 0.7 / gap^2.
     gap = float(np.sqrt(0.7 * len(points) / count)) * spacing / 0.47
-    for _ in range(_GAPS):
+    for _ in range(100):  # the last gap is a thousandth of the first
         kept = _dart_throwing(len(points), tree.query_pairs(gap, output_type="ndarray"))
         if len(kept) >= count:
             return kept
@@ -189,10 +178,7 @@ def random_pose(kind: Pose, generator: np.random.Generator, radius: float) -> Fl
     matrix = np.eye(4)
     if kind == "fixed":
         return matrix
-    axis = generator.normal(size=3)
-    axis /= np.linalg.norm(axis)
-    shift = generator.normal(size=3)
-    shift /= np.linalg.norm(shift)
+    axis, shift = random_direction(generator), random_direction(generator)
     length = generator.uniform()
     if kind == "near":
         matrix[:3, :3] = Rotation.from_rotvec(axis * np.deg2rad(5.0) * generator.uniform()).as_matrix()
@@ -203,18 +189,36 @@ def random_pose(kind: Pose, generator: np.random.Generator, radius: float) -> Fl
     return matrix
 
 
+@dataclass(frozen=True)
+class Scanner:
+    """How a scanner scans.
+
+    Attributes:
+        points: mean number of points of a scan.
+        spread: the number varies uniformly by this share from scan to scan.
+        noise: standard deviation of the isotropic Gaussian noise, fraction of the bounding radius.
+        outliers: share of points (of the scan's number) added anywhere in the enlarged bounding box; they are no
+            defects, so their label is False.
+        missing: share of points lost in up to three round patches; no defects either.
+        pose: see `random_pose`.
+        even: even point distances (structured light) instead of independent random points.
+    """
+
+    points: int = 10_000
+    spread: float = 0.15
+    noise: float = 0.001
+    outliers: float = 0.0
+    missing: float = 0.0
+    pose: Pose = "near"
+    even: bool = False
+
+
 def scan(
     surface: LabelledSurface,
     generator: np.random.Generator,
+    scanner: Scanner,
     *,
-    points: int = 10_000,
-    spread: float = 0.15,
-    noise: float = 0.001,
-    outliers: float = 0.0,
-    missing: float = 0.0,
     direction: Floats | None = None,
-    pose: Pose = "near",
-    even: bool = False,
     radius: float | None = None,
     closed: bool = True,
 ) -> PointCloud:
@@ -223,35 +227,28 @@ def scan(
     Args:
         surface: dense surface, at least twice as many points as the scan shall have.
         generator: source of randomness.
-        points: mean number of points of a scan.
-        spread: the number varies uniformly by this share from scan to scan.
-        noise: standard deviation of the isotropic Gaussian noise, fraction of the bounding radius.
-        outliers: share of points (of the scan's number) added anywhere in the enlarged bounding box; they are no
-            defects, so their label is False.
-        missing: share of points lost in up to three round patches; no defects either.
+        scanner: how.
         direction: from the part to the scanner for a single view, (3,); None scans from all sides.
-        pose: see `random_pose`.
-        even: even point distances (structured light) instead of independent random points.
         radius: bounding radius that fractions refer to, mm; measured on `surface` where None.
         closed: see `view`.
 
     Returns:
         The scan with its labels, points in random order.
     """
-    center, measured = bounding_sphere(surface.points)
-    radius = measured if radius is None else radius
+    frame = Frame.of(surface.points)
+    center, radius = -frame.translation, frame.scale if radius is None else radius
     seen = surface if direction is None else view(surface, direction, closed=closed)
-    count = round(points * generator.uniform(1.0 - spread, 1.0 + spread))
-    if missing > 0.0:
-        seen = seen.select(_without_patches(seen.points, missing, generator))
-    seen = seen.select(thin_out(seen.points, count, generator, even=even))
-    placed = seen.points + generator.normal(scale=1.0, size=seen.points.shape) * (noise * radius)
+    count = round(scanner.points * generator.uniform(1.0 - scanner.spread, 1.0 + scanner.spread))
+    if scanner.missing > 0.0:
+        seen = seen.select(_without_patches(seen.points, scanner.missing, generator))
+    seen = seen.select(thin_out(seen.points, count, generator, even=scanner.even))
+    placed = seen.points + generator.normal(scale=1.0, size=seen.points.shape) * (scanner.noise * radius)
     labels = seen.labels
-    extra = round(outliers * len(placed))
+    extra = round(scanner.outliers * len(placed))
     if extra:
         stray = center + generator.uniform(-1.2, 1.2, size=(extra, 3)) * (np.ptp(surface.points, axis=0) / 2.0)
         placed, labels = np.vstack([placed, stray]), np.concatenate([labels, np.zeros(extra, dtype=bool)])
-    matrix = random_pose(pose, generator, radius)
+    matrix = random_pose(scanner.pose, generator, radius)
     placed = (placed - center) @ matrix[:3, :3].T + center + matrix[:3, 3]
     order = generator.permutation(len(placed))
     return PointCloud(placed[order], labels=labels[order])

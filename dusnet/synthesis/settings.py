@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from dusnet.config import Section
-from dusnet.synthesis.scanner import Pose
+from dusnet.synthesis.scanner import Pose, Scanner
 
 Layout = Literal["anomaly_shapenet", "real3d_ad"]
 View = Literal["full", "single"]
@@ -71,3 +71,15 @@ class BenchmarkSettings(Section):
         if self.layout == "real3d_ad":
             return ("bulge", "sink")
         return ("bulge", "concavity", "hole", "crack", "broken", "bending")
+
+    @property
+    def scanner(self) -> Scanner:
+        """The scanner of all scans."""
+        return Scanner(
+            points=self.points,
+            noise=self.noise,
+            outliers=self.outliers,
+            missing=self.missing,
+            pose=self.pose,
+            even=self.even,
+        )

@@ -40,10 +40,10 @@ def bracket(size: Sizes) -> Manifold:
     return union([foot, wall, corner, edge, ribs]) - union([*foot_holes, *wall_slots])
 
 
-def _involute_outline(teeth: int, module: float, pressure_deg: float = 20.0) -> Polygon:
-    """Outline of a spur gear: involute flanks, addendum 1, dedendum 1.25 modules."""
+def _involute_outline(teeth: int, module: float) -> Polygon:
+    """Outline of a spur gear: involute flanks, pressure angle 20 degrees, addendum 1, dedendum 1.25 modules."""
     pitch = teeth * module / 2.0
-    base = pitch * np.cos(np.deg2rad(pressure_deg))
+    base = pitch * np.cos(np.deg2rad(20.0))
     tip, root = pitch + module, pitch - 1.25 * module
     radii = np.linspace(max(base, root), tip, 8)
 

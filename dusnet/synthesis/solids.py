@@ -8,7 +8,7 @@ import numpy as np
 from manifold3d import CrossSection, JoinType, Manifold, Mesh64
 
 from dusnet.io import Mesh
-from dusnet.synthesis.surface import Floats
+from dusnet.synthesis.surface import Floats, perpendicular
 
 SEGMENTS = 96  # of a full circle
 Polygon = Sequence[tuple[float, float]]
@@ -70,10 +70,15 @@ def _section(outline: Polygon) -> CrossSection:
 
 
 def disc(
-    radius: float, height: float, *, at: tuple[float, float, float] = (0.0, 0.0, 0.0), top: float = -1.0
+    radius: float,
+    height: float,
+    *,
+    at: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    top: float = -1.0,
+    segments: int = SEGMENTS,
 ) -> Manifold:
     """An upright cylinder (a cone where `top`, the upper radius, is given) standing on `at`."""
-    return Manifold.cylinder(height, radius, top, SEGMENTS).translate(at)
+    return Manifold.cylinder(height, radius, top, segments).translate(at)
 
 
 def block(x: float, y: float, z: float, *, at: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> Manifold:
@@ -141,9 +146,7 @@ def sweep(
         radii = np.array([radius(i / (count - 1)) for i in range(count)])
     else:
         radii = np.broadcast_to(np.asarray(radius, dtype=np.float64), (count,))
-    helper = np.eye(3)[int(np.argmin(np.abs(tangents[0])))]
-    side = np.cross(tangents[0], helper)
-    side /= np.linalg.norm(side)
+    side = perpendicular(tangents[0])
     angles = 2.0 * np.pi * np.arange(segments) / segments
     rows = []
     for tangent, point, r in zip(tangents, path, radii, strict=True):

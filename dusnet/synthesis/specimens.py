@@ -21,7 +21,7 @@ from dusnet.synthesis.scanner import Reach, scan
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.shapes import PARTS, make_part
 from dusnet.synthesis.solids import as_solid
-from dusnet.synthesis.surface import Floats, LabelledSurface
+from dusnet.synthesis.surface import Floats, LabelledSurface, random_direction
 from dusnet.synthesis.variation import SmoothField, smooth_field
 
 GOOD = "good"
@@ -37,7 +37,7 @@ _MOST_SHARE = (0.08, 0.25)
 
 
 @dataclass(frozen=True)
-class Part:
+class PartClass:
     """A class of the benchmark.
 
     Attributes:
@@ -61,7 +61,7 @@ class Part:
     notes: tuple[str, ...] = ()
 
 
-def load_parts(settings: BenchmarkSettings) -> list[Part]:
+def load_parts(settings: BenchmarkSettings) -> list[PartClass]:
     """The parts and meshes that the settings name.
 
     Raises:
@@ -80,16 +80,16 @@ def load_parts(settings: BenchmarkSettings) -> list[Part]:
     return parts
 
 
-def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], Mesh] | None) -> Part:
+def _part(name: str, mesh: Mesh, remake: Callable[[np.random.Generator, float], Mesh] | None) -> PartClass:
     radius = Frame.of(mesh.vertices[np.unique(mesh.faces)]).scale
     closed = as_solid(mesh) is not None
     samples = LabelledSurface.clean(*sample_mesh(mesh, _REACH_POINTS, np.random.default_rng(0)))
     found = Reach.of(samples, closed=closed)
     reach = found if float(found.seen.mean()) < _NEARLY_ALL else None
-    return Part(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
+    return PartClass(name, mesh, _visible(reach, mesh), radius, remake, reach, closed)
 
 
-def mesh_part(name: str, outer: OuterSurface) -> Part:
+def mesh_part(name: str, outer: OuterSurface) -> PartClass:
     """A mesh as a class of the benchmark.
 
     Args:
@@ -113,10 +113,8 @@ def own_mesh(path: Path) -> Mesh:
     """
     mesh = read_mesh(path)
     require_measurable(mesh)
-    a, b, c = (mesh.vertices[mesh.faces[:, i]] for i in range(3))
-    area = float(np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2.0)
     extent = float(np.linalg.norm(np.ptp(mesh.vertices[np.unique(mesh.faces)], axis=0)))
-    if not area > 1e-6 * extent**2:
+    if not surface_area(mesh) > 1e-6 * extent**2:
         raise BadInput(f"{path} has no surface to sample, its faces have no area; export the mesh again.")
     return mesh
 
@@ -135,7 +133,7 @@ def entropy(seed: int, part: str, split: str, index: int) -> tuple[int, int, int
 
 
 def make_scan(
-    part: Part, kind: str, generator: np.random.Generator, settings: BenchmarkSettings, *, train: bool
+    part: PartClass, kind: str, generator: np.random.Generator, settings: BenchmarkSettings, *, train: bool
 ) -> PointCloud:
     """Produce one specimen and scan it.
 
@@ -165,13 +163,8 @@ def make_scan(
         cloud = scan(
             surface,
             generator,
-            points=settings.points,
-            noise=settings.noise,
-            outliers=settings.outliers,
-            missing=settings.missing,
+            settings.scanner,
             direction=_direction(surface, generator) if single else None,
-            pose=settings.pose,
-            even=settings.even,
             radius=part.radius,
             closed=part.closed,
         )
@@ -186,7 +179,7 @@ def make_scan(
 
 
 def _specimen(
-    part: Part,
+    part: PartClass,
     clean: LabelledSurface,
     field: SmoothField,
     solid: Manifold | None,
@@ -209,8 +202,7 @@ def _specimen(
 
 def _direction(surface: LabelledSurface, generator: np.random.Generator) -> Floats:
     """Where a single view looks from: anywhere, but within about 60 degrees of a defect's normal."""
-    direction = generator.normal(size=3)
-    direction /= np.linalg.norm(direction)
+    direction = random_direction(generator)
     if surface.labels.any():
         facing = surface.normals[surface.labels].mean(axis=0)
         if float(np.linalg.norm(facing)) > 0.3:

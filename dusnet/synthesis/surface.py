@@ -51,9 +51,30 @@ class LabelledSurface:
         return replace(self, labels=self.labels | labels)
 
 
-def geodesic_distances(
-    surface: LabelledSurface, seed: int, limit: float, *, neighbors: int = 10
-) -> tuple[Indices, Floats]:
+def log_uniform(generator: np.random.Generator, low: float, high: float) -> float:
+    """A number whose logarithm is drawn evenly."""
+    return float(np.exp(generator.uniform(np.log(low), np.log(high))))
+
+
+def random_direction(generator: np.random.Generator) -> Floats:
+    """A unit vector drawn evenly from all, (3,)."""
+    vector = generator.normal(size=3)
+    return np.asarray(vector / np.linalg.norm(vector))
+
+
+def perpendicular(normal: Floats, generator: np.random.Generator | None = None) -> Floats:
+    """A unit vector across `normal`, (3,); at random where there is a generator."""
+    helper = np.eye(3)[int(np.abs(normal).argmin())] if generator is None else generator.normal(size=3)
+    across = np.cross(normal, helper)
+    return np.asarray(across / np.linalg.norm(across))
+
+
+def bump(distance: Floats, power: float) -> Floats:
+    """(1 - t^power)^2 of the distance t from the middle, 0 from 1 on; a higher power is flatter in the middle."""
+    return np.asarray((1.0 - np.clip(distance, 0.0, 1.0) ** power) ** 2)
+
+
+def geodesic_distances(surface: LabelledSurface, seed: int, limit: float) -> tuple[Indices, Floats]:
     """Distances along the surface from the point `seed` to all points nearer than `limit`.
 
     Shortest paths in the graph of nearest neighbours; edges between points whose normals oppose each other are left
@@ -63,7 +84,6 @@ def geodesic_distances(
         surface: N points.
         seed: index of the point to start from.
         limit: greatest distance, mm.
-        neighbors: edges per point.
 
     Returns:
         Indices of the reached points, (M,) int64, and their distances, (M,) float64 mm; both in ascending distance.
@@ -71,8 +91,7 @@ def geodesic_distances(
     start = surface.points[seed]
     ball = np.flatnonzero(((surface.points - start) ** 2).sum(axis=1) <= limit**2)
     points, normals = surface.points[ball], surface.normals[ball]
-    count = min(neighbors + 1, len(ball))
-    length, target = (found[:, 1:] for found in Neighbors(points).knn(points, count))
+    length, target = (found[:, 1:] for found in Neighbors(points).knn(points, min(11, len(ball))))
     source = np.repeat(np.arange(len(ball)), target.shape[1])
     target, length = target.ravel(), np.maximum(length.ravel(), 1e-12)
     same_side = np.einsum("ij,ij->i", normals[source], normals[target]) > -0.5
@@ -102,14 +121,14 @@ def smooth_normals(surface: LabelledSurface, region: Indices, radius: float) -> 
     return mean / np.linalg.norm(mean, axis=1, keepdims=True)
 
 
-def refit_normals(surface: LabelledSurface, region: Indices, *, neighbors: int = 12) -> LabelledSurface:
+def refit_normals(surface: LabelledSurface, region: Indices) -> LabelledSurface:
     """The surface with new normals in `region`, fitted to where its points are now.
 
     Args:
         surface: N points, moved; their normals are those from before.
         region: indices of points on one side of a wall, (M,) int64.
-        neighbors: points per fitted plane, all of them in the region.
     """
+    neighbors = 12  # points per fitted plane, all of them in the region
     if len(region) <= neighbors:
         return surface
     points = surface.points[region]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dusnet.cloud import Frame
 from dusnet.synthesis.surface import Floats, LabelledSurface
 
 
@@ -46,30 +47,27 @@ class SmoothField:
         return LabelledSurface(surface.points + move, normals, surface.labels)
 
 
-def smooth_field(
-    generator: np.random.Generator, points: Floats, amplitude: float, *, waves: int = 4, longest: float = 6.0
-) -> SmoothField:
+def smooth_field(generator: np.random.Generator, points: Floats, amplitude: float) -> SmoothField:
     """A random smooth field whose largest displacement over `points` is exactly `amplitude`.
+
+    It is a sum of four sine waves that are 2 to 6 bounding radii long (a part is 2 radii across).
 
     Args:
         generator: source of randomness.
         points: points of the undeformed part, (N, 3) mm; they set scale and largest displacement.
         amplitude: the largest displacement of any of `points`, mm; 0 gives the zero field.
-        waves: number of sine waves.
-        longest: wavelengths lie between 2 and this many bounding radii (a part is 2 radii across).
     """
-    center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-    radius = float(np.linalg.norm(points - center, axis=1).max())
-    directions = generator.normal(size=(waves, 3))
+    frame = Frame.of(points)
+    directions = generator.normal(size=(4, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    wavelengths = radius * generator.uniform(2.0, longest, size=waves)
+    wavelengths = frame.scale * generator.uniform(2.0, 6.0, size=4)
     vectors = directions * (2.0 * np.pi / wavelengths)[:, None]
-    phases = generator.uniform(0.0, 2.0 * np.pi, size=waves)
-    strengths = generator.normal(size=(waves, 3))
+    phases = generator.uniform(0.0, 2.0 * np.pi, size=4)
+    strengths = generator.normal(size=(4, 3))
     if amplitude == 0.0:
-        return SmoothField(vectors, phases, np.zeros((waves, 3)), np.zeros((4, 3)))
+        return SmoothField(vectors, phases, np.zeros((4, 3)), np.zeros((4, 3)))
     raw = SmoothField(vectors, phases, strengths, np.zeros((4, 3))).displacement(points)
-    rigid = _closest_rigid(points, raw, center)
+    rigid = _closest_rigid(points, raw, -frame.translation)
     left = raw - (points @ rigid[:3] + rigid[3])
     factor = amplitude / float(np.sqrt((left**2).sum(axis=1).max()))
     return SmoothField(vectors, phases, strengths * factor, rigid * factor)

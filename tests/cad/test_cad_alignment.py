@@ -11,7 +11,7 @@ from cad_parts import box, motion, moved, stepped_box
 from dusnet.cad.alignment import CadAligner, fit
 from dusnet.cad.surface import CadSurface
 from dusnet.io import Mesh, sample_mesh
-from dusnet.synthesis.scanner import scan
+from dusnet.synthesis.scanner import Scanner, scan
 from dusnet.synthesis.surface import LabelledSurface
 
 
@@ -47,9 +47,7 @@ def test_a_single_view_is_enough(surface, aligner, rng):
         seen = scan(
             LabelledSurface.clean(points, normals),
             rng,
-            points=8000,
-            noise=5e-4,
-            pose="fixed",
+            Scanner(points=8000, noise=5e-4, pose="fixed"),
             direction=np.array(direction),
         )
         pose = motion(rng, 100.0)

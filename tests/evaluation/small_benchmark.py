@@ -13,6 +13,17 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Scores
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
+from dusnet.evaluation import run
+from dusnet.evaluation.contender import contenders_of
+from dusnet.evaluation.rows import Row
+from dusnet.evaluation.setup import Evaluation
+
+
+def evaluate(dataset, detectors, *, settings=None, classes=None, seeds=1, jobs=1, **options) -> list[Row]:
+    """`dusnet.evaluation.run.evaluate` with all options in one call."""
+    setup = Evaluation(dataset, contenders_of(detectors, settings), **options)
+    return run.evaluate(setup, classes=classes, seeds=seeds, jobs=jobs)
+
 
 FILE_BYTES = 2_500_000
 """Size of a model file."""

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
-from small_benchmark import FILE_BYTES, Factory, FactoryForParts
+from small_benchmark import FILE_BYTES, Factory, FactoryForParts, evaluate
 from test_tables import cells, row
 
 from dusnet.detectors.settings import Settings
@@ -17,7 +17,6 @@ from dusnet.evaluation.all_classes import COLUMNS, CONVENTIONS, markdown, pooled
 from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.report import markdown as whole
 from dusnet.evaluation.rows import Row, ScanScore, plain
-from dusnet.evaluation.run import evaluate
 
 
 def with_scans(detector: str, name: str, seed: int, count: int, **changes: object) -> Row:

@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from small_benchmark import evaluate
 
 from dusnet.detectors import DETECTORS, sections_read
 from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.detectors.settings import Settings, load_settings
-from dusnet.evaluation.contender import Contender
-from dusnet.evaluation.run import evaluate
+from dusnet.evaluation.contender import Contender, contenders_of
 from dusnet.evaluation.setup import Evaluation, RowKey
 from dusnet.evaluation.store import fingerprint
 
@@ -38,7 +38,7 @@ def test_only_sections_that_a_detector_reads_mark_its_rows(dataset, detector):
 
 def test_what_a_detector_does_not_read_cannot_reach_it():
     settings = load_settings(None, ["guide.centers=2000", "scoring.smoothing=7"])
-    narrowed = Contender("warp", "warp", settings).narrowed().settings
+    narrowed = contenders_of([Contender("warp", "warp", settings)])["warp"].settings
     assert narrowed.guide == GuideSettings()
     assert narrowed.scoring.smoothing == 7
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
-from small_benchmark import FILE_BYTES, Factory
+from small_benchmark import FILE_BYTES, Factory, evaluate
 
 from dusnet.config import ScoringSettings
 from dusnet.data import open_dataset
@@ -21,7 +21,6 @@ from dusnet.evaluation import run as running
 from dusnet.evaluation.memory import PeakMeter
 from dusnet.evaluation.metrics import METRICS
 from dusnet.evaluation.report import CSV_FIELDS
-from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.store import load_row, row_name
 
 SETTINGS = Settings()

@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_benchmark import Factory
+from small_benchmark import Factory, evaluate
 
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
 from dusnet.evaluation import run as running
-from dusnet.evaluation.run import evaluate
 from dusnet.progress import Silent
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -133,7 +132,7 @@ from pathlib import Path
 from test_jobs import Slow
 from dusnet.detectors.settings import Settings
 from dusnet.data import open_dataset
-from dusnet.evaluation.run import evaluate
+from small_benchmark import evaluate
 
 if __name__ == "__main__":
     parts, out = map(Path, sys.argv[1:])

@@ -10,21 +10,19 @@ import time
 from pathlib import Path
 
 import pytest
-from small_benchmark import Factory
+from small_benchmark import Factory, evaluate
 
 from dusnet.cli import main
 from dusnet.detectors.settings import Settings
-from dusnet.evaluation.run import evaluate
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 CHILD = """
 import sys, time
 from pathlib import Path
-from small_benchmark import Factory
+from small_benchmark import Factory, evaluate
 from dusnet.detectors.settings import Settings
 from dusnet.data import open_dataset
-from dusnet.evaluation.run import evaluate
 
 parts, out = map(Path, sys.argv[1:])
 factory = Factory()

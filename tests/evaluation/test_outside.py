@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_benchmark import evaluate
 
 from dusnet.detectors import create as known
 from dusnet.detectors.base import Scores
 from dusnet.detectors.settings import Settings
 from dusnet.evaluation.outside import code_mark, is_outside
-from dusnet.evaluation.run import evaluate
 
 MINE = """
 import numpy as np

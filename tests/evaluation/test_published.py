@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_benchmark import Factory
+from small_benchmark import Factory, evaluate
 from test_tables import cells, row
 
 from dusnet.data import anomaly_shapenet, real3d_ad
@@ -13,7 +13,6 @@ from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.evaluation import published
 from dusnet.evaluation.published import complete_means, rank_among_published, read_published
-from dusnet.evaluation.run import evaluate
 
 ALL = read_published()
 REAL, SHAPENET = (ALL.dataset(name) for name in ("Real3D-AD", "Anomaly-ShapeNet"))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
-from small_benchmark import Factory
+from small_benchmark import Factory, evaluate
 from test_tables import cells, row
 
 from dusnet.detectors.settings import Settings
@@ -16,7 +16,6 @@ from dusnet.evaluation.kinds import kind_means, measure_kinds
 from dusnet.evaluation.ranks import mean_ranks, ranks_of
 from dusnet.evaluation.report import markdown
 from dusnet.evaluation.rows import KindScore, Row, ScanScore, plain
-from dusnet.evaluation.run import evaluate
 
 
 def scan(kind: str, score: float) -> ScanScore:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_benchmark import Factory
+from small_benchmark import Factory, evaluate
 
 from dusnet.cli import main
 from dusnet.cloud import Frame, PointCloud
@@ -13,7 +13,6 @@ from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadConfig
 from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.corruption import Corruption, corrupt
-from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.studies import contenders, load_study, named_studies
 
 TABLES = [f"table{number}" for number in range(5, 10)]

@@ -8,16 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_benchmark import FILE_BYTES, Factory, FactoryForParts, NearestOfParts
+from small_benchmark import FILE_BYTES, Factory, FactoryForParts, NearestOfParts, evaluate
 from test_jobs import timeless
 
 from dusnet.data import Dataset, open_dataset
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, DusnetError
-from dusnet.evaluation.contender import Contender
+from dusnet.evaluation.contender import Contender, contenders_of
 from dusnet.evaluation.corruption import Corruption
 from dusnet.evaluation.rows import Row
-from dusnet.evaluation.run import evaluate
 from dusnet.evaluation.setup import Evaluation, RowKey, units_of
 from dusnet.evaluation.store import fingerprint, row_name, training_fingerprint
 
@@ -229,6 +228,7 @@ def test_a_detector_that_cannot_learn_many_parts_is_refused_before_any_work(data
 
 def test_what_only_one_model_of_all_reads_decides_nothing_else():
     settings = Settings.model_validate({"parts": {"candidates": 2}})
-    shared = Contender("cras (one model)", "cras", settings, together=True).narrowed()
+    named = contenders_of([Contender("cras (one model)", "cras", settings, together=True), "cras"], settings)
+    shared, alone = named.values()
     assert shared.settings.parts.candidates == 2
-    assert Contender("cras", "cras", settings).narrowed().settings.parts.candidates == Settings().parts.candidates
+    assert alone.settings.parts.candidates == Settings().parts.candidates

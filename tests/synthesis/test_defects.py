@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
+from dusnet.cloud import Frame
 from dusnet.errors import BadInput
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.defects import KINDS, apply_defect
 from dusnet.synthesis.fractures import SOLID_KINDS, damage_solid, surface_area
-from dusnet.synthesis.scanner import bounding_sphere
 from dusnet.synthesis.shapes import make_part
 from dusnet.synthesis.solids import as_solid
 from dusnet.synthesis.surface import LabelledSurface, geodesic_distances
@@ -39,7 +39,7 @@ def sphere(count: int = 20_000, radius: float = 50.0) -> LabelledSurface:
 def defect(
     kind: str, surface: LabelledSurface, seed: int = 0, amplitude: tuple[float, float] = (0.03, 0.10)
 ) -> LabelledSurface:
-    radius = bounding_sphere(surface.points)[1]
+    radius = Frame.of(surface.points).scale
     return apply_defect(kind, surface, np.random.default_rng(seed), radius=radius, amplitude=amplitude)
 
 
@@ -55,7 +55,7 @@ def test_share_of_ground_truth(kind: str, name: str) -> None:
 @pytest.mark.parametrize("kind", [k for k in KINDS if k not in REMOVING])
 def test_ground_truth_is_where_the_surface_moved(kind: str) -> None:
     surface = surface_of("bowl")
-    radius = bounding_sphere(surface.points)[1]
+    radius = Frame.of(surface.points).scale
     damaged = defect(kind, surface, 2)
     assert len(damaged) == len(surface)
     moved = np.linalg.norm(damaged.points - surface.points, axis=1)
@@ -159,7 +159,7 @@ def test_fresh_material_of_a_damaged_solid_is_ground_truth(kind: str, name: str)
     solid = as_solid(mesh)
     assert solid is not None
     clean = surface_of(name, 15_000)
-    radius = bounding_sphere(clean.points)[1]
+    radius = Frame.of(clean.points).scale
     density = len(clean) / surface_area(mesh)
     damaged = damage_solid(
         kind, solid, clean, np.random.default_rng(5), radius=radius, depth=0.06 * radius, density=density

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from dusnet.io import sample_mesh
-from dusnet.synthesis.scanner import Reach, random_pose, scan, thin_out, view, visible_points
+from dusnet.synthesis.scanner import Reach, Scanner, random_pose, scan, thin_out, view, visible_points
 from dusnet.synthesis.shapes import make_part
 from dusnet.synthesis.surface import LabelledSurface
 
@@ -90,12 +90,8 @@ def test_labels_follow_points_through_everything() -> None:
     cloud = scan(
         marked,
         np.random.default_rng(5),
-        points=4000,
-        noise=0.0,
-        outliers=0.1,
-        missing=0.2,
+        Scanner(points=4000, noise=0.0, outliers=0.1, missing=0.2, pose="fixed"),
         direction=np.array([1.0, -0.4, 0.7]),
-        pose="fixed",
     )
     assert cloud.labels is not None
     assert len(cloud.labels) == len(cloud)
@@ -109,7 +105,9 @@ def test_labels_follow_points_through_everything() -> None:
 
 def test_noise_has_the_stated_size_and_count_varies() -> None:
     surface = sphere()
-    clouds = [scan(surface, np.random.default_rng(i), points=5000, noise=0.002, pose="fixed") for i in range(4)]
+    clouds = [
+        scan(surface, np.random.default_rng(i), Scanner(points=5000, noise=0.002, pose="fixed")) for i in range(4)
+    ]
     error = np.linalg.norm(clouds[0].points, axis=1) - 50.0
     assert error.std() == pytest.approx(0.002 * 50.0, rel=0.05)
     counts = [len(cloud) for cloud in clouds]
@@ -119,8 +117,8 @@ def test_noise_has_the_stated_size_and_count_varies() -> None:
 
 def test_missing_patches_take_the_stated_share() -> None:
     surface = sphere(10_000)
-    full = scan(surface, np.random.default_rng(1), points=100_000, spread=0.0, pose="fixed")
-    holed = scan(surface, np.random.default_rng(1), points=100_000, spread=0.0, missing=0.15, pose="fixed")
+    full = scan(surface, np.random.default_rng(1), Scanner(points=100_000, spread=0.0, pose="fixed"))
+    holed = scan(surface, np.random.default_rng(1), Scanner(points=100_000, spread=0.0, missing=0.15, pose="fixed"))
     assert len(full) == 10_000
     assert len(holed) == pytest.approx(8500, abs=2)
 

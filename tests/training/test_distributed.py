@@ -23,7 +23,12 @@ def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     return subprocess.run(
         [*torchrun, str(HERE / "distributed_worker.py"), str(folder), *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(HERE.parents[1])},
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "CUDA_VISIBLE_DEVICES": "",
+            "PYTHONPATH": f"{HERE.parents[1]}:{HERE.parent}",
+        },
         capture_output=True,
         text=True,
         timeout=240,

@@ -18,7 +18,7 @@ from dusnet.registration.good_surface import GoodSurface
 from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, KINDS, pseudo_defects
 from dusnet.synthesis.random_solids import random_solid, similar_solid
 from dusnet.synthesis.settings import BenchmarkSettings
-from dusnet.synthesis.specimens import GOOD, Part, make_scan
+from dusnet.synthesis.specimens import GOOD, PartClass, make_scan
 
 TRAINING_SCANS = (1, 4)
 POINTS = (3000, 14_000)
@@ -66,7 +66,9 @@ def damaged_scans_of(seed: int, number: int, warp: WarpSettings, guide: GuideSet
     drawing = int(rng.integers(2**63))
     mesh = random_solid(np.random.default_rng(drawing))
     radius = Frame.of(mesh.vertices).scale
-    part = Part(f"solid{number}", mesh, mesh, radius, partial(similar_solid, drawing, mesh), reach=None, closed=True)
+    part = PartClass(
+        f"solid{number}", mesh, mesh, radius, partial(similar_solid, drawing, mesh), reach=None, closed=True
+    )
     settings = BenchmarkSettings(
         parts=(part.name,),
         variation=float(rng.uniform(0, VARIATION)),

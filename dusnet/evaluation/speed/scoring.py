@@ -9,6 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from dusnet.cloud import PointCloud
+from dusnet.detectors import load_model
+from dusnet.detectors.registered import RegisteredDetector
+from dusnet.errors import BadModel
 from dusnet.evaluation.speed.timing import REPEATS, Timing, race
 from dusnet.progress import Progress
 
@@ -25,11 +29,6 @@ def time_scoring(model: Path, sizes: Sequence[int], device: str, progress: Progr
     Raises:
         BadModel: the file cannot be used.
     """
-    from dusnet.cloud import PointCloud
-    from dusnet.detectors import load_model
-    from dusnet.detectors.registered import RegisteredDetector
-    from dusnet.errors import BadModel
-
     scorer = load_model(model, device=device)
     detector = scorer.detectors[0]
     if not isinstance(detector, RegisteredDetector):

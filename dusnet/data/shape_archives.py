@@ -26,7 +26,7 @@ from dusnet.data import archive_files
 from dusnet.errors import BadInput, MissingDependency
 from dusnet.io import parse_json, read_cloud
 
-Split = Literal["train", "val", "test", "all"]
+ShapeSplit = Literal["train", "val", "test", "all"]
 SPLITS = ("train", "val", "test", "all")
 
 _CATEGORY_FILE = "synsetoffset2category.txt"
@@ -49,7 +49,7 @@ class Shape:
 
 
 def iterate_shapes(
-    path: str | Path, *, split: Split = "train", categories: Collection[str] | None = None
+    path: str | Path, *, split: ShapeSplit = "train", categories: Collection[str] | None = None
 ) -> Iterator[Shape]:
     """Clouds of a pre-training archive, one at a time, in the order of the archive.
 
@@ -112,7 +112,7 @@ def _finite(points: NDArray[np.float32], source: str) -> NDArray[np.float32]:
 # --- ShapeNetPart text ---
 
 
-def _from_shapenet_text(root: Path, split: Split, categories: Collection[str] | None) -> Iterator[Shape]:
+def _from_shapenet_text(root: Path, split: ShapeSplit, categories: Collection[str] | None) -> Iterator[Shape]:
     names = _pairs(root / _CATEGORY_FILE)
     wanted = None if categories is None else {category.lower() for category in categories}
     if wanted and not wanted & {name.lower() for name in names}:
@@ -145,7 +145,7 @@ def _pairs(path: Path) -> dict[str, str]:
     return {row[0]: row[1] for row in rows}
 
 
-def _members(root: Path, split: Split) -> set[tuple[str, str]]:
+def _members(root: Path, split: ShapeSplit) -> set[tuple[str, str]]:
     """(synset, id) of a split, from entries like `shape_data/02691156/1021a0914a7207aff927ed529ad90a11`."""
     path = root / "train_test_split" / f"shuffled_{split}_file_list.json"
     if not path.is_file():
@@ -165,7 +165,7 @@ def _h5_files(root: Path) -> list[Path]:
     return archive_files.files([root, *inner], (".h5", ".hdf5"))
 
 
-def _from_h5(root: Path, split: Split) -> Iterator[Shape]:
+def _from_h5(root: Path, split: ShapeSplit) -> Iterator[Shape]:
     try:
         import h5py
     except ImportError as error:
@@ -231,7 +231,7 @@ def _category_names(path: Path) -> list[str]:
 # --- xyz patches ---
 
 
-def _from_xyz(root: Path, split: Split) -> Iterator[Shape]:
+def _from_xyz(root: Path, split: ShapeSplit) -> Iterator[Shape]:
     if split not in ("train", "all"):
         raise BadInput(f"{root} has no {split} split, it is a folder of patches; use split 'train' or 'all'.")
     for path in archive_files.files([root], (".xyz",)):

@@ -27,7 +27,7 @@ LIMIT_GIB = 16
 def test_a_step_of_both_networks_and_a_reconstruction_fit_into_16_gib() -> None:
     done = subprocess.run(
         [sys.executable, str(HERE / "paper_worker.py")],
-        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": str(HERE.parents[1])},
+        env={**os.environ, "CUDA_VISIBLE_DEVICES": "", "PYTHONPATH": f"{HERE.parents[2]}:{HERE.parents[1]}"},
         capture_output=True,
         text=True,
         check=False,

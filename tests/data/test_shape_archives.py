@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from dusnet.data.pretraining import iterate_shapes
+from dusnet.data.shape_archives import iterate_shapes
 from dusnet.errors import BadInput
 
 AIRPLANE, BAG = "02691156", "02773838"
