@@ -51,10 +51,7 @@ class OwnDetector(RegisteredDetector):
         kind: the class of the object.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
-        "scoring.pooling",
-        "scoring.pooling_fraction",
-    }
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.POOLED
     scores_are_lengths: ClassVar[bool] = False
     kind: ClassVar[type[Any]]
 

@@ -71,7 +71,8 @@ class RegisteredDetector(ABC):
         device: `cpu`, `cuda` or `cuda:N`.
 
     Attributes:
-        settings_sections: the sections of the settings that decide what it computes.
+        settings_sections: the settings that decide what it computes: sections, and `section.key` where it reads one of
+            a section. `FOR_ALL`, `POOLED` and `SMOOTHED`: what all, all with pooled and all with smoothed scores read.
         scores_are_lengths: whether a point score is a length in the frame.
         pose_cache: where several detectors of one class share their registration, or None; set it before `fit`.
 
@@ -83,6 +84,8 @@ class RegisteredDetector(ABC):
     settings_sections: ClassVar[frozenset[str]]
     scores_are_lengths: ClassVar[bool] = True
     FOR_ALL: ClassVar[frozenset[str]] = frozenset({"registration", "calibration"})
+    POOLED: ClassVar[frozenset[str]] = FOR_ALL | {"scoring.pooling", "scoring.pooling_fraction"}
+    SMOOTHED: ClassVar[frozenset[str]] = POOLED | {"scoring.smoothing"}
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
         self.settings = settings

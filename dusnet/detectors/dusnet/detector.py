@@ -44,7 +44,7 @@ class DUSNet(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "warp.degree",
         "warp.cutoff",
         "warp.ridge",
@@ -53,9 +53,6 @@ class DUSNet(RegisteredDetector):
         "up_net",
         "scoring.gap",
         "scoring.defect_weight",
-        "scoring.smoothing",
-        "scoring.pooling",
-        "scoring.pooling_fraction",
     }
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:

@@ -36,7 +36,7 @@ class DUSNetPaper(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet_paper"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "grouping",
         "noise",
         "down_net",
@@ -48,9 +48,6 @@ class DUSNetPaper(RegisteredDetector):
         "scoring.tolerance",
         "scoring.gap",
         "scoring.weighting",
-        "scoring.smoothing",
-        "scoring.pooling",
-        "scoring.pooling_fraction",
         "scoring.max_centers",
         "scoring.draws",
     }

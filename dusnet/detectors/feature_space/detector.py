@@ -23,6 +23,7 @@ from dusnet.detectors.feature_space.openings import CHANNELS as OPENINGS
 from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.feature_space.place_scores import at_points
 from dusnet.detectors.feature_space.places import Extractor, Places
+from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.detectors.model_file import MissingPart
 from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
@@ -57,7 +58,14 @@ class FeatureSpace(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features", "warp"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        *(f"features.{key}" for key in FeatureSettings.model_fields if key != "scale"),
+        "warp.degree",
+        "warp.cutoff",
+        "warp.ridge",
+        "training.precision",
+        "training.checkpoint_every",
+    }
     scores_are_lengths: ClassVar[bool] = False
     method: ClassVar[type[FeatureMethod]]
 

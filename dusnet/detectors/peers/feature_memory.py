@@ -29,6 +29,9 @@ from dusnet.progress import Progress
 RADIUS_CELLS = 4
 """Edges of a thinning cell that a radius spans at least: in a sparse scan a smaller ball holds no neighbour at all."""
 
+RADIUS_NEIGHBORS = 100
+"""Nearest points within the radius that FPFH looks at, at most: Open3D's usual number."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -70,7 +73,9 @@ class FeatureMemory(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        *(f"memory.{key}" for key in ("points", "coreset", "projection", "entries", "smoothing"))
+    }
     scores_are_lengths: ClassVar[bool] = False
     registered: ClassVar[bool] = True
     coreset: ClassVar[float] = 0.1
@@ -134,7 +139,6 @@ class FeatureMemory(RegisteredDetector):
             scan.points,
             neighbors=neighbors,
             radius=radius,
-            normal_neighbors=self.settings.memory.normal_neighbors,
             away_from=-scan.centroid if self.registered else None,
         )
 
@@ -147,7 +151,7 @@ class FeatureMemory(RegisteredDetector):
         """The features of a thinned scan."""
         memory = self.settings.memory
         radius = max(memory.radius, RADIUS_CELLS * self._cell)
-        return Description(scan, scan.tensor, self._fpfh(scan, (memory.radius_neighbors,), radius))
+        return Description(scan, scan.tensor, self._fpfh(scan, (RADIUS_NEIGHBORS,), radius))
 
     def _nearest_memory(self, described: Description) -> tuple[Tensor, Tensor]:
         """Distance of every feature to its memory, (M,) float64, and the number of that memory, (M,) int64."""
@@ -183,6 +187,12 @@ class FeatureMemory(RegisteredDetector):
 
 class CenterMemory(FeatureMemory):
     """FPFH of farthest points, each the mean of its surroundings, as in Simple3D (arXiv 2507.07435)."""
+
+    settings_sections: ClassVar[frozenset[str]] = FeatureMemory.settings_sections | {
+        "memory.centers",
+        "memory.local_mean",
+        "memory.smoothing_centers",
+    }
 
     @property
     @abstractmethod

@@ -43,7 +43,7 @@ class SurfaceDistance(RegisteredDetector):
     Smoothing, weight of the gap and pooling of the object score are those of `settings.scoring`.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED
 
     @property
     def fits_in_seconds(self) -> bool:

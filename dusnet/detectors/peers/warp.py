@@ -20,7 +20,7 @@ class WarpDistance(SurfaceDistance):
     """The good surface is that of all training scans without their smooth variation, with a tolerance and a gap."""
 
     name: ClassVar[str] = "warp"
-    settings_sections: ClassVar[frozenset[str]] = SurfaceDistance.settings_sections | {"warp"}
+    settings_sections: ClassVar[frozenset[str]] = SurfaceDistance.settings_sections | {"warp", "scoring.gap"}
 
     def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
         chosen = self.settings.warp

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import ops
+from dusnet.config import StageSettings
 from dusnet.detectors import scoring
 from dusnet.detectors.peers.offset.network import OffsetNet
 from dusnet.detectors.peers.offset.stage import OffsetSource, OffsetStage, damaged_clouds
@@ -40,11 +41,14 @@ class Offset(RegisteredDetector):
     """
 
     name: ClassVar[str] = "offset"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "grouping",
-        "training",
-        "scoring",
         "offset",
+        "scoring.max_centers",
+        "training.precision",
+        "training.points",
+        "training.checkpoint_every",
+        *(f"training.down.{key}" for key in StageSettings.model_fields if key != "batch"),
     }
 
     def _learn(
