@@ -196,11 +196,11 @@ def _count(
 ) -> PoseCounts:
     frame, _ = ClassFrame.learn([PointCloud(one.points) for one in training], registration, seed=0, progress=Silent())
     judge = PoseJudge(part, np.linalg.inv(training[0].matrix))
-    learned = [judge(one, frame.place(PointCloud(one.points))[1].matrix)[1] for one in training[1:]]
+    learned = [judge(one, frame.place(PointCloud(one.points)).alignment.matrix)[1] for one in training[1:]]
     off, residuals, seconds = [], [], []
     for one in tests:
         start = time.perf_counter()
-        alignment = frame.place(PointCloud(one.points))[1]
+        alignment = frame.place(PointCloud(one.points)).alignment
         seconds.append(time.perf_counter() - start)
         off.append([distance > MISREGISTERED for distance in judge(one, alignment.matrix)])
         residuals.append(alignment.residual)

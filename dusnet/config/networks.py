@@ -42,8 +42,6 @@ class LossSettings(Section):
         default="index", description="MSE and COS of matching centres, or of all pairs as printed (which collapses)"
     )
     repulsion_form: Literal["punet", "paper"] = "punet"
-    repulsion_h: float = Field(default=0.03, gt=0)
-    repulsion_neighbors: int = Field(default=5, ge=1, le=MOST_AROUND)
     emd_form: Literal["assignment", "one_sided"] = "assignment"
 
 

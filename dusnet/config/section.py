@@ -44,14 +44,22 @@ def _can_be_a_path(path: Path) -> bool:
     return "\0" not in str(path) and all(len(os.fsencode(part)) <= LONGEST_NAME for part in path.parts)
 
 
-def require_multiple(width: int, heads: int) -> None:
-    """Refuse a width that its attention heads do not divide."""
-    if width % heads:
-        raise ValueError(f"width {width} is not a multiple of heads {heads}")
+class TransformerSettings(Section):
+    """A network with a transformer."""
+
+    width: int = Field(default=128, ge=8, le=WIDEST, description="channels of a token")
+    layers: int = Field(default=2, ge=0, le=MOST_LAYERS, description="transformer blocks")
+    heads: int = Field(default=4, ge=1, description="of the attention")
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is not a multiple of heads {self.heads}")
+        return self
 
 
-def require_ranges(*ranges: tuple[float, float]) -> None:
-    """Refuse pairs that are no ascending lengths between 0 and 1."""
-    for low, high in ranges:
-        if not 0 < low <= high <= 1:
-            raise ValueError(f"{low:g} to {high:g} is not a range between 0 and 1")
+class GroupTransformerSettings(TransformerSettings):
+    """`dusnet.nn.group_transformer`: a patch encoder, Fourier features of the place, and a transformer."""
+
+    patch_widths: tuple[Width, Width, Width] = (64, 64, 128)
+    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)

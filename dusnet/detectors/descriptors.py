@@ -21,6 +21,8 @@ from dusnet.open3d_import import open3d
 from dusnet.registration import estimate_normals
 
 FPFH_SIZE = 33
+NORMAL_NEIGHBORS = 10
+"""Nearest points that a normal is estimated from, as in Simple3D."""
 MOST_FACTOR = 1.5
 """A scan that keeps more points than this many times the wanted number at the density of the training scans is thinned
 further: it shows more than the part, or has another unit."""
@@ -103,7 +105,6 @@ def fpfh(
     *,
     neighbors: Sequence[int],
     radius: float | None = None,
-    normal_neighbors: int = 10,
     away_from: NDArray[np.float64] | None = None,
 ) -> Tensor:
     """One FPFH feature per point and support, joined.
@@ -114,7 +115,6 @@ def fpfh(
         points: (N, 3) float64, any unit, N >= 3.
         neighbors: the numbers of nearest points, the point itself included, that span the supports.
         radius: in the same unit; the supports end there as well. None: nearest points alone.
-        normal_neighbors: nearest points that a normal is estimated from.
         away_from: (3,) the place that the normals point away from; None for the mean of the points.
 
     Returns:
@@ -126,7 +126,7 @@ def fpfh(
         MissingDependency: Open3D is absent.
     """
     place = points.mean(axis=0) if away_from is None else away_from
-    normals = estimate_normals(points, normal_neighbors)
+    normals = estimate_normals(points, NORMAL_NEIGHBORS)
     inward = ((points - place) * normals).sum(axis=1) < 0
     o3d = open3d()
     cloud = o3d.geometry.PointCloud(o3d.utility.Vector3dVector(points))

@@ -9,57 +9,62 @@ from dusnet.config import shown
 from dusnet.errors import BadConfig
 
 RENAMED = {"scoring.doubt": "scoring.defect_weight"}
-FIXED: dict[str, Any] = {"registration.hypotheses": 8, "registration.accept_fitness": 0.97}
-"""Settings that became constants, with the value that they have now."""
+FIXED: dict[str, Any] = {
+    "registration.hypotheses": 8,
+    "registration.accept_fitness": 0.97,
+    "loss.repulsion_h": 0.03,
+    "loss.repulsion_neighbors": 5,
+    "memory.normal_neighbors": 10,
+    "memory.radius_neighbors": 100,
+    "memory.reweighting": 3,
+    "features.normal_neighbors": 10,
+    "pbas.projector_decay": 1e-5,
+    "pbas.discriminator_decay": 1e-2,
+    "crr.fourier_octaves": 4,
+    "crr.radius": [0.06, 0.3],
+    "crr.amplitude": [0.02, 0.1],
+}
+"""Settings that became constants, with the value that they have now; files may name them with this value."""
 SWITCH = "guide.enabled"
 """Chose between the two detectors `dusnet` and `dusnet_paper`, when both had the name of the first."""
 
 
-def refuse(tree: Any, source: str) -> None:
-    """Say what has become of a setting of an older version.
-
-    Args:
-        tree: section -> key -> value.
-        source: where it came from, for the error message.
-
-    Raises:
-        BadConfig: there is such a setting.
-    """
-    if _given(tree, SWITCH):
-        raise BadConfig(
-            f"Setting {SWITCH} in {source} became two detectors: choose dusnet for the guided networks or dusnet_paper "
-            "for networks that are trained on the part, with --detector or the setting detector."
-        )
-    for key, name in RENAMED.items():
-        if _given(tree, key):
-            raise BadConfig(f"Setting {key} in {source} is called {name} now; rename it.")
-    for key, value in FIXED.items():
-        if _given(tree, key):
-            raise BadConfig(f"Setting {key} in {source} is no setting any more and always {value}; leave it out.")
-
-
-def translated(tree: Any, source: str) -> Any:
-    """The settings of a file of an older version under their names of today.
+def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
+    """Settings that an older version may have written, under their names of today.
 
     Args:
         tree: section -> key -> value; anything else comes back as it is, and is refused where it is validated.
         source: where it came from, for the error message.
+        stored: they are those of a model file, in which former names are read as well; whoever gives settings is told
+            the names of today.
 
     Raises:
-        BadConfig: a setting that is a constant now has another value.
+        BadConfig: a setting that is a constant now has another value, or a setting that is given has a former name.
     """
     if not isinstance(tree, Mapping):
         return tree
     made: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
     for key in (SWITCH, *RENAMED, *FIXED):
-        if not _given(made, key):
-            continue
         section, _, last = key.partition(".")
+        if not isinstance(made.get(section), dict) or last not in made[section]:
+            continue
         value = made[section].pop(last)
-        if key in RENAMED:
+        if key in FIXED and value != FIXED[key]:
+            if stored:
+                raise BadConfig(f"{source} has {key} {shown(value)} and this version has always {FIXED[key]}.")
+            said = f"is no setting any more and always {FIXED[key]}; leave it out"
+        elif key in RENAMED:
             made[section].setdefault(RENAMED[key].partition(".")[2], value)
-        elif key in FIXED and value != FIXED[key]:
-            raise BadConfig(f"{source} has {key} {shown(value)} and this version has always {FIXED[key]}.")
+            said = f"is called {RENAMED[key]} now; rename it"
+        elif key == SWITCH:
+            said = (
+                "became two detectors: choose dusnet for the guided networks or dusnet_paper for networks that are "
+                "trained on the part, with --detector or the setting detector"
+            )
+        else:
+            continue
+        if not stored:
+            raise BadConfig(f"Setting {key} in {source} {said}.")
     return made
 
 
@@ -74,9 +79,3 @@ def detector_of(metadata: Mapping[str, Any]) -> str:
     guide = settings.get("guide") if isinstance(settings, Mapping) else None
     unguided = isinstance(guide, Mapping) and guide.get("enabled") is False
     return "dusnet_paper" if name == "dusnet" and unguided else name
-
-
-def _given(tree: Any, key: str) -> bool:
-    section, _, last = key.partition(".")
-    found = tree.get(section) if isinstance(tree, Mapping) else None
-    return isinstance(found, Mapping) and last in found

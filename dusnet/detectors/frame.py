@@ -14,10 +14,10 @@ from torch import Tensor
 from dusnet.cloud import Frame, PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.detectors.model_file import frame_from_json, frame_to_json
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.training_scans import bring_together, copies_words, require_one_size
 from dusnet.errors import BadInput
-from dusnet.geometry.coverage import Coverage, missing
-from dusnet.geometry.outward import Outward
+from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sampling import cell_for, thin
 from dusnet.io import stored
@@ -123,8 +123,8 @@ class ClassFrame:
         made.unseen = max(made.unseen_in(points) for points in in_frame)
         return made, in_frame
 
-    def place(self, cloud: PointCloud) -> tuple[NDArray[np.float64], Alignment, tuple[str, ...]]:
-        """A scan in the frame, how it got there, and what the user should know about it.
+    def place(self, cloud: PointCloud) -> PlacedScan:
+        """A scan in the frame.
 
         Raises:
             BadInput: the scan cannot be used.
@@ -140,34 +140,12 @@ class ClassFrame:
         alignment = (
             self.aligner.align(cloud.points) if self.poses is None else self.poses.align(self.aligner, cloud.points)
         )
-        return self.frame.apply(cloud.transformed(alignment.matrix).points), alignment, tuple(warnings)
-
-    def coverage(self, cloud: Tensor) -> Coverage:
-        """A scan in the frame, (N, 3) float32, beside the places of a good part."""
-        return Coverage.of(cloud, self.places)
+        points = self.frame.apply(cloud.transformed(alignment.matrix).points)
+        return PlacedScan(points, alignment, self.places, tuple(warnings))
 
     def unseen_in(self, points: NDArray[np.float64]) -> float:
         """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""
-        return self.coverage(torch.from_numpy(points).float()).unseen_share
-
-    def lost(self, cloud: Tensor, beside: Coverage) -> NDArray[np.float64]:
-        """Places of a good part in the frame that were looked at and are not there, (K, 3).
-
-        Args:
-            cloud: the scan in the frame, (N, 3) float32.
-            beside: what `coverage` said of it.
-        """
-        places: NDArray[np.float64] = beside.places[missing(cloud, beside)].double().numpy()
-        return places
-
-    def surface(self) -> Tensor:
-        """Places of a good part in the frame, (M, 3) float32."""
-        return self.places.points
-
-    @property
-    def outward(self) -> Outward:
-        """The surface with normals that point away from the material."""
-        return self.places.outward
+        return Coverage.of(torch.from_numpy(points).float(), self.places).unseen_share
 
     def send_back(self, points: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
         """Points of the frame in the unit and pose of the scan that `alignment` belongs to."""
@@ -177,7 +155,7 @@ class ClassFrame:
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores of this besides `metadata`."""
-        return {"reference": torch.from_numpy(self.reference), "outward": self.outward.normals}
+        return {"reference": torch.from_numpy(self.reference), "outward": self.places.normals}
 
     def metadata(self) -> dict[str, Any]:
         """Frame, residual and size of the training clouds as JSON."""

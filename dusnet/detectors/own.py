@@ -13,8 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
-from dusnet.detectors.scoring import nearest_distance, pool
+from dusnet.detectors.scoring import pool
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
 from dusnet.progress import Progress
@@ -50,10 +51,7 @@ class OwnDetector(RegisteredDetector):
         kind: the class of the object.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
-        "scoring.pooling",
-        "scoring.pooling_fraction",
-    }
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.POOLED
     scores_are_lengths: ClassVar[bool] = False
     kind: ClassVar[type[Any]]
 
@@ -67,7 +65,8 @@ class OwnDetector(RegisteredDetector):
         del progress, workdir, resume
         self.method.fit(clouds)
 
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
+        points = scan.points
         # The detector's code may write into what it is given.
         scores = np.asarray(self.method.score(points.copy()))
         if scores.shape != (len(points),) or scores.dtype.kind not in "fiub":
@@ -76,9 +75,8 @@ class OwnDetector(RegisteredDetector):
                 "number per point."
             )
         scores = scores.astype(np.float32)
-        distances = nearest_distance(torch.from_numpy(points).float(), self.class_frame.surface())
         object_score = pool(torch.from_numpy(scores), self.settings.scoring)
-        return FrameScores(scores, object_score, distances.numpy(), None)
+        return FrameScores(scores, object_score, scan.distances.numpy(), None)
 
     def save(self, path: Path) -> None:
         """Write one `.safetensors` file, atomically.

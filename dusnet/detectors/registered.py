@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,6 +19,7 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.pose_cache import PoseCache
 from dusnet.detectors.settings import Settings
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds
@@ -28,7 +28,6 @@ from dusnet.io.stored import mapping, whole
 from dusnet.io.tensors import under
 from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
-from dusnet.registration import Alignment
 from dusnet.training.devices import require_device
 
 
@@ -63,28 +62,6 @@ class FrameScores:
         require_finite(f"This {name} model", *found)
 
 
-@dataclass(frozen=True)
-class PlacedScan:
-    """A scan in the frame of a class.
-
-    Attributes:
-        points: in the frame, (N, 3) float64.
-        alignment: how it got there.
-        warnings: what the user should know about it.
-        seconds: what the registration took, or what it took when it was computed.
-    """
-
-    points: NDArray[np.float64]
-    alignment: Alignment
-    warnings: tuple[str, ...]
-    seconds: float
-
-    @cached_property
-    def tensor(self) -> Tensor:
-        """The points in single precision, (N, 3)."""
-        return torch.from_numpy(self.points).float()
-
-
 class RegisteredDetector(ABC):
     """A detector that brings every scan into the frame of its class and judges it there.
 
@@ -94,7 +71,8 @@ class RegisteredDetector(ABC):
         device: `cpu`, `cuda` or `cuda:N`.
 
     Attributes:
-        settings_sections: the sections of the settings that decide what it computes.
+        settings_sections: the settings that decide what it computes: sections, and `section.key` where it reads one of
+            a section. `FOR_ALL`, `POOLED` and `SMOOTHED`: what all, all with pooled and all with smoothed scores read.
         scores_are_lengths: whether a point score is a length in the frame.
         pose_cache: where several detectors of one class share their registration, or None; set it before `fit`.
 
@@ -106,6 +84,8 @@ class RegisteredDetector(ABC):
     settings_sections: ClassVar[frozenset[str]]
     scores_are_lengths: ClassVar[bool] = True
     FOR_ALL: ClassVar[frozenset[str]] = frozenset({"registration", "calibration"})
+    POOLED: ClassVar[frozenset[str]] = FOR_ALL | {"scoring.pooling", "scoring.pooling_fraction"}
+    SMOOTHED: ClassVar[frozenset[str]] = POOLED | {"scoring.smoothing"}
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
         self.settings = settings
@@ -176,9 +156,8 @@ class RegisteredDetector(ABC):
             BadInput: the scan cannot be used.
         """
         start, before = time.perf_counter(), self._cached_seconds()
-        points, alignment, warnings = self.class_frame.place(cloud)
-        seconds = time.perf_counter() - start + self._cached_seconds() - before
-        return PlacedScan(points, alignment, warnings, seconds)
+        placed = self.class_frame.place(cloud)
+        return replace(placed, seconds=time.perf_counter() - start + self._cached_seconds() - before)
 
     def score_placed(self, placed: PlacedScan, *, explain: bool) -> Scores:
         """Score a scan that lies in the frame already; see `Detector.score`.
@@ -188,14 +167,15 @@ class RegisteredDetector(ABC):
         """
         start = time.perf_counter()
         alignment = placed.alignment
-        judged = self._judge(placed.points)
+        judged = self._judge(placed)
         judged.require_finite(self.name)
         judging = time.perf_counter()
-        beside = self.class_frame.coverage(placed.tensor)
+        unseen = placed.coverage.unseen_share
         deviation = missing = None
         if explain:
-            deviation = self._deviation(placed.tensor, judged.offsets)
-            missing = self.class_frame.send_back(self.class_frame.lost(placed.tensor, beside), alignment)
+            deviation = placed.deviation(None if judged.offsets is None else torch.from_numpy(judged.offsets)).numpy()
+            missing = placed.part.points[placed.coverage.missing].double().numpy()
+            missing = self.class_frame.send_back(missing, alignment)
         compared = time.perf_counter()
         scale = self.class_frame.frame.scale
         threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
@@ -212,7 +192,7 @@ class RegisteredDetector(ABC):
             point_threshold=self.calibration.point_threshold if self.calibration else None,
             is_anomalous=None if threshold is None else judged.object_score > threshold,
             alignment=alignment,
-            unseen=beside.unseen_share,
+            unseen=unseen,
             timings={
                 "registration": placed.seconds,
                 **judged.timings,
@@ -243,11 +223,6 @@ class RegisteredDetector(ABC):
         """Itself: it knows one class."""
         del scores
         return self
-
-    def _deviation(self, cloud: Tensor, offsets: NDArray[np.float32] | None) -> NDArray[np.float32]:
-        outward = self.class_frame.outward
-        found = outward.height(cloud) if offsets is None else outward.along(cloud, torch.from_numpy(offsets))
-        return found.numpy()
 
     def _cached_seconds(self) -> float:
         return 0.0 if self.pose_cache is None else self.pose_cache.cached_seconds
@@ -315,8 +290,8 @@ class RegisteredDetector(ABC):
         """Learn from clouds in the frame, (N, 3) each."""
 
     @abstractmethod
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
-        """Score a scan in the frame, (N, 3)."""
+    def _judge(self, scan: PlacedScan) -> FrameScores:
+        """Score a scan in the frame."""
 
     @abstractmethod
     def _tensors(self) -> dict[str, Tensor]:

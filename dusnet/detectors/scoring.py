@@ -35,15 +35,10 @@ def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:
     return (1 - squared[0].sqrt().softmax(dim=-1)[:, 0]) * distance
 
 
-def smooth(values: Tensor, neighbors: Tensor) -> Tensor:
-    """Mean over the nearest input points, (N,), (N, k) indices -> (N,)."""
-    return values[neighbors].mean(dim=1)
-
-
-def smooth_over(points: Tensor, values: Tensor, neighbors: int) -> Tensor:
-    """`smooth` over the nearest points of the cloud itself, (N, 3), (N,) -> (N,)."""
-    _, index = ops.knn(points.unsqueeze(0), points.unsqueeze(0), min(neighbors, len(points)))
-    return smooth(values, index[0])
+def smooth_over(cloud: ops.PointIndex, values: Tensor, neighbors: int) -> Tensor:
+    """Mean of the values of the points of a cloud, (N,), over the nearest points of each, itself among them, (N,)."""
+    _, index = cloud.knn(cloud.points, min(neighbors, len(values)))
+    return values[index[0]].mean(dim=1)
 
 
 def pool(point_scores: Tensor, settings: ScoringSettings) -> float:

@@ -22,14 +22,10 @@ from dusnet.config import (
 from dusnet.detectors import former_settings
 from dusnet.detectors.dusnet.settings import GuideSettings
 from dusnet.detectors.dusnet_paper.settings import DownNetSettings, NoiseSettings
-from dusnet.detectors.feature_space.settings import (
-    CRASSettings,
-    CRRSettings,
-    FeatureSettings,
-    ImageSettings,
-    PartsSettings,
-    PBASSettings,
-)
+from dusnet.detectors.feature_space.cras.settings import CRASSettings
+from dusnet.detectors.feature_space.crr.settings import CRRSettings
+from dusnet.detectors.feature_space.pbas.settings import PBASSettings
+from dusnet.detectors.feature_space.settings import FeatureSettings, ImageSettings, PartsSettings
 from dusnet.detectors.peers.offset.settings import OffsetSettings
 from dusnet.detectors.peers.settings import MemorySettings
 
@@ -82,8 +78,7 @@ def settings_from(tree: Mapping[str, Any], source: str) -> Settings:
     Raises:
         BadConfig: a key is unknown or has a wrong value.
     """
-    former_settings.refuse(tree, source)
-    return validated(Settings, tree, source)
+    return validated(Settings, former_settings.translated(tree, source), source)
 
 
 def stored_settings(tree: Mapping[str, Any], source: str) -> Settings:
@@ -92,4 +87,4 @@ def stored_settings(tree: Mapping[str, Any], source: str) -> Settings:
     Raises:
         BadConfig: as there, or the file asks for what this version does not do any more.
     """
-    return settings_from(former_settings.translated(tree, source), source)
+    return validated(Settings, former_settings.translated(tree, source, stored=True), source)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dusnet.config import named_configs, read_tree
+from dusnet.detectors.former_settings import FIXED
 from dusnet.detectors.registry import DETECTORS, detector_class
 from dusnet.detectors.settings import Settings, settings_from
 from dusnet.errors import BadConfig
@@ -29,12 +30,13 @@ def sections_read(name: str, *, together: bool = False) -> frozenset[str]:
 def read_by(settings: Settings, sections: frozenset[str]) -> dict[str, Any]:
     """The values of the settings that some sections name, as JSON."""
     include: dict[str, Any] = {}
-    for one in sections:
-        section, _, key = one.partition(".")
-        if not key:
-            include[section] = True
-        elif include.get(section) is not True:
-            include.setdefault(section, set()).add(key)
+    for one in sorted(sections):  # a section comes before its keys
+        *outer, last = one.split(".")
+        node: Any = include
+        for section in outer:
+            node = node if node is True else node.setdefault(section, {})
+        if node is not True:
+            node[last] = True
     return settings.model_dump(mode="json", include=include)
 
 
@@ -83,7 +85,7 @@ def require_read(given: Mapping[str, Any], detectors: Sequence[str], *, together
     """
     read = frozenset[str]().union(*(sections_read(name, together=together) for name in detectors))
     for key in _leaves(given):
-        if key == "detector" or _is_read(key, read):
+        if key == "detector" or key in FIXED or _is_read(key, read):
             continue
         others = [name for name in DETECTORS if _is_read(key, sections_read(name))]
         if others:

@@ -94,94 +94,64 @@ class Coverage:
         """Which places have no point of the scan within `GAP_FACTOR` of the usual distance, (M,) bool."""
         return self.distance > GAP_FACTOR * self.usual
 
-
-def gap(points: Tensor, places: Tensor | PartPlaces) -> Tensor:
-    """What is missing: how far places of a good part are from any point of the scan, carried to the rim of the hole.
-
-    Args:
-        points: the scan, (N, 3).
-        places: of a good part, (M, 3).
-
-    Returns:
-        (N,), zero away from holes: of the missing places around, the largest distance beyond the usual. A place is
-        around the points that are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
-    """
-    beside = Coverage.of(points, places)
-    return carried(points, beside, missing(points, beside))
-
-
-def depth(points: Tensor, rebuilt: Tensor, *, known: Coverage | None = None) -> Tensor:
-    """`gap` beside a reconstruction, which holds only what the scanner could see, (N, 3), (M, 3) -> (N,).
-
-    `known` is what `Coverage.of` said of the same scan beside other places: the scan is not prepared again.
-    """
-    beside = Coverage.of(points, rebuilt) if known is None else known.elsewhere(rebuilt)
-    return carried(points, beside, beside.empty)
-
-
-def carried(points: Tensor, beside: Coverage, lost: Tensor) -> Tensor:
-    """How far lost places are beyond the usual, at the points around them.
-
-    Args:
-        points: the scan, (N, 3).
-        beside: what `Coverage.of` said of it.
-        lost: which places count, (M,) bool.
-
-    Returns:
-        (N,), as from `gap`.
-    """
-    distance = beside.distance[lost]
-    return spread_to_rim(points, beside.places[lost], distance, distance - GAP_FACTOR * beside.usual, beside.usual)
-
-
-def spread_to_rim(points: Tensor, places: Tensor, distance: Tensor, values: Tensor, usual: float) -> Tensor:
-    """Give what was found at places without points to the points around them.
-
-    Args:
-        points: the scan, (N, 3).
-        places: (M, 3).
-        distance: of each to its nearest point, (M,).
-        values: what was found there, (M,).
-        usual: a place is around the points that are at most `RIM_WIDTH` times this farther from it than its nearest.
-
-    Returns:
-        The largest value of the places around each point, (N,), zero without one.
-    """
-    rim = torch.zeros(len(points))
-    if not len(places):
-        return rim
-    squared, index = ops.knn(places[None], points[None], min(RIM_POINTS, len(points)))
-    near = squared[0].sqrt() <= (distance + RIM_WIDTH * usual).unsqueeze(1)
-    carried = torch.where(near, values.unsqueeze(1), 0.0)
-    return rim.scatter_reduce_(0, index[0].flatten(), carried.flatten(), "amax")
-
-
-def missing(points: Tensor, beside: Coverage) -> Tensor:
-    """Which places of a good part were looked at and are not there, (M,) bool.
-
-    Args:
-        points: the scan, (N, 3).
-        beside: what `Coverage.of` said of it.
-    """
-    empty = beside.empty
-    lost = torch.zeros_like(empty)
-    if not empty.any():
+    @cached_property
+    def missing(self) -> Tensor:
+        """Which places of a good part were looked at and are not there, (M,) bool."""
+        lost = torch.zeros_like(self.empty)
+        if not self.empty.any():
+            return lost
+        sizes = np.bincount(self.piece)
+        kept = sizes <= UNSEEN_SHARE * len(self.places)
+        side = one_side(self.scan.points[0].double().numpy(), self._part) if kept.any() else None
+        if side is not None:
+            kept = side.shows(self.piece, kept)
+        lost[self.empty] = torch.from_numpy(kept[self.piece])
         return lost
-    piece = beside.piece
-    sizes = np.bincount(piece)
-    kept = sizes <= UNSEEN_SHARE * len(beside.places)
-    side = one_side(points.double().numpy(), _part(beside)) if kept.any() else None
-    if side is not None:
-        kept = side.shows(piece, kept)
-    lost[empty] = torch.from_numpy(kept[piece])
-    return lost
 
+    @property
+    def _part(self) -> Part:
+        return Part(
+            places=self.part.coordinates,
+            normals=cache(lambda: self.part.normals.double().numpy()),
+            empty=self.empty.numpy(),
+            reach=GAP_FACTOR * self.usual,
+            spacing=self.part.spacing,
+        )
 
-def _part(beside: Coverage) -> Part:
-    return Part(
-        places=beside.part.coordinates,
-        normals=cache(lambda: beside.part.outward.normals.double().numpy()),
-        empty=beside.empty.numpy(),
-        reach=GAP_FACTOR * beside.usual,
-        spacing=beside.part.spacing,
-    )
+    @property
+    def gap(self) -> Tensor:
+        """What is missing: how far places of a good part are from any point of the scan, at the rim of the hole.
+
+        Returns:
+            (N,), zero away from holes: of the missing places around each point, the largest distance beyond the usual.
+        """
+        return self._beyond(self.missing)
+
+    @property
+    def depth(self) -> Tensor:
+        """`gap` beside a reconstruction, which holds only what the scanner could see: every empty place counts."""
+        return self._beyond(self.empty)
+
+    def _beyond(self, lost: Tensor) -> Tensor:
+        chosen = lost.nonzero()[:, 0]
+        return self.at_rim(chosen, self.distance[chosen] - GAP_FACTOR * self.usual)
+
+    def at_rim(self, chosen: Tensor, values: Tensor) -> Tensor:
+        """What was found at places without points, at the points around them.
+
+        Args:
+            chosen: numbers of the places, (K,) int64.
+            values: what was found there, (K,).
+
+        Returns:
+            The largest value of the places around each point, (N,), zero without one. A place is around the points that
+            are at most `RIM_WIDTH` usual distances farther from it than its nearest one.
+        """
+        count = self.scan.points.shape[1]
+        rim = torch.zeros(count)
+        if not len(chosen):
+            return rim
+        squared, index = self.scan.knn(self.places[chosen][None], min(RIM_POINTS, count))
+        near = squared[0].sqrt() <= (self.distance[chosen] + RIM_WIDTH * self.usual).unsqueeze(1)
+        around = torch.where(near, values.unsqueeze(1), 0.0)
+        return rim.scatter_reduce_(0, index[0].flatten(), around.flatten(), "amax")

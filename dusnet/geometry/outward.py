@@ -6,8 +6,6 @@ from, so every place is oriented by the directions from which it is visible.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,31 +23,6 @@ VOTERS = 4
 """Neighbours whose visibility orients a place."""
 FLIP = 300.0
 """Deeper into hollows than for registration: of 37 real parts it orients 97 % of the surface rightly (100: 96 %)."""
-
-
-@dataclass(frozen=True)
-class Outward:
-    """A surface with normals that point away from the material.
-
-    Attributes:
-        places: (M, 3) float32.
-        normals: unit normals, (M, 3) float32.
-        search: the places, prepared for searches.
-    """
-
-    places: Tensor
-    normals: Tensor
-    search: ops.PointIndex
-
-    def along(self, points: Tensor, offsets: Tensor) -> Tensor:
-        """How far offsets lead outwards at points of a scan, (N, 3), (N, 3) -> (N,); positive means excess material."""
-        _, nearest = self.search.nearest(points.unsqueeze(0))
-        return (offsets * self.normals[nearest[0]]).sum(dim=1)
-
-    def height(self, points: Tensor) -> Tensor:
-        """How far points are outside of the surface, along its normals, (N, 3) -> (N,); inside is negative."""
-        _, nearest = self.search.nearest(points.unsqueeze(0))
-        return ((points - self.places[nearest[0]]) * self.normals[nearest[0]]).sum(dim=1)
 
 
 def outward_normals(places: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dusnet import ops
 from dusnet.geometry.neighbors import Neighbors
-from dusnet.geometry.outward import Outward, outward_normals
+from dusnet.geometry.outward import outward_normals
 from dusnet.geometry.spacing import neighbor_spacing
 
 Floats = NDArray[np.float64]
@@ -27,12 +27,11 @@ class PartPlaces:
 
     Attributes:
         points: (M, 3) float32.
-        normals: unit normals that point away from the material, (M, 3) float32; None estimates them where they are
-            needed.
+        known_normals: `normals` where they have been estimated before, else None.
     """
 
     points: Tensor
-    normals: Tensor | None = None
+    known_normals: Tensor | None = None
 
     @classmethod
     def of(cls, places: Tensor | PartPlaces) -> PartPlaces:
@@ -54,10 +53,14 @@ class PartPlaces:
         return neighbor_spacing(self.points)
 
     @cached_property
-    def outward(self) -> Outward:
-        """The places with normals that point away from the material."""
-        normals = outward_normals(self.points) if self.normals is None else self.normals
-        return Outward(self.points, normals, ops.PointIndex(self.points.unsqueeze(0)))
+    def search(self) -> ops.PointIndex:
+        """The places, prepared for searches."""
+        return ops.PointIndex(self.points.unsqueeze(0))
+
+    @cached_property
+    def normals(self) -> Tensor:
+        """Unit normals that point away from the material, (M, 3) float32."""
+        return outward_normals(self.points) if self.known_normals is None else self.known_normals
 
     def median_around(self, values: Floats, asked: Floats) -> Floats:
         """Median of the values of the places around others.

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from torch import Tensor
 
-from dusnet.geometry import coverage
 from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.sampling import cell_keys
@@ -40,34 +39,23 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 
-def slits(points: Tensor, beside: Coverage) -> Tensor:
-    """How much longer than any accidental one the slits beside points are.
-
-    Args:
-        points: the scan, (N, 3).
-        beside: what `Coverage.of` said of it.
+def slits(beside: Coverage) -> Tensor:
+    """How much longer than any accidental one the slits beside the points of a scan are.
 
     Returns:
-        (N,), zero away from slits; carried to both sides of a slit as `coverage.gap` is to the rim of a hole. Zero all
-        over where the scan leaves out a side: what the part hides from the scanner is long and thin, too.
+        (N,), zero away from slits, at both sides of a slit as `Coverage.gap` is at the rim of a hole. Zero all over
+        where the scan leaves out a side: what the part hides from the scanner is long and thin, too.
     """
     if beside.unseen_share:
-        return torch.zeros(len(points))
-    index, length, usual = empty_paths(points, beside)
+        return torch.zeros(beside.scan.points.shape[1])
+    index, length, usual = empty_paths(beside)
     long = length > ACCIDENTAL
-    if not long.any():
-        return torch.zeros(len(points))
-    chosen = torch.from_numpy(index[long])
     beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
-    return coverage.spread_to_rim(points, beside.places[chosen], beside.distance[chosen], beyond, beside.usual)
+    return beside.at_rim(torch.from_numpy(index[long]), beyond)
 
 
-def empty_paths(points: Tensor, beside: Coverage) -> tuple[Indices, Floats, Floats]:
+def empty_paths(beside: Coverage) -> tuple[Indices, Floats, Floats]:
     """Places between the points of a scan that are empty, and how long the paths through them are.
-
-    Args:
-        points: the scan, (N, 3).
-        beside: what `Coverage.of` said of it.
 
     Returns:
         Index of some of the places of `beside`, (E,) int64; length of the longest nearly straight empty path through
@@ -78,7 +66,7 @@ def empty_paths(points: Tensor, beside: Coverage) -> tuple[Indices, Floats, Floa
     usual = np.maximum(beside.part.median_around(distance, places[index]), LEAST_USUAL)
     empty = distance[index] > CLEARANCE * usual
     index, usual = index[empty], usual[empty]
-    cloud = Neighbors(points.double().numpy())
+    cloud = Neighbors(beside.scan.points[0].double().numpy())
     inside = _between_points(cloud, places[index])
     index, usual = index[inside], usual[inside]
     return index, longest_paths(cloud, places[index], usual), usual

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from dusnet.config.section import TransformerSettings
+
 
 def mlp(widths: Sequence[int]) -> nn.Sequential:
     """Linear layers with GELU between them; acts on the last dimension, so it is a 1x1 convolution on points.
@@ -23,6 +25,15 @@ def mlp(widths: Sequence[int]) -> nn.Sequential:
             layers.append(nn.GELU())
         layers.append(nn.Linear(before, after))
     return nn.Sequential(*layers)
+
+
+def zeroed(layers: nn.Sequential) -> nn.Sequential:
+    """The same layers, of which the last one begins with zeros, so that they say nothing at first."""
+    last = layers[-1]
+    assert isinstance(last, nn.Linear)
+    nn.init.zeros_(last.weight)
+    nn.init.zeros_(last.bias)
+    return layers
 
 
 def in_full_precision(network: nn.Module, values: Tensor) -> Tensor:
@@ -147,3 +158,8 @@ class TransformerBlock(nn.Module):
         mixed = functional.scaled_dot_product_attention(query, key, value)
         tokens = tokens + self.project(mixed.transpose(1, 2).reshape(batch, count, width))
         return tokens + self.mlp(self.norm_mlp(tokens))
+
+
+def transformer_blocks(settings: TransformerSettings) -> nn.Sequential:
+    """As many blocks as the settings say, one after the other."""
+    return nn.Sequential(*(TransformerBlock(settings.width, settings.heads) for _ in range(settings.layers)))

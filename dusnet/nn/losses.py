@@ -24,15 +24,15 @@ class Loss:
     terms: dict[str, Tensor]
 
 
-def repulsion(points: Tensor, *, neighbors: int, form: str, h: float) -> Tensor:
+def repulsion(points: Tensor, *, form: str, neighbors: int = 5, h: float = 0.03) -> Tensor:
     """Keeps rebuilt points apart (Eq. 12), (B, M, 3) -> scalar.
 
     Args:
         points: the reconstruction.
-        neighbors: nearest other points that repel each point.
         form: `paper` is the printed -d exp(-d^2), summed over the neighbours, which has no length scale; `punet` is
             the hinge max(0, h - d) exp(-d^2 / h^2) in the sense of PU-Net.
-        h: length scale of `punet`, in the frame.
+        neighbors: nearest other points that repel each point; PU-Net's number.
+        h: length scale of `punet`, in the frame; PU-Net's, of a unit sphere as well.
     """
     count = min(neighbors + 1, points.shape[1])
     squared, _ = ops.knn(points, points, count)
@@ -66,10 +66,7 @@ def up_loss(points: Tensor, target: Tensor, settings: LossSettings) -> Loss:
     """Loss of the second stage (Eq. 14): REP + EMD, (B, M, 3) each."""
     terms: dict[str, tuple[float, Tensor]] = {}
     if settings.repulsion:
-        repelled = repulsion(
-            points, neighbors=settings.repulsion_neighbors, form=settings.repulsion_form, h=settings.repulsion_h
-        )
-        terms["repulsion"] = settings.repulsion, repelled
+        terms["repulsion"] = settings.repulsion, repulsion(points, form=settings.repulsion_form)
     if settings.emd:
         terms["emd"] = settings.emd, matching(points, target, form=settings.emd_form)
     return weighted(terms, points)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dusnet import ops
 from dusnet.config import WarpSettings
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sampling import cell_for, thin
@@ -43,6 +44,11 @@ class Comparison:
     distance: Tensor
     normals: Tensor
     warp: Warp
+
+    @cached_property
+    def search(self) -> ops.PointIndex:
+        """`shaped`, prepared for searches."""
+        return ops.PointIndex(self.shaped[None])
 
     @property
     def foot(self) -> Tensor:

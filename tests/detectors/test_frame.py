@@ -39,14 +39,15 @@ class TestClassFrame:
     def test_a_scan_goes_there_and_back(self, good: list[PointCloud]) -> None:
         cloud = part(9).transformed(motion(3, (1e6, -2e6, 50.0)))
         frame = learn(good, ICP)
-        points, alignment, _ = frame.place(cloud)
+        placed = frame.place(cloud)
+        points, alignment = placed.points, placed.alignment
         assert np.linalg.norm(points, axis=1).max() < 1.1
         np.testing.assert_allclose(frame.send_back(points, alignment), cloud.points, atol=1e-6)
 
     def test_lengths_are_kept(self, good: list[PointCloud]) -> None:
         frame = learn(good, ICP)
         cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
-        points, _, _ = frame.place(cloud)
+        points = frame.place(cloud).points
         expected = np.linalg.norm(np.diff(cloud.points, axis=0), axis=1)
         found = np.linalg.norm(np.diff(points, axis=0), axis=1) * frame.frame.scale
         np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -66,19 +67,19 @@ class TestClassFrame:
         frame = learn(good, ICP)
         again = ClassFrame.restore(frame.metadata(), frame.tensors(), ICP, seed=0)
         cloud = part(9).transformed(motion(3, (5.0, 0, 0)))
-        np.testing.assert_array_equal(frame.place(cloud)[0], again.place(cloud)[0])
+        np.testing.assert_array_equal(frame.place(cloud).points, again.place(cloud).points)
         assert frame.tensors()["reference"].dtype == torch.float64
 
     def test_a_file_knows_which_side_is_outside_and_older_ones_have_it_estimated(
         self, good: list[PointCloud], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         frame = learn(good, ICP)
-        tensors, normals = frame.tensors(), frame.outward.normals
+        tensors, normals = frame.tensors(), frame.places.normals
         older = ClassFrame.restore(frame.metadata(), {"reference": tensors["reference"]}, ICP, seed=0)
-        assert torch.equal(older.outward.normals, normals)
+        assert torch.equal(older.places.normals, normals)
         monkeypatch.setattr(part_places, "outward_normals", None)
         again = ClassFrame.restore(frame.metadata(), tensors, ICP, seed=0)
-        assert torch.equal(again.outward.normals, normals)
+        assert torch.equal(again.places.normals, normals)
         with pytest.raises(Unusable, match="its tensor outward holds no unit vectors"):
             ClassFrame.restore(frame.metadata(), tensors | {"outward": 2 * normals}, ICP, seed=0)
         with pytest.raises(Unusable, match="its tensor outward is float32 of shape"):
@@ -88,7 +89,7 @@ class TestClassFrame:
     def test_a_size_that_differs_more_than_threefold_is_said(
         self, good: list[PointCloud], factor: float, said: bool
     ) -> None:
-        _, _, warnings = learn(good).place(PointCloud(part(9).points * factor))
+        warnings = learn(good).place(PointCloud(part(9).points * factor)).warnings
         assert len(warnings) == said
         assert all("unit" in warning for warning in warnings)
 
@@ -133,7 +134,7 @@ class TestClassFrame:
         scan = part(9).points
         scores = Scores(np.zeros(len(scan), np.float32), 0.0, threshold=1.0, is_anomalous=False)
         assert decide(scores, scan, expected=Expectations(scale=frame.frame.scale)).codes == ()
-        assert frame.place(part(9))[2] == ()
+        assert frame.place(part(9)).warnings == ()
 
     def test_stray_points_that_are_left_out_are_counted(self, good: list[PointCloud]) -> None:
         class Listener(Silent):

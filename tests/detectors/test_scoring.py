@@ -10,6 +10,7 @@ import torch
 from scipy.spatial.distance import cdist
 from torch import Tensor
 
+from dusnet import ops
 from dusnet.config import ScoringSettings
 from dusnet.detectors import scoring
 
@@ -48,14 +49,13 @@ class TestSoftmaxWeight:
 
 
 class TestSmooth:
-    def test_is_the_mean_over_the_named_points(self) -> None:
-        values = torch.tensor([0.0, 1, 10])
-        neighbors = torch.tensor([[0, 1], [1, 2], [2, 0]])
-        assert scoring.smooth(values, neighbors).tolist() == [0.5, 5.5, 5.0]
+    def test_is_the_mean_over_the_nearest_points(self) -> None:
+        line = ops.PointIndex(torch.tensor([[[0.0, 0, 0], [1, 0, 0], [3, 0, 0]]]))
+        assert scoring.smooth_over(line, torch.tensor([0.0, 1, 10]), 2).tolist() == [0.5, 0.5, 5.5]
 
     def test_one_neighbour_changes_nothing(self) -> None:
         values = torch.rand(9)
-        assert torch.equal(scoring.smooth(values, torch.arange(9).unsqueeze(1)), values)
+        assert torch.equal(scoring.smooth_over(ops.PointIndex(torch.rand(1, 9, 3)), values, 1), values)
 
 
 class TestPool:

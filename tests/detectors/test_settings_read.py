@@ -11,10 +11,20 @@ import numpy as np
 import pytest
 from small_parts import part, tiny
 
-from dusnet.config import read_tree
-from dusnet.detectors import DETECTORS, Detector, asked_settings, load_model, require_read, sections_read
+from dusnet.cloud import PointCloud
+from dusnet.config import Section, read_tree
+from dusnet.detectors import (
+    DETECTORS,
+    Detector,
+    asked_settings,
+    create,
+    load_model,
+    read_by,
+    require_read,
+    sections_read,
+)
 from dusnet.detectors import former_settings as former
-from dusnet.detectors.settings import Settings, load_settings, stored_settings
+from dusnet.detectors.settings import Settings, load_settings, settings_from, stored_settings
 from dusnet.errors import BadConfig, BadModel
 from dusnet.io.tensors import read_tensors, write_tensors
 
@@ -36,9 +46,10 @@ class TestWhoReads:
     def test_what_a_detector_reads_exists(self, name: str) -> None:
         tree = Settings().model_dump()
         for one in sections_read(name):
-            section, _, key = one.partition(".")
-            assert section in tree
-            assert not key or key in tree[section]
+            found = tree
+            for key in one.split("."):
+                assert key in found
+                found = found[key]
 
     @pytest.mark.parametrize(
         ("detector", "override", "sentence"),
@@ -49,6 +60,17 @@ class TestWhoReads:
             ("dusnet_paper", "guide.centers=500", "dusnet_paper does not read it; dusnet reads it (--detector)."),
             ("nearest", "cras.epochs=3", "nearest does not read it; cras reads it (--detector)."),
             ("cras", "parts.candidates=3", "cras does not read it; one model of several parts reads it."),
+            ("nearest", "scoring.gap=0", "nearest does not read it; dusnet, dusnet_paper, warp read it (--detector)."),
+            ("pbas", "features.scale=1", "pbas does not read it; cras reads it (--detector)."),
+            ("cras", "training.down.steps=5", "cras does not read it; dusnet_paper, offset read it (--detector)."),
+            ("offset", "training.up.steps=5", "offset does not read it; dusnet_paper reads it (--detector)."),
+            ("offset", "training.down.batch=5", "offset does not read it; dusnet_paper reads it (--detector)."),
+            (
+                "btf_raw",
+                "memory.radius=1",
+                "btf_raw does not read it; btf_fpfh, patchcore, patchcore_unaligned",
+            ),
+            ("simple3d", "memory.rho=1", "simple3d does not read it; located_memory reads it (--detector)."),
             ("dusnet", "images.crop=288", "dusnet does not read it; no detector of scans does."),
         ],
     )
@@ -79,8 +101,31 @@ class TestWhoReads:
 
     @pytest.mark.parametrize("name", DETECTORS)
     def test_no_detector_asks_for_what_it_does_not_name(self, name: str) -> None:
-        every = {section: value for section, value in Settings().model_dump().items() if section in sections_read(name)}
-        require_read(every, [name])
+        require_read(read_by(Settings(), sections_read(name)), [name])
+
+    @pytest.mark.parametrize("name", DETECTORS)
+    def test_a_detector_names_what_it_reads(
+        self, name: str, good: list[PointCloud], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Fitting and scoring ask for no other setting."""
+        settings, asked = tiny(name), set()
+        of_section = {id(getattr(settings, section)): section for section in Settings.model_fields}
+        of_section |= {id(settings.training.down): "training.down", id(settings.training.up): "training.up"}
+        usual = Section.__getattribute__
+
+        def noted(self: Section, key: str) -> Any:
+            if id(self) in of_section and key in type(self).model_fields:
+                asked.add(f"{of_section[id(self)]}.{key}")
+            return usual(self, key)
+
+        monkeypatch.setattr(Section, "__getattribute__", noted)
+        detector = create(name, settings)
+        detector.fit(good[:2])
+        detector.score(part(9))
+        monkeypatch.undo()
+        read = sections_read(name)
+        unnamed = {one for one in asked if not any(one == named or one.startswith(f"{named}.") for named in read)}
+        assert unnamed - {"training.down", "training.up"} == set()
 
 
 class TestOlderVersions:
@@ -102,13 +147,17 @@ class TestOlderVersions:
         with pytest.raises(BadConfig, match=rf"old\.safetensors has {key} 77 and this version has always"):
             stored_settings({section: {last: 77}}, "old.safetensors")
         with pytest.raises(BadConfig, match="no setting any more"):
-            load_settings(None, [f"{key}=3"])
+            load_settings(None, [f"{key}=77"])
+        assert settings_from({section: {last: former.FIXED[key]}}, "old.yaml") == Settings()
 
     def test_names_of_today_are_left_alone(self) -> None:
         tree, source = read_tree("paper")
         assert former.translated(tree, source) == tree
         tree = {"scoring": {"doubt": 0.3}, "guide": {"enabled": True, "centers": 500}}
-        assert former.translated(tree, "x") == {"scoring": {"defect_weight": 0.3}, "guide": {"centers": 500}}
+        assert former.translated(tree, "x", stored=True) == {
+            "scoring": {"defect_weight": 0.3},
+            "guide": {"centers": 500},
+        }
         assert tree["scoring"] == {"doubt": 0.3}
 
 

@@ -135,7 +135,7 @@ class TestGap:
         points, places = holed(box(6000, 0), TOP, radius), box(1500, 1)
         reference = BruteForce(points, places)
         expected = reference.carried(reference.lost)
-        np.testing.assert_allclose(coverage.gap(points, places), expected, atol=1e-3)
+        np.testing.assert_allclose(Coverage.of(points, places).gap, expected, atol=1e-3)
         assert expected.max() > 1.5
         assert 0.001 < (expected > 0).mean() < 0.2  # .014, deviation .005 over two seeds
 
@@ -149,7 +149,7 @@ class TestGap:
         sizes = sorted(len(piece) / len(places) for piece in reference.pieces)
         assert len(sizes) == 3
         assert 0.005 < sizes[0] <= sizes[1] < UNSEEN_SHARE < sizes[2]
-        found = coverage.gap(points, places)
+        found = Coverage.of(points, places).gap
         np.testing.assert_allclose(found, reference.carried(reference.lost), atol=1e-3)
         assert float(found[points[:, 2] < 0.1].max()) > 2
         assert float(found[points[:, 2] > 15].max()) == 0
@@ -158,7 +158,7 @@ class TestGap:
         peaks = []
         for hole in (0.08, 0.12, 0.16):
             points, surface = self.square(hole=hole)
-            found = coverage.gap(points, surface)
+            found = Coverage.of(points, surface).gap
             away = (points[:, :2] - 0.5).norm(dim=1) - hole
             assert float(away[found > 0.02].max()) < 0.1
             usual = float(Coverage.of(points, surface).distance.median())
@@ -175,7 +175,7 @@ class TestGap:
         places[100] = torch.tensor([0.0, 1.0, 0.0])
         beside = Coverage.of(points, places)
         assert beside.empty.tolist() == [False] * 100 + [True]
-        found = coverage.depth(points, places)
+        found = Coverage.of(points, places).depth
         # Points closer together than usual would make the 64 nearest of them the narrower rule.
         width = math.sqrt((1 + RIM_WIDTH * beside.usual) ** 2 - 1)
         assert found.gt(0).tolist() == (points[:, 0] <= width).tolist()
@@ -184,7 +184,7 @@ class TestGap:
 
     def test_the_rim_of_a_hole_gets_the_score_all_around(self) -> None:
         points, surface = self.square(hole=0.12)
-        found = coverage.gap(points, surface)
+        found = Coverage.of(points, surface).gap
         usual = Coverage.of(points, surface).usual
         away = (points[:, :2] - 0.5).norm(dim=1) - 0.12
         assert float((found[away < usual] > 0).float().mean()) > 0.9
@@ -195,36 +195,36 @@ class TestGap:
         points = points[(points[:, :2] - 0.5).norm(dim=1) >= 0.12]
         places = torch.cat([sheet(2000, 0), torch.tensor([[0.5, 0.5, 0.0]])])
         places = places[((places[:, :2] - 0.5).norm(dim=1) >= 0.12) | (torch.arange(len(places)) == len(places) - 1)]
-        assert int((coverage.gap(points, places) > 0).sum()) == RIM_POINTS
+        assert int((Coverage.of(points, places).gap > 0).sum()) == RIM_POINTS
 
     def test_a_complete_scan_has_none(self) -> None:
-        assert float(coverage.gap(*self.square()).max()) == 0
+        assert float(Coverage.of(*self.square()).gap.max()) == 0
 
     def test_no_empty_places_give_zeros_of_the_shape_of_the_scan(self) -> None:
         points = sheet(300, 0)
-        for found in (coverage.gap(points, points), coverage.depth(points, points)):
+        for found in (Coverage.of(points, points).gap, Coverage.of(points, points).depth):
             assert torch.equal(found, torch.zeros(300))
-        assert not coverage.missing(points, Coverage.of(points, points)).any()
+        assert not Coverage.of(points, points).missing.any()
 
     def test_a_scan_of_few_points(self) -> None:
         """Fewer points than a rim may have."""
         places = torch.cat([0.05 * sheet(100, 0), torch.tensor([[0.0, 0.0, 1.0]])])
-        found = coverage.gap(places[:20], places)
+        found = Coverage.of(places[:20], places).gap
         assert found.shape == (20,)
         assert bool((found > 0.5).any())
 
     def test_a_side_that_the_scanner_did_not_see_counts_nothing(self) -> None:
         points, surface = self.square(missing_side=0.3)
         assert float(Coverage.of(points, surface).distance.max()) > 0.25
-        assert float(coverage.gap(points, surface).max()) < 0.02
+        assert float(Coverage.of(points, surface).gap.max()) < 0.02
 
     def test_an_unseen_side_of_a_reference_that_was_not_thinned(self) -> None:
         points, _ = self.square(missing_side=0.3)
-        assert float(coverage.gap(points, sheet(2500, 3)).max()) < 0.05
+        assert float(Coverage.of(points, sheet(2500, 3)).gap.max()) < 0.05
 
     def test_a_hole_beside_an_unseen_side_still_counts(self) -> None:
         points, surface = self.square(hole=0.12, missing_side=0.25)
-        found = coverage.gap(points, surface)
+        found = Coverage.of(points, surface).gap
         assert float(found.max()) == pytest.approx(0.12, abs=0.06)
         assert float((points[found.argmax(), :2] - 0.5).norm()) < 0.15
 
@@ -236,8 +236,8 @@ class TestGap:
         points = points[(points[:, :2] - 0.5).norm(dim=1) >= math.sqrt(share / math.pi) + rim]
         beside = Coverage.of(points, surface)
         assert float(beside.empty.float().mean()) == pytest.approx(share, abs=0.02)
-        assert bool(coverage.missing(points, beside).any()) is counts
-        assert bool((coverage.gap(points, surface) > 0).any()) is counts
+        assert bool(beside.missing.any()) is counts
+        assert bool((Coverage.of(points, surface).gap > 0).any()) is counts
         assert (coverage.Coverage.of(points, surface).unseen_share > 0) is not counts
 
 
@@ -248,7 +248,7 @@ class TestDepth:
         points, rebuilt = holed(box(3000, 0), TOP, 9.0), box(1500, 1)
         reference = BruteForce(points, rebuilt)
         expected = reference.carried(np.flatnonzero(reference.empty).tolist())
-        np.testing.assert_allclose(coverage.depth(points, rebuilt), expected, atol=1e-3)
+        np.testing.assert_allclose(Coverage.of(points, rebuilt).depth, expected, atol=1e-3)
         assert expected.max() > 1  # 2.3, deviation .25 over two seeds
 
     def test_no_piece_is_too_big(self) -> None:
@@ -257,12 +257,12 @@ class TestDepth:
         points = points[points[:, 0] < 40]
         rebuilt = box(3000, 1)
         assert coverage.Coverage.of(points, rebuilt).unseen_share > 0.2
-        assert float(coverage.gap(points, rebuilt).max()) == 0
-        assert float(coverage.depth(points, rebuilt).max()) > 5
+        assert float(Coverage.of(points, rebuilt).gap.max()) == 0
+        assert float(Coverage.of(points, rebuilt).depth.max()) > 5
 
     def test_what_was_not_rebuilt_counts_nothing(self) -> None:
         points = holed(box(6000, 0), TOP, 9.0)
-        assert float(coverage.depth(points, holed(box(3000, 1), TOP, 9.0)).max()) == 0
+        assert float(Coverage.of(points, holed(box(3000, 1), TOP, 9.0)).depth.max()) == 0
 
 
 class TestView:
@@ -301,20 +301,20 @@ class TestView:
         points, places = self.scene()
         beside, hidden = Coverage.of(points, places), self.shadow(places)
         assert int((beside.empty & hidden).sum()) > 10
-        assert not coverage.missing(points, beside).any()
-        assert float(coverage.gap(points, places).max()) == 0
+        assert not beside.missing.any()
+        assert float(Coverage.of(points, places).gap.max()) == 0
         monkeypatch.setattr(visibility, "_ONE_SIDED", 1.1)  # as if it were a scan of all sides
-        assert int((coverage.missing(points, beside) & hidden).sum()) > 10
-        assert float(coverage.gap(points, places).max()) > 0.05
+        assert int((Coverage.of(points, places).missing & hidden).sum()) > 10
+        assert float(Coverage.of(points, places).gap.max()) > 0.05
 
     def test_a_hole_within_the_view_is_missing(self) -> None:
         points, places = self.scene(hole=0.25)
-        lost = coverage.missing(points, Coverage.of(points, places))
+        lost = Coverage.of(points, places).missing
         assert int(lost.sum()) > 10
         away = (places[lost] - torch.tensor(self.HOLE)).norm(dim=1)
         assert float(away.max()) < 0.25
         assert not (lost & self.shadow(places)).any()
-        found = coverage.gap(points, places)
+        found = Coverage.of(points, places).gap
         assert float(found.max()) > 0.05
         assert float((points[found > 0] - torch.tensor(self.HOLE)).norm(dim=1).max()) < 0.45
 
@@ -324,7 +324,7 @@ class TestView:
         inner = inner[np.linalg.norm(inner[:, :2], axis=1) > self.PLATE]
         points = torch.from_numpy(np.concatenate([inner, outer, plate])).float()
         _, places = self.scene()
-        assert int((coverage.missing(points, Coverage.of(points, places)) & self.shadow(places)).sum()) > 10
+        assert int((Coverage.of(points, places).missing & self.shadow(places)).sum()) > 10
 
 
 class TestUnseenShare:

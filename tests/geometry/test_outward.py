@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 from dusnet.geometry.outward import outward_normals
-from dusnet.geometry.part_places import PartPlaces
 
 
 def on_sphere(count: int, seed: int = 0) -> np.ndarray:
@@ -63,13 +62,3 @@ def test_of_a_scan_of_one_side_the_side_that_was_seen_is_outside() -> None:
     points = points[points[:, 2] > 0.1]
     found = outward_normals(tensor(points)).numpy()
     assert ((found * points).sum(axis=1) > 0).mean() > 0.99
-
-
-def test_height_and_offsets_are_positive_for_excess_material() -> None:
-    surface = PartPlaces(tensor(on_sphere(20_000))).outward
-    direction = on_sphere(200, seed=5)
-    for radius in (0.95, 1.0, 1.08):
-        height = surface.height(tensor(radius * direction)).numpy()
-        np.testing.assert_allclose(height, radius - 1.0, atol=2e-3)
-    along = surface.along(tensor(direction), tensor(-0.03 * direction)).numpy()
-    np.testing.assert_allclose(along, -0.03, atol=1e-3)

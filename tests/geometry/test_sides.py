@@ -84,11 +84,11 @@ def drill(points: Array, middle: tuple[float, float], radius: float) -> Mask:
     return np.asarray(np.linalg.norm(points[:, :2] - middle, axis=1) < radius)
 
 
-def beside(part: tuple[Array, Array], scan: tuple[Array, Array]) -> tuple[torch.Tensor, Coverage]:
+def beside(part: tuple[Array, Array], scan: tuple[Array, Array]) -> Coverage:
     """A scan with noise and what it covers of the part."""
     noisy = scan[0] + NOISE * np.random.default_rng(9).normal(size=scan[0].shape)
     points, places = torch.from_numpy(noisy).float(), torch.from_numpy(part[0]).float()
-    return points, Coverage.of(points, places)
+    return Coverage.of(points, places)
 
 
 def kept(made: tuple[Array, Array], which: Mask) -> tuple[Array, Array]:
@@ -120,10 +120,10 @@ class TestBothFaces:
     def test_a_hole_is_missing_and_a_good_part_is_whole(self, name: str) -> None:
         make, cut = self.PARTS[name]
         part, scan = evenly(make, 2 * COUNT, 0), evenly(make, COUNT, 1)
-        points, covered = beside(part, scan)
-        assert not coverage.missing(points, covered).any()
-        points, covered = beside(part, kept(scan, ~cut(scan[0])))
-        lost = coverage.missing(points, covered).numpy()
+        covered = beside(part, scan)
+        assert not covered.missing.any()
+        covered = beside(part, kept(scan, ~cut(scan[0])))
+        lost = covered.missing.numpy()
         assert covered.empty.sum() > 20
         assert np.array_equal(lost, covered.empty.numpy())
         assert cut(part[0][lost]).all()
@@ -131,8 +131,8 @@ class TestBothFaces:
     def test_both_faces_of_a_hole_are_one_region_of_its_size(self) -> None:
         make = sheet(0.5)
         part, scan = evenly(make, 4 * COUNT, 0), evenly(make, 2 * COUNT, 1)
-        points, covered = beside(part, kept(scan, ~drill(scan[0], (60, 40), 18)))
-        places = part[0][coverage.missing(points, covered).numpy()]
+        covered = beside(part, kept(scan, ~drill(scan[0], (60, 40), 18)))
+        places = part[0][covered.missing.numpy()]
         middle = (places.min(axis=0) + places.max(axis=0)) / 2
         np.testing.assert_allclose(middle[:2], (60, 40), atol=2.0)
         margin = coverage.GAP_FACTOR * covered.usual
@@ -147,10 +147,10 @@ class TestOneSide:
         make = sheet(15.0)
         part, scan = evenly(make, 2 * COUNT, 0), evenly(make, 2 * COUNT, 1)
         view = seen_of_convex(scan, (0.1, 0.2, 1.0))
-        points, covered = beside(part, view)
-        assert not coverage.missing(points, covered).any()
-        points, covered = beside(part, kept(view, ~drill(view[0], (60, 40), 14)))
-        lost = coverage.missing(points, covered).numpy()
+        covered = beside(part, view)
+        assert not covered.missing.any()
+        covered = beside(part, kept(view, ~drill(view[0], (60, 40), 14)))
+        lost = covered.missing.numpy()
         assert lost.sum() > 20
         assert (part[1][lost, 2] > 0).all()
         assert drill(part[0][lost], (60, 40), 14).all()
@@ -163,19 +163,19 @@ class TestOneSide:
         whole, down = evenly(tube(0.0), 2 * COUNT, 0), np.tile([0.0, 0.0, -1.0], (400, 1))
         part = np.concatenate([whole[0], disc]), np.concatenate([whole[1], down])
         view = seen_of_convex(evenly(tube(0.0), 2 * COUNT, 1), (0.8, 0.0, 0.6))
-        points, covered = beside(part, view)
+        covered = beside(part, view)
         assert covered.empty[2 * COUNT :].sum() > 20
-        assert not coverage.missing(points, covered).any()
+        assert not covered.missing.any()
 
     def test_a_hole_through_a_thin_sheet_seen_from_one_side(self) -> None:
         """The scan cannot tell the faces: both have a hole."""
         make = sheet(0.5)
         part, scan = evenly(make, 2 * COUNT, 0), evenly(make, 2 * COUNT, 1)
         view = kept(scan, scan[1][:, 2] > 0)
-        points, covered = beside(part, view)
-        assert not coverage.missing(points, covered).any()
-        points, covered = beside(part, kept(view, ~drill(view[0], (60, 40), 14)))
-        lost = coverage.missing(points, covered).numpy()
+        covered = beside(part, view)
+        assert not covered.missing.any()
+        covered = beside(part, kept(view, ~drill(view[0], (60, 40), 14)))
+        lost = covered.missing.numpy()
         assert np.array_equal(lost, covered.empty.numpy())
         assert drill(part[0][lost], (60, 40), 14).all()
 
@@ -184,10 +184,10 @@ class TestOneSide:
         make = bowl(12.0)
         part, scan = evenly(make, 3 * COUNT, 0), evenly(make, 2 * COUNT, 1)
         view = kept(scan, np.linalg.norm(scan[0], axis=1) < 45)
-        points, covered = beside(part, view)
-        assert not coverage.missing(points, covered).any()
-        points, covered = beside(part, kept(view, ~ball(view[0], (20, 0, -32), 15)))
-        lost = coverage.missing(points, covered).numpy()
+        covered = beside(part, view)
+        assert not covered.missing.any()
+        covered = beside(part, kept(view, ~ball(view[0], (20, 0, -32), 15)))
+        lost = covered.missing.numpy()
         assert lost.sum() > 10
         assert ball(part[0][lost], (20, 0, -32), 15).all()
 
@@ -260,7 +260,7 @@ def test_known_normals_of_the_part_are_not_estimated_again(monkeypatch: pytest.M
     places, points = (torch.from_numpy(made[0]).float() for made in (part, view))
     known = PartPlaces(places, outward_normals(places))
     monkeypatch.setattr(part_places, "outward_normals", None)
-    found = coverage.gap(points, known)
+    found = Coverage.of(points, known).gap
     monkeypatch.undo()
-    assert torch.equal(found, coverage.gap(points, places))
+    assert torch.equal(found, Coverage.of(points, places).gap)
     assert float(found.max()) > 0

@@ -36,7 +36,7 @@ def cracked(seed: int, *, length: float = 1.2, width: float = 0.08) -> tuple[tor
 
 
 def found(points: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    return slits(points, Coverage.of(points, places))
+    return slits(Coverage.of(points, places))
 
 
 @pytest.fixture(scope="module")

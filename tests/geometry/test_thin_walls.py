@@ -67,13 +67,13 @@ STEP = Sheets(
 )
 
 
-def beside(part: Array, scan: Array) -> tuple[torch.Tensor, Coverage]:
+def beside(part: Array, scan: Array) -> Coverage:
     points, places = torch.from_numpy(scan).float(), torch.from_numpy(part).float()
-    return points, Coverage.of(points, places)
+    return Coverage.of(points, places)
 
 
 def layers(part: Array, scan: Array) -> Layers:
-    _, covered = beside(part, scan)
+    covered = beside(part, scan)
     return Layers.of(scan, part, covered.empty.numpy(), coverage.GAP_FACTOR * covered.usual)
 
 
@@ -127,26 +127,26 @@ class TestOneCamera:
         places = part.scan(3 * COUNT, 0)[0]
         view = part.scan(COUNT, 1, camera=camera)[0]
         assert Eye.all_of(view)[0].one_sided
-        points, covered = beside(places, view)
-        assert not coverage.missing(points, covered).any()
-        points, covered = beside(places, view[np.linalg.norm(view[:, :2] - middle, axis=1) > 10])
+        covered = beside(places, view)
+        assert not covered.missing.any()
+        covered = beside(places, view[np.linalg.norm(view[:, :2] - middle, axis=1) > 10])
         hole = np.linalg.norm(places[:, :2] - middle, axis=1) < 10
-        lost = coverage.missing(points, covered).numpy()
+        lost = covered.missing.numpy()
         assert (hole & covered.empty.numpy()).sum() > 20
         assert np.array_equal(lost, hole & covered.empty.numpy())
 
     def test_a_narrow_shadow_that_hidden_point_removal_sees_through_is_not_missing(self) -> None:
         """Where the shadow ends, a few places may pass for seen; without the layers all of it is missing."""
         places = CHANNEL.scan(3 * COUNT, 0)[0]
-        points, covered = beside(places, CHANNEL.scan(COUNT, 1, camera=(0.4, 0.25, 0.9))[0])
+        covered = beside(places, CHANNEL.scan(COUNT, 1, camera=(0.4, 0.25, 0.9))[0])
         assert covered.empty.sum() > 50
-        assert coverage.missing(points, covered).sum() < covered.empty.sum() / 2
+        assert covered.missing.sum() < covered.empty.sum() / 2
 
     def test_both_faces_of_a_channel_with_a_hole(self) -> None:
         places, scan = CHANNEL.scan(3 * COUNT, 0)[0], CHANNEL.scan(COUNT, 1)[0]
         middle = (50, 25)
-        points, covered = beside(places, scan[np.linalg.norm(scan[:, :2] - middle, axis=1) > 9])
-        lost = coverage.missing(points, covered).numpy()
+        covered = beside(places, scan[np.linalg.norm(scan[:, :2] - middle, axis=1) > 9])
+        lost = covered.missing.numpy()
         assert lost.sum() > 20
         assert np.array_equal(lost, covered.empty.numpy())
         assert set(np.round(places[lost][:, 2])) == {0.0, 1.0}

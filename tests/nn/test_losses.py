@@ -200,9 +200,10 @@ class TestSums:
 
     def test_up_loss_is_the_weighted_sum_of_its_terms(self) -> None:
         points, target = cloud(9, 0), cloud(9, 1)
-        settings = LossSettings(repulsion=2.0, emd=0.5, repulsion_h=1.5, repulsion_neighbors=3)
-        loss = up_loss(points, target, settings)
-        apart = float(repulsion(points, neighbors=3, form="punet", h=1.5))
+        points, target = 0.01 * points, 0.01 * target
+        loss = up_loss(points, target, LossSettings(repulsion=2.0, emd=0.5))
+        apart = float(repulsion(points, neighbors=5, form="punet", h=0.03))
+        assert apart > 0.001
         match = float(matching(points, target, form="assignment"))
         assert float(loss.total) == pytest.approx(2 * apart + 0.5 * match)
         assert {name: float(value) for name, value in loss.terms.items()} == pytest.approx(
@@ -247,8 +248,8 @@ class TestSums:
     def test_gradcheck(self) -> None:
         predicted, target = cloud(5, 0, batch=1).requires_grad_(), cloud(5, 1, batch=1)
         assert torch.autograd.gradcheck(lambda p: down_loss(p, target, LossSettings()).total, (predicted,))
-        settings = LossSettings(repulsion_h=2.0)
-        assert torch.autograd.gradcheck(lambda p: up_loss(p, target, settings).total, (predicted,))
+        assert torch.autograd.gradcheck(lambda p: repulsion(p, form="punet", h=2.0), (predicted,))
+        assert torch.autograd.gradcheck(lambda p: up_loss(p, target, LossSettings()).total, (predicted,))
 
 
 class TestAllPairs:

@@ -15,12 +15,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dusnet import ops
 from dusnet.detectors import scoring
 from dusnet.detectors.dusnet.groups import GuidedScan
 from dusnet.detectors.dusnet.weights import networks_of, read_weights, weights_mark
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
-from dusnet.geometry import coverage
+from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.slits import slits
 from dusnet.geometry.spacing import interpolate, neighbor_spacing
@@ -42,7 +44,7 @@ class DUSNet(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "warp.degree",
         "warp.cutoff",
         "warp.ridge",
@@ -51,9 +53,6 @@ class DUSNet(RegisteredDetector):
         "up_net",
         "scoring.gap",
         "scoring.defect_weight",
-        "scoring.smoothing",
-        "scoring.pooling",
-        "scoring.pooling_fraction",
     }
 
     def __init__(self, settings: Settings, *, seed: int = 0, device: str = "cpu") -> None:
@@ -84,39 +83,37 @@ class DUSNet(RegisteredDetector):
         self._down, self._up = networks_of(weights, self.settings, self.device)
 
     @torch.inference_mode()
-    def _judge(self, points: NDArray[Any]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
         """See `RegisteredDetector._judge`.
 
         Of a scan with more than `guide.centers` points an evenly thinned choice is judged, and the others get scores
         between those of their neighbours.
         """
         start = time.perf_counter()
-        cloud = torch.from_numpy(points).float()
-        chosen = self.settings.scoring
+        cloud, chosen = scan.cloud, self.settings.scoring
         index = self._choose(cloud)
+        everything = len(index) == len(cloud)
         found = self._surface.compare(cloud[index])
         warped = time.perf_counter()
         predicted, defective = self._centers(found)
         down = time.perf_counter()
         # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
-        shaped = found.shaped if len(index) == len(cloud) else found.warp.remove(cloud)
-        beside = coverage.Coverage.of(shaped, self._surface.places)
-        lost = coverage.missing(shaped, beside)
-        dense = self._dense(torch.cat([predicted, self._surface.points[lost]]))
+        shaped = found.search if everything else ops.PointIndex(found.warp.remove(cloud)[None])
+        coverage = Coverage.from_index(shaped, self._surface.places)
+        dense = self._dense(torch.cat([predicted, self._surface.points[coverage.missing]]))
         up = time.perf_counter()
         offsets = found.shaped - predicted
         distances = offsets.norm(dim=1)
-        scores = scoring.smooth_over(found.points, distances + chosen.defect_weight * defective, chosen.smoothing)
-        if len(index) < len(cloud):
+        measured = scan.search if everything else ops.PointIndex(found.points[None])
+        scores = scoring.smooth_over(measured, distances + chosen.defect_weight * defective, chosen.smoothing)
+        if not everything:
             values = torch.cat([torch.stack([scores, distances], dim=1), offsets], dim=1)
             values = interpolate(values, found.points, cloud)
             scores, distances, offsets = values[:, 0].contiguous(), values[:, 1].contiguous(), values[:, 2:]
         if chosen.gap:
-            deep = coverage.depth(shaped, dense, known=beside)
-            absent = torch.maximum(coverage.carried(shaped, beside, lost), deep)
-            scores = scores + chosen.gap * absent
+            scores = scores + chosen.gap * torch.maximum(coverage.gap, coverage.elsewhere(dense).depth)
         if self.settings.guide.slits:
-            scores = scores + self.settings.guide.slits * slits(shaped, beside)
+            scores = scores + self.settings.guide.slits * slits(coverage)
         object_score = scoring.pool(scores, chosen)
         rebuilt = found.warp.restore(dense).double().numpy()
         timings = {

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from dusnet.detectors.dusnet.groups import CENTER_CHANNELS, HEIGHT, PLACE_CHANNELS, SCAN_CHANNELS
 from dusnet.detectors.dusnet.settings import GuideSettings
-from dusnet.nn.blocks import FourierFeatures, TransformerBlock, fits_cache_better, in_blocks, maximum, mlp
+from dusnet.nn.blocks import FourierFeatures, fits_cache_better, in_blocks, maximum, mlp, transformer_blocks, zeroed
 
 AT_ONCE = 256  # groups
 
@@ -53,13 +53,9 @@ class GuidedDownNet(nn.Module):
         self.places = PatchPool(PLACE_CHANNELS, settings.patch_width)
         self.fourier = FourierFeatures(settings.fourier_octaves)
         self.join = mlp((4 * settings.patch_width + CENTER_CHANNELS + self.fourier.width, width, width))
-        self.blocks = nn.ModuleList(TransformerBlock(width, settings.heads) for _ in range(settings.layers))
+        self.blocks = transformer_blocks(settings)
         self.norm = nn.LayerNorm(width)
-        self.head = mlp((width, width, 4))
-        last = self.head[-1]
-        assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        self.head = zeroed(mlp((width, width, 4)))
 
     def patches(self, scan: Tensor, places: Tensor, about: Tensor) -> Tensor:
         """What groups show on their own, each for itself; arguments as in `forward`.
@@ -71,9 +67,7 @@ class GuidedDownNet(nn.Module):
 
     def judge(self, centers: Tensor, displacement: Tensor, axes: Tensor, patches: Tensor) -> tuple[Tensor, Tensor]:
         """The rest of `forward`, from what `patches` gave; here groups attend to each other."""
-        tokens: Tensor = self.join(torch.cat([patches, self.fourier(centers)], dim=-1))
-        for block in self.blocks:
-            tokens = block(tokens)
+        tokens = self.blocks(self.join(torch.cat([patches, self.fourier(centers)], dim=-1)))
         said = self.head(self.norm(tokens))
         logits = said[..., 0]
         correction = HEIGHT * torch.einsum("bgij,bgi->bgj", axes, said[..., 1:])

@@ -95,10 +95,9 @@ class GuidedScan:
         points = found.shaped
         # About as dense as the scan would be if it covered the whole part.
         places = surface.thinned(min(len(points), int(np.mean(surface.sizes))), seed)
-        scan = ops.PointIndex(points[None])
-        squared, around = scan.knn(points[None], min(settings.neighbors * settings.stride, len(points)))
+        squared, around = found.search.knn(points[None], min(settings.neighbors * settings.stride, len(points)))
         spacing = float(squared[0, :, 1].sqrt().mean())
-        empty, _ = scan.nearest(places[None])
+        empty, _ = found.search.nearest(places[None])
         _, beside = ops.knn(found.foot[None], places[None], min(settings.places, len(places)))
         level = max(surface.tolerance.level if surface.tolerance is not None else 0.0, 1e-6)
         here = torch.full((len(points),), level)

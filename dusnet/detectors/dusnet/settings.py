@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from dusnet.config.section import MOST_AROUND, MOST_LAYERS, MOST_OCTAVES, WIDEST, Section, require_multiple
+from dusnet.config.section import MOST_AROUND, MOST_OCTAVES, WIDEST, TransformerSettings
 
 
-class GuideSettings(Section):
+class GuideSettings(TransformerSettings):
     """The guided Down-Net, which starts from the warped good surface and knows no part."""
 
     weights: Path | None = Field(default=None, description="their weights; None takes those that the package brings")
@@ -19,12 +19,4 @@ class GuideSettings(Section):
     stride: int = Field(default=2, ge=1, description="take every stride-th of the nearest points")
     places: int = Field(default=96, ge=4, le=MOST_AROUND, description="places of the good surface that a group shows")
     patch_width: int = Field(default=64, ge=8, le=WIDEST)
-    width: int = Field(default=128, ge=8, le=WIDEST)
-    layers: int = Field(default=2, ge=0, le=MOST_LAYERS)
-    heads: int = Field(default=4, ge=1)
     fourier_octaves: int = Field(default=3, ge=0, le=MOST_OCTAVES)
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> GuideSettings:
-        require_multiple(self.width, self.heads)
-        return self

@@ -16,10 +16,10 @@ from torch import Tensor
 from dusnet.detectors import scoring
 from dusnet.detectors.dusnet_paper.networks import Networks
 from dusnet.detectors.dusnet_paper.reconstruction import Centers, Reconstructor
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig
-from dusnet.geometry import coverage
 from dusnet.geometry.spacing import interpolate
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import tolerance_of
@@ -36,7 +36,7 @@ class DUSNetPaper(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet_paper"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "grouping",
         "noise",
         "down_net",
@@ -48,9 +48,6 @@ class DUSNetPaper(RegisteredDetector):
         "scoring.tolerance",
         "scoring.gap",
         "scoring.weighting",
-        "scoring.smoothing",
-        "scoring.pooling",
-        "scoring.pooling_fraction",
         "scoring.max_centers",
         "scoring.draws",
     }
@@ -95,10 +92,9 @@ class DUSNetPaper(RegisteredDetector):
                 task.advance()
         return Tolerance.of(torch.cat(places), torch.cat(distances))
 
-    def _judge(self, points: NDArray[Any]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
         start = time.perf_counter()
-        cloud = torch.from_numpy(points).float()
-        chosen = self.settings.scoring
+        cloud, chosen = scan.cloud, self.settings.scoring
         centers = self._reconstructor.centers(cloud)
         down = time.perf_counter()
         dense = self._reconstructor.dense(centers.predicted)
@@ -109,9 +105,9 @@ class DUSNetPaper(RegisteredDetector):
             scores = scoring.softmax_weight(cloud, self._nearby(centers, dense), distances)
         if self._tolerance is not None:
             scores = self._tolerance.normalise(scores, to_points(cloud, centers, centers.predicted))
-        scores = scoring.smooth_over(cloud, scores, chosen.smoothing)
+        scores = scan.smoothed(scores, chosen.smoothing)
         if chosen.gap:
-            scores = scores + chosen.gap * coverage.gap(cloud, self.class_frame.places)
+            scores = scores + chosen.gap * scan.coverage.gap
         object_score = scoring.pool(scores, chosen)
         timings = {"down_net": down - start, "up_net": up - down, "scoring": time.perf_counter() - up}
         rebuilt = dense.double().numpy()

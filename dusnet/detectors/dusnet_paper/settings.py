@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
-from dusnet.config.section import MOST_LAYERS, MOST_OCTAVES, WIDEST, Section, Width, require_multiple
+from dusnet.config.section import GroupTransformerSettings, Section
 
 
 class NoiseSettings(Section):
@@ -20,17 +20,7 @@ class NoiseSettings(Section):
     wall_limit: bool = Field(default=True, description="keep `coherent` below half the wall thickness of the part")
 
 
-class DownNetSettings(Section):
+class DownNetSettings(GroupTransformerSettings):
     """Transformer that predicts anomaly-free centres (Eq. 2-4)."""
 
-    patch_widths: tuple[Width, Width, Width] = (64, 64, 128)
-    width: int = Field(default=128, ge=8, le=WIDEST)
-    layers: int = Field(default=2, ge=0, le=MOST_LAYERS)
-    heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)
     head: Literal["offset", "absolute"] = "offset"
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> DownNetSettings:
-        require_multiple(self.width, self.heads)
-        return self

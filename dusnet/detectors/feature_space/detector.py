@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet.cloud import Frame, PointCloud
-from dusnet.detectors import scoring
 from dusnet.detectors.descriptors import FPFH_SIZE
 from dusnet.detectors.feature_space.center_maps import map_similarity
 from dusnet.detectors.feature_space.extractors import Descriptors, Deviations, Heights
@@ -24,8 +23,10 @@ from dusnet.detectors.feature_space.openings import CHANNELS as OPENINGS
 from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.feature_space.place_scores import at_points
 from dusnet.detectors.feature_space.places import Extractor, Places
+from dusnet.detectors.feature_space.settings import FeatureSettings
 from dusnet.detectors.model_file import MissingPart
-from dusnet.detectors.registered import FrameScores, PlacedScan, RegisteredDetector
+from dusnet.detectors.placed_scan import PlacedScan
+from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
 from dusnet.geometry.visibility import visible
 from dusnet.io import file_mark, stored
@@ -57,7 +58,14 @@ class FeatureSpace(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"features", "warp"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        *(f"features.{key}" for key in FeatureSettings.model_fields if key != "scale"),
+        "warp.degree",
+        "warp.cutoff",
+        "warp.ridge",
+        "training.precision",
+        "training.checkpoint_every",
+    }
     scores_are_lengths: ClassVar[bool] = False
     method: ClassVar[type[FeatureMethod]]
 
@@ -93,7 +101,7 @@ class FeatureSpace(RegisteredDetector):
             tensors = [torch.from_numpy(cloud).float() for cloud in clouds]
             self._good_surface = GoodSurface.learn(tensors, self.settings.warp, seed=self.seed, tolerance=False)
         self._extractor = self._chosen_extractor()
-        self._places = Places.spread(clouds, self.class_frame, chosen, seed=self.seed)
+        self._places = Places.spread(clouds, self.class_frame.places, chosen, seed=self.seed)
         rng = np.random.default_rng(self.seed)
         variation = normal_variation(clouds)
         described: list[FeatureMaps] = []
@@ -179,10 +187,8 @@ class FeatureSpace(RegisteredDetector):
                 self._embeddings = PatchEmbeddings.of_file(chosen.down_net)
             return self._embeddings
         if chosen.extractor == "deviations":
-            surface = (
-                TangentPlanes(self.class_frame.surface()) if self._good_surface is None else self._good_surface.planes
-            )
-            return Deviations(chosen, surface)
+            good = self._good_surface
+            return Deviations(chosen, TangentPlanes(self.class_frame.places.points) if good is None else good.planes)
         return Heights(chosen) if chosen.extractor == "heights" else Descriptors(chosen)
 
     def _channels(self) -> int | None:
@@ -204,21 +210,19 @@ class FeatureSpace(RegisteredDetector):
         maps = self.describe_training(clouds, progress=progress)
         self.train_together([self], [maps], progress=progress, workdir=workdir, resume=resume)
 
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
         start = time.perf_counter()
-        view = self._places.view(self._without_variation(points))
-        features = self._scaling(self._places.features(view, self._extractor))
+        places = self._places
+        view = places.view(self._without_variation(scan.points))
+        features = self._scaling(places.features(view, self._extractor))
         known = time.perf_counter()
         with torch.inference_mode():
-            values = self._learned.values(features, self._places.positions, self._part_state)
+            values = self._learned.values(features, places.positions, self._part_state)
         require_finite(f"This {self.name} model", values.numpy())
-        cloud = torch.from_numpy(points).float()
         smoothing = self.settings.features.smoothing
-        places = self._places
-        scores = at_points(values, places.positions, places.around, view, cloud, smoothing=smoothing)
-        to_surface = scoring.nearest_distance(cloud, places.surface_index)
+        scores = at_points(values, places.positions, places.around, view, scan.search, smoothing=smoothing)
         timings = {"features": known - start, "scoring": time.perf_counter() - known}
-        return FrameScores(scores.numpy(), float(scores.max()), to_surface.numpy(), None, timings=timings)
+        return FrameScores(scores.numpy(), float(scores.max()), scan.distances.numpy(), None, timings=timings)
 
     def own_tensors(self) -> dict[str, Tensor]:
         """The tensors of this part alone."""
@@ -260,7 +264,7 @@ class FeatureSpace(RegisteredDetector):
         self._extractor = self._chosen_extractor()
         cell, features = stored.length(metadata["cell"], "cell"), self.settings.features
         places = under("places", tensors)
-        self._places = Places.restore(places, self.class_frame, cell, features, seed=self.seed)
+        self._places = Places.restore(places, self.class_frame.places, cell, features, seed=self.seed)
         # Copies lie in memory as they did after training; sums over what a file holds can round otherwise.
         self._part_state = {name: value.clone() for name, value in under("kept", tensors).items()}
         scaling = Scaling.restore(under("scaling", tensors), len(self._places.positions), self._channels())

@@ -80,7 +80,6 @@ class Descriptors:
         described = fpfh(
             points,
             neighbors=self.settings.neighbors,
-            normal_neighbors=self.settings.normal_neighbors,
             away_from=np.zeros(3),
         )
         return local_mean(described, torch.from_numpy(points).float(), places, self.settings.aggregate)

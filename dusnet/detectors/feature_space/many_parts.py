@@ -15,7 +15,7 @@ from dusnet.detectors.base import Scores
 from dusnet.detectors.feature_space.detector import FeatureSpace
 from dusnet.detectors.feature_space.places import Extractor
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
-from dusnet.detectors.registered import PlacedScan
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.geometry.clean_scan import CleanScan

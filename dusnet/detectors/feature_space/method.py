@@ -26,7 +26,6 @@ class FeatureMethod(ABC):
 
     Attributes:
         networks: what is trained.
-        settings_sections: the sections of the settings that decide what it computes.
         for_many: whether its networks can learn many parts together.
         uses_residuals: whether features of registered parts are given as differences from the mean of their place.
         uses_damaged: whether it learns from `DamagedMaps`.
@@ -35,7 +34,6 @@ class FeatureMethod(ABC):
     """
 
     name: ClassVar[str]
-    settings_sections: ClassVar[frozenset[str]]
     for_many: ClassVar[bool] = True
     uses_residuals: ClassVar[bool] = False
     uses_damaged: ClassVar[bool] = False

@@ -65,7 +65,7 @@ class Openings:
     def _paths(self, places: Tensor) -> Tensor:
         """(G,); of the whole scan, since cracks are as thin as the space between its points."""
         cloud = torch.from_numpy(self.scan).float()
-        index, length, _ = empty_paths(cloud, Coverage.of(cloud, self.coverage.places))
+        index, length, _ = empty_paths(Coverage.of(cloud, self.coverage.part))
         found = torch.zeros(len(places))
         if len(index):
             count = min(PATH_PLACES, len(places))

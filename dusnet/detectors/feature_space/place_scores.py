@@ -16,7 +16,9 @@ BARE = 2.0
 """A place is bare when the nearest point of the scan is so many times as far as usual."""
 
 
-def at_points(values: Tensor, places: Tensor, around: Tensor, view: View, cloud: Tensor, *, smoothing: int) -> Tensor:
+def at_points(
+    values: Tensor, places: Tensor, around: Tensor, view: View, scan: ops.PointIndex, *, smoothing: int
+) -> Tensor:
     """Scores of the points of a scan.
 
     The value between places is the inverse-distance mean of the three nearest ones that the scan shows, averaged over
@@ -29,19 +31,18 @@ def at_points(values: Tensor, places: Tensor, around: Tensor, view: View, cloud:
         places: (G, 3) float32.
         around: the places nearest to each, over which the value of a bare place is averaged, (G, k) int64.
         view: what the scan shows of them.
-        cloud: the scan, (N, 3) float32.
+        scan: all of its points, (1, N, 3) float32.
         smoothing: points that a score is averaged over.
 
     Returns:
         (N,).
     """
     shown = view.shown if int(view.shown.sum()) >= LEAST_SHOWN else torch.ones_like(view.shown)
-    between = interpolate(values[shown], places[shown], cloud)
-    index = ops.PointIndex(cloud[None])
-    scores = scoring.smooth(between, index.knn(cloud[None], min(smoothing, len(cloud)))[1][0])
+    between = interpolate(values[shown], places[shown], scan.points[0])
+    scores = scoring.smooth_over(scan, between, smoothing)
     if not view.whole:
         return scores
-    squared, rim = index.knn(places[None], min(RIM, len(cloud)))
+    squared, rim = scan.knn(places[None], min(RIM, len(scores)))
     distance = squared[0, :, 0].sqrt()
     bare = shown & (distance > BARE * distance.median())
     rim_values = values[around[bare]].mean(dim=1, keepdim=True).expand(-1, rim.shape[-1])

@@ -22,9 +22,9 @@ from dusnet.detectors.descriptors import Thinned, density_cell, farthest, indexe
 from dusnet.detectors.feature_space.feature_maps import FeatureMaps
 from dusnet.detectors.feature_space.openings import NEAREST, Openings
 from dusnet.detectors.feature_space.settings import FeatureSettings
-from dusnet.detectors.frame import ClassFrame
-from dusnet.geometry.coverage import Coverage, missing
+from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.normals import tensor_normals
+from dusnet.geometry.part_places import PartPlaces
 from dusnet.io import stored
 
 EDGE = 0.012
@@ -77,7 +77,7 @@ class Places:
     Attributes:
         positions: on the good surface in the frame, (G, 3) float32.
         normals: of either sign, (G, 3) float32.
-        frame: of the part; its surface tells what a scan shows.
+        part: the good surface, which tells what a scan shows.
         cell: edge of the grid that thins every scan to one density.
         settings: numbers of points.
         seed: of the thinning.
@@ -85,35 +85,35 @@ class Places:
 
     positions: Tensor
     normals: Tensor
-    frame: ClassFrame
+    part: PartPlaces
     cell: float
     settings: FeatureSettings
     seed: int
 
     @classmethod
     def spread(
-        cls, clouds: Sequence[NDArray[np.float64]], frame: ClassFrame, settings: FeatureSettings, *, seed: int
+        cls, clouds: Sequence[NDArray[np.float64]], part: PartPlaces, settings: FeatureSettings, *, seed: int
     ) -> Places:
         """Choose places on the good surface of a part.
 
         Args:
             clouds: training scans in the frame, (N, 3) float64 each.
-            frame: of the part.
+            part: the good surface.
             settings: how many places, and how dense scans are.
             seed: of the thinning.
         """
-        surface = frame.surface()
+        surface = part.points
         positions = surface[farthest(surface, settings.places)]
         cell = density_cell(clouds, settings.points, seed=seed)
-        return cls(positions, tensor_normals(positions, surface), frame, cell, settings, seed)
+        return cls(positions, tensor_normals(positions, surface), part, cell, settings, seed)
 
     def view(self, points: NDArray[np.float64]) -> View:
         """What one scan in the frame, (N, 3) float64, shows of the places; the order of its points does not matter."""
         thinned = Thinned.of(points, self.cell, self.settings.points, seed=self.seed)
         kept = thinned.points + thinned.centroid
         cloud = torch.from_numpy(kept).float()
-        coverage = Coverage.of(cloud, self.frame.places)
-        lost = missing(cloud, coverage)
+        coverage = Coverage.of(cloud, self.part)
+        lost = coverage.missing
         shown, whole = (~coverage.empty | lost)[self._on_surface], coverage.unseen_share == 0
         squared, nearest = coverage.scan.knn(self.positions[None], min(NEAREST, len(cloud)))
         return View(
@@ -142,11 +142,6 @@ class Places:
         """The `RIM` places nearest to each, itself among them, (G, at most RIM) int64."""
         return self._nearest_places[:, :RIM]
 
-    @cached_property
-    def surface_index(self) -> ops.PointIndex:
-        """The surface of the part in the frame, prepared for searches."""
-        return ops.PointIndex(self.frame.surface()[None])
-
     @property
     def _edge(self) -> int:
         return max(1, round(EDGE * len(self.positions)))
@@ -160,7 +155,7 @@ class Places:
     @cached_property
     def _on_surface(self) -> Tensor:
         """The place of the surface nearest to each of these, (G,) int64."""
-        return self.surface_index.nearest(self.positions[None])[1][0]
+        return self.part.search.nearest(self.positions[None])[1][0]
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores."""
@@ -168,7 +163,7 @@ class Places:
 
     @classmethod
     def restore(
-        cls, tensors: dict[str, Tensor], frame: ClassFrame, cell: float, settings: FeatureSettings, *, seed: int
+        cls, tensors: dict[str, Tensor], part: PartPlaces, cell: float, settings: FeatureSettings, *, seed: int
     ) -> Places:
         """The inverse of `tensors`.
 
@@ -176,4 +171,4 @@ class Places:
             KeyError, Unusable: they are no places.
         """
         positions = stored.tensor(tensors, "positions", None, 3)
-        return cls(positions, stored.tensor(tensors, "normals", len(positions), 3), frame, cell, settings, seed)
+        return cls(positions, stored.tensor(tensors, "normals", len(positions), 3), part, cell, settings, seed)

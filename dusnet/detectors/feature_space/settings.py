@@ -1,4 +1,4 @@
-"""Methods in feature space: CRAS, PBAS and CRR, on scans and on images (docs/methods)."""
+"""Settings that the methods in feature space share, on scans and on images (docs/methods)."""
 
 from __future__ import annotations
 
@@ -7,15 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from dusnet.config.section import (
-    MOST_AROUND,
-    MOST_LAYERS,
-    MOST_OCTAVES,
-    WIDEST,
-    Section,
-    require_multiple,
-    require_ranges,
-)
+from dusnet.config.section import MOST_LAYERS, WIDEST, Section
 
 
 class FeatureSettings(Section):
@@ -35,7 +27,6 @@ class FeatureSettings(Section):
         description="deviations, heights: nearest points that each of them is the mean of",
     )
     openings: bool = Field(default=True, description="two more features that say where a scan has no points")
-    normal_neighbors: int = Field(default=10, ge=3, description="fpfh: neighbours that a normal is estimated from")
     neighbors: tuple[Annotated[int, Field(ge=3)], ...] = Field(
         default=(10, 20, 30, 40, 80, 120), min_length=1, description="fpfh: neighbours of each of its scales"
     )
@@ -68,81 +59,15 @@ class PartsSettings(Section):
     )
 
 
-class CRASSettings(Section):
-    """Center-aware residual anomaly synthesis (docs/methods/cras.md)."""
+class BoundarySettings(Section):
+    """What CRAS and PBAS share: a discriminator that learns to tell features from anomalies made of them."""
 
     epochs: int = Field(default=20, ge=1, description="times that every feature is seen")
     batch: int = Field(default=32, ge=1, description="feature maps per step")
     places: int = Field(default=128, ge=1, description="places that a step draws from each map")
-    adapter_rate: float = Field(default=1e-4, gt=0, description="learning rate of the adapter")
     discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
-    adapter_layers: int = Field(default=0, ge=0, le=MOST_LAYERS, description="0 leaves features as they are")
     hidden: int = Field(default=64, ge=1, le=WIDEST, description="width of the discriminator between its layers")
     discriminator_layers: int = Field(default=3, ge=1, le=MOST_LAYERS)
-    noise: float = Field(default=0.015, gt=0, description="sigma of the Gaussian noise")
-    beta: float = Field(default=0.3, ge=0, le=1, description="how strongly the distance guides the noise (Eq. 5)")
-    ratio: Literal["noise", "residual", "fixed"] = Field(default="noise", description="what guides it")
-    center: Literal["mean", "single"] = Field(default="mean", description="over all training scans, or the first one")
-    search: Literal["place", "class", "all"] = Field(
-        default="place",
-        description="centre vector of the same place, or the nearest one of the identified class or of all classes",
-    )
-    inputs: Literal["both", "residual", "raw"] = Field(default="residual", description="what the discriminator sees")
-
-
-class PBASSettings(Section):
-    """Progressive boundary guided anomaly synthesis (docs/methods/pbas.md)."""
-
-    epochs: int = Field(default=20, ge=1, description="times that every feature is seen")
-    batch: int = Field(default=32, ge=1, description="feature maps per step")
-    places: int = Field(default=128, ge=1, description="places that a step draws from each map")
-    projector_rate: float = Field(default=1e-4, gt=0, description="learning rate of the projector")
-    discriminator_rate: float = Field(default=2e-4, gt=0, description="learning rate of the discriminator")
-    projector_decay: float = Field(default=1e-5, ge=0, description="weight decay of the projector")
-    discriminator_decay: float = Field(default=1e-2, ge=0, description="weight decay of the discriminator")
-    projector_layers: int = Field(default=1, ge=0, le=MOST_LAYERS)
-    hidden: int = Field(default=64, ge=1, le=WIDEST, description="width of the discriminator between its layers")
-    discriminator_layers: int = Field(default=3, ge=1, le=MOST_LAYERS)
-    alpha: float = Field(default=0.3, gt=0, description="how far beyond a feature its anomaly lies, in radii (Eq. 7)")
-    center: Literal["alignment", "average", "iterative", "clustering"] = Field(
-        default="alignment", description="how the centre map is made (Algorithm 1, or what it is compared with)"
-    )
-    search: Literal["place", "class"] = Field(
-        default="place", description="centre vector of the same place, or the nearest one of the part"
-    )
-    direction: Literal["center", "random", "gaussian"] = Field(
-        default="center", description="where anomalies lie: on the ray from the centre, or anywhere"
-    )
-
-    @model_validator(mode="after")
-    def _possible(self) -> PBASSettings:
-        if self.center == "clustering" and self.search == "place":
-            raise ValueError("clusters belong to no place; set pbas.search to class")
-        return self
-
-
-class CRRSettings(Section):
-    """Collaborative reconstruction and repair (docs/methods/crr.md)."""
-
-    steps: int = Field(default=300, ge=1)
-    batch: int = Field(default=8, ge=1, description="feature maps per step")
-    places: int = Field(default=512, ge=8, le=MOST_AROUND, description="places of a map that attend to each other")
-    learning_rate: float = Field(default=1e-3, gt=0)
-    width: int = Field(default=64, ge=8, le=WIDEST, description="channels of a token")
-    layers: int = Field(default=2, ge=0, le=MOST_LAYERS, description="transformer blocks of the decoder")
-    heads: int = Field(default=4, ge=1)
-    fourier_octaves: int = Field(default=4, ge=0, le=MOST_OCTAVES)
-    hidden: float = Field(default=0.3, ge=0, lt=1, description="share of the places whose features are masked")
-    damaged: int = Field(default=4, ge=1, description="damaged copies of every scan, real or simulated")
-    defects: int = Field(default=6, ge=1, description="pseudo-defects on each of them")
-    radius: tuple[float, float] = Field(default=(0.06, 0.30), description="their smallest and largest reach")
-    amplitude: tuple[float, float] = Field(default=(0.02, 0.10), description="their smallest and largest displacement")
-
-    @model_validator(mode="after")
-    def _possible(self) -> CRRSettings:
-        require_multiple(self.width, self.heads)
-        require_ranges(self.radius, self.amplitude)
-        return self
 
 
 class ImageSettings(Section):

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from dusnet.config import StageSettings
+from dusnet.detectors.feature_space.cras.settings import CRASSettings
 from dusnet.detectors.feature_space.feature_maps import DamagedMaps
-from dusnet.detectors.feature_space.settings import CRASSettings, PBASSettings
+from dusnet.detectors.feature_space.pbas.settings import PBASSettings
 from dusnet.nn.losses import Loss
 
 _Maps = TypeVar("_Maps", "CenteredMaps", DamagedMaps)

@@ -29,3 +29,4 @@ class BTFFPFH(FeatureMemory):
     """FPFH within `memory.radius`: how far the shape around a point is from any shape in training."""
 
     name: ClassVar[str] = "btf_fpfh"
+    settings_sections: ClassVar[frozenset[str]] = FeatureMemory.settings_sections | {"memory.radius"}

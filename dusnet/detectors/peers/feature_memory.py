@@ -14,12 +14,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet import ops
 from dusnet.cloud import PointCloud
 from dusnet.detectors import scoring
 from dusnet.detectors.base import Scores
 from dusnet.detectors.descriptors import FPFH_SIZE, Thinned, density_cell, farthest, fpfh, local_mean
 from dusnet.detectors.peers.memory_bank import MemoryBank
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
 from dusnet.geometry.spacing import interpolate
@@ -28,6 +28,9 @@ from dusnet.progress import Progress
 
 RADIUS_CELLS = 4
 """Edges of a thinning cell that a radius spans at least: in a sparse scan a smaller ball holds no neighbour at all."""
+
+RADIUS_NEIGHBORS = 100
+"""Nearest points within the radius that FPFH looks at, at most: Open3D's usual number."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,9 @@ class FeatureMemory(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"memory"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+        *(f"memory.{key}" for key in ("points", "coreset", "projection", "entries", "smoothing"))
+    }
     scores_are_lengths: ClassVar[bool] = False
     registered: ClassVar[bool] = True
     coreset: ClassVar[float] = 0.1
@@ -95,7 +100,6 @@ class FeatureMemory(RegisteredDetector):
     ) -> None:
         del workdir, resume
         memory = self.settings.memory
-        self._surface = self._class_surface()
         self._cell = density_cell(clouds, memory.points, seed=self.seed)
         features, places = [], []
         with progress.task("Describing training scans", len(clouds)) as task:
@@ -113,22 +117,17 @@ class FeatureMemory(RegisteredDetector):
             seed=self.seed,
         )
 
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
         start = time.perf_counter()
-        described = self._describe(self._thin(points))
+        described = self._describe(self._thin(scan.points))
         features = time.perf_counter()
         distances, nearest = self._nearest_memory(described)
         scores = self._point_scores(described, distances.float()).clamp_min(0)
         object_score = self._object_score(described, distances, nearest, scores)
         # Without registration the distance from the good surface means nothing, and `score` leaves it out.
-        to_surface = np.zeros(len(points), np.float32)
-        if self.registered:
-            to_surface = scoring.nearest_distance(torch.from_numpy(points).float(), self._surface).numpy()
+        to_surface = scan.distances if self.registered else torch.zeros_like(scores)
         timings = {"features": features - start, "scoring": time.perf_counter() - features}
-        return FrameScores(scores.numpy(), object_score, to_surface, None, timings=timings)
-
-    def _class_surface(self) -> ops.PointIndex:
-        return ops.PointIndex(self.class_frame.surface().unsqueeze(0))
+        return FrameScores(scores.numpy(), object_score, to_surface.numpy(), None, timings=timings)
 
     def _thin(self, points: NDArray[np.float64]) -> Thinned:
         return Thinned.of(points, self._cell, self.settings.memory.points, seed=self.seed)
@@ -140,7 +139,6 @@ class FeatureMemory(RegisteredDetector):
             scan.points,
             neighbors=neighbors,
             radius=radius,
-            normal_neighbors=self.settings.memory.normal_neighbors,
             away_from=-scan.centroid if self.registered else None,
         )
 
@@ -153,7 +151,7 @@ class FeatureMemory(RegisteredDetector):
         """The features of a thinned scan."""
         memory = self.settings.memory
         radius = max(memory.radius, RADIUS_CELLS * self._cell)
-        return Description(scan, scan.tensor, self._fpfh(scan, (memory.radius_neighbors,), radius))
+        return Description(scan, scan.tensor, self._fpfh(scan, (RADIUS_NEIGHBORS,), radius))
 
     def _nearest_memory(self, described: Description) -> tuple[Tensor, Tensor]:
         """Distance of every feature to its memory, (M,) float64, and the number of that memory, (M,) int64."""
@@ -162,8 +160,7 @@ class FeatureMemory(RegisteredDetector):
     def _point_scores(self, described: Description, distances: Tensor) -> Tensor:
         """Point scores (N,) of the feature distances of all thinned points (n,): their mean over nearest points."""
         scan = described.scan
-        _, index = scan.index.knn(scan.tensor.unsqueeze(0), min(self.settings.memory.smoothing, len(scan.tensor)))
-        return scan.to_all(scoring.smooth(distances, index[0]))
+        return scan.to_all(scoring.smooth_over(scan.index, distances, self.settings.memory.smoothing))
 
     def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
         """Object score.
@@ -184,13 +181,18 @@ class FeatureMemory(RegisteredDetector):
         return {"cell": self._cell}
 
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        self._surface = self._class_surface()
         self._cell = stored.length(metadata["cell"], "cell")
         self._bank = MemoryBank.restore(tensors, self._channels)
 
 
 class CenterMemory(FeatureMemory):
     """FPFH of farthest points, each the mean of its surroundings, as in Simple3D (arXiv 2507.07435)."""
+
+    settings_sections: ClassVar[frozenset[str]] = FeatureMemory.settings_sections | {
+        "memory.centers",
+        "memory.local_mean",
+        "memory.smoothing_centers",
+    }
 
     @property
     @abstractmethod

@@ -17,6 +17,11 @@ class LocatedMemory(CenterMemory):
     """Memories within `memory.rho` of a centre are compared with it, or all where none is that near."""
 
     name: ClassVar[str] = "located_memory"
+    settings_sections: ClassVar[frozenset[str]] = CenterMemory.settings_sections | {
+        "memory.located_neighbors",
+        "memory.rho",
+        "memory.quantile",
+    }
     coreset: ClassVar[float] = 1.0
 
     @property

@@ -14,6 +14,9 @@ from torch import Tensor
 
 from dusnet.detectors.peers.feature_memory import Description, FeatureMemory
 
+NEIGHBORHOOD = 3
+"""Memories around the nearest one that weigh the object score, itself included; the paper prints no number."""
+
 
 def reweighted(feature: Tensor, memory: Tensor, nearest: int, neighbors: int) -> float:
     """The object score of PatchCore (Eq. 7): the largest distance, less where the nearest memory is a lonely one.
@@ -45,12 +48,12 @@ class PatchCore(FeatureMemory):
     """FPFH within `memory.radius`; the registration settles the sign of the normals of partial scans, nothing else."""
 
     name: ClassVar[str] = "patchcore"
+    settings_sections: ClassVar[frozenset[str]] = FeatureMemory.settings_sections | {"memory.radius"}
 
     def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
         del scores
         worst = int(distances.argmax())
-        neighbors = self.settings.memory.reweighting
-        return reweighted(described.features[worst], self._bank.features, int(nearest[worst]), neighbors)
+        return reweighted(described.features[worst], self._bank.features, int(nearest[worst]), NEIGHBORHOOD)
 
 
 class UnalignedPatchCore(PatchCore):

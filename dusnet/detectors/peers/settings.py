@@ -13,9 +13,7 @@ class MemorySettings(Section):
     """The peers that look local features up in a memory of normal ones (docs/peers.md). Lengths are in the frame."""
 
     points: int = Field(default=6000, ge=100, le=10_000, description="points that a scan is thinned to for features")
-    normal_neighbors: int = Field(default=10, ge=3, description="neighbours that a normal is estimated from")
     radius: float = Field(default=0.15, gt=0, description="btf_fpfh, patchcore: radius of the support of FPFH")
-    radius_neighbors: int = Field(default=100, ge=5, description="btf_fpfh, patchcore: most neighbours within it")
     simple3d_neighbors: tuple[Annotated[int, Field(ge=3)], ...] = Field(
         default=(40, 80, 120), min_length=1, description="simple3d: neighbours of each of its FPFH features"
     )
@@ -36,9 +34,6 @@ class MemorySettings(Section):
     )
     entries: int = Field(default=10_000, ge=16, le=10_000, description="most features that are remembered")
     rho: float = Field(default=0.1, gt=0, description="located_memory: distance within which memories are compared")
-    reweighting: int = Field(
-        default=3, ge=1, description="patchcore: memories around the nearest one that weigh the object score"
-    )
     smoothing: int = Field(default=12, ge=1, description="places that a score is averaged over, 1 = none")
     smoothing_centers: int = Field(
         default=1024, ge=16, description="simple3d, located_memory: farthest points that smoothing goes through"

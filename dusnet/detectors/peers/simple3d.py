@@ -15,6 +15,7 @@ class Simple3D(CenterMemory):
     """The recipe of the paper; the object score is the highest point score."""
 
     name: ClassVar[str] = "simple3d"
+    settings_sections: ClassVar[frozenset[str]] = CenterMemory.settings_sections | {"memory.simple3d_neighbors"}
     registered: ClassVar[bool] = False
     coreset: ClassVar[float] = 0.05
 

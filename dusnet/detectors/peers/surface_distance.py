@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet.detectors import scoring
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
 
@@ -42,7 +43,7 @@ class SurfaceDistance(RegisteredDetector):
     Smoothing, weight of the gap and pooling of the object score are those of `settings.scoring`.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"scoring"}
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED
 
     @property
     def fits_in_seconds(self) -> bool:
@@ -55,12 +56,11 @@ class SurfaceDistance(RegisteredDetector):
         del progress, workdir, resume
         self._learn_surface([torch.from_numpy(cloud).float() for cloud in clouds])
 
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
         chosen = self.settings.scoring
-        cloud = torch.from_numpy(points).float()
-        measured = self._measure(cloud)
+        measured = self._measure(scan.cloud)
         scores = measured.distances if measured.scores is None else measured.scores
-        scores = scoring.smooth_over(cloud, scores, chosen.smoothing)
+        scores = scan.smoothed(scores, chosen.smoothing)
         if measured.gap is not None:
             scores = scores + chosen.gap * measured.gap
         return FrameScores(scores.numpy(), scoring.pool(scores, chosen), measured.distances.numpy(), None)

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from dusnet.detectors.peers.surface_distance import Measured, SurfaceDistance
-from dusnet.geometry import coverage
+from dusnet.geometry.coverage import Coverage
 from dusnet.registration.good_surface import GoodSurface
 
 
@@ -20,7 +20,7 @@ class WarpDistance(SurfaceDistance):
     """The good surface is that of all training scans without their smooth variation, with a tolerance and a gap."""
 
     name: ClassVar[str] = "warp"
-    settings_sections: ClassVar[frozenset[str]] = SurfaceDistance.settings_sections | {"warp"}
+    settings_sections: ClassVar[frozenset[str]] = SurfaceDistance.settings_sections | {"warp", "scoring.gap"}
 
     def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
         chosen = self.settings.warp
@@ -31,7 +31,7 @@ class WarpDistance(SurfaceDistance):
         distances, gap = found.distance.abs(), None
         scores = None if surface.tolerance is None else surface.tolerance.normalise(distances, found.shaped)
         if self.settings.scoring.gap:
-            gap = coverage.gap(found.shaped, surface.places)
+            gap = Coverage.from_index(found.search, surface.places).gap
         return Measured(distances, scores, gap)
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -31,8 +30,7 @@ def plate(seed: int, height: float = 0.0, count: int = 3000) -> NDArray[np.float
 @pytest.fixture(scope="module")
 def places() -> Places:
     surface = torch.from_numpy(plate(9, count=4000)).float()
-    frame = SimpleNamespace(surface=lambda: surface, places=PartPlaces(surface))
-    return Places.spread([plate(0), plate(1)], frame, SETTINGS, seed=0)  # type: ignore[arg-type]
+    return Places.spread([plate(0), plate(1)], PartPlaces(surface), SETTINGS, seed=0)
 
 
 def where(points: NDArray[np.float64], positions: torch.Tensor, normals: torch.Tensor) -> torch.Tensor:
@@ -46,7 +44,7 @@ class TestPlaces:
         positions = places.positions.double().numpy()
         assert len(positions) == 60
         # Both .153, deviation .004 over five seeds.
-        assert cKDTree(positions).query(places.frame.surface().double().numpy())[0].max() < 0.2
+        assert cKDTree(positions).query(places.part.points.double().numpy())[0].max() < 0.2
         assert cKDTree(positions).query(positions, 2)[0][:, 1].min() > 0.1
         np.testing.assert_allclose(np.abs(places.normals[:, 2].numpy()), 1, atol=1e-5)
 

@@ -11,13 +11,15 @@ import pytest
 import torch
 
 from dusnet.detectors.feature_space.cras.network import CRASNetwork
+from dusnet.detectors.feature_space.cras.settings import CRASSettings
 from dusnet.detectors.feature_space.cras.stage import CRASStage
 from dusnet.detectors.feature_space.crr.network import CRRNetwork, repair_loss
+from dusnet.detectors.feature_space.crr.settings import CRRSettings
 from dusnet.detectors.feature_space.crr.stage import CRRStage
 from dusnet.detectors.feature_space.feature_maps import DamagedMaps
 from dusnet.detectors.feature_space.pbas.network import PBASNetwork
+from dusnet.detectors.feature_space.pbas.settings import PBASSettings
 from dusnet.detectors.feature_space.pbas.stage import PBASStage
-from dusnet.detectors.feature_space.settings import CRASSettings, CRRSettings, PBASSettings
 from dusnet.detectors.feature_space.training_maps import CenteredMaps, MapSource, separation_loss
 from dusnet.detectors.settings import load_settings
 from dusnet.progress import Silent

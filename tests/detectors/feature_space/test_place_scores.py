@@ -11,6 +11,7 @@ from dusnet.detectors.feature_space.openings import Openings
 from dusnet.detectors.feature_space.place_scores import BARE, LEAST_SHOWN, at_points
 from dusnet.detectors.feature_space.places import RIM, View
 from dusnet.geometry.coverage import Coverage
+from dusnet.ops import PointIndex
 
 
 def square(count: int, seed: int) -> np.ndarray:
@@ -32,7 +33,7 @@ def scored(
     openings = Openings(cloud, Coverage.of(points, at), nowhere, torch.ones(len(places), 1))
     view = View(cloud, at, ~nowhere if shown is None else shown, whole, openings)
     around = torch.from_numpy(cKDTree(places).query(places, k=RIM)[1])
-    found = at_points(torch.from_numpy(values).float(), at, around, view, points, smoothing=smoothing)
+    found = at_points(torch.from_numpy(values).float(), at, around, view, PointIndex(points[None]), smoothing=smoothing)
     return found.double().numpy()
 
 

@@ -55,7 +55,7 @@ def test_raw_scores_are_distances_to_thinned_training_points(good: list[PointClo
 
 def test_fpfh_scores_are_feature_distances(good: list[PointCloud]) -> None:
     detector = fitted("btf_fpfh", good, memory=EVERYTHING)
-    points, _, _ = detector.class_frame.place(part(9, dent=6))  # type: ignore[attr-defined]
+    points = detector.class_frame.place(part(9, dent=6)).points  # type: ignore[attr-defined]
     described = detector._describe(detector._thin(points))  # type: ignore[attr-defined]
     memory = detector._tensors()["features"].double().numpy()  # type: ignore[attr-defined]
     expected = cdist(described.features.double().numpy(), memory).min(axis=1)

@@ -41,7 +41,7 @@ def test_all_features_are_remembered_up_to_the_limit(located: Detector, good: li
 def test_only_memories_around_the_place_are_compared(rho: float, good: list[PointCloud]) -> None:
     detector = fitted("located_memory", good, memory={"rho": rho, "centers": 300})
     tensors = {name: value.double().numpy() for name, value in detector._tensors().items()}  # type: ignore[attr-defined]
-    points, _, _ = detector.class_frame.place(part(9, dent=6))  # type: ignore[attr-defined]
+    points = detector.class_frame.place(part(9, dent=6)).points  # type: ignore[attr-defined]
     described = detector._describe(detector._thin(points))  # type: ignore[attr-defined]
     apart = cdist(described.features.double(), tensors["features"])
     near = cdist(described.in_frame.double(), tensors["places"]) <= rho

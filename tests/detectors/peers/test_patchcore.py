@@ -65,7 +65,7 @@ class TestReweighting:
 
 def test_the_object_score_is_the_reweighted_largest_distance(good: list[PointCloud]) -> None:
     detector = fitted("patchcore", good)
-    points, _, _ = detector.class_frame.place(part(9, dent=6))  # type: ignore[attr-defined]
+    points = detector.class_frame.place(part(9, dent=6)).points  # type: ignore[attr-defined]
     described = detector._describe(detector._thin(points))  # type: ignore[attr-defined]
     memory = detector._tensors()["features"].double().numpy()  # type: ignore[attr-defined]
     test = described.features.double().numpy()

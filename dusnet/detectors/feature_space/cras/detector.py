@@ -28,7 +28,6 @@ class CRASMethod(FeatureMethod):
     """Adapter, centre of every part, noise by as much as the distance to it allows, and a discriminator."""
 
     name: ClassVar[str] = "cras"
-    settings_sections: ClassVar[frozenset[str]] = frozenset({"cras", "training"})
 
     networks: CRASNetwork
 
@@ -59,5 +58,5 @@ class CRAS(FeatureSpace):
     """CRAS on registered scans."""
 
     name: ClassVar[str] = CRASMethod.name
-    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | CRASMethod.settings_sections
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | {"cras", "features.scale"}
     method: ClassVar[type[FeatureMethod]] = CRASMethod

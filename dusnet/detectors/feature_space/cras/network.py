@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from dusnet.detectors.feature_space.center_maps import nearest_center, residual_norm
+from dusnet.detectors.feature_space.cras.settings import CRASSettings
 from dusnet.detectors.feature_space.feature_heads import Discriminator, linear_layers
-from dusnet.detectors.feature_space.settings import CRASSettings
 
 Ratio = Literal["fixed", "residual", "noise"]
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from dusnet.config import StageSettings
 from dusnet.detectors.feature_space.cras.network import CRASNetwork
-from dusnet.detectors.feature_space.settings import CRASSettings
+from dusnet.detectors.feature_space.cras.settings import CRASSettings
 from dusnet.detectors.feature_space.training_maps import CenteredMaps, constant_rate, map_source, separation_loss
 from dusnet.nn.losses import Loss
 

@@ -33,7 +33,6 @@ class CRRMethod(FeatureMethod):
     """A decoder repairs the features of a scan, and a head finds the defects in what it had to change."""
 
     name: ClassVar[str] = "crr"
-    settings_sections: ClassVar[frozenset[str]] = frozenset({"crr", "training"})
     uses_residuals: ClassVar[bool] = True
     uses_damaged: ClassVar[bool] = True
     scales_image_features: ClassVar[bool] = True
@@ -68,7 +67,7 @@ class CRR(FeatureSpace):
     """CRR on registered scans. Anomalies are made on the cloud, so the repaired features are known exactly."""
 
     name: ClassVar[str] = CRRMethod.name
-    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | CRRMethod.settings_sections
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | {"crr"}
     method: ClassVar[type[FeatureMethod]] = CRRMethod
 
     def _training_maps(self, points: NDArray[np.float64], rng: np.random.Generator) -> list[FeatureMaps]:
@@ -79,9 +78,7 @@ class CRR(FeatureSpace):
         cloud = torch.from_numpy(points).float()
         normals = tensor_normals(cloud, cloud).double().numpy()
         for _ in range(chosen.damaged):
-            defect = pseudo_defects(
-                points, normals, rng, count=chosen.defects, radius=chosen.radius, amplitude=chosen.amplitude
-            )
+            defect = pseudo_defects(points, normals, rng, count=chosen.defects)
             shaped = self._without_variation(defect.points)
             features = self._places.features(self._places.view(shaped), self._extractor)
             wrong = self._damaged_places(shaped, defect.mask)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dusnet.detectors.feature_space.settings import CRRSettings
-from dusnet.nn.blocks import FourierFeatures, TransformerBlock, mlp
+from dusnet.detectors.feature_space.crr.settings import CRRSettings
+from dusnet.nn.blocks import FourierFeatures, mlp, transformer_blocks
 from dusnet.nn.losses import Loss
 
 
@@ -25,11 +25,11 @@ class CRRNetwork(nn.Module):
     def __init__(self, settings: CRRSettings, size: int) -> None:
         super().__init__()
         width = settings.width
-        self.fourier = FourierFeatures(settings.fourier_octaves)
+        self.fourier = FourierFeatures(octaves=4)
         self.place = mlp((self.fourier.width, width, width))
         self.join = nn.Linear(size, width)
         self.mask = nn.Parameter(torch.zeros(width))
-        self.blocks = nn.ModuleList(TransformerBlock(width, settings.heads) for _ in range(settings.layers))
+        self.blocks = transformer_blocks(settings)
         self.norm = nn.LayerNorm(width)
         self.out = mlp((width, width, size))
         self.segment = mlp((2 * size, width, width, 1))
@@ -48,9 +48,7 @@ class CRRNetwork(nn.Module):
         tokens = self.join(features)
         if hidden is not None:
             tokens = torch.where(hidden.unsqueeze(-1), self.mask.to(tokens.dtype), tokens)
-        tokens = tokens + self.place(self.fourier(positions))
-        for block in self.blocks:
-            tokens = block(tokens)
+        tokens = self.blocks(tokens + self.place(self.fourier(positions)))
         repaired: Tensor = self.out(self.norm(tokens))
         return repaired
 

@@ -9,8 +9,8 @@ from torch import nn
 
 from dusnet.config import StageSettings
 from dusnet.detectors.feature_space.crr.network import CRRNetwork, repair_loss
+from dusnet.detectors.feature_space.crr.settings import CRRSettings
 from dusnet.detectors.feature_space.feature_maps import DamagedMaps
-from dusnet.detectors.feature_space.settings import CRRSettings
 from dusnet.detectors.feature_space.training_maps import shown_maps
 from dusnet.nn.losses import Loss
 

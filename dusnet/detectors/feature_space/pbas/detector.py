@@ -33,7 +33,6 @@ class PBASMethod(FeatureMethod):
     """Features drawn to a centre that never moves, anomalies beyond them on the rays from it, and a discriminator."""
 
     name: ClassVar[str] = "pbas"
-    settings_sections: ClassVar[frozenset[str]] = frozenset({"pbas", "training"})
     for_many: ClassVar[bool] = False
     uses_residuals: ClassVar[bool] = True
 
@@ -74,5 +73,5 @@ class PBAS(FeatureSpace):
     """PBAS on registered scans."""
 
     name: ClassVar[str] = PBASMethod.name
-    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | PBASMethod.settings_sections
+    settings_sections: ClassVar[frozenset[str]] = FeatureSpace.settings_sections | {"pbas"}
     method: ClassVar[type[FeatureMethod]] = PBASMethod

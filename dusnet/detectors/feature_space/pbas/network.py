@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from dusnet.detectors.feature_space.center_maps import nearest_center, residual_norm
 from dusnet.detectors.feature_space.feature_heads import Discriminator, linear_layers
-from dusnet.detectors.feature_space.settings import PBASSettings
+from dusnet.detectors.feature_space.pbas.settings import PBASSettings
 
 Direction = Literal["center", "random", "gaussian"]
 

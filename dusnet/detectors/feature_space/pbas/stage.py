@@ -9,9 +9,12 @@ from torch import nn
 
 from dusnet.config import StageSettings
 from dusnet.detectors.feature_space.pbas.network import PBASNetwork
-from dusnet.detectors.feature_space.settings import PBASSettings
+from dusnet.detectors.feature_space.pbas.settings import PBASSettings
 from dusnet.detectors.feature_space.training_maps import CenteredMaps, constant_rate, map_source, separation_loss
 from dusnet.nn.losses import Loss
+
+PROJECTOR_DECAY, DISCRIMINATOR_DECAY = 1e-5, 1e-2
+"""Weight decay: the regularisation of Eq. 10."""
 
 
 class PBASStage:
@@ -34,11 +37,11 @@ class PBASStage:
         chosen = self._settings
         projector, discriminator = self._networks.projector, self._networks.discriminator
         return [
-            {"params": list(projector.parameters()), "rate": 1.0, "weight_decay": chosen.projector_decay},
+            {"params": list(projector.parameters()), "rate": 1.0, "weight_decay": PROJECTOR_DECAY},
             {
                 "params": list(discriminator.parameters()),
                 "rate": chosen.discriminator_rate / chosen.projector_rate,
-                "weight_decay": chosen.discriminator_decay,
+                "weight_decay": DISCRIMINATOR_DECAY,
             },
         ]
 

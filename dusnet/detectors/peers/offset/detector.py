@@ -18,9 +18,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dusnet import ops
+from dusnet.config import StageSettings
 from dusnet.detectors import scoring
 from dusnet.detectors.peers.offset.network import OffsetNet
 from dusnet.detectors.peers.offset.stage import OffsetSource, OffsetStage, damaged_clouds
+from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.geometry.sampling import cell_for, thin
 from dusnet.geometry.spacing import interpolate
@@ -39,11 +41,14 @@ class Offset(RegisteredDetector):
     """
 
     name: ClassVar[str] = "offset"
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "grouping",
-        "training",
-        "scoring",
         "offset",
+        "scoring.max_centers",
+        "training.precision",
+        "training.points",
+        "training.checkpoint_every",
+        *(f"training.down.{key}" for key in StageSettings.model_fields if key != "batch"),
     }
 
     def _learn(
@@ -70,15 +75,17 @@ class Offset(RegisteredDetector):
         source = OffsetSource(damaged, settings.grouping, settings.offset)
         train_stage(OffsetStage(self._network, source, batch=settings.offset.batch), training.down, run)
 
-    def _judge(self, points: NDArray[np.float64]) -> FrameScores:
+    def _judge(self, scan: PlacedScan) -> FrameScores:
         start = time.perf_counter()
         # In one fixed order, so that thinning and chunks do not depend on that of the file.
-        order = np.lexsort(points.T)
-        cloud = torch.from_numpy(points[order]).float()
+        order = np.lexsort(scan.points.T)
+        cloud = torch.from_numpy(scan.points[order]).float()
         with torch.inference_mode():
             offsets = self._offsets(cloud)
         predicted = time.perf_counter()
-        scores = scoring.smooth_over(cloud, offsets.abs().sum(dim=1), self.settings.scoring.smoothing)
+        scores = scoring.smooth_over(
+            ops.PointIndex(cloud[None]), offsets.abs().sum(dim=1), self.settings.scoring.smoothing
+        )
         timings = {"offset_net": predicted - start, "scoring": time.perf_counter() - predicted}
         back = np.empty_like(order)
         back[order] = np.arange(len(order))

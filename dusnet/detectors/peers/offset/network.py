@@ -2,43 +2,22 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
-from dusnet.detectors.peers.offset.settings import OffsetSettings
-from dusnet.nn.blocks import FourierFeatures, MiniPointNet, TransformerBlock, mlp
+from dusnet.nn.group_transformer import GroupTransformer
 from dusnet.nn.losses import Loss
 
 SHORTEST = 1e-3
 """Offsets shorter than this fraction of the frame have no direction that counts."""
 
 
-class OffsetNet(nn.Module):
+class OffsetNet(GroupTransformer):
     """Offsets of group centres, as PO3AD (CVPR 2025) regresses them for points.
 
     PO3AD's backbone is a sparse convolutional U-Net; here a patch encoder sees the neighbourhood, Fourier features of
     the place in the frame of the class tell what belongs there, and a transformer compares the groups.
-
-    Args:
-        settings: widths and depth.
-        patch_radius: mean distance of a neighbour to its centre, in the frame; patches are divided by it.
     """
-
-    SCALE = 0.25
-    patch_radius: Tensor
-
-    def __init__(self, settings: OffsetSettings, *, patch_radius: float) -> None:
-        super().__init__()
-        width = settings.width
-        self.register_buffer("patch_radius", torch.tensor(patch_radius))
-        self.patch_encoder = MiniPointNet(settings.patch_widths)
-        self.fourier = FourierFeatures(settings.fourier_octaves)
-        self.center_encoder = mlp((self.fourier.width, 2 * width, 2 * width))
-        self.join = nn.Linear(settings.patch_widths[-1] + 2 * width, width)
-        self.blocks = nn.ModuleList(TransformerBlock(width, settings.heads) for _ in range(settings.layers))
-        self.norm = nn.LayerNorm(width)
-        self.head = mlp((width, width, 3))
 
     def forward(self, centers: Tensor, neighbors: Tensor) -> Tensor:
         """Offsets from the centres to where they would lie on a good part.
@@ -50,14 +29,7 @@ class OffsetNet(nn.Module):
         Returns:
             (B, G, 3), float32, fractions of the frame.
         """
-        batch, groups = centers.shape[:2]
-        patches = torch.cat([centers.unsqueeze(2), neighbors], dim=2) - centers.unsqueeze(2)
-        embedded = self.patch_encoder(patches.flatten(0, 1) / self.patch_radius).view(batch, groups, -1)
-        tokens = self.join(torch.cat([embedded, self.center_encoder(self.fourier(centers))], dim=-1))
-        for block in self.blocks:
-            tokens = block(tokens)
-        offsets: Tensor = self.SCALE * self.head(self.norm(tokens))
-        return offsets
+        return self.SCALE * self.predict(centers, neighbors)
 
 
 def offset_loss(predicted: Tensor, target: Tensor, *, unit: float) -> Loss:

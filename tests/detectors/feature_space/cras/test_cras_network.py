@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from dusnet.detectors.feature_space.cras.network import CRASNetwork
-from dusnet.detectors.feature_space.settings import CRASSettings
+from dusnet.detectors.feature_space.cras.settings import CRASSettings
 
 
 def networks(**changes: object) -> CRASNetwork:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from dusnet.detectors.feature_space.crr.network import CRRNetwork, dice_loss, repair_loss
-from dusnet.detectors.feature_space.settings import CRRSettings
+from dusnet.detectors.feature_space.crr.settings import CRRSettings
 
 
 def networks() -> CRRNetwork:

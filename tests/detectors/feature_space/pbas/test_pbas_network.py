@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 
 from dusnet.detectors.feature_space.pbas.network import PBASNetwork
-from dusnet.detectors.feature_space.settings import PBASSettings
+from dusnet.detectors.feature_space.pbas.settings import PBASSettings
 
 
 def networks(**changes: object) -> PBASNetwork:
