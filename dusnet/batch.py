@@ -243,7 +243,7 @@ class Scoring(Batch):
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         detector = self._model.detector.detector_for(result.scores)
         settings = detector.settings.model_dump(mode="json")
-        return write_report(page, result, cloud, result.scores, calibration=detector.calibration, settings=settings)
+        return write_report(page, result, cloud, calibration=detector.calibration, settings=settings)
 
 
 class Comparing(Batch):
@@ -282,7 +282,7 @@ class Comparing(Batch):
             unit=self._cad.unit,
             explanation="From the CAD model; positive is excess material, negative is missing.",
         )
-        return write_report(page, result, cloud, result.scores, fields=[deviation], title="CAD comparison")
+        return write_report(page, result, cloud, fields=[deviation], title="CAD comparison")
 
     def _words(self, result: Result) -> str:
         found, compared, unit = result.deviation_statistics, result.comparison, self._cad.unit

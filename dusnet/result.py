@@ -277,6 +277,11 @@ class Result(parts.Part):
         return self.scan.file or self.stem
 
     @property
+    def seconds(self) -> float | None:
+        """How long the scan took, None where nobody measured."""
+        return self.timings.get("total", sum(self.timings.values())) if self.timings else None
+
+    @property
     def scores(self) -> Scores:
         """What the detector answered, in the unit of the scan.
 
@@ -390,7 +395,6 @@ class Result(parts.Part):
         """The line of `summary.csv`: values by column, None where one is not known."""
         worst = self.defects[0] if self.defects else None
         center, size = (worst.center, worst.size) if worst is not None else ((None,) * 3, (None,) * 3)
-        timings = self.timings
         return {
             "stem": self.stem,
             "scan": self.scan.file,
@@ -408,7 +412,7 @@ class Result(parts.Part):
             "unit": self.unit,
             "points": self.points,
             "alignment_residual": None if self.alignment is None else self.alignment.residual,
-            "seconds": timings.get("total", sum(timings.values())) if timings else None,
+            "seconds": self.seconds,
             "warnings": len(self.warnings),
             "model": self.model.id,
             "model_sha256": self.model.sha256,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
-    """`1 scan`, `2 scans`; `many` where the plural is not formed with an s."""
-    return f"{count} {one if count == 1 else many or f'{one}s'}"
+    """`1 scan`, `1,200 points`; `many` where the plural is not formed with an s."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def verb(count: int, one: str = "is", many: str = "are") -> str:

@@ -39,5 +39,5 @@ def changed(result: Result, **changes: Any) -> Result:
     made = Result.model_validate({**result.record, **changes})
     for new, old in zip(made.defects, result.defects, strict=False):
         new._indices = old.indices
-    made._folder = result._folder
+    made._folder, made._scores = result._folder, result._scores
     return made

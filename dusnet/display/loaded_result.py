@@ -13,54 +13,12 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.errors import BadInput
-from dusnet.inspection import result_parts
-from dusnet.inspection.regions import Region
 from dusnet.inspection.result_files import RECONSTRUCTION, SCORED
+from dusnet.inspection.result_parts import Defect
 from dusnet.io import find_clouds, read_cloud, read_scalars
 from dusnet.result import Result
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Defect:
-    """A region above the point threshold as a list shows it, in the scan's unit and pose.
-
-    Attributes:
-        center: middle of its points, (3,).
-        size: extents along its own axes, longest first, (3,).
-        low: smallest x, y and z, (3,).
-        high: largest x, y and z, (3,).
-        point_count: points in it, None when the result does not say.
-        peak_score: highest point score, None when the result does not say.
-        kind: what the result calls it, such as "bulge", or None.
-    """
-
-    center: Array
-    size: Array
-    low: Array
-    high: Array
-    point_count: int | None
-    peak_score: float | None
-    kind: str | None = None
-
-    @classmethod
-    def of(cls, region: Region) -> Defect:
-        """The defect that a region found anew stands for."""
-        return cls(region.center, region.size, region.low, region.high, region.point_count, region.peak_score)
-
-    @classmethod
-    def listed(cls, defect: result_parts.Defect) -> Defect:
-        """A defect that a result lists."""
-        return cls(
-            center=np.array(defect.center),
-            size=np.array(defect.size),
-            low=np.array(defect.bounds.low),
-            high=np.array(defect.bounds.high),
-            point_count=defect.point_count,
-            peak_score=defect.peak_score if math.isfinite(defect.peak_score) else None,
-            kind=None if defect.kind is None else defect.kind.value,
-        )
 
 
 @dataclass(frozen=True)
@@ -177,7 +135,7 @@ def _told(loaded: LoadedResult, result: Result) -> LoadedResult:
         point_threshold=limit if limit is not None and limit > 0 else None,
         color_range=(span.low, span.high) if span.low < span.high else None,
         unit=result.unit,
-        defects=tuple(Defect.listed(one) for one in result.defects),
+        defects=result.defects,
         defect_count=max(len(result.defects), result.region_count),
         remarks=result.warnings,
     )

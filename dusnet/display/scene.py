@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.colors.color_maps import BESIDE_DEFECT, DEFECT, NEUTRAL, label_colors, plain_colors
 from dusnet.display.camera import Camera, brightness, look_at_highest
-from dusnet.display.loaded_result import Defect, LoadedResult
+from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.panels import Panel
 from dusnet.display.scales import heat_range
 from dusnet.display.thinning import drawn_lots, highest, shown_points, spacing
-from dusnet.display.wording import counted
 from dusnet.geometry.normals import estimate_normals
 from dusnet.inspection.regions import find_regions
+from dusnet.inspection.result_parts import Defect
+from dusnet.words import counted
 
 Array = NDArray[np.float64]
 Colors = NDArray[np.uint8]
@@ -220,7 +221,8 @@ class Scene:
         if self.is_own(threshold):
             return self.loaded.defects or ()
         scores = np.nan_to_num(self.loaded.scores, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
-        return tuple(Defect.of(region) for region in find_regions(self.loaded.cloud.points, scores, threshold))
+        found = find_regions(self.loaded.cloud.points, scores, threshold)
+        return tuple(Defect.of(region, number) for number, region in enumerate(found, start=1))
 
     def defect_count(self, threshold: float | None, defects: Sequence[Defect]) -> int:
         """How many defects there are when `defects` lists them: a result lists the worst only."""
@@ -279,5 +281,6 @@ def box_edges(middle: Array, half: Array, axes: Array | None = None) -> Array:
 
 def defect_boxes(defects: Sequence[Defect]) -> Array:
     """The edges of the boxes around defects, (12 * len(defects), 2, 3) float64, in the scan's unit and pose."""
-    boxes = [box_edges((one.low + one.high) / 2.0, (one.high - one.low) / 2.0) for one in defects]
+    ends = ((np.array(one.bounds.low), np.array(one.bounds.high)) for one in defects)
+    boxes = [box_edges((low + high) / 2.0, (high - low) / 2.0) for low, high in ends]
     return np.concatenate(boxes) if boxes else np.zeros((0, 2, 3))

@@ -6,7 +6,8 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dusnet.display.loaded_result import Defect
+    from dusnet.inspection.regions import Kind
+    from dusnet.inspection.result_parts import Defect
 
 MISSING = "–"
 _ORDINARY = 1e6
@@ -68,14 +69,14 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", "\u202f")
 
 
-def counted(count: int, noun: str) -> str:
-    """A count with its noun: `1 defect`, `1,200 points`."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def kind_words(kind: Kind) -> str:
+    """What a defect looks like: `missing material`."""
+    return kind.value.replace("_", " ")
 
 
 def defect_line(place: int, defect: Defect, unit: str | None) -> str:
-    """One defect of a list, counted from 1: `1 bulge: 30.9 x 30.8 x 13 mm, peak 0.0917`."""
+    """One defect of a list, counted from 1: `1 protrusion: 30.9 x 30.8 x 13 mm, peak 0.0917`."""
     size = " x ".join(plain(extent, 3) for extent in defect.size)
-    kind = f" {defect.kind}" if defect.kind else ""
-    peak = "" if defect.peak_score is None else f", peak {defect.peak_score:.3g}"
+    kind = "" if defect.kind is None else f" {kind_words(defect.kind)}"
+    peak = f", peak {defect.peak_score:.3g}" if math.isfinite(defect.peak_score) else ""
     return f"{place}{kind}: {size}{f' {unit}' if unit else ''}{peak}"

@@ -47,7 +47,7 @@ def test_a_record_without_counts_of_bodies_is_valid_is_read_and_is_shown(result:
     assert again.record == record
     assert (again.verdict, again.object_score) == (result.verdict, result.object_score)
     assert [[one.stem for one in stored_results(result.json_path.parent)[0]]] == [["part"]]
-    assert "not counted" in panel(record, Lengths("mm", 3, 4))
+    assert "not counted" in panel(again.comparison, Lengths("mm", 3, 4))
 
 
 def test_what_is_there_must_still_be_right(result: Result) -> None:

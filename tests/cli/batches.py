@@ -40,7 +40,7 @@ class ByHeight(Batch):
         return result_of(cloud, scores, model="height", unit="mm", stem=stem)
 
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
-        return write_report(page, result, cloud, result.scores)
+        return write_report(page, result, cloud)
 
 
 def scan(path: Path, score: float = 0.5) -> Path:

@@ -37,7 +37,7 @@ def result_of(out: Path, name: str, *, report: bool = True):
     scores = replace(scores, is_anomalous=True, deviation=np.where(dent, -0.5, 0.0).astype(np.float32))
     found = written_result(out, cloud, scores, unit="mm")
     if report:
-        write_report(out / f"{name}.report.html", found, cloud, scores)
+        write_report(out / f"{name}.report.html", found, cloud)
     return found
 
 

@@ -29,6 +29,7 @@ from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.sections import when
 from dusnet.display.wording import number
 from dusnet.errors import BadInput
+from dusnet.inspection.result_parts import AllowedDeviation, Comparison, HighStatistics, SignedStatistics
 from dusnet.result import Result
 
 HOSTILE = "<script>alert(1)</script> & \"quoted\" 'x' $name.ply"
@@ -69,14 +70,14 @@ def quick_pages(monkeypatch):
     monkeypatch.setattr(page_module, "_plotly", lambda: "/* plotly */")
 
 
-def written(out: Path, result: Result, cloud: PointCloud, scores, **options) -> str:
-    return write_report(out / f"part{REPORT}", result, cloud, scores, **options).path.read_text(encoding="utf-8")
+def written(out: Path, result: Result, cloud: PointCloud, **options) -> str:
+    return write_report(out / f"part{REPORT}", result, cloud, **options).path.read_text(encoding="utf-8")
 
 
 @pytest.mark.usefixtures("quick_pages")
 def test_a_page_says_what_was_found_and_where_it_comes_from(tmp_path):
-    result, cloud, scores = scored(tmp_path)
-    page = Elements(written(tmp_path, result, cloud, scores, calibration=CALIBRATION, settings={"a": {"b": [1, 2]}}))
+    result, cloud, _ = scored(tmp_path)
+    page = Elements(written(tmp_path, result, cloud, calibration=CALIBRATION, settings={"a": {"b": [1, 2]}}))
     for words in ("NG", "part.ply", "is above the threshold", "ab" * 32, "m.safetensors", "unit mm", "5 scans", "a.b"):
         assert words in page.text
     assert when(result.record["timestamp"]) in page.text
@@ -90,8 +91,8 @@ def test_a_page_says_what_was_found_and_where_it_comes_from(tmp_path):
 
 @pytest.mark.usefixtures("quick_pages")
 def test_nothing_is_fetched(tmp_path):
-    result, cloud, scores = scored(tmp_path)
-    report = write_report(tmp_path / "p.report.html", result, cloud, scores)
+    result, cloud, _ = scored(tmp_path)
+    report = write_report(tmp_path / "p.report.html", result, cloud)
     index = write_index(tmp_path, [result], reports={"part": report})
     for file in (report.path, index):
         page = Elements(file.read_text(encoding="utf-8"))
@@ -110,7 +111,7 @@ def test_nothing_is_fetched(tmp_path):
 
 @pytest.mark.usefixtures("quick_pages")
 def test_hostile_names_stay_text(tmp_path):
-    result, cloud, scores = scored(tmp_path, name=HOSTILE.replace("/", "∕"))
+    result, cloud, _ = scored(tmp_path, name=HOSTILE.replace("/", "∕"))
     hostile = changed(
         result,
         verdict={"status": "RECHECK", "reasons": [{"code": HOSTILE, "text": HOSTILE}]},
@@ -123,7 +124,7 @@ def test_hostile_names_stay_text(tmp_path):
     )
     cloud = replace(cloud, path=None)
     report = write_report(
-        tmp_path / "p.report.html", hostile, cloud, scores, calibration=replace(CALIBRATION, source=HOSTILE),
+        tmp_path / "p.report.html", hostile, cloud, calibration=replace(CALIBRATION, source=HOSTILE),
         settings={HOSTILE: HOSTILE}, title=HOSTILE,
     )  # fmt: skip
     index = write_index(tmp_path, [hostile], reports={HOSTILE: report}, failures=[HOSTILE], title=HOSTILE)
@@ -152,7 +153,7 @@ def test_hostile_names_stay_text(tmp_path):
 )
 def test_a_page_is_whole_without_what_is_missing(tmp_path, missing):
     result, cloud, scores = scored(tmp_path, **missing)
-    page = written(tmp_path, result, cloud, scores)
+    page = written(tmp_path, result, cloud)
     write_index(tmp_path, [result])
     shown = {attributes.get("data-show") for _, attributes in Elements(page).tags} - {None}
     assert ("reconstruction" in shown) is (scores.reconstruction is not None)
@@ -165,9 +166,9 @@ def test_a_page_is_whole_without_what_is_missing(tmp_path, missing):
 
 @pytest.mark.usefixtures("quick_pages")
 def test_a_good_part_without_unit_has_a_page(tmp_path):
-    result, cloud, scores = scored(tmp_path, defects=0, unit=None)
-    page = Elements(written(tmp_path, result, replace(cloud, labels=np.zeros(len(cloud), bool)), scores))
-    assert "No region of the scan is above the point threshold." in page.text
+    result, cloud, _ = scored(tmp_path, defects=0, unit=None)
+    page = Elements(written(tmp_path, result, replace(cloud, labels=np.zeros(len(cloud), bool))))
+    assert "No region of the scan is above the point limit." in page.text
     assert "unit not stated" in page.text
     assert "is not above the limit" in page.text
     assert "truth" in {attributes.get("data-show") for _, attributes in page.tags}
@@ -182,14 +183,14 @@ def test_scores_that_are_not_finite_have_a_page(tmp_path):
     cloud = PointCloud(points)
     scores = replace(scores, point_scores=values, object_score=float("nan"))
     result = written_result(tmp_path, cloud, scores, stem="part")
-    page = Elements(written(tmp_path, result, cloud, scores))
+    page = Elements(written(tmp_path, result, cloud))
     assert "RECHECK" in page.text
     assert "6 points have no value" in page.text
 
 
 @pytest.mark.usefixtures("quick_pages")
 def test_signed_bands_can_take_the_place_of_scores(tmp_path):
-    result, cloud, scores = scored(tmp_path)
+    result, cloud, _ = scored(tmp_path)
     deviation = np.linspace(-1.0, 1.0, len(cloud)).astype(np.float32)
     bands = ColorScale(
         np.array([-1.0, -0.2, 0.2, 1.0]),
@@ -198,20 +199,20 @@ def test_signed_bands_can_take_the_place_of_scores(tmp_path):
         banded=True,
     )
     field = PointField("Deviation", deviation, bands, "mm")
-    page = Elements(written(tmp_path, result, cloud, scores, fields=[field], title="CAD comparison"))
+    page = Elements(written(tmp_path, result, cloud, fields=[field], title="CAD comparison"))
     for words in ("CAD comparison", "Scan coloured by deviation", "upper tolerance 0.2", "Deviation of all points"):
         assert words in page.text
     with pytest.raises(ValueError, match="needs 3000 values"):
-        written(tmp_path, result, cloud, scores, fields=[replace(field, values=deviation[:-1])])
+        written(tmp_path, result, cloud, fields=[replace(field, values=deviation[:-1])])
 
 
 @pytest.mark.usefixtures("quick_pages")
 def test_what_regions_may_bring_is_shown(tmp_path):
-    result, cloud, scores = scored(tmp_path)
+    result, cloud, _ = scored(tmp_path)
     regions = [dict(region) for region in result.record["regions"]]
     regions[0] |= {"id": 1, "kind": "depression", "peak_deviation": -2.5, "axes": np.eye(3).tolist()}
     regions[1] |= {"id": 2, "kind": "missing_material", "peak_deviation": None, "gap": 6.25, "point_count": 0}
-    page = Elements(written(tmp_path, changed(result, regions=regions), cloud, scores))
+    page = Elements(written(tmp_path, changed(result, regions=regions), cloud))
     for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
         assert words in page.text
 
@@ -222,7 +223,7 @@ def test_half_a_million_points_stay_below_ten_megabytes(tmp_path):
     scores = answer(points)
     cloud = PointCloud(points)
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
-    report = write_report(tmp_path / "part.report.html", result, cloud, scores, calibration=CALIBRATION)
+    report = write_report(tmp_path / "part.report.html", result, cloud, calibration=CALIBRATION)
     assert report.path.stat().st_size < 10_000_000
     text = report.path.read_text(encoding="utf-8")
     assert "plotly.js v" in text
@@ -231,7 +232,7 @@ def test_half_a_million_points_stay_below_ten_megabytes(tmp_path):
 
 @pytest.mark.usefixtures("quick_pages")
 def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
-    result, cloud, scores = scored(tmp_path)
+    result, cloud, _ = scored(tmp_path)
     target = tmp_path / "part.report.html"
     target.write_text("before")
 
@@ -240,20 +241,20 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path, monkeypatch):
 
     monkeypatch.setattr(page_module, "data_script", broken)
     with pytest.raises(RuntimeError):
-        write_report(target, result, cloud, scores)
+        write_report(target, result, cloud)
     assert target.read_text() == "before"
     monkeypatch.undo()
     folder = tmp_path / "folder.report.html"
     folder.mkdir()
     with pytest.raises(BadInput, match="is a folder"):
-        write_report(folder, result, cloud, scores)
+        write_report(folder, result, cloud)
     assert not [path.name for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
 @pytest.mark.usefixtures("quick_pages")
 def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
-    first, cloud, scores = scored(tmp_path)
-    report = write_report(tmp_path / "a b#1.report.html", first, cloud, scores)
+    first, cloud, _ = scored(tmp_path)
+    report = write_report(tmp_path / "a b#1.report.html", first, cloud)
     second, third = (
         changed(
             first,
@@ -276,8 +277,8 @@ def test_the_index_lists_the_batch_in_order_and_links_what_exists(tmp_path):
 
 @pytest.mark.usefixtures("quick_pages")
 def test_both_kinds_of_page_begin_the_same_way(tmp_path):
-    result, cloud, scores = scored(tmp_path)
-    report = write_report(tmp_path / "part.report.html", result, cloud, scores)
+    result, cloud, _ = scored(tmp_path)
+    report = write_report(tmp_path / "part.report.html", result, cloud)
     index = write_index(tmp_path, [result], reports={"part": report}, title="A <batch>")
     heads = [file.read_text(encoding="utf-8").split("</head>")[0] for file in (report.path, index)]
     titles = [re.findall("<title>(.*?)</title>", head)[0] for head in heads]
@@ -325,19 +326,26 @@ def test_ordinary_numbers_are_written_without_exponent(value, digits, words):
 
 @pytest.mark.usefixtures("quick_pages")
 def test_a_large_area_is_written_in_figures(tmp_path):
-    result, cloud, scores = scored(tmp_path, defects=1)
+    result, cloud, _ = scored(tmp_path, defects=1)
     regions = [result.record["regions"][0] | {"area": 41_234.6, "size": [1500.0, 2.0, 1.0]}]
     large = changed(result, regions=regions)
-    assert "41235" in Elements(written(tmp_path, large, cloud, scores)).text
+    assert "41235" in Elements(written(tmp_path, large, cloud)).text
     assert "1500 mm" in Elements(write_index(tmp_path, [large]).read_text(encoding="utf-8")).text
 
 
-UNKNOWN = {"comparison": None, "deviation": None, "distances": None}
+def lengths(size: float, unit: str | None = "mm", **known: object) -> Lengths:
+    """How lengths of a part this long are written; `known` are fields of its result."""
+    nothing = {"comparison": None, "deviation_statistics": None, "distance_statistics": None}
+    return Lengths.of(np.array([[0.0, 0, 0], [size, 0, 0]]), Result.model_construct(unit=unit, **nothing | known))
+
+
+def allowed(plus: float, minus: float) -> Comparison:
+    return Comparison.model_construct(tolerance=AllowedDeviation(plus=plus, minus=minus, default=False))
 
 
 @pytest.mark.parametrize("size", [1e-9, 0.0123, 0.1, 1.0, 80.0, 100.0, 119.0, 1200.0, 5e4, 1e7])
 def test_lengths_are_exact_to_a_hundred_thousandth_of_the_part(size):
-    length = Lengths.of(np.array([[0.0, 0, 0], [size, 0, 0]]), "mm", UNKNOWN)
+    length = lengths(size)
     step = max(10.0**-length.decimals, 1e-9)
     assert step <= max(size * 1e-5, 1e-9) * (1 + 1e-9)
     assert length.decimals == 0 or step > size * 1e-6
@@ -349,16 +357,19 @@ def test_lengths_are_exact_to_a_hundred_thousandth_of_the_part(size):
     ("known", "words"),
     [
         ({}, ["+0.14", "+0.05", "−0.05"]),
-        ({"deviation": {"min": -0.051, "max": 0.14}}, ["+0.140", "+0.051", "−0.051"]),
-        ({"deviation": {"min": -80.0, "max": 0.14}}, ["+0.14", "+0.05", "−0.05"]),
-        ({"deviation": {"min": None, "max": None}}, ["+0.14", "+0.05", "−0.05"]),
-        ({"deviation": {}, "distances": {"max": 0.14}}, ["+0.140", "+0.051", "−0.051"]),
-        ({"comparison": {"tolerance": {"plus": 0.1, "minus": 0.2}}}, ["+0.140", "+0.051", "−0.051"]),
-        ({"comparison": {"tolerance": {"plus": 0.1, "minus": 0.02}}}, ["+0.1400", "+0.0510", "−0.0510"]),
+        ({"deviation_statistics": SignedStatistics(mean=0.0, min=-0.051, max=0.14)}, ["+0.140", "+0.051", "−0.051"]),
+        ({"deviation_statistics": SignedStatistics(mean=0.0, min=-80.0, max=0.14)}, ["+0.14", "+0.05", "−0.05"]),
+        ({"deviation_statistics": SignedStatistics()}, ["+0.14", "+0.05", "−0.05"]),
+        (
+            {"deviation_statistics": SignedStatistics(), "distance_statistics": HighStatistics(max=0.14)},
+            ["+0.140", "+0.051", "−0.051"],
+        ),
+        ({"comparison": allowed(0.1, 0.2)}, ["+0.140", "+0.051", "−0.051"]),
+        ({"comparison": allowed(0.1, 0.02)}, ["+0.1400", "+0.0510", "−0.0510"]),
     ],
 )
 def test_deviations_of_a_large_part_are_told_as_finely_as_they_matter(known, words):
-    length = Lengths.of(np.array([[0.0, 0, 0], [1200.0, 0, 0]]), "mm", UNKNOWN | known)
+    length = lengths(1200.0, **known)
     assert [length.deviation(value) for value in (0.14, 0.051, -0.051)] == words
     assert length.write(1.23456) == "1.23"
 
@@ -371,7 +382,7 @@ def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
     cloud = PointCloud(points)
     scores = replace(scores, deviation=deviation)
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
-    page = Elements(written(tmp_path, result, cloud, scores)).text
+    page = Elements(written(tmp_path, result, cloud)).text
     assert "Largest excess +0.140 mm" in page
     peaks = [region.peak_deviation for region in result.defects]
     assert len(peaks) == 2
@@ -385,13 +396,13 @@ def test_a_stray_point_is_counted_and_does_not_make_lengths_coarse(tmp_path):
     scores = answer(points, 0, reconstruction=None)
     cloud = PointCloud(points)
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
-    page = written(tmp_path, result, cloud, scores)
+    page = written(tmp_path, result, cloud)
     assert "1 of them lies far from the others, outside of the view." in Elements(page).text
     assert '"decimals":3' in page
 
 
 def test_lengths_and_times_are_written_for_people():
-    length = Lengths.of(np.array([[0.0, 0, 0], [80.0, 0, 0]]), "mm", UNKNOWN)
+    length = lengths(80.0)
     assert length.with_unit(length.write(1.23456)) == "1.2346 mm"
     assert length.write(-0.00001) == "0.0000"
     assert length.deviation(-2.0) == "−2.0000"
@@ -405,19 +416,19 @@ def test_lengths_and_times_are_written_for_people():
     [
         ("mm", 0.002, 60.0, "0.12 mm"),
         ("mm", 0.002, None, "0.20 % of the part's radius"),
-        ("", 0.002, 60.0, "0.20 % of the part's radius"),
+        (None, 0.002, 60.0, "0.20 % of the part's radius"),
         ("mm", None, 60.0, "–"),
         ("mm", float("nan"), 60.0, "–"),
     ],
 )
 def test_a_fit_error_is_a_length_where_the_unit_is_known(unit, residual, scale, words):
-    assert Lengths.of(np.array([[0.0, 0, 0], [80.0, 0, 0]]), unit, UNKNOWN).fit_error(residual, scale) == words
+    assert lengths(80.0, unit).fit_error(residual, scale) == words
 
 
 @pytest.mark.usefixtures("quick_pages")
 @pytest.mark.parametrize(("unseen", "words"), [(0.0, "Coverage 100 %"), (0.125, "Coverage 87.5 %")])
 def test_a_page_says_how_well_a_scan_fits_and_what_it_covers(tmp_path, unseen, words):
-    result, cloud, scores = scored(tmp_path, 500, score_length=60.0, unseen=unseen)
-    page = Elements(written(tmp_path, result, cloud, scores)).text
+    result, cloud, _ = scored(tmp_path, 500, score_length=60.0, unseen=unseen)
+    page = Elements(written(tmp_path, result, cloud)).text
     assert "Fit error 0.12 mm" in page
     assert words in page

@@ -31,9 +31,7 @@ def batch(tmp_path_factory) -> Path:
     out = tmp_path_factory.mktemp("batch")
     result, cloud, scores = scored(out)
     labels = scores.point_scores > 0.008
-    report = write_report(
-        out / "part.report.html", result, replace(cloud, labels=labels), scores, calibration=CALIBRATION
-    )
+    report = write_report(out / "part.report.html", result, replace(cloud, labels=labels), calibration=CALIBRATION)
     others = [
         changed(
             result,
@@ -156,7 +154,7 @@ def test_a_point_tells_what_the_scored_cloud_holds(browser, tmp_path):
     cloud = read_cloud(scan)
     scores = answer(cloud.points - offset)
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
-    browser.get(write_report(tmp_path / "part.report.html", result, cloud, scores).path.as_uri())
+    browser.get(write_report(tmp_path / "part.report.html", result, cloud).path.as_uri())
     wait_until(browser, "document.getElementById('view').dataset.state === 'drawn'")
     told = browser.execute_script(
         "const view = document.getElementById('view');"
@@ -228,8 +226,8 @@ def test_all_text_has_enough_contrast(page, batch):
 
 
 def test_the_table_of_the_index_fits_a_small_desktop(browser, tmp_path):
-    result, cloud, scores = scored(tmp_path, name="bracket_left_2026-03-04_station_12_scan_0001.ply")
-    report = write_report(tmp_path / "part.report.html", result, cloud, scores)
+    result, cloud, _ = scored(tmp_path, name="bracket_left_2026-03-04_station_12_scan_0001.ply")
+    report = write_report(tmp_path / "part.report.html", result, cloud)
     regions = [result.record["regions"][0] | {"kind": "missing_material", "size": [118.345, 2.0, 1.0]}]
     large = changed(result, regions=regions, points=2_345_678, warnings=["a"] * 12)
     reasons = [{"code": code, "text": "a"} for code in ("alignment_residual_high", "score_above_threshold")]

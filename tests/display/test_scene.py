@@ -16,9 +16,10 @@ from dusnet.display.camera import brightness
 from dusnet.display.loaded_result import LoadedResult, read_loaded_result
 from dusnet.display.scene import Layer, Scene, defect_boxes
 from dusnet.display.thinning import drawn_lots, highest, shown_points, spacing
-from dusnet.display.wording import counted, coverage
+from dusnet.display.wording import coverage
 from dusnet.errors import BadInput
 from dusnet.inspection.regions import find_regions
+from dusnet.words import counted
 
 
 @pytest.fixture

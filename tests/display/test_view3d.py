@@ -29,6 +29,21 @@ from dusnet.display.scales import (
     signed_scale,
 )
 from dusnet.display.thinning import evenly, shown_points
+from dusnet.inspection.regions import Kind
+from dusnet.inspection.result_parts import Bounds, Defect
+
+
+def moved(bounds: Bounds, offset: np.ndarray) -> Bounds:
+    low, high = ((np.array(corner) + offset).tolist() for corner in (bounds.low, bounds.high))
+    return Bounds(low=low, high=high)
+
+
+def without_points(defect: Defect, *, low: tuple[float, ...], high: tuple[float, ...]) -> Defect:
+    """Missing material in a box along the coordinate axes."""
+    changes = {"axes": np.eye(3).tolist(), "size": (10.0, 6.0, 2.0), "bounds": Bounds(low=low, high=high)}
+    made = defect.model_copy(update=changes | {"kind": Kind.MISSING_MATERIAL})
+    made._indices = np.empty(0, dtype=np.intp)
+    return made
 
 
 def unpacked(text: str, kind: str) -> np.ndarray:
@@ -159,11 +174,8 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
     offset = np.array([250_000.0, -4_000.0, 12.0])
     index = np.arange(0, len(cloud), 2)
     field = PointField("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
-    members = [region.indices for region in result.defects]
-    regions = [dict(region) for region in result.record["regions"]]
-    for region in regions:
-        region["bounds"] = {name: (np.array(at) + offset).tolist() for name, at in region["bounds"].items()}
-    scene = view_data(PointCloud(cloud.points + offset), index, [field], regions, members)
+    defects = [defect.model_copy(update={"bounds": moved(defect.bounds, offset)}) for defect in result.defects]
+    scene = view_data(PointCloud(cloud.points + offset), index, [field], defects)
     np.testing.assert_array_equal(unpacked(scene["fields"][0]["values"], "f4"), scores.point_scores[index])
     np.testing.assert_array_equal(unpacked(scene["points"]["index"], "u4"), index)
     local = np.stack([unpacked(scene["points"][axis], "f4") for axis in "xyz"], axis=1)
@@ -177,7 +189,6 @@ def test_the_scene_carries_exact_values_of_the_points_it_shows(tmp_path):
 
 def test_a_stray_point_shrinks_nothing(tmp_path):
     result, cloud, scores = scored(tmp_path)
-    members = [region.indices for region in result.defects]
     strayed = np.vstack([cloud.points, [[3e4, -2e4, 1e4]]])
     values = np.append(scores.point_scores, np.float32(0.0))
     scenes = [
@@ -185,8 +196,7 @@ def test_a_stray_point_shrinks_nothing(tmp_path):
             PointCloud(points),
             np.arange(len(points)),
             [PointField("Anomaly score", values[: len(points)], heat_scale(0.0, 0.016))],
-            result.record["regions"],
-            members,
+            result.defects,
             reconstruction=scores.reconstruction,
         )
         for points in (cloud.points, strayed)
@@ -203,9 +213,9 @@ def test_a_stray_point_shrinks_nothing(tmp_path):
 
 
 def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
-    _, cloud, _ = scored(tmp_path, defects=0)
-    region = {"bounds": {"low": [200.0, 0, 0], "high": [202.0, 1, 1]}, "center": [201.0, 0, 0], "size": [2, 1, 1]}
-    scene = view_data(cloud, np.arange(len(cloud)), [], [region], [])
+    result, cloud, _ = scored(tmp_path, defects=1)
+    far = without_points(result.defects[0], low=(200.0, 0.0, 0.0), high=(202.0, 1.0, 1.0))
+    scene = view_data(cloud, np.arange(len(cloud)), [], [far])
     low, high = (scene["axes"][0]["range"][end] + scene["origin"][0] for end in (0, 1))
     assert low < -60.0
     assert high > 202.0
@@ -214,8 +224,7 @@ def test_a_defect_far_from_the_part_is_in_the_view(tmp_path):
 def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path):
     result, cloud, scores = scored(tmp_path)
     field = PointField("Anomaly score", scores.point_scores, heat_scale(0.0, 0.016))
-    members = [region.indices for region in result.defects]
-    scene = view_data(cloud, np.arange(len(cloud)), [field], result.record["regions"], members)
+    scene = view_data(cloud, np.arange(len(cloud)), [field], result.defects)
     assert [defect["name"] for defect in scene["defects"]] == ["1", "2", "3"]
     for defect, region in zip(scene["defects"], result.defects, strict=True):
         corners = np.array(defect["lines"]) + scene["origin"]
@@ -229,18 +238,11 @@ def test_boxes_hold_their_defects_and_cameras_look_at_them_from_outside(tmp_path
 
 def test_a_box_with_axes_of_its_own_is_turned_and_one_without_points_is_drawn(tmp_path):
     result, cloud, _ = scored(tmp_path, defects=1)
-    region = dict(result.record["regions"][0])
+    defect = result.defects[0]
     turned = np.array([[0.6, 0.8, 0.0], [-0.8, 0.6, 0.0], [0.0, 0.0, 1.0]])
-    lacking = {
-        "bounds": {"low": [0, 0, -30], "high": [10, 6, -20]},
-        "size": [10, 6, 2],
-        "center": [5, 3, -25],
-        "kind": "missing_material",
-        "axes": np.eye(3).tolist(),
-    }
-    region |= {"axes": turned.tolist(), "id": 7}
-    members = [result.defects[0].indices, np.zeros(0, dtype=np.intp)]
-    first, second = view_data(cloud, np.arange(len(cloud)), [], [region, lacking], members)["defects"]
+    lacking = without_points(defect, low=(0.0, 0.0, -30.0), high=(10.0, 6.0, -20.0))
+    own = defect.model_copy(update={"axes": turned.tolist(), "id": 7})
+    first, second = view_data(cloud, np.arange(len(cloud)), [], [own, lacking])["defects"]
     edges = np.array(first["lines"]).reshape(12, 2, 3)
     directions = (edges[:, 1] - edges[:, 0]) / np.linalg.norm(edges[:, 1] - edges[:, 0], axis=1, keepdims=True)
     assert np.abs(directions @ turned.T).max(axis=1) == pytest.approx(np.ones(12))

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 from dusnet.colors.color_maps import FAINT, GOOD_SCANS, INK, LINE, VERDICT_MARKS, css
 from dusnet.display.report.markup import text
 from dusnet.display.scales import PointField, round_numbers
-from dusnet.display.wording import counted, grouped, number
+from dusnet.display.wording import grouped, number
+from dusnet.words import counted
 
 _WIDTH, _HEIGHT = 480, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 30, 38

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import facts, text
 from dusnet.display.wording import number, percent
+from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison
 
 NOTE = (
     "Positive deviations are excess material, negative are missing. The object score is the share of the tolerance "
@@ -15,40 +13,42 @@ NOTE = (
 )
 
 
-def tolerance(record: Mapping[str, Any], length: Lengths) -> str:
+def tolerance(given: AllowedDeviation, length: Lengths) -> str:
     """The tolerance, and whether somebody chose it."""
-    given = record["comparison"]["tolerance"]
-    both = length.with_unit(f"+{number(given['plus'], 6)} / −{number(given['minus'], 6)}")
-    return text(f"{both}, {'0.1 mm by default where not chosen' if given['default'] else 'chosen'}")
+    both = length.with_unit(f"+{number(given.plus, 6)} / −{number(given.minus, 6)}")
+    return text(f"{both}, {'0.1 mm by default where not chosen' if given.default else 'chosen'}")
 
 
-def panel(record: Mapping[str, Any], length: Lengths) -> str:
+def panel(found: Comparison, length: Lengths) -> str:
     """What was allowed and found, and how exact scan and model are."""
-    found = record["comparison"]
-    out, cad = found["out_of_tolerance"], found["cad"]
-    closed = "yes" if cad["watertight"] else "no. The nearest triangle's normal tells on which side a point lies"
+    out, cad = found.out_of_tolerance, found.cad
+    closed = "yes" if cad.watertight else "no. The nearest triangle's normal tells on which side a point lies"
     return facts(
         [
-            ("Tolerance", tolerance(record, length)),
-            ("Out of tolerance", percent(out["share"])),
-            ("Excess material", percent(out["excess"])),
-            ("Missing material", percent(out["missing"])),
-            ("RMS deviation", text(_magnitude(found["rms"], length))),
-            ("Noise of the scan", text(_magnitude(found["noise"], length))),
-            ("Unit of the CAD model", text(cad["unit"])),
-            ("Triangles of the CAD model", number(cad["triangles"])),
+            ("Tolerance", tolerance(found.tolerance, length)),
+            ("Out of tolerance", percent(out.share)),
+            ("Excess material", percent(out.excess)),
+            ("Missing material", percent(out.missing)),
+            ("RMS deviation", text(_magnitude(found.rms, length))),
+            ("Noise of the scan", text(_magnitude(found.noise, length))),
+            ("Unit of the CAD model", text(cad.unit)),
+            ("Triangles of the CAD model", number(cad.triangles)),
             ("Bodies of the CAD model", text(_bodies(cad))),
             ("Watertight", text(closed)),
         ]
     )
 
 
-def _bodies(cad: Mapping[str, Any]) -> str:
+def _bodies(cad: CadFile) -> str:
     """How many there are, and what was done with them; earlier versions did not count them."""
-    if "bodies" not in cad:
+    if "bodies" not in cad.model_fields_set:
         return "not counted"
-    done = {"united": "united", "left_out": "left out (inside of others, or there twice)", "not_united": "not united"}
-    return ", ".join([str(cad["bodies"]), *(f"{cad[key]} {words}" for key, words in done.items() if cad.get(key))])
+    counts = {
+        "united": cad.united,
+        "left out (inside of others, or there twice)": cad.left_out,
+        "not united": cad.not_united,
+    }
+    return ", ".join([str(cad.bodies), *(f"{count} {words}" for words, count in counts.items() if count)])
 
 
 def _magnitude(value: float, length: Lengths) -> str:

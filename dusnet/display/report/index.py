@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from dusnet.display.report.charts import TrendPoint, trend_chart, verdict_mark
 from dusnet.display.report.markup import asset, badge, cell, fill, header_cell, page_head, text
 from dusnet.display.report.page import ReportPage
-from dusnet.display.report.sections import KINDS, when
+from dusnet.display.report.sections import when
 from dusnet.display.report.stills import THUMBNAIL, data_uri
-from dusnet.display.wording import MISSING, counted, grouped, number
+from dusnet.display.wording import MISSING, grouped, kind_words, number
 from dusnet.io import remove_file, write_text
 from dusnet.io.marks import Kind, kind_of, require_replaceable
 from dusnet.result import Result
+from dusnet.words import counted
 
 INDEX = "index.html"
 _TILES = (("OK", "OK"), ("NG", "NG"), ("RECHECK", "to check again"))
@@ -50,7 +50,7 @@ def write_index(
         "index.html",
         {
             "title": text(title),
-            "head": page_head(title, results[0].record["versions"]["dusnet"] if results else ""),
+            "head": page_head(title, results[0].versions["dusnet"] if results else ""),
             "under": text(_under(results)),
             "tiles": _tiles(results, len(failures)),
             "failures": _failures(failures),
@@ -74,8 +74,8 @@ def remove_index(out_dir: Path) -> None:
 
 
 def _under(results: Sequence[Result]) -> str:
-    models = sorted({result.record["model"]["id"] for result in results})
-    times = [result.record["timestamp"] for result in results]
+    models = sorted({result.model.id for result in results})
+    times = [result.timestamp for result in results]
     words = [counted(len(results), "scan")]
     if models:
         words.append(f"model {', '.join(models)}")
@@ -153,7 +153,7 @@ def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportP
 
 
 def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, ReportPage]) -> str:
-    record, report = result.record, pages.get(result.stem)
+    report = pages.get(result.stem)
     name, link = text(result.name), text(_link(out_dir, report))
     cells = [cell(str(place), place)]
     if pages:
@@ -170,17 +170,17 @@ def _row(place: int, out_dir: Path, result: Result, pages: Mapping[str, ReportPa
     codes = text(", ".join(code.replace("_", " ") for code in result.verdict.codes if status == "RECHECK"))
     note = f'<br><span class="unit">{codes}</span>' if codes else ""
     cells.append(cell(badge(status) + note, status, kind="l"))
-    score, limit = record["object_score"], record["threshold"]
-    ratio = score / limit if score is not None and limit else None
+    score, limit = result.object_score, result.threshold
+    ratio = score / limit if limit else None
     cells += [cell(number(score), score), cell(number(ratio, 3), ratio)]
-    cells.append(cell(str(record["region_count"]), record["region_count"]))
-    cells.append(_worst(record))
-    cells.append(cell(grouped(record["points"]), record["points"]))
-    residual = None if record["alignment"] is None else record["alignment"]["residual"]
+    cells.append(cell(str(result.region_count), result.region_count))
+    cells.append(_worst(result))
+    cells.append(cell(grouped(result.points), result.points))
+    residual = None if result.alignment is None else result.alignment.residual
     cells.append(cell(number(None if residual is None else 100.0 * residual, 3), residual))
-    remarks = len(record["warnings"])
+    remarks = len(result.warnings)
     cells.append(cell(str(remarks) if remarks else MISSING, remarks))
-    cells.append(cell(_time(record["timestamp"]), record["timestamp"], kind="l when"))
+    cells.append(cell(_time(result.timestamp), result.timestamp, kind="l when"))
     return f"<tr>{''.join(cells)}</tr>"
 
 
@@ -191,11 +191,11 @@ def _time(timestamp: str) -> str:
     return f'<time datetime="{text(timestamp)}" title="{text(full)}">{date}<br>{clock}</time>'
 
 
-def _worst(record: Mapping[str, Any]) -> str:
-    if not record["regions"]:
+def _worst(result: Result) -> str:
+    if not result.defects:
         return cell(MISSING)
-    worst = record["regions"][0]
-    kind = KINDS.get(str(worst.get("kind")), "")
-    length = float(worst["size"][0])
-    words = f"{number(length, 3)} {record['unit'] or ''}".strip() + (f", {kind}" if kind else "")
+    worst = result.defects[0]
+    length = worst.size[0]
+    kind = "" if worst.kind is None else f", {kind_words(worst.kind)}"
+    words = f"{number(length, 3)} {result.unit or ''}".strip() + kind
     return cell(text(words), length)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from dusnet.cloud import Points
 from dusnet.display.extent import extent
 from dusnet.display.wording import MISSING, fixed, percent, plain
+from dusnet.result import Result
 
 _MOST_DECIMALS = 9
 
@@ -30,11 +29,11 @@ class Lengths:
     fine: int
 
     @classmethod
-    def of(cls, points: Points, unit: str, record: Mapping[str, Any]) -> Lengths:
+    def of(cls, points: Points, result: Result) -> Lengths:
         """For a part of this size and its result."""
         low, high = extent(points)
         decimals = _decimals(float((high - low).max()) * 1e-5, 3)
-        return cls(unit, decimals, max(decimals, _decimals(_allowed(record) / 100.0, 0)))
+        return cls(result.unit or "", decimals, max(decimals, _decimals(_allowed(result) / 100.0, 0)))
 
     def write(self, value: float | None) -> str:
         """A length without its unit."""
@@ -69,10 +68,13 @@ def _decimals(step: float, unknown: int) -> int:
     return min(max(math.ceil(-math.log10(step) - 1e-9), 0), _MOST_DECIMALS)
 
 
-def _allowed(record: Mapping[str, Any]) -> float:
+def _allowed(result: Result) -> float:
     """The smaller tolerance, else the largest deviation or distance of the scan; 0 where none is known."""
-    if record["comparison"] is not None:
-        tolerance = record["comparison"]["tolerance"]
-        return float(min(tolerance["plus"], tolerance["minus"]))
-    measured = record["deviation"] or record["distances"] or {}
-    return max((abs(measured[name]) for name in ("min", "max") if measured.get(name) is not None), default=0.0)
+    if result.comparison is not None:
+        return min(result.comparison.tolerance.plus, result.comparison.tolerance.minus)
+    signed, distances = result.deviation_statistics, result.distance_statistics
+    if signed is not None and signed.mean is not None:
+        ends = [signed.min, signed.max]
+    else:
+        ends = [] if distances is None else [distances.max]
+    return max((abs(end) for end in ends if end is not None), default=0.0)

@@ -20,12 +20,13 @@ from dusnet.display.report.stills import Stills, data_uri, draw_stills
 from dusnet.display.report.view3d import MOST_DEFECT_POINTS, MOST_POINTS, view_data
 from dusnet.display.scales import PointField, ScaleMark, heat_scale, round_limit, signed_scale
 from dusnet.display.thinning import shown_points
+from dusnet.inspection.result_parts import Defect
 from dusnet.io import write_text
 from dusnet.io.marks import Kind, kind_of, require_replaceable
 from dusnet.result import Result
 
 if TYPE_CHECKING:
-    from dusnet.detectors.base import Calibration, Scores
+    from dusnet.detectors.base import Calibration
 
 REPORT = ".report.html"
 """What follows the stem in the name of a page. Not `.html` alone: a scan may be called `index`."""
@@ -50,7 +51,6 @@ def write_report(
     path: Path,
     result: Result,
     cloud: PointCloud,
-    scores: Scores,
     *,
     calibration: Calibration | None = None,
     settings: Mapping[str, Any] | None = None,
@@ -61,9 +61,8 @@ def write_report(
 
     Args:
         path: the file to write.
-        result: of the scan.
+        result: of the scan, with its scores in memory.
         cloud: the scan, N >= 1 points, its own unit and pose; its labels are shown as ground truth.
-        scores: what the detector answered, in the unit of the scan.
         calibration: of the model, to show good scans beside this one.
         settings: of the model, as plain nested values.
         fields: what the points are painted with, N values each, the first at the beginning; None takes the anomaly
@@ -75,58 +74,50 @@ def write_report(
 
     Raises:
         BadInput: the file cannot be written, or one of this name was written by others.
-        ValueError: a field has another number of values than the scan has points.
+        ValueError: a field has another number of values than the scan has points, or the result is one that was read.
     """
-    record = result.record
-    unit = record["unit"] or ""
-    painted = list(fields) if fields is not None else fields_of(scores, record)
+    scores, unit, name = result.scores, result.unit or "", result.name
+    painted = list(fields) if fields is not None else fields_of(result)
     for field in painted:
         if len(field.values) != len(cloud):
             raise ValueError(f"{field.name} needs {len(cloud)} values, got {len(field.values)}")
-    regions = record["regions"]
-    members = [defect.indices for defect in result.defects]
     flagged = np.zeros(len(cloud), dtype=np.bool_)
-    for member in members:
-        flagged[member] = True
+    for defect in result.defects:
+        flagged[defect.indices] = True
     index = shown_points(cloud.points, flagged, MOST_POINTS, MOST_DEFECT_POINTS)
-    stills = _stills(cloud, index, painted, regions, unit)
-    length = Lengths.of(cloud.points, unit, record)
-    view = view_data(cloud, index, painted, regions, members, reconstruction=scores.reconstruction, unit=unit)
-    view |= {"decimals": length.decimals, "scored": record["files"]["scored"]}
-    name = result.name
+    stills = _stills(cloud, index, painted, result.defects, unit)
+    length = Lengths.of(cloud.points, result)
+    view = view_data(cloud, index, painted, result.defects, reconstruction=scores.reconstruction, unit=unit)
+    view |= {"decimals": length.decimals, "scored": result.files.scored}
     status = result.verdict.status.value
     page = fill(
         "page.html",
         {
-            "head": page_head(
-                f"{title}: {name}, {status}",
-                record["versions"]["dusnet"],
-                images="data: blob:",
-            ),
+            "head": page_head(f"{title}: {name}, {status}", result.versions["dusnet"], images="data: blob:"),
             "thumbnail": text(data_uri(stills.thumbnail)),
             "title": text(title),
             "name": text(name),
-            "under": sections.under_title(record),
+            "under": sections.under_title(result),
             "badge": badge(status).replace('class="badge', 'class="badge large', 1),
             "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),
-            "toolbar": sections.toolbar(painted, scores, cloud, bool(regions)),
+            "toolbar": sections.toolbar(painted, result, cloud),
             "view_label": text(f"Interactive view of {name}. The pictures of the six sides have the same colours."),
             "bars": sections.color_bars(painted),
             "shown": sections.shown_note(len(index), len(cloud), view),
             "verdict": sections.verdict(result),
-            "figures": sections.key_figures(record, scores, length),
-            "defects_title": text(sections.defects_title(record)),
-            "defects": sections.defects(record, length),
+            "figures": sections.key_figures(result, length),
+            "defects_title": text(sections.defects_title(result)),
+            "defects": sections.defects(result, length),
             "stills": sections.still_figures(stills),
             "stills_note": text(
                 "The sides lie along the axes of the scan. All are at one scale and in the colours of the bar above. "
                 "The numbers are those of the table."
             ),
-            "charts": sections.charts(painted, record, scores, calibration, length),
-            "registration": sections.registration(record, scores.score_length, length),
-            "provenance": sections.provenance(record, calibration),
+            "charts": sections.charts(painted, result, calibration, length),
+            "registration": sections.registration(result, length),
+            "provenance": sections.provenance(result, calibration),
             "settings": sections.settings(settings),
-            "footer": sections.footer(record),
+            "footer": sections.footer(result),
             "data": data_script("scene", view),
             "plotly": _plotly(),
             "script": asset("sort.js") + asset("report.js"),
@@ -153,47 +144,36 @@ def read_report(path: Path) -> ReportPage | None:
         return ReportPage(path, b"")
 
 
-def fields_of(scores: Scores, record: Mapping[str, Any]) -> list[PointField]:
-    """What a scored scan can be painted with: the anomaly score, then the signed deviation or else the distance.
-
-    Args:
-        scores: of the scan.
-        record: its result file, for the colour range.
-    """
-    span = record["color_range"]
+def fields_of(result: Result) -> list[PointField]:
+    """What a scored scan can be painted with: the anomaly score, then the signed deviation or else the distance."""
+    span, limit, unit = result.color_range, result.point_threshold, result.unit or ""
     remark = {
-        "point_threshold": "The bar ends at twice the point threshold. It is the same for every scan of this model.",
+        "point_threshold": "The bar ends at twice the point limit. It is the same for every scan of this model.",
         "scan": "From the median to the maximum of this scan. Colours of different scans cannot be compared.",
-    }.get(span["source"], "The range was given.")
-    limit = record["point_threshold"]
-    low, high = float(span["low"] or 0.0), float(span["high"] if span["high"] is not None else 1.0)
-    marks = (ScaleMark(float(limit), "point threshold"),) if limit is not None and low <= limit <= high else ()
+    }.get(span.source, "The range was given.")
+    marks = (ScaleMark(limit, "point limit"),) if limit is not None and span.low <= limit <= span.high else ()
     score = PointField(
         "Anomaly score",
-        np.asarray(scores.point_scores, dtype=np.float32),
-        heat_scale(low, high, marks, remark),
+        np.asarray(result.point_scores, dtype=np.float32),
+        heat_scale(span.low, span.high, marks, remark),
         explanation="Distance to the defect-free surface as a fraction of the part's bounding radius. The model's "
         "settings say how it is corrected.",
     )
-    unit = record["unit"] or ""
-    deviation = scores.deviation
-    if deviation is not None:
-        values = np.asarray(deviation, dtype=np.float32)
+    if result.deviation is not None:
+        values = np.asarray(result.deviation, dtype=np.float32)
         ends = "The ends are the round number that 99.8 % of this scan's deviations stay within."
         scale = signed_scale(round_limit(values), (ScaleMark(0.0, "nominal"),), ends)
-        return [
-            score,
-            PointField("Deviation", values, scale, unit, "Positive is excess material, negative is missing."),
-        ]
-    if scores.distances is not None:
-        values = np.asarray(scores.distances, dtype=np.float32)
+        words = "Positive is excess material, negative is missing."
+        return [score, PointField("Deviation", values, scale, unit, words)]
+    if result.distances is not None:
+        values = np.asarray(result.distances, dtype=np.float32)
         ends = "The end is the round number that 99.8 % of this scan's distances stay below."
         return [score, PointField("Distance", values, heat_scale(0.0, round_limit(values), (), ends), unit)]
     return [score]
 
 
 def _stills(
-    cloud: PointCloud, index: Any, fields: Sequence[PointField], regions: Sequence[Mapping[str, Any]], unit: str
+    cloud: PointCloud, index: Any, fields: Sequence[PointField], defects: Sequence[Defect], unit: str
 ) -> Stills:
     points = cloud.points[index]
     grey = np.full(len(points), np.nan, dtype=np.float32)
@@ -202,10 +182,7 @@ def _stills(
     # What makes a side worth a thumbnail is what lies beyond the outermost marks of the scale.
     beyond = max((abs(mark.value) for mark in scale.marks), default=math.inf)
     weight = np.clip(np.nan_to_num(np.abs(values), nan=0.0, posinf=0.0) - beyond, 0.0, None)
-    labels = {
-        int(region.get("id", place)): np.asarray(region.get("peak_point") or region["center"], dtype=np.float64)
-        for place, region in enumerate(regions, 1)
-    }
+    labels = {defect.id: np.array(defect.peak_point) for defect in defects}
     return draw_stills(points, scale.paint(values), weight, labels, unit)
 
 

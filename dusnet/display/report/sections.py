@@ -1,7 +1,8 @@
-"""The sections of a page of one scan, each from the result's record to HTML."""
+"""The sections of a page of one scan, each from the result to HTML."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -16,18 +17,13 @@ from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import badge, cell, facts, flattened, header_cell, text
 from dusnet.display.report.stills import Stills, data_uri
 from dusnet.display.scales import PointField
-from dusnet.display.wording import MISSING, counted, coverage, fixed, grouped, number, percent
+from dusnet.display.wording import MISSING, coverage, fixed, grouped, kind_words, number, percent
+from dusnet.inspection.result_parts import Defect
 from dusnet.result import Result
+from dusnet.words import counted, verb
 
 if TYPE_CHECKING:
-    from dusnet.detectors.base import Calibration, Scores
-
-KINDS = {
-    "protrusion": "protrusion",
-    "depression": "depression",
-    "missing_material": "missing material",
-    "deformation": "deformation",
-}
+    from dusnet.detectors.base import Calibration
 
 
 def when(timestamp: str) -> str:
@@ -37,21 +33,21 @@ def when(timestamp: str) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S") + (f" UTC{zone[:3]}:{zone[3:5]}" if zone else "")
 
 
-def under_title(record: Mapping[str, Any]) -> str:
+def under_title(result: Result) -> str:
     """The line under the name of the scan."""
-    unit = f"unit {record['unit']}" if record["unit"] else "unit not stated"
-    words = (f"model {record['model']['id']}", f"{grouped(record['points'])} points", unit, when(record["timestamp"]))
+    unit = f"unit {result.unit}" if result.unit else "unit not stated"
+    words = (f"model {result.model.id}", f"{grouped(result.points)} points", unit, when(result.timestamp))
     return " · ".join(map(text, words))
 
 
-def toolbar(fields: Sequence[PointField], scores: Scores, cloud: PointCloud, has_defects: bool) -> str:
+def toolbar(fields: Sequence[PointField], result: Result, cloud: PointCloud) -> str:
     """What is shown, what it is painted with, and from where; nothing is offered that does not exist."""
     layers = [("input", "Scan", True)]
-    if scores.reconstruction is not None and len(scores.reconstruction):
+    if result.reconstruction is not None and len(result.reconstruction):
         layers.append(("reconstruction", "Reconstruction", False))
     if cloud.labels is not None:
         layers.append(("truth", "Ground truth", False))
-    if has_defects:
+    if result.defects:
         layers.append(("defects", "Defects", True))
     boxes = "".join(
         f'<label><input type="checkbox" data-show="{key}"{" checked" if on else ""}>{name}</label>'
@@ -94,8 +90,7 @@ def shown_note(shown: int, total: int, scene: Mapping[str, Any]) -> str:
     )
     outside = scene["outside"]
     if outside:
-        verb = "lies" if outside == 1 else "lie"
-        words += f" {grouped(outside)} of them {verb} far from the others, outside of the view."
+        words += f" {grouped(outside)} of them {verb(outside, 'lies', 'lie')} far from the others, outside of the view."
     reconstruction = scene["reconstruction"]
     if reconstruction is not None:
         few, many = reconstruction["shown"], reconstruction["total"]
@@ -109,65 +104,63 @@ def verdict(result: Result) -> str:
     status = result.verdict.status.value
     reasons = [reason.text for reason in result.verdict.reasons]
     if not reasons and status == "OK":
-        limit = number(result.threshold) if result.threshold is not None else MISSING
-        reasons = [f"The object score {number(result.object_score)} is not above the limit {limit}."]
+        reasons = [f"The object score {number(result.object_score)} is not above the limit {number(result.threshold)}."]
     items = "".join(f"<li>{text(reason)}</li>" for reason in reasons)
-    notes = "".join(f'<p class="warning">{text(note)}</p>' for note in result.record["warnings"])
+    notes = "".join(f'<p class="warning">{text(note)}</p>' for note in result.warnings)
     return f'<p>{badge(status)}</p><ul class="reasons">{items}</ul>{notes}'
 
 
-def key_figures(record: Mapping[str, Any], scores: Scores, length: Lengths) -> str:
+def key_figures(result: Result, length: Lengths) -> str:
     """The few numbers that decide."""
-    score, limit = record["object_score"], record["threshold"]
+    score, limit, compared = result.object_score, result.threshold, result.comparison
     rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Limit", number(limit))]
-    compared = record["comparison"] is not None
-    if score is not None and limit and not compared:
+    if math.isfinite(score) and limit and compared is None:
         rows.append(("Score / limit", number(score / limit, 3)))
-    rows.append(("Defects", grouped(record["region_count"])))
-    point_limit = record["point_threshold"]
+    rows.append(("Defects", grouped(result.region_count)))
+    point_limit = result.point_threshold
     if point_limit is not None:
-        above = int((np.asarray(scores.point_scores) > point_limit).sum())
-        share = f"{grouped(above)} ({percent(above / max(record['points'], 1))})"
-        if compared:
-            rows += [("Points out of tolerance", share), ("Tolerance", comparison.tolerance(record, length))]
+        above = int((np.asarray(result.point_scores) > point_limit).sum())
+        share = f"{grouped(above)} ({percent(above / max(result.points, 1))})"
+        if compared is not None:
+            tolerance = comparison.tolerance(compared.tolerance, length)
+            rows += [("Points out of tolerance", share), ("Tolerance", tolerance)]
         else:
-            rows += [("Points above point threshold", share), ("Point threshold", number(point_limit))]
-    rows.append(("Highest point score", number(record["point_scores"].get("max"))))
-    deviation = scores.deviation
+            rows += [("Points above the point limit", share), ("Point limit", number(point_limit))]
+    highest = result.score_statistics
+    rows.append(("Highest point score", number(None if highest is None else highest.max)))
+    deviation, distances = result.deviation, result.distance_statistics
     if deviation is not None and np.isfinite(deviation).any():
         for name, value in (("Largest excess", np.nanmax(deviation)), ("Largest lack", np.nanmin(deviation))):
             rows.append((name, text(length.with_unit(length.deviation(float(value))))))
-    elif record["distances"]:
-        for name, key in (("Largest distance", "max"), ("99 % of distances below", "p99")):
-            rows.append((name, text(length.with_unit(length.deviation(record["distances"][key], signed=False)))))
-    if record["alignment"] is not None:
-        error = length.fit_error(record["alignment"]["residual"], scores.score_length)
+    elif distances is not None and distances.max is not None:
+        for name, value in (("Largest distance", distances.max), ("99 % of distances below", distances.p99)):
+            rows.append((name, text(length.with_unit(length.deviation(value, signed=False)))))
+    if result.alignment is not None:
+        error = length.fit_error(result.alignment.residual, result.scores.score_length)
         rows.append(("Fit error", text(error)))
     return facts(rows)
 
 
-def defects_title(record: Mapping[str, Any]) -> str:
+def defects_title(result: Result) -> str:
     """How many defects there are, and how many are listed."""
-    listed, found = len(record["regions"]), record["region_count"]
+    listed, found = len(result.defects), result.region_count
     if not found:
         return "Defects"
     return f"Defects: {found}" if listed == found else f"Defects: the worst {listed} of {found}"
 
 
-def defects(record: Mapping[str, Any], length: Lengths) -> str:
-    """The table of regions, worst first; a row moves the camera."""
-    regions = record["regions"]
-    if not regions:
-        if record["point_threshold"] is None:
-            return "<p>The model has no threshold for points, so no defects are listed.</p>"
-        return "<p>No region of the scan is above the point threshold.</p>"
-    columns = _defect_columns(regions, length)
+def defects(result: Result, length: Lengths) -> str:
+    """The table of defects, worst first; a row moves the camera."""
+    if not result.defects:
+        if result.point_threshold is None:
+            return "<p>The model has no limit for points, so no defects are listed.</p>"
+        return "<p>No region of the scan is above the point limit.</p>"
+    columns = _defect_columns(result.defects, length)
     head = "".join([header_cell("No."), *(head for head, _ in columns)])
     rows = []
-    for place, region in enumerate(regions):
-        name = text(region.get("id", place + 1))
-        cells = "".join([cell(f"<strong>{name}</strong>", name), *(written(region) for _, written in columns)])
-        label = f"Defect {name}: Enter moves the camera there"
+    for place, defect in enumerate(result.defects):
+        cells = "".join([cell(f"<strong>{defect.id}</strong>", defect.id), *(write(defect) for _, write in columns)])
+        label = f"Defect {defect.id}: Enter moves the camera there"
         rows.append(f'<tr data-defect="{place}" tabindex="0" aria-label="{label}">{cells}</tr>')
     return (
         f'<div class="scroll"><table id="defects"><thead><tr>{head}</tr></thead>'
@@ -176,25 +169,24 @@ def defects(record: Mapping[str, Any], length: Lengths) -> str:
     )
 
 
-def _defect_columns(
-    regions: Sequence[Mapping[str, Any]], length: Lengths
-) -> list[tuple[str, Callable[[Mapping[str, Any]], str]]]:
-    """The head of each column and what writes a region's cell in it; a column without a value is left out."""
+def _defect_columns(listed: Sequence[Defect], length: Lengths) -> list[tuple[str, Callable[[Defect], str]]]:
+    """The head of each column and what writes a defect's cell in it; a column without a value is left out."""
     unit = length.unit
 
-    def column(key: str, title: str, write: Callable[[Any], str], unit: str = "", hint: str = "") -> Any:
-        return header_cell(title, unit=unit, hint=hint), lambda region: cell(write(region.get(key)), region.get(key))
+    def column(key: str, title: str, write: Callable[[Any], str], unit: str = unit, hint: str = "") -> Any:
+        head = header_cell(title, unit=unit, hint=hint)
+        return head, lambda defect: cell(write(getattr(defect, key)), getattr(defect, key))
 
     def along(key: str, axis: int, title: str, hint: str = "") -> Any:
         head = header_cell(title, unit=unit, hint=hint)
-        return head, lambda region: cell(length.write(region[key][axis]), region[key][axis])
+        return head, lambda defect: cell(length.write(getattr(defect, key)[axis]), getattr(defect, key)[axis])
 
-    def kind(region: Mapping[str, Any]) -> str:
-        words = KINDS.get(str(region.get("kind")), region.get("kind"))
-        return cell(text(words or MISSING), words, kind="l")
+    def kind(defect: Defect) -> str:
+        words = None if defect.kind is None else kind_words(defect.kind)
+        return cell(words or MISSING, words, kind="l")
 
     def has(key: str) -> bool:
-        return any(region.get(key) is not None for region in regions)
+        return any(getattr(defect, key) is not None for defect in listed)
 
     signed = "Positive is excess material"
     columns = [(header_cell("Kind"), kind)] if has("kind") else []
@@ -203,22 +195,22 @@ def _defect_columns(
         along("size", 0, "Length", "Largest extent along the defect's own axes"),
         along("size", 1, "Width"),
         along("size", 2, "Depth", "Smallest extent along the defect's own axes"),
-        column("area", "Area", number, unit=f"{unit}²" if unit else ""),
+        column("area", "Area", number, f"{unit}²" if unit else ""),
     ]
     if has("peak_deviation"):
         columns += [
-            column("peak_deviation", "Peak dev.", length.deviation, unit=unit, hint=f"Largest deviation. {signed}"),
-            column("mean_deviation", "Mean dev.", length.deviation, unit=unit, hint=f"Mean deviation. {signed}"),
+            column("peak_deviation", "Peak dev.", length.deviation, hint=f"Largest deviation. {signed}"),
+            column("mean_deviation", "Mean dev.", length.deviation, hint=f"Mean deviation. {signed}"),
         ]
     if has("gap"):
         hint = "Largest distance of missing material from the scan"
-        columns.append(column("gap", "Gap", length.write, unit=unit, hint=hint))
-    hint = "Sum over its points of (score − point threshold) × area"
+        columns.append(column("gap", "Gap", length.write, hint=hint))
+    hint = "Sum over its points of (score − point limit) × area"
     return [
         *columns,
-        column("peak_score", "Peak score", number),
-        column("point_count", "Points", lambda count: grouped(count or 0)),
-        column("severity", "Severity", lambda severity: number(severity, 3), hint=hint),
+        column("peak_score", "Peak score", number, ""),
+        column("point_count", "Points", grouped, ""),
+        column("severity", "Severity", lambda severity: number(severity, 3), "", hint),
     ]
 
 
@@ -236,19 +228,13 @@ def still_figures(stills: Stills) -> str:
     return "".join(found)
 
 
-def charts(
-    fields: Sequence[PointField],
-    record: Mapping[str, Any],
-    scores: Scores,
-    calibration: Calibration | None,
-    length: Lengths,
-) -> str:
+def charts(fields: Sequence[PointField], result: Result, calibration: Calibration | None, length: Lengths) -> str:
     """The scan among good scans or beside its CAD model, and its points; a chart without data is left out."""
     good = calibration.object_scores if calibration is not None else ()
     found = []
-    objects = object_chart(good, float(scores.object_score), record["threshold"])
-    if record["comparison"] is not None:
-        shown = comparison.panel(record, length)
+    objects = object_chart(good, result.object_score, result.threshold)
+    if result.comparison is not None:
+        shown = comparison.panel(result.comparison, length)
         found.append(_panel("comparison", "Comparison with the CAD model", shown, comparison.NOTE))
     elif objects is not None:
         words = (
@@ -262,17 +248,15 @@ def charts(
         points = point_chart(fields[0], usual)
         if points is not None:
             unknown = int((~np.isfinite(fields[0].values)).sum())
-            words = (
-                f"All {grouped(record['points'])} points are counted. "
-                "Values beyond the scale are in the first and last bar."
-            )
+            counts = f"All {grouped(result.points)} points are counted."
+            words = f"{counts} Values beyond the scale are in the first and last bar."
             if usual:
                 words += (
                     f" In good scans one point in a thousand exceeds {number(min(usual), 3)} to {number(max(usual), 3)}"
                     " (ticks on the axis)."
                 )
             if unknown:
-                words += f" {counted(unknown, 'point')} {'has' if unknown == 1 else 'have'} no value."
+                words += f" {counted(unknown, 'point')} {verb(unknown, 'has', 'have')} no value."
             found.append(_panel("points", f"{fields[0].name} of all points", points, words))
     return "".join(found)
 
@@ -284,61 +268,52 @@ def _panel(name: str, title: str, chart: str, words: str) -> str:
     )
 
 
-def registration(record: Mapping[str, Any], scale: float | None, length: Lengths) -> str:
-    """How the scan was brought to the model, and how well it fits.
-
-    Args:
-        record: of the result.
-        scale: the part's radius in the unit of the scan, or None.
-        length: how lengths are written.
-    """
-    alignment = record["alignment"]
-    if alignment is None:
+def registration(result: Result, length: Lengths) -> str:
+    """How the scan was brought to the model, and how well it fits."""
+    fit, scale = result.alignment, result.scores.score_length
+    if fit is None:
         return "<p>The scan was not registered. The detector compares it where it is.</p>"
-    usual, own = alignment.get("training_residual"), alignment["residual"]
-    rows = [("Method", text(alignment["method"])), ("Fit error", text(length.fit_error(own, scale)))]
+    usual, own = fit.training_residual, fit.residual
+    rows = [("Method", text(fit.method)), ("Fit error", text(length.fit_error(own, scale)))]
     if usual is not None:
         rows.append(("Fit error of good scans", text(length.fit_error(usual, scale))))
         if usual and own is not None:
             rows.append(("Fit error / that of good scans", number(own / usual, 3)))
-    if alignment["fitness"] is not None:
-        rows.append(("Points near the model", percent(alignment["fitness"])))
-    margin = alignment.get("margin")
-    rows.append(("Next best pose", "none found" if margin is None else f"{number(margin, 3)} times the distance"))
-    if alignment.get("symmetric"):
+    if fit.fitness is not None:
+        rows.append(("Points near the model", percent(fit.fitness)))
+    margin = "none found" if fit.margin is None else f"{number(fit.margin, 3)} times the distance"
+    rows.append(("Next best pose", margin))
+    if fit.symmetric:
         rows.append(("Symmetry", "another pose is the same by a symmetry of the part"))
-    if record.get("unseen_share") is not None:
-        rows.append(("Coverage", coverage(record["unseen_share"])))
-    matrix = "".join(
-        "<tr>" + "".join(f"<td>{fixed(value, 6)}</td>" for value in row) + "</tr>" for row in alignment["matrix"]
-    )
+    if result.unseen_share is not None:
+        rows.append(("Coverage", coverage(result.unseen_share)))
+    lines = ("".join(f"<td>{fixed(value, 6)}</td>" for value in row) for row in fit.matrix)
+    matrix = "".join(f"<tr>{line}</tr>" for line in lines)
     return (
         facts(rows)
         + f'<h3>Matrix from scan to model</h3><div class="scroll"><table class="matrix">{matrix}</table></div>'
     )
 
 
-def provenance(record: Mapping[str, Any], calibration: Calibration | None) -> str:
+def provenance(result: Result, calibration: Calibration | None) -> str:
     """Everything that is needed to repeat or to audit the inspection."""
-    scan, model = record["scan"], record["model"]
-    compared = record["comparison"] is not None
+    compared = result.comparison is not None
     kind = "CAD model" if compared else "model"
     rows = [
-        ("Scan", text(scan["file"] or "not from a file")),
-        ("SHA-256 of the scan", _hash(scan["sha256"])),
-        ("Points", grouped(record["points"])),
-        ("Unit", text(record["unit"] or "not stated")),
-        (kind[0].upper() + kind[1:], text(model["id"])),
-        (f"SHA-256 of the {kind}", _hash(model["sha256"])),
-        ("Inspected", text(when(record["timestamp"]))),
-        ("Versions", text(", ".join(f"{name} {version}" for name, version in record["versions"].items()))),
+        ("Scan", text(result.scan.file or "not from a file")),
+        ("SHA-256 of the scan", _hash(result.scan.sha256)),
+        ("Points", grouped(result.points)),
+        ("Unit", text(result.unit or "not stated")),
+        (kind[0].upper() + kind[1:], text(result.model.id)),
+        (f"SHA-256 of the {kind}", _hash(result.model.sha256)),
+        ("Inspected", text(when(result.timestamp))),
+        ("Versions", text(", ".join(f"{name} {version}" for name, version in result.versions.items()))),
     ]
     if not compared:  # with a CAD model the tolerance decides: there is nothing to calibrate
         rows.append(("Calibrated on", text(calibration.source if calibration is not None else "nothing")))
-    if record["timings"]:
-        total = record["timings"].get("total", sum(record["timings"].values()))
-        rows.append(("Computing time", f"{number(total, 3)} s"))
-    rows += [(str(name), text(value)) for name, value in record["metadata"].items()]
+    if result.seconds is not None:
+        rows.append(("Computing time", f"{number(result.seconds, 3)} s"))
+    rows += [(name, text(value)) for name, value in result.metadata.items()]
     return facts(rows)
 
 
@@ -353,11 +328,11 @@ def settings(values: Mapping[str, Any] | None) -> str:
     )
 
 
-def footer(record: Mapping[str, Any]) -> str:
+def footer(result: Result) -> str:
     """Where the same data are for machines."""
-    names = [name for name in (record["files"]["scored"], record["files"]["reconstruction"]) if name]
+    names = [name for name in (result.files.scored, result.files.reconstruction) if name]
     return text(
-        f"dusnet {record['versions']['dusnet']} · The same figures for programs are in the JSON file of this scan. "
+        f"dusnet {result.versions['dusnet']} · The same figures for programs are in the JSON file of this scan. "
         f"Every point with its score is in {' and '.join(names)}."
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from dusnet.display.extent import extent
 from dusnet.display.scales import PointField, round_numbers
 from dusnet.display.scene import box_edges, shading
 from dusnet.display.thinning import evenly, spacing
+from dusnet.inspection.result_parts import Defect
 
 MOST_POINTS = 80_000
 """Points of the scan on a page: two and a half megabytes, and a browser without a graphics card still turns them."""
@@ -81,8 +82,7 @@ def view_data(
     cloud: PointCloud,
     index: NDArray[np.intp],
     fields: Sequence[PointField],
-    regions: Sequence[Mapping[str, Any]],
-    members: Sequence[NDArray[np.intp]],
+    defects: Sequence[Defect],
     *,
     reconstruction: Points | None = None,
     unit: str = "",
@@ -93,18 +93,17 @@ def view_data(
         cloud: the scan, N points; its labels are the ground truth.
         index: which of its points are shown, (M,) ascending.
         fields: what the points can be painted with, N values each; the first is shown at the beginning.
-        regions: the defects as the result file has them, worst first.
-        members: the points of each region; may be fewer than the regions, and empty where nothing was scanned.
+        defects: those of the result, worst first.
         reconstruction: the surface that the scan was compared with, (R, 3), or None.
         unit: of the points, "" when nobody said.
     """
     shown = cloud.points[index]
     rebuilt = None if reconstruction is None or not len(reconstruction) else np.asarray(reconstruction, np.float64)
     few = None if rebuilt is None else rebuilt[evenly(rebuilt, MOST_RECONSTRUCTION_POINTS)]
-    corners = [region["bounds"][name] for region in regions for name in ("low", "high")]
+    corners = [corner for defect in defects for corner in (defect.bounds.low, defect.bounds.high)]
     space = Space([shown] if few is None else [shown, few], np.array(corners, dtype=np.float64).reshape(-1, 3))
     inside = space.holds(shown)
-    camera = _first_camera(shown[inside], index[inside], fields if regions else ())
+    camera = _first_camera(shown[inside], index[inside], fields if defects else ())
     shade = _shade(shown, camera)
     return {
         "unit": unit,
@@ -119,7 +118,7 @@ def view_data(
         "fields": [_field(field, index, shade) for field in fields],
         "reconstruction": None if few is None or rebuilt is None else _surface(few, len(rebuilt), space, camera),
         "truth": None if cloud.labels is None else _truth(cloud.labels, index),
-        "defects": [_box(cloud.points, region, members, place, space) for place, region in enumerate(regions)],
+        "defects": [_box(cloud.points, defect, space) for defect in defects],
         "sides": {side.name: space.camera(*np.array(side.axes, dtype=np.float64)[[2, 1]]) for side in SIDES},
         "distance": _DISTANCE,
         "camera": space.camera(camera.axes[2], camera.axes[1]),
@@ -190,27 +189,16 @@ def _marker_size(points: Points, space: Space) -> float:
     return float(np.clip(spacing(points) / space.radius * _PIXELS, *_MARKER_PIXELS))
 
 
-def _box(
-    points: Points,
-    region: Mapping[str, Any],
-    members: Sequence[NDArray[np.intp]],
-    place: int,
-    space: Space,
-) -> dict[str, Any]:
+def _box(points: Points, defect: Defect, space: Space) -> dict[str, Any]:
     """A defect: its box, its label, and a camera in front of it."""
-    mine = points[members[place]] if place < len(members) else np.zeros((0, 3))
-    low, high = (np.asarray(region["bounds"][name], dtype=np.float64) for name in ("low", "high"))
-    middle, half, axes = (low + high) / 2.0, (high - low) / 2.0, np.eye(3)
-    given = region.get("axes")
-    if given is not None:
-        axes = np.asarray(given, dtype=np.float64)
-        along = mine @ axes.T if len(mine) else None
-        if along is not None:
-            middle = (along.min(axis=0) + along.max(axis=0)) / 2.0 @ axes
-        half = np.asarray(region["size"], dtype=np.float64) / 2.0
-    half = half + _BOX_MARGIN * space.radius
-    normal = axes[2] if given is not None else None
-    direction = toward_defect(points, mine, middle, space.origin, space.radius, normal)
+    mine, axes = points[defect.indices], np.array(defect.axes)
+    if len(mine):
+        along = mine @ axes.T
+        middle = (along.min(axis=0) + along.max(axis=0)) / 2.0 @ axes
+    else:  # nothing was scanned there
+        middle = (np.array(defect.bounds.low) + np.array(defect.bounds.high)) / 2.0
+    half = np.array(defect.size) / 2.0 + _BOX_MARGIN * space.radius
+    direction = toward_defect(points, mine, middle, space.origin, space.radius, axes[2])
     reach = float(np.linalg.norm(half)) / space.radius
     center = space.local(middle) / space.radius
     eye = center + direction * float(np.clip(3.2 * reach, _NEAREST, _FARTHEST))
@@ -220,7 +208,7 @@ def _box(
     gap = 0.03 * space.radius
     label = middle + direction * (np.abs(axes @ direction) @ half) + above * (np.abs(axes @ above) @ half + gap)
     return {
-        "name": str(region.get("id", place + 1)),
+        "name": str(defect.id),
         "lines": space.local(box_edges(middle, half, axes).reshape(24, 3)).tolist(),
         "label": space.local(label).tolist(),
         "camera": _camera(center, eye, up),

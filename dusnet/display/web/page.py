@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from dusnet.colors.color_maps import BOX
 from dusnet.display.camera import Camera, toward_defect, upright
-from dusnet.display.loaded_result import Defect, LoadedResult, read_loaded_result
+from dusnet.display.loaded_result import LoadedResult, read_loaded_result
 from dusnet.display.scene import LAYER_KEYS, DrawnPoints, Layer, Scene, defect_boxes
 from dusnet.display.web.text import aside, block, legend, notice, verdict
-from dusnet.display.wording import counted, defect_line
+from dusnet.display.wording import defect_line
 from dusnet.errors import DusnetError
+from dusnet.inspection.result_parts import Defect
+from dusnet.words import counted
 
 Array = NDArray[np.float64]
 
@@ -346,9 +348,10 @@ def _held(slider: Any) -> float:
 
 
 def _facing(points: Array, defect: Defect, camera: Camera) -> _Look:
-    inside = ((points >= defect.low) & (points <= defect.high)).all(axis=1)
-    direction = camera.axes @ toward_defect(points, points[inside], defect.center, camera.center, camera.radius)
-    target = camera.local(defect.center)
-    away = max(_NEAREST, 4.0 * float(np.linalg.norm(defect.high - defect.low)) / 2.0 / camera.radius)
+    low, high, center = np.array(defect.bounds.low), np.array(defect.bounds.high), np.array(defect.center)
+    inside = ((points >= low) & (points <= high)).all(axis=1)
+    direction = camera.axes @ toward_defect(points, points[inside], center, camera.center, camera.radius)
+    target = camera.local(center)
+    away = max(_NEAREST, 4.0 * float(np.linalg.norm(high - low)) / 2.0 / camera.radius)
     up = upright(direction, np.array([0.0, 1.0, 0.0]), np.array([0.0, 0.0, -1.0]))
     return _Look(target + min(away, _AWAY) * direction, target, up)

@@ -8,7 +8,8 @@ from dusnet.colors.color_maps import FAINT, INK, VERDICTS, css, heat_table
 from dusnet.colors.deviation_bands import DeviationBands
 from dusnet.display.loaded_result import LoadedResult
 from dusnet.display.scene import Scene
-from dusnet.display.wording import counted, number
+from dusnet.display.wording import number
+from dusnet.words import counted
 
 _FAINT = css(FAINT)
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dusnet.colors.color_maps import BOX
 from dusnet.display.scene import LAYER_KEYS, DrawnPoints, Layer, Scene, defect_boxes
-from dusnet.display.wording import counted
+from dusnet.words import counted
 
 HELP = (
     "keys: H heat map, D defects, I input, R reconstruction, G ground truth, A everything side by side, "
