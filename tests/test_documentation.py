@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import shlex
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 from documented_files import make_files
 
+import dusnet
 from dusnet.cli import main
 from dusnet.evaluation.studies import load_study
 
@@ -233,9 +235,11 @@ PYTHON_PAGES = [
 
 
 @pytest.mark.parametrize("page", PYTHON_PAGES)
-def test_documented_code_runs(page, files):
-    """All blocks of a page, one after the other, as if typed into one session."""
+def test_documented_code_runs(page, files, monkeypatch):
+    """All blocks of a page, one after the other, as if typed into one session; `fit` calibrates with few scans."""
     del files
+    few = functools.partial(dusnet.fit, settings=["calibration.replicas=1"])
+    monkeypatch.setitem(dusnet.__dict__, "fit", few)
     space: dict[str, object] = {"__name__": "documented", "Path": Path}
     blocks = [block for block in blocks_of(page) if block.language == "python"]
     place, given = GIVEN.get(page.name, (0, ""))

@@ -22,6 +22,7 @@ _SUPERSAMPLE = 2
 _DISC_NEIGHBORS = 6  # a disc covers the distance to this neighbour
 _DISC_SPREAD = 2.5  # no disc is bigger than this many times the median: a lone point stays a point
 _DISC_PIXELS = (1.2, 30.0)  # least and greatest radius in supersampled pixels
+_AT_ONCE = 1 << 16  # pixels of discs that are looked at together
 _AMBIENT = 0.5
 _FLATTEST = 0.1  # cosine of the steepest tilt of a disc
 _DEPTH_STEPS = 2.0**24  # per radius
@@ -123,18 +124,27 @@ def _rasterise(discs: _Discs, width: int, height: int) -> tuple[NDArray[np.int64
     empty = np.iinfo(np.int64).max
     buffer = np.full(width * height, empty, dtype=np.int64)
     reach = int(np.ceil(radius[0])) if len(radius) else 0
-    for down in range(-reach, reach + 1):
-        for right in range(-reach, reach + 1):
-            count = int(np.searchsorted(-radius, -np.hypot(down, right), side="right"))  # those that reach so far
-            rise = -(slope[:count, 0] * right - slope[:count, 1] * down)  # towards the eye, in pixels
-            at_x, at_y = column[:count] + right, row[:count] + down
-            inside = (at_x >= 0) & (at_x < width) & (at_y >= 0) & (at_y < height)
-            near = right**2 + down**2 <= 2  # a disc seen edge-on still draws its middle
-            inside &= near | (right**2 + down**2 + rise**2 <= radius[:count] ** 2)
-            rise = np.clip(rise, -radius[:count], radius[:count])
-            front = np.rint((depth[:count] - rise / zoom[:count])[inside] * _DEPTH_STEPS).astype(np.int64)
-            key = (np.maximum(front, 0) << 32) | order[:count][inside]
-            np.minimum.at(buffer, at_y[inside] * width + at_x[inside], key)
+    down, right = (one.ravel() for one in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    away = np.hypot(down, right)
+    nearest_first = np.argsort(away, kind="stable")
+    down, right = down[nearest_first], right[nearest_first]
+    reached = np.searchsorted(-radius, -away[nearest_first], side="right")  # the discs that reach so far come first
+    start = 0
+    while start < len(reached) and reached[start]:
+        count = int(reached[start])
+        steps = slice(start, start + max(1, _AT_ONCE // count))
+        start = steps.stop
+        dx, dy = right[steps, None], down[steps, None]
+        rise = -(slope[:count, 0] * dx - slope[:count, 1] * dy)  # towards the eye, in pixels
+        at_x, at_y = column[:count] + dx, row[:count] + dy
+        inside = (at_x >= 0) & (at_x < width) & (at_y >= 0) & (at_y < height)
+        near = dx**2 + dy**2 <= 2  # a disc seen edge-on still draws its middle
+        inside &= near | (dx**2 + dy**2 + rise**2 <= radius[:count] ** 2)
+        inside &= np.arange(count) < reached[steps, None]
+        rise = np.clip(rise, -radius[:count], radius[:count])
+        front = np.rint((depth[:count] - rise / zoom[:count])[inside] * _DEPTH_STEPS).astype(np.int64)
+        key = (np.maximum(front, 0) << 32) | np.broadcast_to(order[:count], inside.shape)[inside]
+        np.minimum.at(buffer, at_y[inside] * width + at_x[inside], key)
     drawn = buffer != empty
     owner = np.where(drawn, buffer & 0xFFFFFFFF, -1).reshape(height, width)
     depth_map = np.where(drawn, (buffer >> 32) / _DEPTH_STEPS, np.inf).reshape(height, width)

