@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -93,6 +94,11 @@ class PointCloud:
             raise BadInput(f"{self.name} holds {len(self)} points that are all identical; export the scan again.")
         if spread[1] <= 1e-7 * spread[0]:
             raise BadInput(f"{self.name} holds points on one straight line only; a surface is needed.")
+
+
+def scan_mark(cloud: PointCloud) -> str:
+    """What tells a scan from others: the hash of its file or, without one, of its coordinates, hexadecimal digits."""
+    return cloud.sha256 or hashlib.sha256(cloud.points.tobytes()).hexdigest()
 
 
 @dataclass(frozen=True)

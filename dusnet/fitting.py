@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from dusnet import scans as given
 from dusnet.cloud import PointCloud
+from dusnet.data import Sample
 from dusnet.detectors import asked_settings, create, create_for_parts
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
@@ -92,7 +93,36 @@ def fit(
     if isinstance(source, str | Path):
         name = Path(source).absolute().name if Path(source).is_dir() else Path(source).stem
     training = Training(chosen, unit=unit, seed=seed, device=device, progress=progress)
-    return train([given.load(entry) for entry in entries], training, name=name)
+    return train(read_training_scans(entries, name, training.voice), training, name=name)
+
+
+def read_training_scans(
+    entries: Sequence[Path | PointCloud | given.Loadable], name: str, progress: Progress
+) -> list[PointCloud]:
+    """The clouds of one part, read one after another; says what reading had to do, and what a folder holds besides.
+
+    Args:
+        entries: files, samples of a dataset, clouds or simulated scans.
+        name: of the part.
+        progress: where to report.
+
+    Raises:
+        BadInput: there is none, or one of them cannot be used.
+    """
+    for folder in dict.fromkeys(one.path.parent for one in entries if isinstance(one, Sample)):
+        given.tell_left_out(folder, progress.log)
+    clouds = []
+    with progress.task(f"reading {name}", len(entries)) as task:
+        for entry in entries:
+            cloud = given.load(entry)
+            cloud.require_usable()
+            for note in cloud.notes:
+                progress.log(f"{cloud.name}: {note}")
+            clouds.append(cloud)
+            task.advance()
+    if not clouds:
+        raise BadInput(f"{name} has no scans to learn from; name at least one.")
+    return clouds
 
 
 def _settings(

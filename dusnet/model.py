@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dusnet import scans as given
-from dusnet.cloud import PointCloud
+from dusnet.cloud import PointCloud, scan_mark
 from dusnet.detectors import load_model
 from dusnet.detectors.model_file import ADDED
 from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
@@ -244,7 +243,7 @@ class Model:
                 name = str(entry) if isinstance(entry, Path) else "a scan"
                 try:
                     cloud = given.load(entry)
-                    name, mark = cloud.name, cloud.sha256 or hashlib.sha256(cloud.points.tobytes()).hexdigest()
+                    name, mark = cloud.name, scan_mark(cloud)
                     why = _known_already(mark, learned, marks)
                     if why:
                         progress.log(f"{name} {why}")

@@ -9,15 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dusnet.cloud import PointCloud
 from dusnet.data import Sample, open_dataset
 from dusnet.detectors import create, create_for_parts
-from dusnet.errors import BadConfig, BadInput
-from dusnet.fitting import Training, train, train_together
-from dusnet.io import read_cloud
+from dusnet.errors import BadConfig
+from dusnet.fitting import Training, read_training_scans, train, train_together
 from dusnet.io.marks import Kind, require_replaceable
 from dusnet.io.places import require_file
-from dusnet.scans import files_in, tell_left_out
+from dusnet.scans import files_in
 from dusnet.training.folders import finish_training, require_own_folders, training_folder
 from dusnet.training.processes import is_first, wait_for_all
 from dusnet.words import counted, seconds
@@ -259,7 +257,7 @@ class Trainer:
         if self._is_there(work):
             return
         start = time.monotonic()
-        clouds = {one.name: self._read(one) for one in group}
+        clouds = {one.name: read_training_scans(one.scans, one.name, self._progress) for one in group}
         if self._one_model:
             train_together(clouds, self._training, out=work.model)
             done = f"learned {counted(len(group), 'class', 'classes')} with {method}"
@@ -287,19 +285,3 @@ class Trainer:
         if any(not path.name.startswith(".") for path in folder.glob(f"*{SUFFIX}")):
             return f"checkpoints of {work.name} are in {folder}; give the same command with --resume to continue."
         return f"{work.name} had no checkpoint yet and {work.model} was not written; models finished before are kept."
-
-    def _read(self, work: Work) -> list[PointCloud]:
-        clouds = []
-        for folder in dict.fromkeys(scan.path.parent for scan in work.scans if isinstance(scan, Sample)):
-            tell_left_out(folder, self._progress.log)
-        with self._progress.task(f"reading {work.name}", len(work.scans)) as task:
-            for scan in work.scans:
-                cloud = read_cloud(scan) if isinstance(scan, Path) else scan.load()
-                cloud.require_usable()
-                for note in cloud.notes:
-                    self._progress.log(f"{cloud.name}: {note}")
-                clouds.append(cloud)
-                task.advance()
-        if not clouds:
-            raise BadInput(f"{work.name} has no scans to learn from; name at least one.")
-        return clouds

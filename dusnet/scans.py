@@ -6,7 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,13 @@ Scan: TypeAlias = str | Path | PointCloud | NDArray[np.floating]
 """A file, a cloud, or an array of coordinates, (N, 3)."""
 Scans: TypeAlias = Scan | Iterable[Scan]
 """Scans, folders of scans, or several of either."""
+
+
+class Loadable(Protocol):
+    """A scan that is read, or simulated, when it is wanted: a sample of a dataset, a scan of a CAD model."""
+
+    def load(self) -> PointCloud:
+        """Its cloud."""
 
 
 def read(scan: Scan) -> PointCloud:
@@ -93,8 +100,8 @@ def _class_in(folder: Path) -> Sequence[Sample]:
     return dataset.train(name)
 
 
-def load(entry: Path | Sample | PointCloud) -> PointCloud:
-    """The cloud of one of `entries_of`.
+def load(entry: Path | PointCloud | Loadable) -> PointCloud:
+    """The cloud of one of `entries_of`, or of a scan that is simulated.
 
     Raises:
         BadInput: it cannot be read.

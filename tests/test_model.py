@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,8 @@ from dusnet.cloud import PointCloud
 from dusnet.detectors import create
 from dusnet.detectors.base import Calibration
 from dusnet.detectors.settings import Settings
-from dusnet.errors import BadInput
-from dusnet.fitting import Training, train
+from dusnet.errors import BadConfig, BadInput
+from dusnet.fitting import Training, fit, train
 from dusnet.inspection.verdict import Status
 from dusnet.io import write_cloud
 from dusnet.model import Model, load
@@ -124,6 +125,17 @@ class TestSizes:
         (sentence,) = done.refused
         assert sentence.startswith(f"{odd} is left out. It is about")
         assert "look like" in sentence
+
+    def test_calibration_knows_training_scans_that_came_from_memory(self) -> None:
+        arrays = [scan(number).points for number in range(2)]
+        arrays[1] = np.concatenate([arrays[1], arrays[1][:5]])  # cleaning leaves these out
+        made = fit(arrays, config=SETTINGS)
+        (marks,) = [part.provenance["training_sha256"] for part in made.detector.detectors]
+        assert marks == [hashlib.sha256(points.tobytes()).hexdigest() for points in arrays]
+        done = made.calibrate([*arrays, scan(4)])
+        assert [score is None for score in done.scores] == [True, True, False]
+        with pytest.raises(BadConfig, match="has learned from all scans"):
+            made.calibrate(arrays)
 
     def test_calibration_refuses_when_no_scan_is_left(self, model: Model) -> None:
         with pytest.raises(BadInput, match=r"None of the 2 scans can be used: .*about .* times smaller"):

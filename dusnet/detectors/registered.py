@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from typing_extensions import Self
 
-from dusnet.cloud import PointCloud
+from dusnet.cloud import PointCloud, scan_mark
 from dusnet.detectors.base import Calibration, Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
@@ -132,6 +132,7 @@ class RegisteredDetector(ABC):
         Raises:
             BadInput: there is no cloud, or one of them cannot be used.
         """
+        marks = [scan_mark(cloud) for cloud in clouds]
         clouds = clean_clouds(clouds, progress=progress)
         learn = ClassFrame.learn if self.pose_cache is None else self.pose_cache.learn
         self._class_frame, in_frame = learn(clouds, self.settings.registration, seed=self.seed, progress=progress)
@@ -139,7 +140,7 @@ class RegisteredDetector(ABC):
         files = [cloud.path for cloud in clouds]
         self.provenance = {
             "training_scans": [None if file is None else printable(file.name) for file in files],
-            "training_sha256": [cloud.sha256 for cloud in clouds],
+            "training_sha256": marks,
         }
         return in_frame
 
@@ -199,7 +200,7 @@ class RegisteredDetector(ABC):
                 "deviation": compared - judging,
                 "total": time.perf_counter() - start + placed.seconds,
             },
-            warnings=placed.warnings + self._unkept_promise(),
+            warnings=placed.warnings + self._calibration_warnings(),
         )
 
     def set_calibration(self, calibration: Calibration | None) -> None:
@@ -227,7 +228,7 @@ class RegisteredDetector(ABC):
     def _cached_seconds(self) -> float:
         return 0.0 if self.pose_cache is None else self.pose_cache.cached_seconds
 
-    def _unkept_promise(self) -> tuple[str, ...]:
+    def _calibration_warnings(self) -> tuple[str, ...]:
         rate = self.settings.calibration.false_alarm
         if self.calibration is None or self.calibration.supports(rate):
             return ()
