@@ -161,16 +161,13 @@ class Result(parts.Part):
             cloud: the scan, its own unit and pose, N points.
             scores: what the detector answered, `point_scores` (N,).
             context: what else the result says.
-            stem: what the names of its files begin with; None takes the name of the cloud's file.
+            stem: what the names of its files begin with; None takes the name of the cloud's file, or `scan`.
             verdict: the decision; None decides from the scores alone.
 
         Raises:
-            ValueError: scores and points differ in number, there is neither a stem nor a path to take it from, or there
-                is a comparison but no deviation.
+            ValueError: scores and points differ in number, or there is a comparison but no deviation.
         """
-        name = stem if stem is not None else cloud.path.stem if cloud.path is not None else None
-        if not name:
-            raise ValueError("a cloud without a path needs a stem")
+        name = stem or (cloud.path.stem if cloud.path is not None else "scan")
         if len(scores.point_scores) != len(cloud):
             raise ValueError(f"one score per point is needed, got {len(scores.point_scores)} for {len(cloud)} points")
         comparison = context.comparison
@@ -444,15 +441,13 @@ def _float(value: float | None) -> float | None:
 def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tuple[str, ...]]:
     """The defects, worst first, and what to remark where none are listed."""
     if scores.point_threshold is None:
-        return (), ("The model has no threshold for points, so no regions are listed.",)
+        return (), ("The model has no limit for points, so no regions are listed.",)
     if not np.isfinite(scores.point_scores).all():
         return (), ("Some point scores are NaN or infinite, so no regions are listed.",)
     found = find_defects(cloud.points, scores)
     if scores.is_anomalous and not found:
         least = minimum_region(len(cloud))
-        return (), (
-            f"No connected region of at least {least} points is above the point threshold; look at the colours.",
-        )
+        return (), (f"No connected region of at least {least} points is above the point limit; look at the colours.",)
     return tuple(Defect.of(region, number) for number, region in enumerate(found, start=1)), ()
 
 

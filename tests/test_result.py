@@ -152,7 +152,7 @@ def test_an_uncalibrated_detector_gets_a_result_too(tmp_path):
     assert record["alignment"] is None
     assert record["unit"] is None
     assert record["regions"] == []
-    assert "no threshold for points" in record["warnings"][-1]
+    assert "no limit for points" in record["warnings"][-1]
     assert record["color_range"] == {"low": 0.25, "high": 3.0, "source": "scan"}
 
 
@@ -177,10 +177,9 @@ def test_an_anomaly_of_specks_only_says_so(tmp_path):
     assert "at least 5 points" in record["warnings"][-1]
 
 
-def test_a_cloud_from_memory_needs_a_name(tmp_path):
+def test_a_cloud_from_memory_is_called_scan_or_as_the_caller_says(tmp_path):
     cloud = PointCloud(part(tmp_path).points)
-    with pytest.raises(ValueError, match="stem"):
-        written_result(tmp_path, cloud, answer(cloud))
+    assert written_result(tmp_path, cloud, answer(cloud)).scored_path.name == f"scan{SCORED}"
     result = written_result(tmp_path, cloud, answer(cloud), stem="belt 7.a")
     assert result.scored_path.name == f"belt 7.a{SCORED}"
     assert result.record["scan"] == {"file": None, "sha256": None}
