@@ -21,8 +21,8 @@ from dusnet.inspection.result_parts import ThresholdCalibrated
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import file_sha256, read_cloud, write_cloud
 from dusnet.registration import Alignment
-from dusnet.result import SCHEMA_VERSION, Result
-from dusnet.summary import SUMMARY_FIELDS, write_summary
+from dusnet.result import COLUMNS, SCHEMA_VERSION, Result
+from dusnet.summary import write_summary
 
 
 def part(tmp_path: Path) -> PointCloud:
@@ -212,7 +212,7 @@ def test_the_summary_has_one_line_per_scan(tmp_path):
     assert target == tmp_path / "summary.csv"
     with target.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert tuple(lines[0]) == SUMMARY_FIELDS
+    assert tuple(lines[0]) == tuple(COLUMNS)
     assert [line["verdict"] for line in lines] == ["NG", "OK", "RECHECK"]
     assert lines[0]["model"] == "m, n"
     assert [float(lines[0][key]) for key in ("worst_x", "worst_y", "worst_z")] == pytest.approx((1010, -490, 20))
@@ -222,7 +222,7 @@ def test_the_summary_has_one_line_per_scan(tmp_path):
     assert lines[2]["seconds"] == "1.5", "the total already holds its parts"
     assert lines[2]["reasons"] == "too_few_points unit_doubtful"
     write_summary(tmp_path, [])
-    assert (tmp_path / "summary.csv").read_text().strip() == ",".join(SUMMARY_FIELDS)
+    assert (tmp_path / "summary.csv").read_text().strip() == ",".join(COLUMNS)
 
 
 @pytest.mark.parametrize(
