@@ -194,7 +194,6 @@ class Model:
         )
         if ratio != 1.0:
             scores = _in_unit_of_scan(scores, ratio)
-        stem = stem if stem is not None or cloud.path is not None else "scan"
         return Result.of(cloud, scores, context, stem=stem, verdict=verdict)
 
     def require_choice(self, threshold: float | None, false_alarm: float | None) -> None:
@@ -229,7 +228,7 @@ class Model:
         if any(one.calibration is None for one in self._detector.detectors):
             raise BadConfig(f"{self._name} was not calibrated in training, so nothing can be added; train again.")
         progress, ratio = progress or Silent(), self.ratio_from(unit)
-        entries, parts = given.entries_of(scans), self._detector.detectors
+        entries, parts = given.entries_of(scans, dataset=False, say=progress.log), self._detector.detectors
         learned = {mark for part in parts for mark in part.provenance.get("training_sha256", [])}
         added: list[dict[str, Any]] = list(self._detector.provenance.get(ADDED, []))
         marks = {entry["sha256"] for entry in added}
@@ -334,7 +333,7 @@ def load(path: str | Path, *, device: str = "cpu", detector: str | None = None) 
 
     Raises:
         BadModel: it is missing, damaged, or of another version.
-        BadConfig: the device is absent, or `detector` is no detector.
+        BadConfig: the device is absent, or `detector` is no detector or not that of the model.
     """
     path = Path(path)
     for _ in range(_TRIES):

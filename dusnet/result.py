@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -161,16 +161,13 @@ class Result(parts.Part):
             cloud: the scan, its own unit and pose, N points.
             scores: what the detector answered, `point_scores` (N,).
             context: what else the result says.
-            stem: what the names of its files begin with; None takes the name of the cloud's file.
+            stem: what the names of its files begin with; None takes the name of the cloud's file, or `scan`.
             verdict: the decision; None decides from the scores alone.
 
         Raises:
-            ValueError: scores and points differ in number, there is neither a stem nor a path to take it from, or there
-                is a comparison but no deviation.
+            ValueError: scores and points differ in number, or there is a comparison but no deviation.
         """
-        name = stem if stem is not None else cloud.path.stem if cloud.path is not None else None
-        if not name:
-            raise ValueError("a cloud without a path needs a stem")
+        name = stem or (cloud.path.stem if cloud.path is not None else "scan")
         if len(scores.point_scores) != len(cloud):
             raise ValueError(f"one score per point is needed, got {len(scores.point_scores)} for {len(cloud)} points")
         comparison = context.comparison
@@ -393,32 +390,7 @@ class Result(parts.Part):
 
     def row(self) -> dict[str, Any]:
         """The line of `summary.csv`: values by column, None where one is not known."""
-        worst = self.defects[0] if self.defects else None
-        center, size = (worst.center, worst.size) if worst is not None else ((None,) * 3, (None,) * 3)
-        return {
-            "stem": self.stem,
-            "scan": self.scan.file,
-            "verdict": self.verdict.status.value,
-            "reasons": " ".join(self.verdict.codes),
-            "object_score": self.object_score if math.isfinite(self.object_score) else None,
-            "threshold": self.threshold,
-            "is_anomalous": None if self.is_anomalous is None else str(self.is_anomalous).lower(),
-            "regions": self.region_count,
-            "worst_kind": None if worst is None or worst.kind is None else worst.kind.value,
-            **dict(zip(("worst_x", "worst_y", "worst_z"), center, strict=True)),
-            **dict(zip(("worst_length", "worst_width", "worst_depth"), size, strict=True)),
-            "worst_peak_score": None if worst is None else worst.peak_score,
-            "worst_peak_deviation": None if worst is None else worst.peak_deviation,
-            "unit": self.unit,
-            "points": self.points,
-            "alignment_residual": None if self.alignment is None else self.alignment.residual,
-            "seconds": self.seconds,
-            "warnings": len(self.warnings),
-            "model": self.model.id,
-            "model_sha256": self.model.sha256,
-            "scan_sha256": self.scan.sha256,
-            "timestamp": self.timestamp,
-        }
+        return {name: value(self) for name, value in COLUMNS.items()}
 
     def to_frame(self) -> pandas.DataFrame:
         """The points as a table of pandas: x, y, z, `anomaly_score`, and `distance` and `deviation` where known.
@@ -437,6 +409,43 @@ class Result(parts.Part):
         return pandas.DataFrame(columns)
 
 
+def _of_worst(name: str, place: int | None = None) -> Callable[[Result], Any]:
+    """What reads a field of the worst defect, or one number of it; None where there is no defect."""
+
+    def value(result: Result) -> Any:
+        found = getattr(result.defects[0], name) if result.defects else None
+        return found if found is None or place is None else found[place]
+
+    return value
+
+
+COLUMNS: dict[str, Callable[[Result], Any]] = {
+    "stem": lambda result: result.stem,
+    "scan": lambda result: result.scan.file,
+    "verdict": lambda result: result.verdict.status.value,
+    "reasons": lambda result: " ".join(result.verdict.codes),
+    "object_score": lambda result: result.object_score if math.isfinite(result.object_score) else None,
+    "threshold": lambda result: result.threshold,
+    "is_anomalous": lambda result: None if result.is_anomalous is None else str(result.is_anomalous).lower(),
+    "regions": lambda result: result.region_count,
+    "worst_kind": lambda result: kind.value if (kind := _of_worst("kind")(result)) is not None else None,
+    **{f"worst_{axis}": _of_worst("center", place) for place, axis in enumerate("xyz")},
+    **{f"worst_{extent}": _of_worst("size", place) for place, extent in enumerate(("length", "width", "depth"))},
+    "worst_peak_score": _of_worst("peak_score"),
+    "worst_peak_deviation": _of_worst("peak_deviation"),
+    "unit": lambda result: result.unit,
+    "points": lambda result: result.points,
+    "alignment_residual": lambda result: None if result.alignment is None else result.alignment.residual,
+    "seconds": lambda result: result.seconds,
+    "warnings": lambda result: len(result.warnings),
+    "model": lambda result: result.model.id,
+    "model_sha256": lambda result: result.model.sha256,
+    "scan_sha256": lambda result: result.scan.sha256,
+    "timestamp": lambda result: result.timestamp,
+}
+"""The columns of `summary.csv`, and what is in them."""
+
+
 def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
@@ -444,15 +453,13 @@ def _float(value: float | None) -> float | None:
 def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tuple[str, ...]]:
     """The defects, worst first, and what to remark where none are listed."""
     if scores.point_threshold is None:
-        return (), ("The model has no threshold for points, so no regions are listed.",)
+        return (), ("The model has no limit for points, so no regions are listed.",)
     if not np.isfinite(scores.point_scores).all():
         return (), ("Some point scores are NaN or infinite, so no regions are listed.",)
     found = find_defects(cloud.points, scores)
     if scores.is_anomalous and not found:
         least = minimum_region(len(cloud))
-        return (), (
-            f"No connected region of at least {least} points is above the point threshold; look at the colours.",
-        )
+        return (), (f"No connected region of at least {least} points is above the point limit; look at the colours.",)
     return tuple(Defect.of(region, number) for number, region in enumerate(found, start=1)), ()
 
 

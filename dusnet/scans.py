@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -25,6 +25,7 @@ Scan: TypeAlias = str | Path | PointCloud | NDArray[np.floating]
 """A file, a cloud, or an array of coordinates, (N, 3)."""
 Scans: TypeAlias = Scan | Iterable[Scan]
 """Scans, folders of scans, or several of either."""
+_NO_SCAN = "is a result of dusnet and no scan"
 
 
 class Loadable(Protocol):
@@ -68,25 +69,40 @@ def _coordinates(given: object) -> NDArray[np.float64]:
     return points
 
 
-def entries_of(scans: Scans) -> list[Path | Sample | PointCloud]:
-    """The scans that something stands for, files not read yet.
+def entries_of(
+    scans: Scans, *, dataset: bool = True, say: Callable[[str], None] = lambda _: None
+) -> list[Path | Sample | PointCloud]:
+    """The scans that something stands for, files not read yet; results of dusnet are left out.
 
-    A folder is understood as `dusnet train` does: it stands for the defect-free scans of its class.
+    Args:
+        scans: scans, folders of scans, or several of either.
+        dataset: whether a folder is understood as `dusnet train` does, and stands for the defect-free scans of its
+            class; else for the scans that lie in it, as for `files_in`.
+        say: told what is left out.
 
     Raises:
-        BadInput: a folder holds no scans or several classes, or something stands for no scan.
+        BadInput: a folder holds no scans or several classes, something stands for no scan, or there are results only.
     """
+    found = list(_entries(scans, dataset, say))
+    if not found:
+        raise BadInput("there are no scans; give at least one that is no result of dusnet.")
+    return found
+
+
+def _entries(scans: Scans, dataset: bool, say: Callable[[str], None]) -> Iterator[Path | Sample | PointCloud]:
     if isinstance(scans, str | os.PathLike):
         path = Path(scans)
-        return list(_class_in(path)) if path.is_dir() else [path]
-    if isinstance(scans, PointCloud):
-        return [scans]
-    if isinstance(scans, Iterable) and getattr(scans, "ndim", 3) not in (0, 2):
-        found = [one for scan in scans for one in entries_of(scan)]
-        if not found:
-            raise BadInput("there are no scans; give at least one.")
-        return found
-    return [read(scans)]  # type: ignore[arg-type]  # whatever is left is one scan or none, which it says
+        if path.is_dir():
+            yield from _class_in(path) if dataset else _scans_in(path, say)
+        elif is_result(path):
+            say(f"{path} {_NO_SCAN}; it is left out.")
+        else:
+            yield path
+    elif isinstance(scans, Iterable) and getattr(scans, "ndim", 3) not in (0, 2):
+        for scan in scans:
+            yield from _entries(scan, dataset, say)
+    else:
+        yield read(scans)  # type: ignore[arg-type]  # whatever is left is one scan or none, which it says
 
 
 def _class_in(folder: Path) -> Sequence[Sample]:
@@ -133,9 +149,9 @@ def files_in(paths: Sequence[Path], say: Callable[[str], None] = lambda _: None)
         else:
             found[path] = None
     if not found:
-        raise BadInput(f"{results[0]} is a result of dusnet and no scan; name the scan itself.")
+        raise BadInput(f"{results[0]} {_NO_SCAN}; name the scan itself.")
     for path in results:
-        say(f"{path} is a result of dusnet and no scan; it is left out.")
+        say(f"{path} {_NO_SCAN}; it is left out.")
     return list(found)
 
 

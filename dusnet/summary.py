@@ -10,38 +10,9 @@ from dusnet.errors import BadInput
 from dusnet.io.files import reason
 from dusnet.io.marks import Kind, require_replaceable
 from dusnet.io.tables import read_table, write_table
-from dusnet.result import Result
+from dusnet.result import COLUMNS, Result
 
 SUMMARY = "summary.csv"
-SUMMARY_FIELDS: tuple[str, ...] = (
-    "stem",
-    "scan",
-    "verdict",
-    "reasons",
-    "object_score",
-    "threshold",
-    "is_anomalous",
-    "regions",
-    "worst_kind",
-    "worst_x",
-    "worst_y",
-    "worst_z",
-    "worst_length",
-    "worst_width",
-    "worst_depth",
-    "worst_peak_score",
-    "worst_peak_deviation",
-    "unit",
-    "points",
-    "alignment_residual",
-    "seconds",
-    "warnings",
-    "model",
-    "model_sha256",
-    "scan_sha256",
-    "timestamp",
-)
-"""The keys of `Result.row`, for a summary without any."""
 
 
 def stored_results(folder: Path) -> tuple[list[Result], list[str]]:
@@ -87,7 +58,7 @@ def write_summary(folder: Path, results: Iterable[Result]) -> Path:
     """
     target = folder / SUMMARY
     require_replaceable(target, Kind.SUMMARY)
-    write_table(target, SUMMARY_FIELDS, (result.row() for result in results))
+    write_table(target, tuple(COLUMNS), (result.row() for result in results))
     return target
 
 

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import dusnet
+from dusnet.cli import main
 from dusnet.cloud import PointCloud
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import write_cloud
-from dusnet.scans import entries_of
+from dusnet.scans import entries_of, files_in
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 QUICK = {"registration.method": "icp", "registration.points": 500, "calibration.replicas": 2}
@@ -165,6 +166,33 @@ def test_fit_calibrates_and_calibrate_adds(model, tmp_path):
     assert (again.sha256, again.unit) == (model.sha256, "mm")
     assert again.score(scan).model.id == "block.safetensors"
     assert model.score(scan).record["model"] == again.score(scan).record["model"]
+
+
+def test_the_same_files_are_added_from_python_and_on_the_command_line(model, tmp_path, capsys):
+    folder = tmp_path / "more"
+    scan = folder / "new.ply"
+    write_cloud(scan, PointCloud(block(7)))
+    model.score(scan).write(folder)
+    (folder / "notes.txt").write_text("by hand")
+    assert entries_of(folder, dataset=False) == files_in([folder]) == [scan]
+    assert entries_of([scan, folder / "new.scored.ply"]) == [scan]
+    with pytest.raises(BadInput, match="no result of dusnet"):
+        entries_of(folder / "new.scored.ply")
+    file = tmp_path / "m.safetensors"
+    model.save(file)
+    assert len(model.calibrate(folder).scores) == 1
+    assert main(["calibrate", str(file), str(folder), "--quiet"]) == 0
+    assert "1 good scan added" in capsys.readouterr().out
+
+
+def test_a_detector_that_is_not_that_of_the_model_is_one_sentence(model, good, tmp_path, capsys):
+    file, scan = tmp_path / "m.safetensors", good / "good0.ply"
+    model.save(file)
+    for verb in (["score", str(file), str(scan), "--out", str(tmp_path / "out")], ["calibrate", str(file), str(scan)]):
+        assert main([*verb, "--detector", "cras"]) == 2
+        assert "is a model of the detector nearest, not of cras; leave" in capsys.readouterr().err
+    with pytest.raises(BadConfig, match="not of cras"):
+        dusnet.load(file, detector="cras")
 
 
 def test_a_unit_is_that_of_the_scan(model):

@@ -73,7 +73,7 @@ class TestThresholdTooHigh:
         blind = calibrated(model, 5.0, ((0.1, 0.2),))
         result = blind.score(scan(9), stem="a", threshold=4.0)
         assert result.verdict.status is Status.OK
-        assert any("The threshold 4 is too high" in warning for warning in result.record["warnings"])
+        assert any("The limit 4 is too high" in warning for warning in result.record["warnings"])
         result = blind.score(scan(9), stem="a", threshold=0.15)
         assert not any("too high" in warning for warning in result.record["warnings"])
 
@@ -102,7 +102,7 @@ class TestThresholdTooHigh:
         path = tmp_path / "m.safetensors"
         train([scan(0), scan(1)], Training(SETTINGS, progress=Listener()), name="block", out=path)
         (line,) = said
-        assert line.startswith("block: The threshold 5 is too high")
+        assert line.startswith("block: The limit 5 is too high")
         (loaded,) = load(path).detector.detectors
         assert loaded.calibration == blind
 

@@ -21,8 +21,8 @@ from dusnet.inspection.result_parts import ThresholdCalibrated
 from dusnet.inspection.verdict import Reason, Status, Verdict
 from dusnet.io import file_sha256, read_cloud, write_cloud
 from dusnet.registration import Alignment
-from dusnet.result import SCHEMA_VERSION, Result
-from dusnet.summary import SUMMARY_FIELDS, write_summary
+from dusnet.result import COLUMNS, SCHEMA_VERSION, Result
+from dusnet.summary import write_summary
 
 
 def part(tmp_path: Path) -> PointCloud:
@@ -152,7 +152,7 @@ def test_an_uncalibrated_detector_gets_a_result_too(tmp_path):
     assert record["alignment"] is None
     assert record["unit"] is None
     assert record["regions"] == []
-    assert "no threshold for points" in record["warnings"][-1]
+    assert "no limit for points" in record["warnings"][-1]
     assert record["color_range"] == {"low": 0.25, "high": 3.0, "source": "scan"}
 
 
@@ -177,10 +177,9 @@ def test_an_anomaly_of_specks_only_says_so(tmp_path):
     assert "at least 5 points" in record["warnings"][-1]
 
 
-def test_a_cloud_from_memory_needs_a_name(tmp_path):
+def test_a_cloud_from_memory_is_called_scan_or_as_the_caller_says(tmp_path):
     cloud = PointCloud(part(tmp_path).points)
-    with pytest.raises(ValueError, match="stem"):
-        written_result(tmp_path, cloud, answer(cloud))
+    assert written_result(tmp_path, cloud, answer(cloud)).scored_path.name == f"scan{SCORED}"
     result = written_result(tmp_path, cloud, answer(cloud), stem="belt 7.a")
     assert result.scored_path.name == f"belt 7.a{SCORED}"
     assert result.record["scan"] == {"file": None, "sha256": None}
@@ -213,7 +212,7 @@ def test_the_summary_has_one_line_per_scan(tmp_path):
     assert target == tmp_path / "summary.csv"
     with target.open(newline="") as file:
         lines = list(csv.DictReader(file))
-    assert tuple(lines[0]) == SUMMARY_FIELDS
+    assert tuple(lines[0]) == tuple(COLUMNS)
     assert [line["verdict"] for line in lines] == ["NG", "OK", "RECHECK"]
     assert lines[0]["model"] == "m, n"
     assert [float(lines[0][key]) for key in ("worst_x", "worst_y", "worst_z")] == pytest.approx((1010, -490, 20))
@@ -223,7 +222,7 @@ def test_the_summary_has_one_line_per_scan(tmp_path):
     assert lines[2]["seconds"] == "1.5", "the total already holds its parts"
     assert lines[2]["reasons"] == "too_few_points unit_doubtful"
     write_summary(tmp_path, [])
-    assert (tmp_path / "summary.csv").read_text().strip() == ",".join(SUMMARY_FIELDS)
+    assert (tmp_path / "summary.csv").read_text().strip() == ",".join(COLUMNS)
 
 
 @pytest.mark.parametrize(

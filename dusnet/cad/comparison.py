@@ -27,6 +27,7 @@ from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison
 from dusnet.inspection.verdict import Expectations, decide
 from dusnet.io import Mesh, read_mesh, sample_mesh
 from dusnet.result import Context, Result
+from dusnet.scans import Scan, read
 from dusnet.units import METRES, require_unit
 
 MESH_SUFFIXES = (".stl", ".obj", ".off", ".ply")
@@ -180,17 +181,18 @@ class CadModel:
             warnings=self.notes,
         )
 
-    def compare(self, cloud: PointCloud, tolerance: Tolerance, *, stem: str | None = None) -> Result:
+    def compare(self, scan: Scan, tolerance: Tolerance, *, stem: str | None = None) -> Result:
         """Compare one scan; nothing is written.
 
         Args:
-            cloud: the scan.
+            scan: a file, a cloud, or coordinates, (N, 3).
             tolerance: in the unit of the scans.
-            stem: what the names of the result's files begin with; None takes the name of the scan's file.
+            stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
 
         Raises:
             BadInput: the scan cannot be used.
         """
+        cloud = read(scan)
         scores = self.deviations(cloud, tolerance)
         assert scores.deviation is not None
         noise = local_noise(cloud.points, scores.deviation)

@@ -83,18 +83,6 @@ def settings_from(
     return asked_settings(config, overrides or (), detector, beside=beside, together=together)
 
 
-def allow_own(detector: str | None) -> None:
-    """Let models of a detector of somebody's own be read in this process.
-
-    Raises:
-        BadConfig: there is no such class, or it is no detector.
-    """
-    if detector is not None:
-        from dusnet.detectors import detector_class
-
-        detector_class(detector)
-
-
 def comma_list(text: str | None) -> list[str]:
     """`"a, b"` -> `["a", "b"]`; None -> []."""
     return [] if text is None else [word.strip() for word in text.split(",") if word.strip()]

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import allow_own
 from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Quiet
 from dusnet.cli._streams import show, warn
 
@@ -41,13 +40,12 @@ def calibrate(
     from dusnet.progress import for_terminal
     from dusnet.scans import files_in
 
-    allow_own(detector)
     target = model if out is None else out
     if out is not None:
         require_new_model(out)
     require_model_file(target)
     progress = for_terminal(quiet=quiet)
-    loaded = load(model, device=device)
+    loaded = load(model, device=device, detector=detector)
     added = loaded.calibrate(files_in(scans, progress.log), unit=unit, progress=progress)
     for sentence in added.refused:
         progress.log(sentence)

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._common import allow_own
 from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Pages, Png, Quiet, Scans
 from dusnet.cli._streams import show
 
@@ -50,7 +49,6 @@ def score(
 
     if threshold is not None and false_alarm is not None:
         raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
-    allow_own(detector)
     output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
-    loaded = load(model, device=device)
+    loaded = load(model, device=device, detector=detector)
     judge(Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit), scans, gate=gate)

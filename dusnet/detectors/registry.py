@@ -105,7 +105,7 @@ def load_model(
     Raises:
         BadModel: the file is missing, damaged, foreign, of a version that this package cannot read, or lacks its
             extractor.
-        BadConfig: the device is absent, or `detector` is no detector.
+        BadConfig: the device is absent, or `detector` is no detector or not that of the model.
     """
     from dusnet.detectors.model_file import IMAGES, read_model
     from dusnet.detectors.own import named_before
@@ -124,6 +124,8 @@ def load_model(
     if name not in DETECTORS and ":" not in name:
         raise BadModel(f"{path} holds a model of the unknown detector {name[:40]!r}; update dusnet or train again.")
     kind = detector_class(name)
+    if detector is not None and detector_class(detector) is not kind:
+        raise BadConfig(f"{path} is a model of the detector {name}, not of {detector}; leave the detector out.")
     if extractor is None and "parts" not in stored.metadata:
         return kind.from_stored(stored, device=device)
     from dusnet.detectors.feature_space.detector import FeatureSpace

@@ -134,12 +134,12 @@ def _color_bar(picture: Any, limits: tuple[float, float], threshold: float | Non
     ticks = [(round(share * span), f"{low + share * (high - low):.3g}") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     share = math.nan if threshold is None else (threshold - low) / (high - low)
     inside = 0.0 <= share <= 1.0
-    outside = f"point threshold {threshold:.3g} is outside" if math.isfinite(share) and not inside else ""
+    outside = f"point limit {threshold:.3g} is outside" if math.isfinite(share) and not inside else ""
     draw, font, left, top, bottom = _bar(picture, strip, ticks, (label, outside), text)
     if inside:
         at = left + round(share * span)
         draw.line((at, top - text // 4, at, bottom), fill=INK, width=max(2, text // 8))
-        draw.text((at, top - text // 2), f"point threshold {threshold:.3g}", fill=INK, font=font, anchor="mb")
+        draw.text((at, top - text // 2), f"point limit {threshold:.3g}", fill=INK, font=font, anchor="mb")
 
 
 def _band_bar(picture: Any, bands: DeviationBands, label: str, text: int) -> None:

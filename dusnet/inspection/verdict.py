@@ -76,7 +76,7 @@ class Expectations:
         points: least number of points of a training scan.
         scale: bounding radius of the training scans in the model's unit.
         unseen: largest share of the part that a training scan leaves out in one piece.
-        limit_too_high: whether no small defect exceeds the threshold, so that a score below it says little.
+        limit_too_high: whether no small defect exceeds the limit, so that a score below it says little.
         source: what the expectations come from, for the reader of a reason.
     """
 
@@ -147,7 +147,7 @@ def decide(
     """The verdict on one scan.
 
     RECHECK when the score cannot be believed or there is nothing to compare it with, whatever the score is; else NG
-    when the object score is greater than the threshold; else RECHECK when the threshold is too high for small defects;
+    when the object score is greater than the limit; else RECHECK when the limit is too high for small defects;
     else OK. A RECHECK whose score is above the threshold says that too.
 
     Args:
@@ -173,7 +173,7 @@ def decide(
         [
             Reason(
                 ABOVE,
-                f"The object score {scores.object_score:.4g} is above the threshold {scores.threshold:.4g}."
+                f"The object score {scores.object_score:.4g} is above the limit {scores.threshold:.4g}."
                 if scores.threshold is not None
                 else f"The object score {scores.object_score:.4g} counts as anomalous.",
             )
@@ -191,10 +191,10 @@ def decide(
 
 
 def limit_words(threshold: float | None) -> str:
-    """What a threshold that is too high for small defects means, in one sentence."""
+    """What a limit that is too high for small defects means, in one sentence."""
     shown = "" if threshold is None else f" {threshold:.4g}"
     return (
-        f"The threshold{shown} is too high: no simulated bump of 2 % of the part's radius exceeds it, "
+        f"The limit{shown} is too high: no simulated bump of 2 % of the part's radius exceeds it, "
         "so a score below it does not mean that the part is good; train with more scans that show the same of the part."
     )
 
@@ -211,7 +211,7 @@ def _score_doubt(scores: Scores) -> Reason | None:
     if not math.isfinite(scores.object_score):
         return Reason("score_not_finite", f"The object score is {scores.object_score}.")
     if _above(scores) is None:
-        return Reason("no_threshold", "The model has no threshold; calibrate it or give one.")
+        return Reason("no_threshold", "The model has no limit; calibrate it or give a threshold.")
     return None
 
 

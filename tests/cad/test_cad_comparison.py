@@ -56,6 +56,12 @@ def test_a_bump_is_measured_where_it_is(model, points, rng, height):
     np.testing.assert_allclose(moved(cloud.points, scores.alignment.matrix), damaged, atol=2e-4)
 
 
+def test_coordinates_and_clouds_without_a_file_are_compared(model, points):
+    results = [model.compare(scan, TENTH) for scan in (points, PointCloud(points))]
+    assert [one.stem for one in results] == ["scan", "scan"]
+    assert len({one.object_score for one in results}) == 1
+
+
 def test_the_two_tolerances_are_for_the_two_signs(model, points):
     bump, dent = (PointCloud(bumped(points, height)[0]) for height in (0.5, -0.5))
     wide_up, wide_down = Tolerance(0.6, 0.1), Tolerance(0.1, 0.6)

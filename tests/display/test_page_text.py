@@ -96,5 +96,5 @@ def test_texts_of_legends_have_enough_contrast(loaded):
 def test_a_score_has_the_heat_map_with_its_threshold(loaded):
     page = legend(Scene(replace(loaded, bands=None)))
     assert "linear-gradient" in page
-    assert "threshold 1<" in page
+    assert "point limit 1<" in page
     assert Entries(page).found == []

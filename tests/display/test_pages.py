@@ -78,7 +78,7 @@ def written(out: Path, result: Result, cloud: PointCloud, **options) -> str:
 def test_a_page_says_what_was_found_and_where_it_comes_from(tmp_path):
     result, cloud, _ = scored(tmp_path)
     page = Elements(written(tmp_path, result, cloud, calibration=CALIBRATION, settings={"a": {"b": [1, 2]}}))
-    for words in ("NG", "part.ply", "is above the threshold", "ab" * 32, "m.safetensors", "unit mm", "5 scans", "a.b"):
+    for words in ("NG", "part.ply", "is above the limit", "ab" * 32, "m.safetensors", "unit mm", "5 scans", "a.b"):
         assert words in page.text
     assert when(result.record["timestamp"]) in page.text
     rows = [attributes for tag, attributes in page.tags if tag == "tr" and "data-defect" in attributes]

@@ -110,7 +110,7 @@ def key(driver: Any, letter: str) -> None:
 
 def enter_threshold(driver: Any, value: str) -> None:
     """Type into the number beside the slider."""
-    label = "//label[normalize-space()='Threshold']/ancestor::*[.//input][1]//input"
+    label = "//label[normalize-space()='Point limit']/ancestor::*[.//input][1]//input"
     field = next(field for field in driver.find_elements("xpath", label) if field.is_displayed())
     from selenium.webdriver.common.keys import Keys
 
@@ -160,7 +160,7 @@ class TestPage:
         expected = f"{int((scores > 2.8).sum()):,} of 1,500 points above 2.8, 1 defect"
         until(lambda: text(page, "dusnet-count") == expected)
         until(lambda: redness(stage(page)) < 0.7 * before)
-        next(one for one in page.find_elements("tag name", "button") if one.text == "Reset threshold").click()
+        next(one for one in page.find_elements("tag name", "button") if one.text == "Reset limit").click()
         expected = f"{int((scores > THRESHOLD).sum()):,} of 1,500 points above {THRESHOLD:.4g}, 1 defect"
         until(lambda: text(page, "dusnet-count") == expected)
 

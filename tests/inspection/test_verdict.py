@@ -44,7 +44,7 @@ def test_below_a_threshold_that_is_too_high_is_no_ok_and_above_it_is_ng():
     below = decide(scored(1.0), POINTS, expected=blind)
     assert (below.status, below.codes) == (Status.RECHECK, ("limit_too_high",))
     assert below.reasons[0].is_doubt
-    assert "The threshold 2 is too high" in below.reasons[0].text
+    assert "The limit 2 is too high" in below.reasons[0].text
     assert decide(scored(2.5), POINTS, expected=blind) == decide(scored(2.5), POINTS)
     assert decide(scored(np.nan), POINTS, expected=blind).codes == ("score_not_finite",)
 

@@ -74,10 +74,10 @@ def test_tables_pages_and_pictures(tmp_path):
 
 
 def test_a_summary_is_no_scan_where_all_scans_are_tables(tmp_path):
-    from dusnet.summary import SUMMARY_FIELDS
+    from dusnet.result import COLUMNS
 
     np.savetxt(tmp_path / "part1.csv", POINTS, delimiter=",")
-    write_text(tmp_path / "summary.csv", ",".join(SUMMARY_FIELDS) + "\n" + ",".join("1" for _ in SUMMARY_FIELDS) + "\n")
+    write_text(tmp_path / "summary.csv", ",".join(COLUMNS) + "\n" + ",".join("1" for _ in COLUMNS) + "\n")
     assert [path.name for path in find_clouds(tmp_path)] == ["part1.csv"]
 
 

@@ -109,7 +109,7 @@ class Page:
         self._order = 10.0  # of the slider, which is made anew for each scan
         self._slider: Any = None
         self._count = gui.add_html("", order=self._order + 1)
-        self._reset = gui.add_button("Reset threshold", order=self._order + 2)
+        self._reset = gui.add_button("Reset limit", order=self._order + 2)
         self._size = gui.add_slider("Point size", 0.2, 5.0, 0.1, 1.0, order=self._order + 3, hint="times the spacing")
         self._list = gui.add_folder("Defects", order=self._order + 4)
         self._notice = gui.add_html("", order=self._order + 5)
@@ -216,7 +216,7 @@ class Page:
         self._slider_first = float(f"{self._first:.{_DIGITS}g}")
         low, high = min(low, self._slider_first), max(math.ceil(high / step) * step, self._slider_first)
         self._slider = self._server.gui.add_slider(
-            "Threshold",
+            "Point limit",
             *(float(f"{value:.6g}") for value in (low, high, step)),
             self._slider_first,
             order=self._order,

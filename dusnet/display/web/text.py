@@ -78,7 +78,7 @@ def _heat_bar(scene: Scene) -> str:
         left = 100.0 * (own - low) / (high - low)
         at = f"left:{left:.1f}%;background:{css(INK)}"
         mark = f'<div style="position:absolute;top:-2px;width:2px;height:16px;{at}"></div>'
-        ticks = f"<span>{low:.3g}</span><span>point threshold {own:.3g}</span><span>{high:.3g}</span>"
+        ticks = f"<span>{low:.3g}</span><span>point limit {own:.3g}</span><span>{high:.3g}</span>"
     return (
         f'<div style="position:relative;height:12px;background:linear-gradient(90deg,{stops})">{mark}</div>'
         f'<div style="display:flex;justify-content:space-between;color:{_FAINT}">{ticks}</div>'
