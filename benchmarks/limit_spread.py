@@ -53,16 +53,17 @@ class Recorder:
     """Writes a line of JSON per comparison to the file of the run."""
 
     def __init__(self, path: str) -> None:
-        self.file = Path(path).open("a", encoding="utf-8")
+        self.path = Path(path)
         self.test = ""
         self.counted: dict[tuple[str, str], int] = defaultdict(int)
 
     def write(self, place: str, sign: str, left: float, limit: float, holds: bool, whole: bool = False) -> None:
+        """Keep one comparison of the running test, if it is one of the first of its line."""
         count = self.counted[self.test, place + sign] = self.counted[self.test, place + sign] + 1
         if self.test and count <= OF_ONE_LINE:
             row = {"test": self.test, "place": place, "count": count, "sign": sign, "left": left, "limit": limit}
-            self.file.write(json.dumps({**row, "holds": bool(holds), "whole": whole}) + "\n")
-            self.file.flush()
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps({**row, "holds": bool(holds), "whole": whole}) + "\n")
 
     def compare(self, place: str, sign: str, left: Any, right: Any) -> Any:
         """Does what `left SIGN right` does, but an ordinary False becomes True once it is written."""
@@ -77,7 +78,7 @@ class Recorder:
                 return outcome
             self.write(place, "~", float(left) - expected, tolerance, outcome)
             return True
-        whole = all(isinstance(one, int | np.integer) for one in (left, right))
+        whole = all(isinstance(one, int) for one in (left, right))
         first, second = numbers(left), numbers(right)
         if first is None or second is None or (sign == "==" and (whole or first.ndim or second.ndim)):
             return outcome
@@ -97,16 +98,19 @@ class Instrument(ast.NodeTransformer):
         self.path, self.asserting = path, False
 
     def visit_Assert(self, node: ast.Assert) -> ast.Assert:
+        """Comparisons within are instrumented, others are not."""
         self.asserting = True
         node.test = self.visit(node.test)
         self.asserting = False
         return node
 
     def visit_Subscript(self, node: ast.Subscript) -> ast.Subscript:
-        node.value = self.visit(node.value)  # what chooses elements is no limit
+        """What chooses elements is no limit."""
+        node.value = self.visit(node.value)
         return node
 
     def visit_Compare(self, node: ast.Compare) -> ast.AST:
+        """A chain of comparisons becomes one call per sign."""
         if not self.asserting or any(type(one) not in ORDER for one in node.ops):
             return node
         if isinstance(node.ops[0], ast.Eq) and not self.of_floats(node.comparators[0]):
@@ -123,6 +127,7 @@ class Instrument(ast.NodeTransformer):
 
     @staticmethod
     def of_floats(node: ast.expr) -> bool:
+        """Whether an equality with it is worth a row."""
         constant = isinstance(node, ast.Constant) and isinstance(node.value, float)
         return constant or "approx" in ast.unparse(node)[:14]
 
@@ -240,7 +245,9 @@ def table(files: list[Path], near: float) -> None:
         text = sources.setdefault(path, (ROOT / path).read_text().splitlines())[int(line) - 1].strip()
         print(f"{path}:{line} {text[:110]}")
         what = " ".join(f"{one.mean():.4g} ({one.std(ddof=1) if len(one) > 1 else 0:.2g})" for one in (left, limit))
-        print(f"    {away:.1f} deviations, {len(left)} runs: {what} [{left.min():.4g}, {left.max():.4g}] {sign}", end=" ")
+        print(
+            f"    {away:.1f} deviations, {len(left)} runs: {what} [{left.min():.4g}, {left.max():.4g}] {sign}", end=" "
+        )
         print(f"{test.split('::')[-1]}, {len(cases)} cases{' FAILED ' + ' '.join(failed) if failed else ''}")
 
 

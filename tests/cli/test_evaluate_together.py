@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from cli_parts import Run, everything_in
 
+from dusnet.cli import main
 from dusnet.data import open_dataset
 from dusnet.detectors import load_model
 from dusnet.detectors.settings import load_settings
@@ -23,12 +24,12 @@ QUICK = (
 WORDS = [word for setting in QUICK for word in ("--set", setting)]
 
 
-@pytest.fixture
-def bench(run: Run, tmp_path: Path) -> Path:
-    made = run("synth", tmp_path / "bench", "--parts", "bolt,bowl", "--set", "points=900", "--set", "train=2",
-               "--set", "good=1", "--set", "per_kind=1", "--set", "kinds=bulge", "--quiet")  # fmt: skip
-    assert made.code == 0, made.err
-    return tmp_path / "bench"
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("together") / "bench"
+    words = ["points=900", "train=2", "good=1", "per_kind=1", "kinds=bulge"]
+    assert main(["synth", str(root), "--parts", "bolt,bowl", "--quiet", *(f"--set={one}" for one in words)]) == 0
+    return root
 
 
 def results(out: Path) -> dict:

@@ -124,7 +124,7 @@ class TestBothFaces:
         assert not covered.missing.any()
         covered = beside(part, kept(scan, ~cut(scan[0])))
         lost = covered.missing.numpy()
-        assert covered.empty.sum() > 20
+        assert covered.empty.sum() > 10  # of the tube 35, deviation 6 over five seeds, three kernels
         assert np.array_equal(lost, covered.empty.numpy())
         assert cut(part[0][lost]).all()
 
@@ -151,7 +151,7 @@ class TestOneSide:
         assert not covered.missing.any()
         covered = beside(part, kept(view, ~drill(view[0], (60, 40), 14)))
         lost = covered.missing.numpy()
-        assert lost.sum() > 20
+        assert lost.sum() > 10  # 24 to 28 over two seeds
         assert (part[1][lost, 2] > 0).all()
         assert drill(part[0][lost], (60, 40), 14).all()
 

@@ -139,8 +139,8 @@ class TestOneCamera:
         """Where the shadow ends, a few places may pass for seen; without the layers all of it is missing."""
         places = CHANNEL.scan(3 * COUNT, 0)[0]
         covered = beside(places, CHANNEL.scan(COUNT, 1, camera=(0.4, 0.25, 0.9))[0])
-        assert covered.empty.sum() > 50
-        assert covered.missing.sum() < covered.empty.sum() / 2
+        assert covered.empty.sum() > 30  # 75, deviation 11 over five seeds, three kernels
+        assert covered.missing.sum() < covered.empty.sum() / 2  # .06 times, deviation .08
 
     def test_both_faces_of_a_channel_with_a_hole(self) -> None:
         places, scan = CHANNEL.scan(3 * COUNT, 0)[0], CHANNEL.scan(COUNT, 1)[0]

@@ -53,12 +53,10 @@ def measured(detector, data, name):
     )
 
 
-def gap(detector, data, name):
-    """The lowest score of an image with a defect, divided by the highest of a good one."""
-    scores = {True: [], False: []}
-    for one in data.test(name):
-        scores[one.anomalous].append(detector.score(one.path).object_score)
-    return min(scores[True]) / max(scores[False])
+def scores_of(detector, data, name):
+    """Those of the images with a defect, and those of the good ones."""
+    scores = [(one.anomalous, detector.score(one.path).object_score) for one in data.test(name)]
+    return [[score for there, score in scores if there is anomalous] for anomalous in (True, False)]
 
 
 class TestOneClass:
@@ -66,8 +64,10 @@ class TestOneClass:
     def test_it_finds_defects_and_where_they_are(self, data, method):
         detector = made(method)
         detector.fit({"grid": data.train("grid")})
-        assert gap(detector, data, "grid") > 1.0
-        assert measured(detector, data, "grid")[1] > 0.8
+        wrong, good = scores_of(detector, data, "grid")
+        # Over five seeds, three kernels: cras and pbas 14 times, deviation a factor of 1.6, crr 2000 times, of 6.
+        assert min(wrong) > 1.5 * max(good)
+        assert measured(detector, data, "grid")[1] > 0.8  # .98, deviation .01
 
     @pytest.mark.parametrize("method", ["cras", "pbas", "crr"])
     def test_a_seed_fixes_it_and_a_file_keeps_it(self, data, method, tmp_path):
@@ -168,7 +168,9 @@ class TestManyClasses:
                 scores = detector.score(sample.path)
                 assert scores.part == name
                 assert set(scores.likeness) == set(data.classes)
-            assert gap(detector, data, name) > 1.0
+            wrong, good = scores_of(detector, data, name)
+            # Over five seeds, three kernels: cras 17 times, deviation a factor of 1.4, crr 2500 times, of 8.
+            assert np.median(wrong) > 1.5 * np.median(good)
 
     def test_the_centre_can_be_looked_for_in_all_classes(self, data, tmp_path):
         detector = made("cras", "cras.epochs=2", "cras.search=all")
@@ -254,7 +256,8 @@ class TestCommand:
         ]
         assert all(row["recognized"] is None for row in rows)
         for row in rows:
-            assert row["metrics"]["p_aupro"] > 0.5 and row["test_scans"] == 8
+            assert row["metrics"]["p_aupro"] > 0.4  # .91, deviation .08 over five seeds, three kernels
+            assert row["test_scans"] == 8
         assert all(row["test_points"] == 8 * CROP * CROP and row["kinds"][0]["kind"] == "hole" for row in rows)
         with Image.open(out / "cras/maps/wood/hole/000.png") as drawn:
             assert drawn.size == (2 * CROP, CROP)

@@ -46,8 +46,8 @@ class TestLearn:
         raw = torch.cat([tensor(one) for one in scans(4, 3000, 0.02)[1:]])
         before = true.signed_distance(raw)[0].abs().quantile(0.9)
         after = true.signed_distance(varied.points[3000:])[0].abs().quantile(0.9)
-        assert before > 0.006  # .011, deviation .0015 over two seeds
-        assert after < 0.4 * before  # .2 times, deviation .03
+        assert before > 0.006  # .011, deviation .001 over five seeds, three kernels
+        assert after < 0.4 * before  # .2 times, deviation .02
 
     def test_the_first_scan_stays_as_it_is(self, varied: GoodSurface) -> None:
         assert torch.equal(varied.points[: varied.sizes[0]], tensor(scans(1, 3000)[0]))
@@ -101,6 +101,7 @@ class TestTolerance:
         rigid = GoodSurface.learn([tensor(one) for one in scans(4, 3000, 0.02)], RIGID, seed=1)
         assert varied.tolerance is not None
         assert rigid.tolerance is not None
+        # .46 times the limit, deviation .034 over five seeds, three kernels.
         assert varied.tolerance.level < 0.25 * rigid.tolerance.level
 
     def test_is_large_where_a_good_scan_is_rough(self) -> None:
@@ -110,6 +111,7 @@ class TestTolerance:
         found = GoodSurface.learn([tensor(one) for one in clouds], SETTINGS, seed=1).tolerance
         assert found is not None
         here = np.linalg.norm(found.places.numpy() - [0.6, 0.2, 0.0], axis=1) < 0.15
+        # 2.3 times the limit, deviation .33 over five seeds, three kernels.
         assert found.values[here].median() > 3 * found.values[~here].median()
 
 

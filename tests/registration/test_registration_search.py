@@ -104,6 +104,7 @@ def test_a_view_in_any_pose_is_certain_where_the_part_has_no_symmetry(seed):
     found = aligner.align(moved)
     assert found.method == "global"
     assert (
+        # .00075, deviation .00021 over five seeds, three kernels.
         np.linalg.norm(transform(found.matrix[None], moved)[0] - transform(back[None], moved)[0], axis=1).max() < 0.02
     )
     assert not found.symmetric
@@ -113,7 +114,9 @@ def test_a_view_in_any_pose_is_certain_where_the_part_has_no_symmetry(seed):
 def test_the_poses_of_a_symmetric_part_are_equally_right(rng):
     slab = ((-0.8, -0.5, -0.2), (0.8, 0.5, 0.2))
     aligner = Aligner(box(rng, 8000, *slab), SETTINGS, scale=1.0, seed=0)
-    found = aligner.align(turned(box(rng, 5000, *slab), 3)[0])
+    scan = box(rng, 5000, *slab)
+    # Without noise the costs of equal poses are what the discs are off, and these differ.
+    found = aligner.align(turned(scan + rng.normal(scale=0.003, size=scan.shape), 3)[0])
     assert found.symmetric
     assert found.residual < 0.005
     assert found.margin > 1.5
@@ -125,13 +128,14 @@ def test_a_dented_scan_is_still_found_and_costs_little(rng):
     dented = scan - np.outer((scan[:, 2] > 0.7), [0.0, 0.0, 0.12])
     moved, back = turned(dented, 5)
     found = aligner.align(moved)
+    # .00049, deviation .00016 over five seeds, three kernels.
     assert np.linalg.norm(transform((found.matrix @ np.linalg.inv(back))[None], scan)[0] - scan, axis=1).max() < 0.02
-    assert found.cost < 0.01
+    assert found.cost < 0.01  # .0022, deviation .0002 over five seeds, three kernels
 
 
 def test_another_part_cannot_be_brought_to_this_one(rng):
     aligner = Aligner(wedge(rng, 8000), SETTINGS, scale=1.0, seed=0)
     ball = rng.normal(size=(3000, 3))
     found = aligner.align(0.7 * ball / np.linalg.norm(ball, axis=1, keepdims=True))
-    assert found.residual > 0.03
-    assert found.fitness < 0.7
+    assert found.residual > 0.03  # .18, deviation .0024 over five seeds, three kernels
+    assert found.fitness < 0.7  # .23, deviation .005 over five seeds, three kernels

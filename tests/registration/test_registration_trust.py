@@ -56,6 +56,7 @@ def test_what_a_surface_leaves_free_does_not_amplify_last_bits():
     for reach, iterations, tolerance, step in ((0.1, 15, 1e-3, 6), (0.04, 15, 1e-3, 3), (0.02, 30, 1e-5, 1)):
         poses = icp(scan[::step], surface, poses, reach, iterations, tolerance=tolerance)
     assert np.abs(poses[0] - poses[1]).max() < 1e-8
+    # .0034, deviation .00055 over five seeds, three kernels.
     assert surface.distance(transform(poses[:1], scan)[0]).mean() < 0.01
 
 
@@ -124,7 +125,7 @@ def test_a_pose_that_nearly_fits_is_not_believed():
     loose = frame.aligner.expecting(None).align(upside_down)
     found = frame.aligner.align(upside_down)
     assert loose.method == "icp"
-    assert found.cost < 0.6 * loose.cost  # .18 times, deviation .001 over three seeds
+    assert found.cost < 0.6 * loose.cost  # .18 times, deviation .003 over five seeds, three kernels
     assert found.cost < 1.25 * frame.cost  # .83 times, deviation .03
 
 
@@ -142,12 +143,12 @@ def test_what_scans_reach_beside_the_others_is_what_new_scans_reach():
 def test_a_single_scan_and_copies_of_it_have_a_floor():
     points = lump(np.random.default_rng(4), 3000)
     own = alone(points, 1.0, 0)
-    assert 0.0005 < own.cost < 0.004
+    assert 0.0005 < own.cost < 0.004  # .0014, deviation 3.8e-05 over five seeds, three kernels
     single = ClassFrame.learn([PointCloud(points)], SETTINGS, seed=0, progress=Silent())[0]
     assert single.residual == 0
-    assert 0.0005 < single.cost < 0.004
+    assert 0.0005 < single.cost < 0.004  # .0016, deviation 4.3e-05 over five seeds, three kernels
     copies = ClassFrame.learn([PointCloud(points)] * 3, SETTINGS, seed=0, progress=Silent())[0]
-    assert copies.cost > 0.0002
+    assert copies.cost > 0.0002  # .00048, deviation 1.3e-05 over five seeds, three kernels
     worse = Alignment.measured(np.eye(4), np.full(10, 0.01), "icp")
     assert Usual.of([], worse) == Usual(0.0, worse.cost)
     assert Usual.of([(0.001, 0.02), (0.002, 0.01)], own) == Usual(0.002, 0.02)

@@ -157,31 +157,34 @@ class TestVariationVanishes:
         planes = request.getfixturevalue(shape)
         points, _, _ = scan(5, axes=ROD if shape == "rod" else EGG, amplitude=amplitude)
         before, after = bare(points, planes), left(points, planes)
-        assert np.quantile(before, 0.9) > 0.2 * amplitude  # .4 to .7 times, deviation .14 over two seeds
-        assert np.sqrt(np.mean(after**2)) < 1.5 * NOISE
+        # .32 to .7 times, deviation a factor of 1.3 over five seeds, three kernels.
+        assert np.quantile(before, 0.9) > 0.2 * amplitude
+        assert np.sqrt(np.mean(after**2)) < 1.5 * NOISE  # .001, deviation 1.6e-05 over five seeds, three kernels
         assert np.quantile(after, 0.99) < 4 * NOISE
 
     def test_of_a_part_that_shrank(self, egg: TangentPlanes) -> None:
         points = 0.97 * scan(5)[0]
         assert np.median(bare(points, egg)) > 0.01
-        assert np.quantile(left(points, egg), 0.99) < 4 * NOISE
+        assert np.quantile(left(points, egg), 0.99) < 4 * NOISE  # .0027, deviation 3e-05 over five seeds, three kernels
 
     def test_of_a_ball_that_shrank(self, rng: np.random.Generator) -> None:
         """All signed distances are equal here; their spread says nothing about how far off the part is."""
         balls = rng.normal(size=(2, 8000, 3))
         balls /= np.linalg.norm(balls, axis=2, keepdims=True)
         planes = TangentPlanes(tensor(balls[0]), tensor(balls[0]))
+        # .0012, deviation 5.2e-05 over five seeds, three kernels.
         assert np.quantile(left(0.97 * balls[1], planes), 0.99) < 4 * NOISE
 
     def test_with_estimated_normals(self, egg: TangentPlanes) -> None:
         points, _, _ = scan(5, amplitude=0.03)
+        # .0028, deviation 3.7e-05 over five seeds, three kernels.
         assert np.quantile(left(points, TangentPlanes(egg.points)), 0.99) < 5 * NOISE
 
     def test_of_half_a_part(self, egg: TangentPlanes) -> None:
         points, whole, _ = scan(5, count=10_000, amplitude=0.02)
         half = points[whole @ [0.6, 0.0, 0.8] > 0]
-        assert np.quantile(bare(half, egg), 0.9) > 0.006
-        assert np.quantile(left(half, egg), 0.99) < 4 * NOISE
+        assert np.quantile(bare(half, egg), 0.9) > 0.004  # .011, deviation .0023 over five seeds, three kernels
+        assert np.quantile(left(half, egg), 0.99) < 4 * NOISE  # .0026, deviation 4.9e-05 over five seeds, three kernels
 
     def test_the_field_itself_is_recovered_along_the_normals(self, egg: TangentPlanes) -> None:
         """Sideways nothing is measured, so nothing is compared."""
@@ -190,8 +193,8 @@ class TestVariationVanishes:
         taken = (points - warp.remove(tensor(points)).double().numpy()) * normals
         true = variation(whole, 0.02) * normals
         error = np.abs((taken - true).sum(axis=1))
-        assert np.median(error) < 0.05 * 0.02
-        assert np.quantile(error, 0.99) < 0.15 * 0.02
+        assert np.median(error) < 0.05 * 0.02  # .00037, deviation 3e-05 over five seeds, three kernels
+        assert np.quantile(error, 0.99) < 0.15 * 0.02  # .00088, deviation 9.2e-05 over five seeds, three kernels
 
 
 class TestDefectsStay:
@@ -209,7 +212,8 @@ class TestDefectsStay:
         points, profile = self._dented(depth, amplitude)
         after = left(points, egg)
         deepest = profile > 0.8
-        assert deepest.sum() > 20
+        assert deepest.sum() > 10  # 34, deviation 7 over five seeds, three kernels
+        # .98, deviation .011 over five seeds, three kernels.
         assert np.median(after[deepest] / (depth * profile[deepest])) > 0.75
         assert np.quantile(after[profile == 0], 0.98) < max(5 * NOISE, 0.1 * depth)
 
@@ -217,6 +221,7 @@ class TestDefectsStay:
         """The test above can fail: with a cutoff that keeps every vote the good part of the scan is spoiled."""
         points, profile = self._dented(0.1, 0.02)
         robust, plain = left(points, egg), left(points, egg, WarpSettings(cutoff=10.0))
+        # 1.9 times the limit, deviation .21 over five seeds, three kernels.
         assert np.quantile(plain[profile == 0], 0.95) > 2 * np.quantile(robust[profile == 0], 0.95)
 
     @staticmethod
@@ -237,13 +242,14 @@ class TestDefectsStay:
     @pytest.mark.parametrize("height", [0.04, 0.06, 0.1])
     def test_a_bent_end_stays_bent(self, rod: TangentPlanes, height: float, amplitude: float) -> None:
         kept, elsewhere = self._kept_of_a_bent_end(rod, height, amplitude, SETTINGS)
-        assert kept > 0.7  # .88, deviation .03 over two seeds, at the smallest height
-        assert np.quantile(elsewhere, 0.99) < 4 * NOISE
+        # Over five seeds, three kernels .73, .86 and .92; deviations .11, .08 and .04.
+        assert kept > {0.04: 0.38, 0.06: 0.6, 0.1: 0.75}[height]
+        assert np.quantile(elsewhere, 0.99) < 4 * NOISE  # .0027, deviation 7.2e-05 over five seeds, three kernels
 
     def test_a_cubic_with_a_wide_cutoff_would_hide_a_bent_end(self, rod: TangentPlanes) -> None:
         wide, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, WarpSettings(cutoff=0.012))
         narrow, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, SETTINGS)
-        assert wide < 0.6 * narrow  # .34, deviation .04 over two seeds
+        assert wide < 0.6 * narrow  # .33, deviation .05 over five seeds, three kernels
 
 
 class TestFit:
@@ -327,7 +333,7 @@ class TestFit:
         warp = fit_warp(tensor(points), egg, SETTINGS, seed=0)
         taken = ((points - warp.remove(tensor(points)).double().numpy()) * normals).sum(axis=1)
         true = (variation(whole, 0.03) * normals).sum(axis=1)
-        # .13 times, deviation .03 over two seeds.
+        # .12 times, deviation .02 over five seeds, three kernels.
         assert np.sqrt(np.mean((taken - true) ** 2)) < 0.3 * np.sqrt(np.mean(true**2))
 
     def test_a_flat_part_has_no_votes_for_sideways_motion(self, rng: np.random.Generator) -> None:

@@ -63,7 +63,7 @@ class TestMapSource:
         features, _ = source.draw(torch.Generator().manual_seed(0))
         maps = Counter(map(tuple, features[:, 0, :2].int().tolist()))
         assert set(maps) == {(0, 0), (0, 1), (1, 0), (1, 1), (1, 2)}
-        assert min(maps.values()) > 0.8 * 400  # each 400, deviation 18
+        assert min(maps.values()) > 0.75 * 400  # the least 377, deviation 20 over five seeds
         hidden = features[(features[:, 0, 0] == 1) & (features[:, 0, 1] == 2)]
         assert set(hidden[..., 2].flatten().int().tolist()) == {0, 1, 2, 3}
 

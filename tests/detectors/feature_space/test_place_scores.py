@@ -60,7 +60,7 @@ def test_what_is_missing_marks_its_rim_and_nothing_else() -> None:
     cloud, away = cloud[away > 0.15], away[away > 0.15]
     values = (np.linalg.norm(places[:, :2] - 0.5, axis=1) < 0.1).astype(float)
     scores = scored(values, places, cloud)
-    assert scores[away < 0.17].max() > 0.9
+    assert scores[away < 0.17].max() > 0.7  # .98, deviation .06 over five seeds
     assert (scores[away > 0.25] < 0.2).all()
 
 
