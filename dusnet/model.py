@@ -203,7 +203,7 @@ class Model:
             BadConfig: both are given, the threshold is no number, or the rate cannot be promised.
         """
         if threshold is not None and false_alarm is not None:
-            raise BadConfig("a threshold and a false-alarm rate both choose the threshold; give one of them.")
+            raise BadConfig("a threshold and a false-alarm rate both choose the limit; give one of them.")
         if threshold is not None and not math.isfinite(threshold):
             raise BadConfig(f"the threshold {threshold} is no number to compare scores with; give one such as 0.05.")
         if false_alarm is not None:

@@ -48,7 +48,7 @@ def evaluate(
     seeds: Annotated[int, typer.Option("--seeds", min=1, help="How many seeds; tables show mean and spread.")] = 3,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="So many classes at a time, one process each.")] = 1,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate/--no-calibrate", help="Learn thresholds too: false alarms and found.")
+        bool, typer.Option("--calibrate/--no-calibrate", help="Learn limits too: false alarms and found.")
     ] = True,
     fresh: Annotated[bool, typer.Option("--fresh", help="Compute rows again that DIR already has.")] = False,
     device: Device = "cpu",

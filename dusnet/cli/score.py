@@ -22,7 +22,7 @@ def score(
         float | None,
         typer.Option(
             "--false-alarm",
-            help="Put the threshold where this share of good parts would be called anomalous.",
+            help="Put the limit where this share of good parts would be called anomalous.",
         ),
     ] = None,
     gate: Annotated[
@@ -48,7 +48,7 @@ def score(
     from dusnet.progress import for_terminal
 
     if threshold is not None and false_alarm is not None:
-        raise BadConfig("--threshold and --false-alarm both choose the threshold; give one of them.")
+        raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
     output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
     loaded = load(model, device=device, detector=detector)
     judge(Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit), scans, gate=gate)
