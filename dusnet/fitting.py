@@ -71,7 +71,7 @@ def fit(
     device: str = "cpu",
     progress: Progress | None = None,
 ) -> Model:
-    """Learn what a good part looks like, and calibrate the threshold.
+    """Learn what a good part looks like, and calibrate the limit.
 
     Args:
         source: defect-free scans of one kind of part: a folder, files, clouds or arrays, a handful is enough.
@@ -88,11 +88,11 @@ def fit(
         BadConfig: the unit, a setting, the detector or the device does not exist.
     """
     chosen = _settings(config, settings, detector)
-    entries = given.entries_of(source)
     name = "part"
     if isinstance(source, str | Path):
         name = Path(source).absolute().name if Path(source).is_dir() else Path(source).stem
     training = Training(chosen, unit=unit, seed=seed, device=device, progress=progress)
+    entries = given.entries_of(source, say=training.voice.log)
     return train(read_training_scans(entries, name, training.voice), training, name=name)
 
 

@@ -1,4 +1,4 @@
-"""`dusnet calibrate`: more good scans for the threshold of a model."""
+"""`dusnet calibrate`: more good scans for the limit of a model."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def calibrate(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Teach a model what more good parts score, so that its threshold keeps lower false-alarm rates.
+    """Teach a model what more good parts score, so that its limit keeps lower false-alarm rates.
 
-    Prints the threshold for common rates. Once the added scans alone are enough for a rate, they alone decide; before,
+    Prints the limit for common rates. Once the added scans alone are enough for a rate, they alone decide; before,
     they count beside the simulated ones of the training.
     """
     from dusnet.model import load

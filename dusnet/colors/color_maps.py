@@ -20,7 +20,7 @@ NEUTRAL = (176, 190, 204)
 STRAY = (128, 128, 128)
 """Points far from all others, which are not measured."""
 DEFECT, BESIDE_DEFECT, BOX = ANCHORS[3], ANCHORS[0], ANCHORS[-1]
-"""A point above the point threshold, every other point in the layer of defects, and the box around a defect."""
+"""A point above the point limit, every other point in the layer of defects, and the box around a defect."""
 RECONSTRUCTION_OVERLAY, TRUTH_OVERLAY = (120, 168, 158), (0, 114, 178)
 """Reconstruction and ground truth where they are drawn over the heat map of the scan."""
 SIGNED_ANCHORS = ((5, 48, 97), (67, 147, 195), (222, 226, 230), (214, 96, 77), (103, 0, 31))

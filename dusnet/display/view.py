@@ -73,7 +73,7 @@ def _label(results: Sequence[LoadedResult]) -> str:
 
 
 def _agreed(results: Sequence[LoadedResult]) -> tuple[float | None, tuple[float, float] | None]:
-    """The point threshold and the colour range that all results share; None where they differ or none is known."""
+    """The point limit and the colour range that all results share; None where they differ or none is known."""
     scored = [one for one in results if one.scores is not None]
     thresholds = {one.point_threshold for one in scored}
     ranges = {one.color_range for one in scored}

@@ -59,7 +59,7 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
 
     Args:
         points: the scan, (N, 3) float64, its own unit and pose.
-        scores: what a detector answered, with a point threshold.
+        scores: what a detector answered, with a point limit.
 
     Returns:
         Regions sorted by `severity`.

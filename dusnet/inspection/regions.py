@@ -33,7 +33,7 @@ class Kind(str, Enum):
 
 @dataclass(frozen=True)
 class Region:
-    """One connected group of points above the point threshold. Lengths are in the scan's unit, places in its pose.
+    """One connected group of points above the point limit. Lengths are in the scan's unit, places in its pose.
 
     Attributes:
         center: mean of the region's points, (3,).
@@ -189,7 +189,7 @@ def find_regions(
     Args:
         points: (N, 3) float64, the scan's unit.
         point_scores: (N,), higher is more anomalous.
-        threshold: the point threshold; a point counts when its score is greater.
+        threshold: the point limit; a point counts when its score is greater.
         deviation: (N,) how far each point is outside of where it should be, the scan's unit; reported per region when
             given.
         limit: return at most this many regions; None for all.

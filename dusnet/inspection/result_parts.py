@@ -68,7 +68,7 @@ class Bounds(Part):
 
 
 class Defect(Part):
-    """A connected region above the point threshold, or material that is missing."""
+    """A connected region above the point limit, or material that is missing."""
 
     id: Annotated[int, Field(strict=True, ge=1)] = Field(description="1 is the worst.")
     kind: Kind | None = Field(description="What it looks like; null without signed deviations.")
@@ -84,7 +84,7 @@ class Defect(Part):
     mean_score: Score = Field(description="Mean point score.")
     area: Score = Field(description="Estimated surface; the scan's unit squared.")
     severity: Score = Field(
-        description="What regions are sorted by: the sum over the points of (score - point threshold) times area; "
+        description="What regions are sorted by: the sum over the points of (score - point limit) times area; "
         "of missing material, plus the mean excess of these points times its area."
     )
     peak_deviation: Maybe = Field(
@@ -274,7 +274,7 @@ class ColorRange(Part):
 
     @classmethod
     def of(cls, scores: Scores) -> ColorRange:
-        """0 to twice the point threshold, the same for all scans of a model; without one the scan's own."""
+        """0 to twice the point limit, the same for all scans of a model; without one the scan's own."""
         limit = scores.point_threshold
         if limit is not None and limit > 0 and math.isfinite(limit):
             return cls(low=0.0, high=2.0 * float(limit), source="point_threshold")

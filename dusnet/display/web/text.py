@@ -39,7 +39,7 @@ def verdict(loaded: LoadedResult) -> str:
 
 
 def legend(scene: Scene) -> str:
-    """What the colours of the heat map mean: bands of deviations, or a bar with the result's point threshold."""
+    """What the colours of the heat map mean: bands of deviations, or a bar with the result's point limit."""
     bands = scene.loaded.bands
     shown = _heat_bar(scene) if bands is None else _band_list(bands, scene.loaded.unit)
     return block(shown, "dusnet-legend")
