@@ -14,7 +14,7 @@ from dusnet.display.report import INDEX, REPORT, PointField, ReportPage, banded_
 from dusnet.errors import DusnetError, trouble_with
 from dusnet.inspection.result_files import remove_result, result_files, result_stems
 from dusnet.io import read_cloud, remove_file
-from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.io.marks import FileKind, kind_of, require_replaceable
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
 from dusnet.result import Result
@@ -128,20 +128,22 @@ class Batch(ABC):
     def _require_free(self, stems: Sequence[str]) -> None:
         """Refuse a folder that cannot be written or in which a file of others has the name of one of ours."""
         files = {path: kind for stem in stems for path, kind in self._files(stem).items()}
-        files |= {self._out / SUMMARY: Kind.SUMMARY} | ({self._out / INDEX: Kind.PAGE} if self._output.report else {})
+        files |= {self._out / SUMMARY: FileKind.SUMMARY} | (
+            {self._out / INDEX: FileKind.PAGE} if self._output.report else {}
+        )
         require_folder(self._out, [path.name for path in files])
         for path, kind in files.items():
-            if kind is Kind.PICTURE and path.is_dir():
+            if kind is FileKind.PICTURE and path.is_dir():
                 continue  # nothing can be destroyed there, and the scan is worth more than its picture
             require_replaceable(path, kind)
 
-    def _files(self, stem: str) -> dict[Path, Kind]:
+    def _files(self, stem: str) -> dict[Path, FileKind]:
         """The files of one scan, and what each may replace."""
         files = result_files(self._out, stem)
         if self._output.report:
-            files[self._out / f"{stem}{REPORT}"] = Kind.PAGE
+            files[self._out / f"{stem}{REPORT}"] = FileKind.PAGE
         if self._output.pictures:
-            files[self._out / f"{stem}.png"] = Kind.PICTURE
+            files[self._out / f"{stem}.png"] = FileKind.PICTURE
         return files
 
     def _finish(self) -> None:
@@ -161,7 +163,7 @@ class Batch(ABC):
     def _one(self, scan: Path, stem: str) -> Result:
         # What an earlier run said of this scan must not be taken for what this one says.
         page = self._out / f"{stem}{REPORT}"
-        for path, kind in ((page, Kind.PAGE), (self._out / f"{stem}.png", Kind.PICTURE)):
+        for path, kind in ((page, FileKind.PAGE), (self._out / f"{stem}.png", FileKind.PICTURE)):
             if kind_of(path) is kind:
                 remove_file(path)
         remove_result(self._out, stem)
@@ -189,7 +191,7 @@ class Batch(ABC):
             from dusnet.display.view import view
 
             target = self._out / f"{result.stem}.png"
-            require_replaceable(target, Kind.PICTURE)
+            require_replaceable(target, FileKind.PICTURE)
             view([result.scored_path], png=target, title=escaped(result.stem))
 
     def _tell(self, result: Result) -> None:

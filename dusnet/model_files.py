@@ -13,7 +13,7 @@ from dusnet.data import Sample, open_dataset
 from dusnet.detectors import create, create_for_parts
 from dusnet.errors import BadConfig
 from dusnet.fitting import Training, read_training_scans, train, train_together
-from dusnet.io.marks import Kind, require_replaceable
+from dusnet.io.marks import FileKind, require_replaceable
 from dusnet.io.places import require_file
 from dusnet.scans import files_in
 from dusnet.training.folders import finish_training, require_own_folders, training_folder
@@ -173,7 +173,7 @@ def require_model_file(target: Path) -> None:
     if target.is_dir():
         raise BadConfig(f"--out {target} is a folder; name a file in it or leave off {SUFFIX}.")
     require_file(target)
-    require_replaceable(target, Kind.MODEL, named=True)
+    require_replaceable(target, FileKind.MODEL, named=True)
     require_own_folders(target)
 
 

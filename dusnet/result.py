@@ -24,7 +24,7 @@ from dusnet.inspection.result_parts import Defect
 from dusnet.inspection.verdict import Verdict, decide
 from dusnet.io import parse_json, read_scalars, write_json
 from dusnet.io.files import reason
-from dusnet.io.marks import Kind, json_kind
+from dusnet.io.marks import FileKind, json_kind
 
 if TYPE_CHECKING:
     import pandas
@@ -73,7 +73,7 @@ def _with_zone(timestamp: str) -> str:
     return timestamp
 
 
-class Result(parts.Part):
+class Result(parts.RecordPart):
     """What a model says of one scan.
 
     The fields are the keys of `STEM.json`; in the file, `defects` are called `regions`, and the three `..._statistics`
@@ -232,7 +232,7 @@ class Result(parts.Part):
             raise BadInput(f"{path} cannot be read ({reason(error)}); check its permissions.") from error
         except ValueError as error:
             raise BadInput(f"{path} is no valid JSON; score the scan again or remove the file.") from error
-        if json_kind(record) is not Kind.RECORD:
+        if json_kind(record) is not FileKind.RECORD:
             raise NoResult(f"{path} is no result of dusnet.")
         try:
             result = cls.model_validate(record)

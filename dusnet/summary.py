@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dusnet.errors import BadInput
 from dusnet.io.files import reason
-from dusnet.io.marks import Kind, require_replaceable
+from dusnet.io.marks import FileKind, require_replaceable
 from dusnet.io.tables import read_table, write_table
 from dusnet.result import COLUMNS, Result
 
@@ -57,7 +57,7 @@ def write_summary(folder: Path, results: Iterable[Result]) -> Path:
         BadInput: the file cannot be written, or one of this name was written by others.
     """
     target = folder / SUMMARY
-    require_replaceable(target, Kind.SUMMARY)
+    require_replaceable(target, FileKind.SUMMARY)
     write_table(target, tuple(COLUMNS), (result.row() for result in results))
     return target
 

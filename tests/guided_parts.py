@@ -17,8 +17,8 @@ from dusnet.detectors.dusnet.weights import FORMAT
 from dusnet.detectors.settings import Settings
 from dusnet.io.tensors import write_tensors
 from dusnet.nn.up_net import UpNet
-from dusnet.registration.good_surface import Comparison, GoodSurface
-from dusnet.registration.tolerance import Tolerance
+from dusnet.registration.good_surface import GoodSurface, ScanComparison
+from dusnet.registration.tolerance import ToleranceField
 from dusnet.registration.warp import TangentPlanes
 
 GUIDE = {
@@ -88,14 +88,16 @@ def good_surface(count: int = 500, *, clouds: int = 1) -> GoodSurface:
     normals *= rng.choice([-1.0, 1.0], size=(len(points), 1))
     values = tensor(rng.uniform(0.001, 0.02, size=len(points)))
     planes = TangentPlanes(tensor(points), tensor(normals))
-    tolerance = Tolerance(tensor(points), values, 0.004)
+    tolerance = ToleranceField(tensor(points), values, 0.004)
     return GoodSurface(planes, (count,) * clouds, tolerance, WarpSettings(degree=0), seed=0)
 
 
-def moved(good: GoodSurface, found: Comparison, rotation: Tensor, shift: Tensor) -> tuple[GoodSurface, Comparison]:
+def moved(
+    good: GoodSurface, found: ScanComparison, rotation: Tensor, shift: Tensor
+) -> tuple[GoodSurface, ScanComparison]:
     """Surface and scan after one rigid motion of both, without a warp."""
     assert good.tolerance is not None
     planes = TangentPlanes(good.points @ rotation.T + shift, good.planes.normals @ rotation.T)
-    tolerance = Tolerance(planes.points, good.tolerance.values, good.tolerance.level)
+    tolerance = ToleranceField(planes.points, good.tolerance.values, good.tolerance.level)
     there = GoodSurface(planes, good.sizes, tolerance, good.settings, good.seed)
     return there, there.compare(found.points @ rotation.T + shift)

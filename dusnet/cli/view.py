@@ -17,12 +17,12 @@ def require_picture(path: Path) -> None:
 
     A picture of others is replaced: the user named that very file.
     """
-    from dusnet.io.marks import Kind, is_png, require_replaceable
+    from dusnet.io.marks import FileKind, is_png, require_replaceable
     from dusnet.io.places import require_file
 
     require_file(path, option="--png")
     if not is_png(path):
-        require_replaceable(path, Kind.PICTURE, named=True)
+        require_replaceable(path, FileKind.PICTURE, named=True)
 
 
 def view(

@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dusnet.inspection.regions import Kind
+    from dusnet.inspection.regions import DefectKind
     from dusnet.inspection.result_parts import Defect
 
 MISSING = "–"
@@ -69,7 +69,7 @@ def grouped(count: int) -> str:
     return f"{count:,}".replace(",", "\u202f")
 
 
-def kind_words(kind: Kind) -> str:
+def kind_words(kind: DefectKind) -> str:
     """What a defect looks like: `missing material`."""
     return kind.value.replace("_", " ")
 

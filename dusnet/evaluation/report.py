@@ -19,7 +19,7 @@ from dusnet.evaluation.markdown import notes
 from dusnet.evaluation.rows import Row, plain
 from dusnet.evaluation.setup import Evaluation
 from dusnet.io import write_json, write_text
-from dusnet.io.marks import GENERATOR, MARKDOWN_MARK, Kind, require_replaceable
+from dusnet.io.marks import GENERATOR, MARKDOWN_MARK, FileKind, require_replaceable
 from dusnet.io.places import require_folder
 from dusnet.io.tables import write_table
 from dusnet.terminal import one_line
@@ -40,7 +40,7 @@ def require_free(out: Path) -> None:
     except BadConfig as error:
         raise BadInput(f"{out} cannot hold results: {error}") from error
     for name in TABLES:
-        require_replaceable(out / name, Kind.EVALUATION)
+        require_replaceable(out / name, FileKind.EVALUATION)
 
 
 def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from dusnet.evaluation.rows import ROW_SCHEMA, Row
 from dusnet.evaluation.setup import Evaluation, RowKey
 from dusnet.io import parse_json, write_json
 from dusnet.io.files import reason
-from dusnet.io.marks import GENERATOR, Kind, require_replaceable
+from dusnet.io.marks import GENERATOR, FileKind, require_replaceable
 
 if TYPE_CHECKING:
     from dusnet.data import Sample
@@ -79,7 +79,7 @@ def _require_own(target: Path) -> None:
                 return
     except OSError as error:
         raise BadInput(f"{target} cannot be read ({reason(error)}); move it away or choose another place.") from error
-    require_replaceable(target, Kind.EVALUATION)
+    require_replaceable(target, FileKind.EVALUATION)
 
 
 def row_file(setup: Evaluation, key: RowKey) -> Path:

@@ -20,7 +20,7 @@ from torch import Tensor
 from dusnet import ops
 from dusnet.geometry.neighbors import connected
 from dusnet.geometry.part_places import PartPlaces
-from dusnet.geometry.sides import Part, one_side
+from dusnet.geometry.sides import CoveredPart, one_side
 
 GAP_FACTOR = 4.0  # usual distances from which on a place is empty
 RIM_WIDTH = 2.0  # usual distances by which the rim of a hole is wider than the hole
@@ -109,8 +109,8 @@ class Coverage:
         return lost
 
     @property
-    def _part(self) -> Part:
-        return Part(
+    def _part(self) -> CoveredPart:
+        return CoveredPart(
             places=self.part.coordinates,
             normals=cache(lambda: self.part.normals.double().numpy()),
             empty=self.empty.numpy(),

@@ -50,7 +50,7 @@ Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Part:
+class CoveredPart:
     """A good part beside a scan.
 
     Attributes:
@@ -70,7 +70,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Side:
+class OneSidedScan:
     """A scan of one side.
 
     Attributes:
@@ -78,7 +78,7 @@ class Side:
         seen: places that the scanner could see, (M,) bool.
     """
 
-    part: Part
+    part: CoveredPart
     seen: Mask
 
     def shows(self, piece: NDArray[np.intp], asked: Mask) -> Mask:
@@ -121,7 +121,7 @@ class Side:
         return through
 
 
-def one_side(points: Floats, part: Part) -> Side | None:
+def one_side(points: Floats, part: CoveredPart) -> OneSidedScan | None:
     """The side that a scan was taken from, None where it was taken from all around.
 
     Args:
@@ -135,23 +135,23 @@ def one_side(points: Floats, part: Part) -> Side | None:
     if layers.both_faces:
         return None
     if layers.one_face:
-        return Side(part, _seen_past_walls(points, part))
+        return OneSidedScan(part, _seen_past_walls(points, part))
     undecided = None
     for eye in eyes:
         seen = _seen(part, eye.direction)
         covered = _covered(part, seen, eye.direction)
         if covered is None:
-            undecided = undecided or Side(part, seen)
+            undecided = undecided or OneSidedScan(part, seen)
         elif covered < COVERED:
-            return Side(part, seen)
+            return OneSidedScan(part, seen)
         else:
             beside = _eye_beside(part, eye.direction)
             if beside is not None:
-                return Side(part, _seen(part, beside))
+                return OneSidedScan(part, _seen(part, beside))
     return undecided
 
 
-def _seen_past_walls(points: Floats, part: Part) -> Mask:
+def _seen_past_walls(points: Floats, part: CoveredPart) -> Mask:
     """Which places are not in the shadow of a scan of one face: hidden point removal sees through thin walls."""
     seen = np.ones(len(part.places), dtype=bool)
     if part.empty.any():
@@ -161,13 +161,13 @@ def _seen_past_walls(points: Floats, part: Part) -> Mask:
     return seen
 
 
-def _seen(part: Part, direction: Floats) -> Mask:
+def _seen(part: CoveredPart, direction: Floats) -> Mask:
     seen = np.zeros(len(part.places), dtype=bool)
     seen[visible(part.places, direction)] = True
     return seen
 
 
-def _covered(part: Part, seen: Mask, direction: Floats) -> float | None:
+def _covered(part: CoveredPart, seen: Mask, direction: Floats) -> float | None:
     """Share of what the part hides from a direction that the scan shows, None where it hides next to nothing.
 
     Hidden is what lies farther than the reach of a point from all places that can be seen: points on the near face of a
@@ -180,14 +180,14 @@ def _covered(part: Part, seen: Mask, direction: Floats) -> float | None:
     return None if hidden.mean() < LEAST_HIDDEN else float(1.0 - part.empty[hidden].mean())
 
 
-def _eye_beside(part: Part, direction: Floats) -> Floats | None:
+def _eye_beside(part: CoveredPart, direction: Floats) -> Floats | None:
     """The direction near another one from where a scan shows least of what is hidden; None where it shows nearly all.
 
     Of a bent sheet the best eye is a rough guess.
     """
     few = thin_to(part.places, LOOKED_AT)
     normals = part.normals()[few]
-    some = Part(part.places[few], lambda: normals, part.empty[few], part.reach, part.spacing)
+    some = CoveredPart(part.places[few], lambda: normals, part.empty[few], part.reach, part.spacing)
     best, least = None, COVERED_BESIDE
     for eye in directions(EYES):
         covered = _covered(some, _seen(some, eye), eye) if eye @ direction > LEAST_COSINE else None

@@ -15,7 +15,7 @@ from dusnet.detectors.feature_space.settings import ImageSettings
 from dusnet.errors import BadInput
 from dusnet.images.preparation import read_image, read_mask
 from dusnet.io import natural_key
-from dusnet.io.marks import Kind, kind_of
+from dusnet.io.marks import FileKind, kind_of
 
 LAYOUT = "mvtec_ad"
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
@@ -118,5 +118,5 @@ def _mask(folder: Path, image: Path) -> Path | None:
 
 def _images(folder: Path) -> list[Path]:
     named = [one for one in folder.iterdir() if one.suffix.lower() in SUFFIXES and not one.name.startswith(".")]
-    found = [one for one in named if one.is_file() and kind_of(one) is not Kind.PICTURE]  # no pictures of scores
+    found = [one for one in named if one.is_file() and kind_of(one) is not FileKind.PICTURE]  # no pictures of scores
     return sorted(found, key=natural_key)

@@ -26,7 +26,7 @@ from dusnet.images.dataset import Picture
 from dusnet.images.detector import METHODS, ImageDetector, ImageScores
 from dusnet.images.preparation import read_image, require_image
 from dusnet.io import atomic_path, write_json
-from dusnet.io.marks import Kind, require_replaceable, save_picture
+from dusnet.io.marks import FileKind, require_replaceable, save_picture
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
 from dusnet.training.folders import finish_training, training_folder
@@ -100,10 +100,10 @@ def evaluate_images(
     # What cannot work must not wait for hours of training.
     require_free(options.out)
     require_folder(options.out, ["settings.json", *methods])
-    require_replaceable(options.out / "settings.json", Kind.SETTINGS)
+    require_replaceable(options.out / "settings.json", FileKind.SETTINGS)
     for model in (TOGETHER,) if options.one_model else classes:
         for name in methods:
-            require_replaceable(options.out / name / f"{model}.safetensors", Kind.MODEL)
+            require_replaceable(options.out / name / f"{model}.safetensors", FileKind.MODEL)
     for folder in folders:
         _require_usable(dataset, folder.name, progress)
     write_json(options.out / "settings.json", settings.model_dump(mode="json"))
@@ -217,6 +217,6 @@ def _draw(tests: Sequence[Sample], scores: Sequence[NDArray[np.float32]], settin
         shade = np.clip((values - low) / max(top - low, 1e-12) * 255, 0, 255).astype(np.uint8)
         both = np.concatenate([image, colors[shade.reshape(image.shape[:2])]], axis=1)
         target = folder / sample.kind / f"{sample.path.stem}.png"
-        require_replaceable(target, Kind.PICTURE)
+        require_replaceable(target, FileKind.PICTURE)
         with atomic_path(target) as temporary:
             save_picture(Image.fromarray(both), temporary)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
-from dusnet.inspection.regions import Kind, Region, extents, find_regions, region_at, surface_area
+from dusnet.inspection.regions import DefectKind, Region, extents, find_regions, region_at, surface_area
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -104,7 +104,7 @@ def pieces(missing: NDArray[Any] | None) -> list[Points]:
     return [piece for piece in grouped if len(piece) >= LEAST_PLACES]
 
 
-def guess_kind(region: Region, scores: Scores, diagonal: float) -> Kind | None:
+def guess_kind(region: Region, scores: Scores, diagonal: float) -> DefectKind | None:
     """What a region looks like, None without deviations.
 
     Args:
@@ -116,10 +116,10 @@ def guess_kind(region: Region, scores: Scores, diagonal: float) -> Kind | None:
         return None
     one_way, typical = _deviation([region], scores)
     if _unmoved([region], typical, scores):
-        return Kind.MISSING_MATERIAL
+        return DefectKind.MISSING_MATERIAL
     if region.size[0] > WIDE * diagonal or abs(one_way) < ONE_SIDED * typical:
-        return Kind.DEFORMATION
-    return Kind.PROTRUSION if one_way > 0 else Kind.DEPRESSION
+        return DefectKind.DEFORMATION
+    return DefectKind.PROTRUSION if one_way > 0 else DefectKind.DEPRESSION
 
 
 def _deviation(regions: list[Region], scores: Scores) -> tuple[float, float]:
@@ -195,7 +195,7 @@ def _missing(threshold: float, hole: _Hole, around: list[Region]) -> Region:
         mean_deviation=None,
         indices=np.sort(np.concatenate([region.indices for region in around])),
         gap=float(bare.max()),
-        kind=Kind.MISSING_MATERIAL,
+        kind=DefectKind.MISSING_MATERIAL,
     )
 
 

@@ -22,7 +22,7 @@ SPARSE = 4.0
 """A spacing above this many times the scan's median is that of an outlier and counts no further."""
 
 
-class Kind(str, Enum):
+class DefectKind(str, Enum):
     """What a defect looks like."""
 
     PROTRUSION = "protrusion"
@@ -71,7 +71,7 @@ class Region:
     mean_deviation: float | None
     indices: NDArray[np.intp]
     gap: float | None = None
-    kind: Kind | None = None
+    kind: DefectKind | None = None
 
 
 def minimum_region(count: int) -> int:

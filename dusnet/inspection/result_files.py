@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.io import printable, remove_file, write_cloud
-from dusnet.io.marks import Kind, require_replaceable
+from dusnet.io.marks import FileKind, require_replaceable
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 SCORED, RECONSTRUCTION = ".scored.ply", ".reconstruction.ply"
 
 
-def result_files(folder: Path, stem: str) -> dict[Path, Kind]:
+def result_files(folder: Path, stem: str) -> dict[Path, FileKind]:
     """The files of a result and what each may replace; the JSON first, which the clouds belong to."""
     return {
-        folder / f"{stem}.json": Kind.RECORD,
-        folder / f"{stem}{SCORED}": Kind.SCORED,
-        folder / f"{stem}{RECONSTRUCTION}": Kind.RECONSTRUCTION,
+        folder / f"{stem}.json": FileKind.RECORD,
+        folder / f"{stem}{SCORED}": FileKind.SCORED,
+        folder / f"{stem}{RECONSTRUCTION}": FileKind.RECONSTRUCTION,
     }
 
 
@@ -61,10 +61,10 @@ def write_clouds(folder: Path, stem: str, cloud: PointCloud, scores: Scores) -> 
         scalars["deviation"] = np.asarray(scores.deviation, dtype=np.float32)
     if scores.stray is not None:
         scalars["stray"] = scores.stray
-    write_cloud(folder / f"{stem}{SCORED}", cloud, scalars=scalars, result=Kind.SCORED)
+    write_cloud(folder / f"{stem}{SCORED}", cloud, scalars=scalars, result=FileKind.SCORED)
     if scores.reconstruction is not None:
         surface = PointCloud(np.asarray(scores.reconstruction, dtype=np.float64))
-        write_cloud(folder / f"{stem}{RECONSTRUCTION}", surface, result=Kind.RECONSTRUCTION)
+        write_cloud(folder / f"{stem}{RECONSTRUCTION}", surface, result=FileKind.RECONSTRUCTION)
 
 
 def result_stems(paths: Sequence[Path]) -> list[str]:

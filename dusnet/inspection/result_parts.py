@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, WithJsonSchema
 
 from dusnet.cloud import PointCloud
-from dusnet.inspection.regions import Kind, Region
+from dusnet.inspection.regions import DefectKind, Region
 from dusnet.io import printable
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ Color = Annotated[tuple[Annotated[int, Field(strict=True, ge=0, le=255)], ...], 
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
 
-class Part(BaseModel):
+class RecordPart(BaseModel):
     """A part of a result: its values do not change, and other keys than its own are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -60,18 +60,18 @@ class Part(BaseModel):
     __hash__ = None  # type: ignore[assignment]  # some hold dictionaries
 
 
-class Bounds(Part):
+class Bounds(RecordPart):
     """The box around a defect, along the axes of the scan."""
 
     low: Vector = Field(description="Smallest x, y and z; the scan's unit.")
     high: Vector = Field(description="Largest x, y and z; the scan's unit.")
 
 
-class Defect(Part):
+class Defect(RecordPart):
     """A connected region above the point limit, or material that is missing."""
 
     id: Annotated[int, Field(strict=True, ge=1)] = Field(description="1 is the worst.")
-    kind: Kind | None = Field(description="What it looks like; null without signed deviations.")
+    kind: DefectKind | None = Field(description="What it looks like; null without signed deviations.")
     center: Vector = Field(
         description="Mean of the region's points, or of the places of missing material; the scan's unit and pose."
     )
@@ -129,13 +129,13 @@ def _vector(values: NDArray[np.float64]) -> tuple[float, ...]:
     return tuple(values.tolist())
 
 
-class ThresholdGiven(Part):
+class ThresholdGiven(RecordPart):
     """The threshold is the caller's own, or there is none."""
 
     kind: Literal["none", "given"]
 
 
-class GoodScans(Part):
+class GoodScans(RecordPart):
     """How many good scans decide on a threshold."""
 
     simulated: Count = Field(description="Simulated good scans that decide.")
@@ -143,7 +143,7 @@ class GoodScans(Part):
     added: Count = Field(description="Good scans added after training.")
 
 
-class ThresholdCalibrated(Part):
+class ThresholdCalibrated(RecordPart):
     """The threshold keeps a false-alarm rate among good scans."""
 
     kind: Literal["calibration"]
@@ -156,7 +156,7 @@ class ThresholdCalibrated(Part):
 ThresholdSource = Annotated[ThresholdGiven | ThresholdCalibrated, Field(discriminator="kind")]
 
 
-class HighStatistics(Part):
+class HighStatistics(RecordPart):
     """Mean and quantiles of values whose high ones count; empty where there are no values."""
 
     mean: Maybe = None
@@ -171,7 +171,7 @@ class HighStatistics(Part):
         return cls(**_statistics(values, {"median": 0.5, "p95": 0.95, "p99": 0.99, "max": 1.0}))
 
 
-class SignedStatistics(Part):
+class SignedStatistics(RecordPart):
     """Mean and quantiles of values of either sign; empty where there are no values."""
 
     mean: Maybe = None
@@ -195,7 +195,7 @@ def _statistics(values: NDArray[Any], shares: dict[str, float]) -> dict[str, flo
     return {"mean": float(exact.mean()), **dict(zip(shares, found, strict=True))}
 
 
-class Fit(Part):
+class Fit(RecordPart):
     """How the scan was brought to the reference."""
 
     method: Text = Field(description="Which search found the pose.")
@@ -223,7 +223,7 @@ class Fit(Part):
         )
 
 
-class RecognisedPart(Part):
+class RecognisedPart(RecordPart):
     """Which of the parts that a model knows a scan was taken for."""
 
     name: Text = Field(description="The part.")
@@ -237,14 +237,14 @@ class RecognisedPart(Part):
         return None if scores.part is None else cls(name=scores.part, likeness=dict(scores.likeness))
 
 
-class ModelFile(Part):
+class ModelFile(RecordPart):
     """The model that scored the scan, or the CAD model that it was compared with."""
 
     id: Text = Field(description="File name of the model.")
     sha256: Text | None = Field(description="Hash of the file.")
 
 
-class ScanFile(Part):
+class ScanFile(RecordPart):
     """The file of the scan; both null for a scan from memory."""
 
     file: Text | None = Field(description="File name of the scan.")
@@ -258,14 +258,14 @@ class ScanFile(Part):
         return cls(file=printable(cloud.path.name), sha256=cloud.sha256)
 
 
-class Files(Part):
+class Files(RecordPart):
     """Names of the files beside the JSON."""
 
     scored: Text
     reconstruction: Text | None
 
 
-class ColorRange(Part):
+class ColorRange(RecordPart):
     """The point scores of the first and the last colour."""
 
     low: Number
@@ -286,7 +286,7 @@ class ColorRange(Part):
         return cls(low=low, high=high if high > low else low + 1.0, source="scan")
 
 
-class Band(Part):
+class Band(RecordPart):
     """One colour of a comparison with a CAD model."""
 
     above: Maybe = Field(description="Lower limit, excluded; null for none; the scan's unit.")
@@ -294,7 +294,7 @@ class Band(Part):
     color: Color = Field(description="sRGB.")
 
 
-class CadFile(Part):
+class CadFile(RecordPart):
     """The CAD model of a comparison. Results of earlier versions do not count its bodies."""
 
     file: Text
@@ -316,7 +316,7 @@ class CadFile(Part):
     )
 
 
-class AllowedDeviation(Part):
+class AllowedDeviation(RecordPart):
     """The tolerance of a comparison."""
 
     plus: Number = Field(description="Allowed excess; the scan's unit.")
@@ -324,7 +324,7 @@ class AllowedDeviation(Part):
     default: Truth = Field(description="Whether one or both were not chosen.")
 
 
-class OutOfTolerance(Part):
+class OutOfTolerance(RecordPart):
     """Shares of the points, 0 to 1."""
 
     share: Share = Field(description="Share of the points.")
@@ -332,7 +332,7 @@ class OutOfTolerance(Part):
     missing: Share
 
 
-class Comparison(Part):
+class Comparison(RecordPart):
     """With what and how `dusnet compare` compared a scan."""
 
     cad: CadFile

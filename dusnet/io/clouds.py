@@ -18,7 +18,7 @@ from dusnet.io.arrays import read_npy, read_npz
 from dusnet.io.columns import Column, RawCloud
 from dusnet.io.files import atomic_path, read_bytes, unreadable
 from dusnet.io.guard import only_bad_input
-from dusnet.io.marks import Kind, comments_of, is_result, kind_of
+from dusnet.io.marks import FileKind, comments_of, is_result, kind_of
 from dusnet.io.mesh import Mesh, parse_mesh, sample_mesh
 from dusnet.io.pcd import read_pcd, write_pcd
 from dusnet.io.ply import read_ply, write_ply
@@ -204,7 +204,7 @@ def write_cloud(
     cloud: PointCloud,
     *,
     scalars: Mapping[str, NDArray[Any]] | None = None,
-    result: Kind | None = None,
+    result: FileKind | None = None,
 ) -> None:
     """Write a cloud in place of whatever `path` held.
 

@@ -26,7 +26,7 @@ _JSON_LIMIT = 1 << 25
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
-class Kind(Enum):
+class FileKind(Enum):
     """What a file is that dusnet wrote."""
 
     SCORED = "scored scan"
@@ -40,15 +40,15 @@ class Kind(Enum):
     MODEL = "model"
 
 
-RESULT_CLOUDS = (Kind.SCORED, Kind.RECONSTRUCTION)
+RESULT_CLOUDS = (FileKind.SCORED, FileKind.RECONSTRUCTION)
 
 
-def comments_of(result: Kind | None) -> tuple[str, ...]:
+def comments_of(result: FileKind | None) -> tuple[str, ...]:
     """The comments of a PLY file that dusnet writes: a part of a result, or a scan where it is None."""
     return (WRITTEN_BY,) if result is None else (WRITTEN_BY, f"{RESULT_COMMENT} {result.value}")
 
 
-def kind_of(path: Path) -> Kind | None:
+def kind_of(path: Path) -> FileKind | None:
     """What dusnet wrote this file as; None for scans, for files of others, and where there is no file to read."""
     try:
         if not path.is_file():
@@ -60,15 +60,15 @@ def kind_of(path: Path) -> Kind | None:
     if head.startswith(b"ply"):
         return _ply(path, head)
     if head.startswith(_PNG):
-        return Kind.PICTURE if _software(head) == GENERATOR else None
+        return FileKind.PICTURE if _software(head) == GENERATOR else None
     if head[8:9] == b"{" and b'"dusnet"' in head and b'"__metadata__"' in head:
-        return Kind.MODEL
+        return FileKind.MODEL
     return _text(path, head)
 
 
 def is_result(path: Path) -> bool:
     """Whether a file that looks like a scan is a result or a table of dusnet and no scan."""
-    return kind_of(path) in (*RESULT_CLOUDS, Kind.SUMMARY, Kind.EVALUATION)
+    return kind_of(path) in (*RESULT_CLOUDS, FileKind.SUMMARY, FileKind.EVALUATION)
 
 
 def save_picture(picture: Any, path: Path) -> None:
@@ -89,7 +89,7 @@ def is_png(path: Path) -> bool:
         return False
 
 
-def require_replaceable(path: Path, *kinds: Kind, named: bool = False) -> None:
+def require_replaceable(path: Path, *kinds: FileKind, named: bool = False) -> None:
     """Refuse to write `path` where that would destroy something that dusnet did not write.
 
     Args:
@@ -115,7 +115,7 @@ def require_replaceable(path: Path, *kinds: Kind, named: bool = False) -> None:
     raise BadInput(f"{path} was not written by dusnet as {article} {kind}; move it away or choose another place.")
 
 
-def _ply(path: Path, head: bytes) -> Kind | None:
+def _ply(path: Path, head: bytes) -> FileKind | None:
     end = head.find(b"end_header")
     lines = head[: end if end >= 0 else len(head)].decode("latin-1").splitlines()
     comments = [line.removeprefix("comment ").strip() for line in lines if line.startswith("comment ")]
@@ -127,10 +127,10 @@ def _ply(path: Path, head: bytes) -> Kind | None:
     # Earlier versions wrote no second comment.
     properties = [line.split()[-1] for line in lines if line.startswith("property ")]
     if "anomaly_score" in properties:
-        return Kind.SCORED
+        return FileKind.SCORED
     stem = path.name.removesuffix(".reconstruction.ply")
-    if stem != path.name and kind_of(path.with_name(f"{stem}.scored.ply")) is Kind.SCORED:
-        return Kind.RECONSTRUCTION
+    if stem != path.name and kind_of(path.with_name(f"{stem}.scored.ply")) is FileKind.SCORED:
+        return FileKind.RECONSTRUCTION
     return None
 
 
@@ -148,19 +148,19 @@ def _software(head: bytes) -> str | None:
     return None
 
 
-def _text(path: Path, head: bytes) -> Kind | None:
+def _text(path: Path, head: bytes) -> FileKind | None:
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
     if start[:1] in (b"{", b"["):
         return _json(path)
     if path.suffix == ".md":
-        return Kind.EVALUATION if _markdown(path, start) else None
+        return FileKind.EVALUATION if _markdown(path, start) else None
     if start[:1] == b"<":
-        return Kind.PAGE if b'<meta name="generator" content="dusnet' in head[:4096] else None
+        return FileKind.PAGE if b'<meta name="generator" content="dusnet' in head[:4096] else None
     first = start.split(b"\n", 1)[0].rstrip(b"\r")
     if first.startswith(b"stem,scan,verdict,reasons,object_score,threshold,is_anomalous,"):
-        return Kind.SUMMARY
+        return FileKind.SUMMARY
     if first.startswith(b"class,detector,seed,") and first.endswith(b",fingerprint"):
-        return Kind.EVALUATION
+        return FileKind.EVALUATION
     return None
 
 
@@ -168,10 +168,10 @@ def _markdown(path: Path, start: bytes) -> bool:
     if MARKDOWN_MARK.encode() in start:
         return True
     # Earlier versions wrote no mark; their tables lie beside the same as JSON.
-    return path.name == "results.md" and kind_of(path.with_name("results.json")) is Kind.EVALUATION
+    return path.name == "results.md" and kind_of(path.with_name("results.json")) is FileKind.EVALUATION
 
 
-def _json(path: Path) -> Kind | None:
+def _json(path: Path) -> FileKind | None:
     try:
         if path.stat().st_size > _JSON_LIMIT:
             return None
@@ -181,11 +181,11 @@ def _json(path: Path) -> Kind | None:
     return json_kind(data)
 
 
-def json_kind(data: Any) -> Kind | None:
+def json_kind(data: Any) -> FileKind | None:
     """What dusnet wrote this content of a JSON file as; None for that of others."""
     if isinstance(data, list):
         one = data[0] if data and isinstance(data[0], dict) else {}
-        return Kind.EVALUATION if {"method", "recognised", "score_seconds"} <= one.keys() else None
+        return FileKind.EVALUATION if {"method", "recognised", "score_seconds"} <= one.keys() else None
     if not isinstance(data, dict):
         return None
     return next((kind for kind, known in _CONTENTS if known(data)), None)
@@ -206,10 +206,10 @@ def _is_record(data: dict[str, Any]) -> bool:
     )
 
 
-_CONTENTS: tuple[tuple[Kind, Callable[[dict[str, Any]], bool]], ...] = (
-    (Kind.RECORD, _is_record),
-    (Kind.EVALUATION, _holds("schema_version", "conventions", "rows")),
-    (Kind.EVALUATION, _holds("schema_version", "detector", "class_name", "fingerprint")),
-    (Kind.EVALUATION, _holds("model_sha256", "metrics")),
-    (Kind.SETTINGS, _holds("detector", "training", "scoring")),
+_CONTENTS: tuple[tuple[FileKind, Callable[[dict[str, Any]], bool]], ...] = (
+    (FileKind.RECORD, _is_record),
+    (FileKind.EVALUATION, _holds("schema_version", "conventions", "rows")),
+    (FileKind.EVALUATION, _holds("schema_version", "detector", "class_name", "fingerprint")),
+    (FileKind.EVALUATION, _holds("model_sha256", "metrics")),
+    (FileKind.SETTINGS, _holds("detector", "training", "scoring")),
 )

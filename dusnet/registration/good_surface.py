@@ -16,7 +16,7 @@ from dusnet.config import WarpSettings
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sampling import cell_for, thin
 from dusnet.io import stored
-from dusnet.registration.tolerance import Tolerance
+from dusnet.registration.tolerance import ToleranceField
 from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
 
 POINTS_PER_CLOUD = 12_000  # that a scan is thinned to: bounds time and the size of models
@@ -28,7 +28,7 @@ PASSES = 2
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ScanComparison:
     """A scan beside the surface of its class, in the frame.
 
     Attributes:
@@ -74,7 +74,7 @@ class GoodSurface:
 
     planes: TangentPlanes
     sizes: tuple[int, ...]
-    tolerance: Tolerance | None
+    tolerance: ToleranceField | None
     settings: WarpSettings
     seed: int
     _thinned: dict[tuple[int, int], Tensor] = field(default_factory=dict, compare=False, repr=False)
@@ -120,7 +120,7 @@ class GoodSurface:
             self._thinned[count, seed] = self.points[torch.from_numpy(thin(points, cell_for(points, count, rng), rng))]
         return self._thinned[count, seed]
 
-    def compare(self, points: Tensor) -> Comparison:
+    def compare(self, points: Tensor) -> ScanComparison:
         """Take the smooth variation out of a registered scan and measure what is left.
 
         Args:
@@ -129,7 +129,7 @@ class GoodSurface:
         warp = fit_warp(points, self.planes, self.settings, seed=self.seed)
         shaped = warp.remove(points)
         distance, normals = self.planes.signed_distance(shaped)
-        return Comparison(points, shaped, distance, normals, warp)
+        return ScanComparison(points, shaped, distance, normals, warp)
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores of this besides `metadata`."""
@@ -180,7 +180,7 @@ def unit_vectors(tensors: Mapping[str, Tensor], name: str, count: int) -> Tensor
     return directions
 
 
-def tolerance_of(tensors: Mapping[str, Tensor], level: Any) -> Tolerance | None:
+def tolerance_of(tensors: Mapping[str, Tensor], level: Any) -> ToleranceField | None:
     """The tolerance in a model file, None where the file has none.
 
     Raises:
@@ -192,7 +192,7 @@ def tolerance_of(tensors: Mapping[str, Tensor], level: Any) -> Tolerance | None:
     values = stored.tensor(tensors, "tolerance.values", len(places))
     if float(values.min()) < 0:
         raise stored.Unusable("its tolerance is below zero somewhere")
-    return Tolerance(places, values, stored.number(level, "level of the tolerance", 0, stored.LENGTHS[1]))
+    return ToleranceField(places, values, stored.number(level, "level of the tolerance", 0, stored.LENGTHS[1]))
 
 
 def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:
@@ -220,11 +220,11 @@ def _others(planes: TangentPlanes, sizes: tuple[int, ...], own: int) -> TangentP
 
 def _tolerance(
     thinned: Sequence[Tensor], planes: TangentPlanes, sizes: tuple[int, ...], settings: WarpSettings, seed: int
-) -> Tolerance:
+) -> ToleranceField:
     places, distances = [], []
     for own, cloud in enumerate(thinned):
         others = _others(planes, sizes, own)
         found = GoodSurface(others, (len(others.points),), None, settings, seed).compare(cloud)
         places.append(found.shaped)
         distances.append(found.distance.abs())
-    return Tolerance.of(torch.cat(places), torch.cat(distances))
+    return ToleranceField.of(torch.cat(places), torch.cat(distances))

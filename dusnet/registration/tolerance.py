@@ -11,7 +11,7 @@ from dusnet.geometry.spacing import interpolate
 
 
 @dataclass(frozen=True)
-class Tolerance:
+class ToleranceField:
     """What good parts do, place by place: root mean square of the training clouds' own distances.
 
     Attributes:
@@ -28,7 +28,7 @@ class Tolerance:
     FLOOR = 0.6
 
     @classmethod
-    def of(cls, places: Tensor, distances: Tensor) -> Tolerance:
+    def of(cls, places: Tensor, distances: Tensor) -> ToleranceField:
         """Pool the distances of all training clouds over the nearest places.
 
         Args:

@@ -13,7 +13,7 @@ from cli_parts import everything_in
 from dusnet.cli._judge import exit_code
 from dusnet.errors import BadConfig, BadInput
 from dusnet.io import find_clouds
-from dusnet.io.marks import Kind, kind_of
+from dusnet.io.marks import FileKind, kind_of
 from dusnet.summary import read_summary
 
 
@@ -188,7 +188,7 @@ def test_results_that_are_removed_meanwhile_are_no_success(scans, tmp_path):
 def test_pictures_and_pages_of_an_earlier_run_do_not_stay(scans, tmp_path):
     out = tmp_path / "out"
     ByHeight(out, pictures=True).run([scans / "part0.ply"])
-    assert kind_of(out / "part0.png") is Kind.PICTURE
+    assert kind_of(out / "part0.png") is FileKind.PICTURE
     ByHeight(out).run([scans / "part0.ply"])
     assert not (out / "part0.png").exists()
 

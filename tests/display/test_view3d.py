@@ -29,7 +29,7 @@ from dusnet.display.scales import (
     signed_scale,
 )
 from dusnet.display.thinning import evenly, shown_points
-from dusnet.inspection.regions import Kind
+from dusnet.inspection.regions import DefectKind
 from dusnet.inspection.result_parts import Bounds, Defect
 
 
@@ -41,7 +41,7 @@ def moved(bounds: Bounds, offset: np.ndarray) -> Bounds:
 def without_points(defect: Defect, *, low: tuple[float, ...], high: tuple[float, ...]) -> Defect:
     """Missing material in a box along the coordinate axes."""
     changes = {"axes": np.eye(3).tolist(), "size": (10.0, 6.0, 2.0), "bounds": Bounds(low=low, high=high)}
-    made = defect.model_copy(update=changes | {"kind": Kind.MISSING_MATERIAL})
+    made = defect.model_copy(update=changes | {"kind": DefectKind.MISSING_MATERIAL})
     made._indices = np.empty(0, dtype=np.intp)
     return made
 

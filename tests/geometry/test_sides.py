@@ -15,7 +15,7 @@ from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.outward import outward_normals
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sampling import thin_to
-from dusnet.geometry.sides import Part, Side, one_side
+from dusnet.geometry.sides import CoveredPart, OneSidedScan, one_side
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -195,8 +195,8 @@ class TestOneSide:
         places = evenly(sheet(0.0), COUNT, 0)[0]
         empty = np.zeros(len(places), dtype=bool)
         up = np.tile([0.0, 0.0, 1.0], (len(places), 1))
-        part = Part(places, lambda: up, empty, 4 * SPACING, SPACING)
-        assert isinstance(one_side(places, part), Side)
+        part = CoveredPart(places, lambda: up, empty, 4 * SPACING, SPACING)
+        assert isinstance(one_side(places, part), OneSidedScan)
 
     def test_normals_are_asked_only_where_a_scan_may_be_one_of_one_side(self) -> None:
         points = np.random.default_rng(0).normal(size=(COUNT, 3))
@@ -205,17 +205,17 @@ class TestOneSide:
         def refuse() -> Array:
             raise AssertionError("nobody needs normals")
 
-        assert one_side(points, Part(points, refuse, np.zeros(COUNT, dtype=bool), 1.0, 1.0)) is None
+        assert one_side(points, CoveredPart(points, refuse, np.zeros(COUNT, dtype=bool), 1.0, 1.0)) is None
 
 
 class TestPieces:
     """Pieces on a line: which of them a scanner has looked at."""
 
     @staticmethod
-    def side(seen: list[int], places: Array, normals: Array) -> Side:
+    def side(seen: list[int], places: Array, normals: Array) -> OneSidedScan:
         mask = np.zeros(len(places), dtype=bool)
         mask[seen] = True
-        return Side(Part(places, lambda: normals, np.ones(len(places), dtype=bool), 1.0, 0.1), mask)
+        return OneSidedScan(CoveredPart(places, lambda: normals, np.ones(len(places), dtype=bool), 1.0, 0.1), mask)
 
     def faces(self, apart: float, count: int = 20) -> tuple[Array, Array]:
         """Places on two rows that look away from each other, the near face first."""

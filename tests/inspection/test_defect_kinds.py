@@ -9,7 +9,7 @@ import pytest
 
 from dusnet.detectors.base import Scores
 from dusnet.inspection.defects import find_defects, pieces
-from dusnet.inspection.regions import Kind
+from dusnet.inspection.regions import DefectKind
 
 STEP = 0.5
 LENGTH = 100.0
@@ -40,8 +40,8 @@ def answer(deviation: np.ndarray, scores: np.ndarray | None = None, **changes) -
     )
 
 
-@pytest.mark.parametrize(("height", "kind"), [(1.5, Kind.PROTRUSION), (-1.5, Kind.DEPRESSION)])
-def test_a_bump_is_a_protrusion_and_a_dent_a_depression(height: float, kind: Kind) -> None:
+@pytest.mark.parametrize(("height", "kind"), [(1.5, DefectKind.PROTRUSION), (-1.5, DefectKind.DEPRESSION)])
+def test_a_bump_is_a_protrusion_and_a_dent_a_depression(height: float, kind: DefectKind) -> None:
     points = plate()
     inside = near(points, (20, 15), 4)
     (defect,) = find_defects(points, answer(np.where(inside, height, 0.0)))
@@ -57,9 +57,9 @@ def test_a_wave_is_a_deformation_and_so_is_what_reaches_over_half_of_the_part() 
     inside = near(points, (30, 20), 8)
     wave = np.where(inside, np.where(points[:, 0] > 30, 1.0, -1.0), 0.0)
     (waved,) = find_defects(points, answer(wave))
-    assert waved.kind is Kind.DEFORMATION
+    assert waved.kind is DefectKind.DEFORMATION
     (bent,) = find_defects(points, answer(np.where(points[:, 0] > 10, 1.0, 0.0)))
-    assert bent.kind is Kind.DEFORMATION
+    assert bent.kind is DefectKind.DEFORMATION
 
 
 def test_a_hole_is_reported_where_the_material_is_missing() -> None:
@@ -70,7 +70,7 @@ def test_a_hole_is_reported_where_the_material_is_missing() -> None:
     rim = near(points, (30, 20), 8)
     scores = np.where(rim, 0.05, 0.0)
     (defect,) = find_defects(points, answer(np.zeros(len(points)), scores, missing=missing))
-    assert defect.kind is Kind.MISSING_MATERIAL
+    assert defect.kind is DefectKind.MISSING_MATERIAL
     np.testing.assert_allclose(defect.center, (30, 20, 0), atol=0.1)
     np.testing.assert_allclose(defect.size[:2], 12, atol=0.8)
     assert defect.area == pytest.approx(np.pi * 36, rel=0.15)
@@ -88,7 +88,7 @@ def test_holes_with_one_rim_between_them_are_two(one: float, other: float) -> No
     points = whole[~gone]
     rim = np.any([near(points, center, radius + 3) for center, radius in holes], axis=0)
     found = find_defects(points, answer(np.zeros(len(points)), np.where(rim, 0.05, 0.0), missing=missing))
-    assert [defect.kind for defect in found] == [Kind.MISSING_MATERIAL] * 2
+    assert [defect.kind for defect in found] == [DefectKind.MISSING_MATERIAL] * 2
     by_place = sorted(found, key=lambda defect: defect.center[0])
     for defect, (center, radius) in zip(by_place, holes, strict=True):
         np.testing.assert_allclose(defect.center, (*center, 0), atol=0.1)
@@ -99,7 +99,7 @@ def test_holes_with_one_rim_between_them_are_two(one: float, other: float) -> No
 def test_bare_places_under_a_bump_or_at_the_bottom_of_a_dent_are_not_missing() -> None:
     points = plate()
     inside, bare = near(points, (20, 20), 6), points[near(points, (20, 20), 2)]
-    for height, kind in ((4.0, Kind.PROTRUSION), (-4.0, Kind.DEPRESSION)):
+    for height, kind in ((4.0, DefectKind.PROTRUSION), (-4.0, DefectKind.DEPRESSION)):
         moved = points + np.where(inside[:, None], (0, 0, height), 0.0)
         (defect,) = find_defects(moved, answer(np.where(inside, height, 0.0), missing=bare))
         assert defect.kind is kind
@@ -111,14 +111,14 @@ def test_a_break_that_bares_most_of_its_surroundings_is_missing_material() -> No
     moved = points - depth[:, None] * (0, 0, 1)
     scores = answer(-depth, missing=points[depth > 2])
     (defect,) = find_defects(moved, scores)
-    assert defect.kind is Kind.MISSING_MATERIAL
+    assert defect.kind is DefectKind.MISSING_MATERIAL
 
 
 def test_a_slit_without_missing_places_is_told_by_points_that_did_not_move() -> None:
     points = plate()
     beside = np.abs(points[:, 1] - 20) < 1
     (defect,) = find_defects(points, answer(np.zeros(len(points)), np.where(beside, 0.02, 0.0)))
-    assert defect.kind is Kind.MISSING_MATERIAL
+    assert defect.kind is DefectKind.MISSING_MATERIAL
 
 
 def test_missing_places_that_no_score_speaks_for_are_not_listed() -> None:
@@ -130,7 +130,7 @@ def test_the_worst_comes_first_and_without_deviations_there_is_no_kind() -> None
     points = plate()
     deviation = np.where(near(points, (10, 10), 3), 1.0, 0.0) + np.where(near(points, (45, 30), 5), -2.0, 0.0)
     first, second = find_defects(points, answer(deviation))
-    assert (first.kind, second.kind) == (Kind.DEPRESSION, Kind.PROTRUSION)
+    assert (first.kind, second.kind) == (DefectKind.DEPRESSION, DefectKind.PROTRUSION)
     assert first.severity > second.severity
     unknown = find_defects(points, replace(answer(deviation), deviation=None))
     assert [one.kind for one in unknown] == [None, None]

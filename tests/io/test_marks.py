@@ -12,7 +12,7 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.io import find_clouds, write_cloud, write_json, write_text
 from dusnet.io.clouds import sort_folder
-from dusnet.io.marks import Kind, is_result, kind_of, require_replaceable, save_picture
+from dusnet.io.marks import FileKind, is_result, kind_of, require_replaceable, save_picture
 
 POINTS = np.random.default_rng(0).normal(size=(20, 3))
 
@@ -28,9 +28,9 @@ def ply(path: Path, *comments: str, names: tuple[str, ...] = ("x", "y", "z")) ->
 
 def test_results_are_no_scans_under_any_name(tmp_path):
     cloud = PointCloud(POINTS)
-    write_cloud(tmp_path / "a.scored.ply", cloud, scalars={"anomaly_score": np.zeros(20)}, result=Kind.SCORED)
-    write_cloud(tmp_path / "a.reconstruction.ply", cloud, result=Kind.RECONSTRUCTION)
-    for name, kind in (("a.scored.ply", Kind.SCORED), ("a.reconstruction.ply", Kind.RECONSTRUCTION)):
+    write_cloud(tmp_path / "a.scored.ply", cloud, scalars={"anomaly_score": np.zeros(20)}, result=FileKind.SCORED)
+    write_cloud(tmp_path / "a.reconstruction.ply", cloud, result=FileKind.RECONSTRUCTION)
+    for name, kind in (("a.scored.ply", FileKind.SCORED), ("a.reconstruction.ply", FileKind.RECONSTRUCTION)):
         assert kind_of(tmp_path / name) is kind
         (tmp_path / name).rename(tmp_path / f"renamed{kind.name}.ply")
         assert kind_of(tmp_path / f"renamed{kind.name}.ply") is kind
@@ -43,12 +43,12 @@ def test_results_are_no_scans_under_any_name(tmp_path):
 def test_results_of_the_first_version_are_known(tmp_path):
     scored = ply(tmp_path / "p.scored.ply", "written by dusnet", names=("x", "y", "z", "anomaly_score"))
     surface = ply(tmp_path / "p.reconstruction.ply", "written by dusnet")
-    assert (kind_of(scored), kind_of(surface)) == (Kind.SCORED, Kind.RECONSTRUCTION)
+    assert (kind_of(scored), kind_of(surface)) == (FileKind.SCORED, FileKind.RECONSTRUCTION)
     alone = ply(tmp_path / "q.reconstruction.ply", "written by dusnet")  # as `synth` may have called a scan
     assert not is_result(alone)
     record = {"schema_version": 1, "object_score": 0.5, "model": {"id": "m", "sha256": None}, "scan": {"file": "p.ply"}}
     (tmp_path / "p.json").write_text(json.dumps(record))
-    assert kind_of(tmp_path / "p.json") is Kind.RECORD
+    assert kind_of(tmp_path / "p.json") is FileKind.RECORD
 
 
 @pytest.mark.parametrize(
@@ -67,10 +67,10 @@ def test_tables_pages_and_pictures(tmp_path):
     picture = Image.new("RGB", (3, 2))
     picture.save(tmp_path / "theirs.png")
     save_picture(picture, tmp_path / "ours.png")
-    assert (kind_of(tmp_path / "ours.png"), kind_of(tmp_path / "theirs.png")) == (Kind.PICTURE, None)
+    assert (kind_of(tmp_path / "ours.png"), kind_of(tmp_path / "theirs.png")) == (FileKind.PICTURE, None)
     write_text(tmp_path / "a.html", '<!DOCTYPE html>\n<meta name="generator" content="dusnet 1">')
     write_text(tmp_path / "b.html", '<!DOCTYPE html>\n<meta name="generator" content="other">')
-    assert (kind_of(tmp_path / "a.html"), kind_of(tmp_path / "b.html")) == (Kind.PAGE, None)
+    assert (kind_of(tmp_path / "a.html"), kind_of(tmp_path / "b.html")) == (FileKind.PAGE, None)
 
 
 def test_a_summary_is_no_scan_where_all_scans_are_tables(tmp_path):
@@ -83,7 +83,7 @@ def test_a_summary_is_no_scan_where_all_scans_are_tables(tmp_path):
 
 def test_what_is_left_out_of_a_folder_is_known(tmp_path):
     write_cloud(tmp_path / "a.ply", PointCloud(POINTS))
-    write_cloud(tmp_path / "b.ply", PointCloud(POINTS), result=Kind.SCORED)
+    write_cloud(tmp_path / "b.ply", PointCloud(POINTS), result=FileKind.SCORED)
     (tmp_path / "c.ply").symlink_to(tmp_path / "gone.ply")
     (tmp_path / "d.e57").write_text("x")
     (tmp_path / "notes.txt").write_text("1 2 3")
@@ -96,24 +96,24 @@ def test_what_is_left_out_of_a_folder_is_known(tmp_path):
 
 def test_files_of_others_are_not_replaced(tmp_path):
     target = tmp_path / "a.json"
-    require_replaceable(target, Kind.RECORD)
+    require_replaceable(target, FileKind.RECORD)
     write_json(target, {"mine": 1})
     with pytest.raises(BadInput, match=r"a\.json was not written by dusnet"):
-        require_replaceable(target, Kind.RECORD)
+        require_replaceable(target, FileKind.RECORD)
     (tmp_path / "folder.json").mkdir()
     with pytest.raises(BadInput, match="is a folder"):
-        require_replaceable(tmp_path / "folder.json", Kind.RECORD)
+        require_replaceable(tmp_path / "folder.json", FileKind.RECORD)
     (tmp_path / "link.json").symlink_to("nowhere")
     with pytest.raises(BadInput, match="no regular file"):
-        require_replaceable(tmp_path / "link.json", Kind.RECORD)
+        require_replaceable(tmp_path / "link.json", FileKind.RECORD)
     with pytest.raises(BadInput, match="no regular file"):
-        require_replaceable(Path("/dev/null"), Kind.PICTURE, named=True)
+        require_replaceable(Path("/dev/null"), FileKind.PICTURE, named=True)
     (tmp_path / "empty").touch()
-    require_replaceable(tmp_path / "empty", Kind.MODEL, named=True)
+    require_replaceable(tmp_path / "empty", FileKind.MODEL, named=True)
     with pytest.raises(BadInput, match="not written by dusnet"):
-        require_replaceable(tmp_path / "empty", Kind.MODEL)
+        require_replaceable(tmp_path / "empty", FileKind.MODEL)
     with pytest.raises(BadInput, match="too long"):
-        require_replaceable(tmp_path / ("n" * 300), Kind.MODEL)
+        require_replaceable(tmp_path / ("n" * 300), FileKind.MODEL)
 
 
 def test_models_are_known(tmp_path):
@@ -124,7 +124,7 @@ def test_models_are_known(tmp_path):
 
     write_tensors(tmp_path / "ours", {"a": torch.zeros(3)}, {"x": 1})
     save_file({"a": torch.zeros(3)}, tmp_path / "theirs", metadata={"format": "pt"})
-    assert (kind_of(tmp_path / "ours"), kind_of(tmp_path / "theirs")) == (Kind.MODEL, None)
+    assert (kind_of(tmp_path / "ours"), kind_of(tmp_path / "theirs")) == (FileKind.MODEL, None)
 
 
 def test_the_hash_is_of_what_was_read(tmp_path):

@@ -10,7 +10,7 @@ from warped_parts import plane_distances, surface, svd_normals, tensor, variatio
 
 from dusnet.config import WarpSettings
 from dusnet.registration.good_surface import MOST_CLOUDS, POINTS_PER_CLOUD, GoodSurface
-from dusnet.registration.tolerance import Tolerance
+from dusnet.registration.tolerance import ToleranceField
 from dusnet.registration.warp import NEIGHBORS, NORMAL_NEIGHBORS, TangentPlanes
 
 RIGID = WarpSettings(degree=0)
@@ -125,7 +125,7 @@ class TestLeftOut:
             found = GoodSurface(planes, (9000,), None, SETTINGS, varied.seed).compare(tensor(cloud))
             places.append(found.shaped)
             distances.append(found.distance.abs())
-        expected = Tolerance.of(torch.cat(places), torch.cat(distances))
+        expected = ToleranceField.of(torch.cat(places), torch.cat(distances))
         assert varied.tolerance is not None
         assert varied.tolerance.level == pytest.approx(expected.level, rel=1e-6)
         np.testing.assert_allclose(varied.tolerance.values.numpy(), expected.values.numpy(), rtol=1e-5)

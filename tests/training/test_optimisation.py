@@ -11,7 +11,7 @@ from tiny_training import make_run
 from torch import Tensor, nn
 
 from dusnet.config import StageSettings
-from dusnet.detectors.dusnet_paper.networks import Measured, Networks
+from dusnet.detectors.dusnet_paper.networks import Networks, TrainingLengths
 from dusnet.detectors.dusnet_paper.stages import GroupSource
 from dusnet.detectors.settings import Settings
 from dusnet.nn.losses import Loss
@@ -118,7 +118,7 @@ def test_every_step_draws_from_the_seeded_generator() -> None:
 
 def test_mixed_precision_takes_steps_on_the_cpu(settings: Settings, source: GroupSource) -> None:
     """Products in bfloat16, weights and losses in float32, and nearly the same result."""
-    measured = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
+    measured = TrainingLengths(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
     results = {}
     for precision in ("32-true", "bf16-mixed"):
         networks = Networks(settings, measured, seed=3)

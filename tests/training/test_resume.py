@@ -10,7 +10,7 @@ import torch
 from tiny_training import Killed, Watch, make_run
 from torch import Tensor
 
-from dusnet.detectors.dusnet_paper.networks import Measured, Networks
+from dusnet.detectors.dusnet_paper.networks import Networks, TrainingLengths
 from dusnet.detectors.dusnet_paper.stages import GroupSource
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
@@ -18,7 +18,7 @@ from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.nn.grouping import Support
 
 DOWN, UP = "Training down-net", "Training up-net"
-MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
+MEASURED = TrainingLengths(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
 
 
 def with_stages(settings: Settings, **changes: object) -> Settings:

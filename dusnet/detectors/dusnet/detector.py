@@ -29,7 +29,7 @@ from dusnet.geometry.spacing import interpolate, neighbor_spacing
 from dusnet.io.tensors import under
 from dusnet.nn.chunks import TOKENS_AT_ONCE, dealt_chunks, in_halves, through_chunks
 from dusnet.progress import Progress
-from dusnet.registration.good_surface import Comparison, GoodSurface
+from dusnet.registration.good_surface import GoodSurface, ScanComparison
 
 MOST_CENTERS = 4096
 """Centres that the Up-Net rebuilds the dense cloud from."""
@@ -130,7 +130,7 @@ class DUSNet(RegisteredDetector):
             return torch.arange(len(cloud))
         return torch.from_numpy(thin_to(cloud.double().numpy(), limit, np.random.default_rng(self.seed)))
 
-    def _centers(self, found: Comparison) -> tuple[Tensor, Tensor]:
+    def _centers(self, found: ScanComparison) -> tuple[Tensor, Tensor]:
         """Anomaly-free centres of all points, (N, 3), and how likely each belongs to a defect, (N,).
 
         Every point is a centre once, in random groups of G that attend to each other.

@@ -16,8 +16,8 @@ from torch.nn import functional
 
 from dusnet import ops
 from dusnet.detectors.dusnet.settings import GuideSettings
-from dusnet.registration.good_surface import Comparison, GoodSurface
-from dusnet.registration.tolerance import Tolerance
+from dusnet.registration.good_surface import GoodSurface, ScanComparison
+from dusnet.registration.tolerance import ToleranceField
 
 HEIGHT = 0.01
 """Unit of distances off the surface, in the frame."""
@@ -83,7 +83,7 @@ class GuidedScan:
     level: float
 
     @classmethod
-    def of(cls, found: Comparison, surface: GoodSurface, settings: GuideSettings, *, seed: int) -> GuidedScan:
+    def of(cls, found: ScanComparison, surface: GoodSurface, settings: GuideSettings, *, seed: int) -> GuidedScan:
         """Find neighbours once, for many groups.
 
         Args:
@@ -135,7 +135,7 @@ class GuidedScan:
         seen = torch.einsum("gij,gkj->gki", axes, self.points[around] - foot.unsqueeze(1)) / units
         agree = torch.einsum("gkj,gj->gk", self.normals[around], normals)
         off = self.distance[around] * agree.sign() / HEIGHT
-        unusual = self.distance.abs() / (self.tolerance + Tolerance.FLOOR * self.level)
+        unusual = self.distance.abs() / (self.tolerance + ToleranceField.FLOOR * self.level)
         missing = torch.einsum("gij,gkj->gki", axes, self.places[beside] - foot.unsqueeze(1)) / units
         about = torch.stack(
             [

@@ -23,7 +23,7 @@ from dusnet.errors import BadConfig
 from dusnet.geometry.spacing import interpolate
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import tolerance_of
-from dusnet.registration.tolerance import Tolerance
+from dusnet.registration.tolerance import ToleranceField
 from dusnet.registration.warp import TangentPlanes
 from dusnet.training.loop import Run
 
@@ -60,7 +60,7 @@ class DUSNetPaper(RegisteredDetector):
             raise BadConfig("scoring.tolerance needs scoring.distance displacement; set one of the two.")
         self._networks: Networks
         self._reconstructor: Reconstructor
-        self._tolerance: Tolerance | None = None
+        self._tolerance: ToleranceField | None = None
 
     def _learn(self, clouds: list[NDArray[Any]], *, progress: Progress, workdir: Path | None, resume: bool) -> None:
         settings = self.settings
@@ -82,7 +82,7 @@ class DUSNetPaper(RegisteredDetector):
         self._networks = networks
         self._reconstructor = Reconstructor(networks, self.settings, device=self.device, seed=self.seed)
 
-    def _learn_tolerance(self, clouds: list[NDArray[Any]], progress: Progress) -> Tolerance:
+    def _learn_tolerance(self, clouds: list[NDArray[Any]], progress: Progress) -> ToleranceField:
         places, distances = [], []
         with progress.task("Measuring the tolerance", len(clouds)) as task:
             for cloud in clouds:
@@ -90,7 +90,7 @@ class DUSNetPaper(RegisteredDetector):
                 places.append(centers.predicted)
                 distances.append((centers.points - centers.predicted).norm(dim=1))
                 task.advance()
-        return Tolerance.of(torch.cat(places), torch.cat(distances))
+        return ToleranceField.of(torch.cat(places), torch.cat(distances))
 
     def _judge(self, scan: PlacedScan) -> FrameScores:
         start = time.perf_counter()

@@ -27,7 +27,7 @@ from dusnet.training.loop import Run, train_stage
 
 
 @dataclass(frozen=True)
-class Measured:
+class TrainingLengths:
     """Lengths of the training clouds, in the frame.
 
     Attributes:
@@ -43,14 +43,14 @@ class Measured:
     spacing: float
 
 
-def measure(supports: Sequence[Support], cell: float, settings: Settings) -> Measured:
+def measure(supports: Sequence[Support], cell: float, settings: Settings) -> TrainingLengths:
     """The lengths that the networks are built with, from the supports that `supports_of` made."""
     spacings = []
     for support in supports[::THINNINGS]:
         count = min(settings.grouping.groups, len(support.points))
         index = ops.farthest_point_sample(support.points.unsqueeze(0), count)[0]
         spacings.append(neighbor_spacing(support.points[index]))
-    return Measured(
+    return TrainingLengths(
         cell=cell,
         patch_radius=float(np.mean([support.patch_radius for support in supports])),
         wall=min(wall_thickness(one.points, one.normals) for one in supports[::THINNINGS]),
@@ -72,7 +72,7 @@ class Networks:
         noise: the Noise-Gen.
     """
 
-    def __init__(self, settings: Settings, measured: Measured, *, seed: int) -> None:
+    def __init__(self, settings: Settings, measured: TrainingLengths, *, seed: int) -> None:
         self.settings, self.measured = settings, measured
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -122,7 +122,7 @@ class Networks:
     def restore(cls, settings: Settings, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> Networks:
         """The inverse of `tensors` and `metadata`."""
         trained = settings.model_copy(update={"training": settings.training.model_copy(update={"init": None})})
-        measured = Measured(**{name: stored.length(value, name) for name, value in metadata.items()})
+        measured = TrainingLengths(**{name: stored.length(value, name) for name, value in metadata.items()})
         builds: dict[str, Callable[[], nn.Module]] = {
             "down": lambda: DownNet(settings.down_net, patch_radius=measured.patch_radius),
             "up": lambda: UpNet(settings.up_net, spacing=measured.spacing),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dusnet import ops
 from dusnet.detectors import scoring
-from dusnet.detectors.peers.surface_distance import Measured, SurfaceDistance
+from dusnet.detectors.peers.surface_distance import SurfaceDistance, SurfaceScores
 from dusnet.io import stored
 
 
@@ -25,8 +25,8 @@ class Nearest(SurfaceDistance):
     def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
         self._training_points = ops.PointIndex(torch.cat(list(clouds)).unsqueeze(0))
 
-    def _measure(self, cloud: Tensor) -> Measured:
-        return Measured(scoring.nearest_distance(cloud, self._training_points))
+    def _measure(self, cloud: Tensor) -> SurfaceScores:
+        return SurfaceScores(scoring.nearest_distance(cloud, self._training_points))
 
     def _tensors(self) -> dict[str, Tensor]:
         return {"memory": self._training_points.points[0]}

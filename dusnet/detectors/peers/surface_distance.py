@@ -23,7 +23,7 @@ from dusnet.progress import Progress
 
 
 @dataclass(frozen=True)
-class Measured:
+class SurfaceScores:
     """A scan beside the surface of the good scans, in the frame.
 
     Attributes:
@@ -73,5 +73,5 @@ class SurfaceDistance(RegisteredDetector):
         """Make the good surface of the training scans in the frame, (N, 3) float32 each."""
 
     @abstractmethod
-    def _measure(self, cloud: Tensor) -> Measured:
+    def _measure(self, cloud: Tensor) -> SurfaceScores:
         """A scan in the frame, (N, 3) float32, beside the good surface."""

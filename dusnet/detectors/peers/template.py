@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from dusnet.detectors.peers.surface_distance import Measured, SurfaceDistance
+from dusnet.detectors.peers.surface_distance import SurfaceDistance, SurfaceScores
 from dusnet.registration.good_surface import planes_of
 from dusnet.registration.warp import TangentPlanes
 
@@ -25,8 +25,8 @@ class Template(SurfaceDistance):
     def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
         self._planes = TangentPlanes(torch.cat(list(clouds)))
 
-    def _measure(self, cloud: Tensor) -> Measured:
-        return Measured(self._planes.signed_distance(cloud)[0].abs())
+    def _measure(self, cloud: Tensor) -> SurfaceScores:
+        return SurfaceScores(self._planes.signed_distance(cloud)[0].abs())
 
     def _tensors(self) -> dict[str, Tensor]:
         return {"points": self._planes.points, "normals": self._planes.normals}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from dusnet.detectors.peers.surface_distance import Measured, SurfaceDistance
+from dusnet.detectors.peers.surface_distance import SurfaceDistance, SurfaceScores
 from dusnet.geometry.coverage import Coverage
 from dusnet.registration.good_surface import GoodSurface
 
@@ -26,13 +26,13 @@ class WarpDistance(SurfaceDistance):
         chosen = self.settings.warp
         self._surface = GoodSurface.learn(clouds, chosen, seed=self.seed, tolerance=chosen.tolerance)
 
-    def _measure(self, cloud: Tensor) -> Measured:
+    def _measure(self, cloud: Tensor) -> SurfaceScores:
         found, surface = self._surface.compare(cloud), self._surface
         distances, gap = found.distance.abs(), None
         scores = None if surface.tolerance is None else surface.tolerance.normalise(distances, found.shaped)
         if self.settings.scoring.gap:
             gap = Coverage.from_index(found.search, surface.places).gap
-        return Measured(distances, scores, gap)
+        return SurfaceScores(distances, scores, gap)
 
     def _tensors(self) -> dict[str, Tensor]:
         return self._surface.tensors()

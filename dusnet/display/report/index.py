@@ -14,7 +14,7 @@ from dusnet.display.report.sections import when
 from dusnet.display.report.stills import THUMBNAIL, data_uri
 from dusnet.display.wording import MISSING, grouped, kind_words, number
 from dusnet.io import remove_file, write_text
-from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.io.marks import FileKind, kind_of, require_replaceable
 from dusnet.result import Result
 from dusnet.words import counted
 
@@ -61,7 +61,7 @@ def write_index(
         },
     )
     target = out_dir / INDEX
-    require_replaceable(target, Kind.PAGE)
+    require_replaceable(target, FileKind.PAGE)
     write_text(target, page)
     return target
 
@@ -69,7 +69,7 @@ def write_index(
 def remove_index(out_dir: Path) -> None:
     """Remove the index of an earlier batch, whose links may lead nowhere now; a page by others is left alone."""
     target = out_dir / INDEX
-    if kind_of(target) is Kind.PAGE:
+    if kind_of(target) is FileKind.PAGE:
         remove_file(target)
 
 

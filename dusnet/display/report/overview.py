@@ -8,7 +8,7 @@ from pathlib import Path
 from dusnet.display.report.index import INDEX, write_index
 from dusnet.display.report.page import REPORT, ReportPage, read_report
 from dusnet.io.locks import folder_lock
-from dusnet.io.marks import Kind, kind_of
+from dusnet.io.marks import FileKind, kind_of
 from dusnet.summary import SUMMARY, stored_results, write_summary
 
 
@@ -38,7 +38,7 @@ def renew_overview(
         results, trouble = stored_results(out_dir)
         if results or (out_dir / SUMMARY).is_file():
             write_summary(out_dir, results)
-        if (index and (results or failures)) or kind_of(out_dir / INDEX) is Kind.PAGE:
+        if (index and (results or failures)) or kind_of(out_dir / INDEX) is FileKind.PAGE:
             pages = dict(reports or {})
             for stem in {result.stem for result in results} - pages.keys():
                 page = read_report(out_dir / f"{stem}{REPORT}")

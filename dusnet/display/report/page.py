@@ -22,7 +22,7 @@ from dusnet.display.scales import PointField, ScaleMark, heat_scale, round_limit
 from dusnet.display.thinning import shown_points
 from dusnet.inspection.result_parts import Defect
 from dusnet.io import write_text
-from dusnet.io.marks import Kind, kind_of, require_replaceable
+from dusnet.io.marks import FileKind, kind_of, require_replaceable
 from dusnet.result import Result
 
 if TYPE_CHECKING:
@@ -123,14 +123,14 @@ def write_report(
             "script": asset("sort.js") + asset("report.js"),
         },
     )
-    require_replaceable(path, Kind.PAGE)
+    require_replaceable(path, FileKind.PAGE)
     write_text(path, page)
     return ReportPage(path, stills.thumbnail)
 
 
 def read_report(path: Path) -> ReportPage | None:
     """A page that `write_report` wrote, with its thumbnail; None where there is none or it was written by others."""
-    if kind_of(path) is not Kind.PAGE:
+    if kind_of(path) is not FileKind.PAGE:
         return None
     try:
         with path.open("rb") as file:

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 from tiny_training import make_run
 
-from dusnet.detectors.dusnet_paper.networks import Measured, Networks, measure
+from dusnet.detectors.dusnet_paper.networks import Networks, TrainingLengths, measure
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
 from dusnet.io.tensors import write_tensors
 from dusnet.nn.grouping import THINNINGS, supports_of
 
 Array = NDArray[np.float64]
-MEASURED = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
+MEASURED = TrainingLengths(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
 
 
 def plate(count: int, seed: int, thickness: float = 0.3) -> Array:
@@ -109,7 +109,7 @@ class TestNetworks:
         self, plated: Settings, tmp_path_factory: pytest.TempPathFactory
     ) -> None:
         path = tmp_path_factory.mktemp("model") / "other.safetensors"
-        other = Networks(plated, Measured(cell=1.0, patch_radius=9.0, wall=9.0, spacing=9.0), seed=7)
+        other = Networks(plated, TrainingLengths(cell=1.0, patch_radius=9.0, wall=9.0, spacing=9.0), seed=7)
         write_tensors(path, {f"learned.{name}": value for name, value in other.tensors().items()}, {})
         training = plated.training.model_copy(update={"init": path})
         started = Networks(plated.model_copy(update={"training": training}), MEASURED, seed=0).tensors()

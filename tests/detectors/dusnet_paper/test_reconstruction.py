@@ -9,7 +9,7 @@ from scipy.spatial import cKDTree
 from torch import Tensor, nn
 
 from dusnet.detectors.dusnet_paper import reconstruction
-from dusnet.detectors.dusnet_paper.networks import Measured, Networks
+from dusnet.detectors.dusnet_paper.networks import Networks, TrainingLengths
 from dusnet.detectors.dusnet_paper.reconstruction import Reconstructor
 from dusnet.detectors.settings import Settings
 
@@ -30,7 +30,7 @@ def make(*, seed: int = 5, shake: bool = False, layers: int = 0, **sections: dic
     for name, section in sections.items():
         tree[name] = tree.get(name, {}) | section
     settings = Settings.model_validate(tree)
-    measured = Measured(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
+    measured = TrainingLengths(cell=0.05, patch_radius=0.2, wall=0.4, spacing=0.3)
     networks = Networks(settings, measured, seed=0)
     if shake:
         with torch.random.fork_rng():
