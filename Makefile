@@ -27,7 +27,7 @@ NUMERIC_TESTS := $(addprefix tests/,cad detectors geometry inspection nn registr
 export PYTHON TORCH DUSNET_BUILD
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo bench test lint types unit unit-blas cuda-check sanitize docs format clean distclean
+.PHONY: help setup demo bench test lint types unit unit-long unit-blas cuda-check sanitize docs format clean distclean
 
 help:
 	@echo "make demo     train and score on the embedded benchmark (results in $(DEMO_OUT)/)"
@@ -68,6 +68,10 @@ types: $(STAMP)
 # A process per core; with one thread each they do not wait for one another.
 unit: $(STAMP)
 	@OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(PY) -m pytest -n logical --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+
+# What takes so long that nobody waits for it while working.
+unit-long: $(STAMP)
+	@OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(PY) -m pytest -n logical --maxprocesses 8 --dist load -m 'long and not slow' $(PYTEST_ARGS)
 
 # MKL, which torch brings, is told to round otherwise, too.
 unit-blas: $(STAMP)

@@ -264,6 +264,7 @@ def test_documented_study_can_be_read(block, tmp_path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=[path.name for path in NOTEBOOKS])
+@pytest.mark.long
 def test_notebook_runs(path, tmp_path):
     """From the first cell to the last, in a kernel of its own, within a minute."""
     nbformat = pytest.importorskip("nbformat", reason="notebooks need the extra 'docs': pip install -e '.[docs]'")

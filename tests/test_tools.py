@@ -46,6 +46,7 @@ def test_the_help_of_a_stage_says_which_one_it_is(tool, stage, network):
     assert "dusnet_paper" in rest
 
 
+@pytest.mark.long
 def test_the_two_stages_one_after_the_other(tmp_path):
     """The second script keeps the Down-Net of the first to the bit and trains the Up-Net."""
     rng = np.random.default_rng(0)

@@ -45,6 +45,7 @@ def scans(tmp_path):
     return made
 
 
+@pytest.mark.long
 def test_compare_writes_what_score_writes(run, cad, scans, tmp_path):
     result = run("compare", *scans.values(), "--cad", cad, "--out", tmp_path / "o", "--tol-plus", 0.2, "--png")
     assert result.code == 0, result.err

@@ -409,6 +409,7 @@ def test_a_picture_that_cannot_be_written_does_not_lose_the_scan(run, model, par
     assert not [name for name in everything_in(tmp_path) if name.startswith(".")]
 
 
+@pytest.mark.long
 def test_one_model_learns_the_classes_of_a_dataset_and_names_them(run, tmp_path):
     made = run("synth", tmp_path / "bench", "--parts", "bolt,bowl", "--set", "points=900", "--set", "train=2",
                "--set", "good=1", "--set", "per_kind=1", "--quiet")  # fmt: skip

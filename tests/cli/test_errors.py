@@ -311,6 +311,7 @@ def _train_until_checkpoint(words: list[str], checkpoints: Path) -> str:
     return heard
 
 
+@pytest.mark.long
 def test_interrupted_training_resumes_but_not_with_other_settings(run, parts, tmp_path):
     target = tmp_path / "m.safetensors"
     checkpoints = tmp_path / "m.safetensors.training"

@@ -36,6 +36,7 @@ def results(out: Path) -> dict:
     return json.loads((out / "results.json").read_text())
 
 
+@pytest.mark.long
 def test_it_scores_what_the_model_that_train_writes_does(run: Run, bench: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = run("evaluate", bench, "--together", "cras", "--detector", "template", "--seeds", 1, "--out", out, *WORDS)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from cli_parts import TINY_WORDS, everything_in
 
 from dusnet.detectors import load_model
@@ -25,6 +26,7 @@ def _torchrun(*words: object) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_two_processes_write_one_model(parts, tmp_path):
     target = tmp_path / "block.safetensors"
     done = _torchrun("train", parts, "--out", target, *TINY_WORDS)
@@ -38,6 +40,7 @@ def test_two_processes_write_one_model(parts, tmp_path):
     assert not [path for path in curves if "checkpoint" in path]
 
 
+@pytest.mark.long
 def test_two_processes_write_one_file_of_weights(tmp_path):
     rng = np.random.default_rng(0)
     (tmp_path / "shapes").mkdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from safetensors.torch import save_file
 from small_parts import part
 
+from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, load_model
 from dusnet.detectors.base import Calibration
 from dusnet.detectors.model_file import VERSION, read_model
@@ -56,7 +58,9 @@ class TestRoundTrip:
         assert one.keys() == other.keys()
         assert all(torch.equal(value, other[name]) for name, value in one.items())
 
-    def test_calibration_and_provenance_are_kept(self, detector: Detector, tmp_path: Path) -> None:
+    def test_calibration_and_provenance_are_kept(
+        self, detector: Detector, good: list[PointCloud], tmp_path: Path
+    ) -> None:
         calibration = Calibration((0.01, 0.02, 0.03), (0.04, 0.05, 0.06), "three good scans")
         path = tmp_path / "model.safetensors"
         try:
@@ -66,8 +70,9 @@ class TestRoundTrip:
             detector.calibration = None
         loaded = load_model(path)
         assert loaded.calibration == calibration
-        unknown = [None, None, None]
-        assert loaded.provenance == detector.provenance == {"training_scans": unknown, "training_sha256": unknown}
+        digests = [hashlib.sha256(one.points.tobytes()).hexdigest() for one in good]  # these scans have no files
+        expected = {"training_scans": [None, None, None], "training_sha256": digests}
+        assert loaded.provenance == detector.provenance == expected
         assert loaded.score(part(9)).threshold == calibration.threshold(loaded.settings.calibration.false_alarm)
 
     def test_the_file_describes_itself(self, detector: Detector, path: Path) -> None:

@@ -59,6 +59,7 @@ def test_two_jobs_give_the_rows_of_one(dataset, tmp_path, monkeypatch):
     assert evaluate(dataset, ["nearest"], out=tmp_path / "two", jobs=2, **options) == together
 
 
+@pytest.mark.long
 def test_a_failing_class_and_messages_of_workers_reach_the_parent(dataset, tmp_path):
     (tmp_path / "parts/lid/test/good/good1.xyz").write_text("1 2 oops\n")
     heard = Heard()
@@ -69,6 +70,7 @@ def test_a_failing_class_and_messages_of_workers_reach_the_parent(dataset, tmp_p
     assert row["class_name"] == "tray"
 
 
+@pytest.mark.long
 def test_what_cannot_go_to_another_process_is_a_mistake(dataset, tmp_path):
     factory, lock = Factory(), threading.Lock()
 
@@ -175,6 +177,7 @@ def alive(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.long
 def test_a_stopped_run_leaves_no_process_and_goes_on(dataset, tmp_path, how):
     out, script = tmp_path / "out", tmp_path / "child.py"
     script.write_text(CHILD)

@@ -160,6 +160,7 @@ def test_the_fingerprint_covers_the_training_of_all_classes_and_the_tests_of_its
     assert worse[1] != base[1]
 
 
+@pytest.mark.long
 def test_two_jobs_give_the_rows_of_one(dataset, tmp_path):
     one = run(dataset, tmp_path / "one", FactoryForParts(), (ALONE, SHARED))
     made = FactoryForParts()

@@ -124,6 +124,7 @@ def test_an_interruption_in_each_stage_changes_no_bit(finished: Path, begun: Pat
     assert {path.name: path.stat().st_mtime_ns for path in scan_files(begun)} == stamps
 
 
+@pytest.mark.long
 def test_two_processes_make_the_same_scans_and_weights(finished: Path, tmp_path: Path) -> None:
     """The first of the scans is there already; what is missing is made anew."""
     first = scan_files(finished)[0]

@@ -36,8 +36,6 @@ LEARNING = {
         "heads": 2,
         "layers": 1,
         "defects": 2,
-        "radius": (0.15, 0.4),
-        "amplitude": (0.05, 0.2),
     },
 }
 BRIEF = {"cras": {"epochs": 4}, "pbas": {"epochs": 4}, "crr": {"steps": 12, "damaged": 1}}
