@@ -85,9 +85,9 @@ def main() -> None:
     for size in map(int, chosen.sizes.split(",")):
         with tempfile.TemporaryDirectory() as folder, chromium(width=1250, height=900) as driver:
             out = Path(folder)
-            result, cloud, scores = scored(out, size)
+            result, cloud, _ = scored(out, size)
             begun = time.process_time()
-            page = write_report(out / "part.report.html", result, cloud, scores, calibration=CALIBRATION)
+            page = write_report(out / "part.report.html", result, cloud, calibration=CALIBRATION)
             added = time.process_time() - begun
             weight = page.path.stat().st_size / 1e6
             drawn = median(report_seconds(driver, page.path) for _ in range(chosen.runs))

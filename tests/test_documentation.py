@@ -214,6 +214,7 @@ def test_files_of_the_package_that_a_page_names_exist(page):
 
 
 @pytest.mark.parametrize("line", [marked(page, line) for page, line in RUNS.values()])
+@pytest.mark.long
 def test_documented_command_runs(line, files, capsys):
     words = shlex.split(line, comments=True)
     assert words[0] == "dusnet", f"say in NOT_RUN why {line!r} cannot run"
@@ -235,6 +236,7 @@ PYTHON_PAGES = [
 
 
 @pytest.mark.parametrize("page", PYTHON_PAGES)
+@pytest.mark.long
 def test_documented_code_runs(page, files, monkeypatch):
     """All blocks of a page, one after the other, as if typed into one session; `fit` calibrates with few scans."""
     del files

@@ -35,7 +35,7 @@ class WarpSettings(Section):
 
 
 class ScoringSettings(Section):
-    """From the reconstruction to scores (Eq. 15-17 and DESIGN's better ones)."""
+    """From the reconstruction to scores (Eq. 15-17, and what was found to be better)."""
 
     surface: Literal["down", "up"] = Field(
         default="down", description="measure against the dense predicted centres or against the Up-Net's cloud"

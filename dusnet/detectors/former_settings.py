@@ -25,6 +25,17 @@ FIXED: dict[str, Any] = {
     "crr.amplitude": [0.02, 0.1],
 }
 """Settings that became constants, with the value that they have now; files may name them with this value."""
+TRAINING_ONLY = frozenset(
+    {
+        "loss.repulsion_h",
+        "loss.repulsion_neighbors",
+        "pbas.projector_decay",
+        "pbas.discriminator_decay",
+        "crr.radius",
+        "crr.amplitude",
+    }
+)
+"""Those of them that scoring does not read: a model that was trained with another value scores as ever."""
 SWITCH = "guide.enabled"
 """Chose between the two detectors `dusnet` and `dusnet_paper`, when both had the name of the first."""
 
@@ -49,7 +60,9 @@ def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
         if not isinstance(made.get(section), dict) or last not in made[section]:
             continue
         value = made[section].pop(last)
-        if key in FIXED and value != FIXED[key]:
+        if key in FIXED and not _same(value, FIXED[key]):
+            if stored and key in TRAINING_ONLY:
+                continue
             if stored:
                 raise BadConfig(f"{source} has {key} {shown(value)} and this version has always {FIXED[key]}.")
             said = f"is no setting any more and always {FIXED[key]}; leave it out"
@@ -66,6 +79,15 @@ def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
         if not stored:
             raise BadConfig(f"Setting {key} in {source} {said}.")
     return made
+
+
+def _same(value: Any, fixed: float | list[float]) -> bool:
+    """Whether a setting has this value, written in any way that a number is read from (YAML reads `1e-5` as text)."""
+    given, expected = (one if isinstance(one, list | tuple) else [one] for one in (value, fixed))
+    try:
+        return [float(one) for one in given] == expected
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def detector_of(metadata: Mapping[str, Any]) -> str:

@@ -6,6 +6,7 @@ import re
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ METRICS = {one.key: one.title for one in COLUMNS if one.key in ("o_auroc", "o_ap
 """What intervals are given for, and the headings."""
 LEVEL = 0.95
 DRAWS = 1000
-_TWIN = re.compile(r"(?:_cut|_copy)+$", re.IGNORECASE)
+_TWIN = re.compile(r"(?<=.)(?:_cut|_copy)+$", re.IGNORECASE)
 """What Real3D-AD adds to the name of a scan when it lists the same scan again, trimmed or copied."""
 
 Array = NDArray[np.float64]
@@ -98,7 +99,7 @@ def interval(rows: Sequence[Row], key: str, *, seed: int = 0) -> tuple[float, fl
             by_class.setdefault(row.class_name, []).append(row)
     if len(by_class) < 2:
         return None
-    values = np.stack([_class_draws(own, key, _generator(seed, name)) for name, own in sorted(by_class.items())])
+    values = np.stack([_class_draws(own, key, seed) for _, own in sorted(by_class.items())])
     chosen = _generator(seed, "").integers(len(values), size=(DRAWS, len(values)))
     means = values[chosen.T, np.arange(DRAWS)].mean(axis=0)
     low, high = np.quantile(means, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
@@ -110,22 +111,24 @@ def _generator(seed: int, name: str) -> np.random.Generator:
     return np.random.default_rng((seed, zlib.crc32(name.encode())))
 
 
-def _class_draws(rows: Sequence[Row], key: str, generator: np.random.Generator) -> Array:
+def _class_draws(rows: Sequence[Row], key: str, seed: int) -> Array:
     """The metric of a class in every draw, (DRAWS,), mean over the seeds."""
-    metric = _OF_OBJECTS.get(key)
-    if metric is None:
-        return np.full(DRAWS, np.mean([row.metrics[key] for row in rows]))
-    counts = scan_counts(rows[0].scans, generator)
-    files = [scan.file for scan in rows[0].scans]
+    if key in _OF_OBJECTS:
+        return _object_draws(key, seed, rows[0].class_name, tuple(row.scans for row in rows))
+    return np.full(DRAWS, np.mean([row.metrics[key] for row in rows]))
+
+
+@lru_cache(maxsize=1024)  # while an evaluation runs, the tables are renewed after every row
+def _object_draws(key: str, seed: int, name: str, scans: tuple[tuple[ScanScore, ...], ...]) -> Array:
+    first = scans[0]
+    counts = scan_counts(first, _generator(seed, name))
+    truth = np.array([scan.anomalous for scan in first])
     found = []
-    for row in rows:
-        scores = {scan.file: scan.object_score for scan in row.scans}
-        found.append(metric(np.array([scores[file] for file in files]), _truth(rows[0].scans), counts))
-    return np.mean(found, axis=0)
-
-
-def _truth(scans: Sequence[ScanScore]) -> NDArray[np.bool_]:
-    return np.array([scan.anomalous for scan in scans])
+    for own in scans:
+        scores = {scan.file: scan.object_score for scan in own}
+        found.append(_OF_OBJECTS[key](np.array([scores[scan.file] for scan in first]), truth, counts))
+    mean: Array = np.mean(found, axis=0)
+    return mean
 
 
 def scan_counts(scans: Sequence[ScanScore], generator: np.random.Generator) -> Array:

@@ -144,11 +144,26 @@ class TestOlderVersions:
         section, _, last = key.partition(".")
         assert last not in Settings().model_dump()[section]
         assert stored_settings({section: {last: former.FIXED[key]}}, "old.safetensors") == Settings()
-        with pytest.raises(BadConfig, match=rf"old\.safetensors has {key} 77 and this version has always"):
-            stored_settings({section: {last: 77}}, "old.safetensors")
+        if key in former.TRAINING_ONLY:
+            assert stored_settings({section: {last: 77}}, "old.safetensors") == Settings()
+        else:
+            with pytest.raises(BadConfig, match=rf"old\.safetensors has {key} 77 and this version has always"):
+                stored_settings({section: {last: 77}}, "old.safetensors")
         with pytest.raises(BadConfig, match="no setting any more"):
             load_settings(None, [f"{key}=77"])
         assert settings_from({section: {last: former.FIXED[key]}}, "old.yaml") == Settings()
+
+    @pytest.mark.parametrize(
+        ("key", "value"), [("pbas.projector_decay", "1e-5"), ("crr.radius", (0.06, 0.3)), ("memory.reweighting", "3.0")]
+    )
+    def test_a_constant_may_be_written_in_any_way(self, key: str, value: object) -> None:
+        section, _, last = key.partition(".")
+        assert settings_from({section: {last: value}}, "old.yaml") == Settings()
+
+    @pytest.mark.parametrize("value", ["much", None, [3], [0.06, 0.3, 0.3], {"a": 1}])
+    def test_what_is_no_such_number_is_refused(self, value: object) -> None:
+        with pytest.raises(BadConfig, match="no setting any more"):
+            settings_from({"crr": {"radius": value}}, "old.yaml")
 
     def test_names_of_today_are_left_alone(self) -> None:
         tree, source = read_tree("paper")

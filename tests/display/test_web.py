@@ -136,7 +136,7 @@ class TestPage:
         assert "The score 2.5 is above <1>." in said
         assert "1,500 points, mm" in said
         assert text(page, "dusnet-notice") == "all 1,500 points drawn"
-        assert "threshold 0.912" in text(page, "dusnet-legend")
+        assert "point limit 0.912" in text(page, "dusnet-legend")
 
     def test_layers_look_different(self, page):
         heat = stage(page)

@@ -46,6 +46,13 @@ def test_twins_are_drawn_together_and_each_truth_keeps_its_number(rng):
     assert set(np.unique(counts)) == {0.0, 1.0, 2.0}
 
 
+def test_scans_that_are_called_copy_are_no_twins(rng):
+    counts = intervals.scan_counts(
+        _scans(["test/_copy.pcd", "test/_cut.pcd", "test/b.pcd"], [0, 0, 1], np.arange(3)), rng
+    )
+    assert (counts[:, 0] != counts[:, 1]).any()
+
+
 def test_the_interval_covers_the_mean_of_the_population_as_often_as_it_says(rng):
     """Scores of good scans are N(0, 1), of defective ones N(d, 1), d differs by class: the true areas are known."""
     from scipy.stats import norm

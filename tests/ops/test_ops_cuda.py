@@ -67,7 +67,9 @@ def emulated() -> Any:
     return torch.ops.dusnet_emulated
 
 
-@pytest.fixture(params=["emulated", pytest.param("device", marks=pytest.mark.gpu)])
+@pytest.fixture(
+    params=[pytest.param("emulated", marks=pytest.mark.long), pytest.param("device", marks=pytest.mark.gpu)]
+)
 def run(request: pytest.FixtureRequest) -> Callable[..., Any]:
     """Calls a CUDA op on CPU tensors: emulated, or on a device."""
     if request.param == "emulated":
