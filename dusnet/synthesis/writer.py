@@ -105,9 +105,7 @@ def _manifest(plan: Plan, scans: list[PlannedScan]) -> dict[str, Any]:
         "format": _FORMAT,
         "settings": plan.settings.model_dump(mode="json"),
         "classes": plan.classes(),
-        "scans": [
-            {"file": scan.scan.as_posix(), "kind": scan.kind, "entropy": list(scan.entropy)} for scan in scans
-        ],
+        "scans": [{"file": scan.scan.as_posix(), "kind": scan.kind, "entropy": list(scan.entropy)} for scan in scans],
     }
 
 
