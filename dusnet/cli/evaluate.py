@@ -75,6 +75,7 @@ def evaluate(
     from dusnet.evaluation.contender import Contender, contenders_of, title_of
     from dusnet.evaluation.relations import RelationTest, archive_of, rows_of, study_of
     from dusnet.evaluation.report import markdown, relations_section
+    from dusnet.evaluation.run import ClassesFailed
     from dusnet.evaluation.run import evaluate as run
     from dusnet.evaluation.setup import Evaluation
     from dusnet.evaluation.studies import contenders, load_study
@@ -93,7 +94,7 @@ def evaluate(
     variants = None if study is None else load_study(study)
     if variants is not None and not variants.leaves_detectors_open and (shared or alone):
         raise BadConfig(f"Every variant of study {study} names its detector; leave --detector and --together out.")
-    if not detectors and not together:
+    if not detectors and not together and (variants is None or variants.leaves_detectors_open):
         alone = [(variants and variants.detector) or settings_from(config, overrides).detector]
     if variants is None:
         entries = [
@@ -121,7 +122,12 @@ def evaluate(
             study=variants,
             relations=test,
         )
-        rows = run(setup, classes=comma_list(classes) or None, seeds=seeds, jobs=jobs)
+        try:
+            rows = run(setup, classes=comma_list(classes) or None, seeds=seeds, jobs=jobs)
+        except ClassesFailed as error:  # a registration that is cut down may fail: that is no reason to say nothing
+            if test is not None:
+                show(relations_section(setup, error.rows))
+            raise
     show("\n".join(filter(None, [relations_section(setup, rows), markdown(rows)])))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
 

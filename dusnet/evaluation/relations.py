@@ -227,8 +227,8 @@ def _finding(relation: Relation, check: Check, here: Sequence[Row] | None, there
             return Finding(relation.number, check, reason=f"no results of a dataset like {NAMES[archive]} (--beside)")
         mine.append(_rows_for(check, name, rows))
         if not mine[-1]:
-            what = f" with {' or '.join(check.kinds)}" if check.kinds else ""
-            return Finding(relation.number, check, reason=f"no rows of {name}{what}")
+            missing = f"no scans of kind {' or '.join(check.kinds)}" if check.kinds else f"no rows of {name}"
+            return Finding(relation.number, check, reason=missing)
     if len(mine) == 2 and not check.elsewhere:
         mine = _in_both(*mine)
         if not mine[0]:
