@@ -50,7 +50,14 @@ class Blob:
 
     @classmethod
     def draw(
-        cls, generator: np.random.Generator, center: Floats, normal: Floats, *, radius: float, length: float, depth: float
+        cls,
+        generator: np.random.Generator,
+        center: Floats,
+        normal: Floats,
+        *,
+        radius: float,
+        length: float,
+        depth: float,
     ) -> Blob:
         """A blob of random outline.
 
@@ -71,7 +78,10 @@ class Blob:
         direction = generator.normal(size=(8, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         lengths = np.array([log_uniform(generator, *_ROUGH_LENGTHS) for _ in range(8)]) * radius
-        waves = generator.uniform(0.0, 1.0, 4) * np.array([0.12, 0.08, 0.06, 0.04]), generator.uniform(0.0, 2 * np.pi, 4)
+        waves = (
+            generator.uniform(0.0, 1.0, 4) * np.array([0.12, 0.08, 0.06, 0.04]),
+            generator.uniform(0.0, 2 * np.pi, 4),
+        )
         rough = 2.0 * np.pi * direction / lengths[:, None], generator.uniform(0.0, 2.0 * np.pi, 8)
         return cls(center, normal, perpendicular(normal, generator), half, waves, plateau, depth, rough)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ def surface_net(field: Field, low: Floats, high: Floats, cell: float) -> Mesh:
     total, crossings = np.zeros((*shape, 3)), np.zeros(shape)
     corners = [(i, j, k) for i in (0, 1) for j in (0, 1) for k in (0, 1)]
 
-    def at(array: NDArray[np.generic], offset: tuple[int, ...]) -> NDArray[np.generic]:
+    def at(array: NDArray[Any], offset: tuple[int, ...]) -> NDArray[Any]:
         return array[tuple(slice(o, o + n) for o, n in zip(offset, shape, strict=True))]
 
     for start in corners:

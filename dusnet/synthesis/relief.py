@@ -34,11 +34,16 @@ class Relief:
 
 
 def grain(seed: int, height: float) -> Relief:
-    """Irregular unevenness of a cast surface: plane waves of many lengths; `height` is its standard deviation times 2."""
+    """Irregular unevenness of a cast surface: plane waves of many lengths.
+
+    Args:
+        seed: of the waves.
+        height: twice its standard deviation, bounding radii.
+    """
     rng = np.random.default_rng(seed)
     direction = rng.normal(size=(_GRAIN_WAVES, 3))
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
-    length = np.exp(rng.uniform(*np.log(_GRAIN_LENGTHS), _GRAIN_WAVES))
+    length = np.exp(rng.uniform(np.log(_GRAIN_LENGTHS[0]), np.log(_GRAIN_LENGTHS[1]), _GRAIN_WAVES))
     # Steepness is the same at all lengths, so that heights go with the length.
     strength = length / np.sqrt(0.5 * (length**2).sum())
     wave, phase = 2.0 * np.pi * direction / length[:, None], rng.uniform(0.0, 2.0 * np.pi, _GRAIN_WAVES)

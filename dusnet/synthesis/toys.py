@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -43,7 +42,9 @@ class Toy:
 # Bodies ---------------------------------------------------------------------------------------------------------------
 
 
-def _ellipsoid(x: float, y: float, z: float, at: tuple[float, float, float] = (0.0, 0.0, 0.0), turn: float = 0.0) -> Field:
+def _ellipsoid(
+    x: float, y: float, z: float, at: tuple[float, float, float] = (0.0, 0.0, 0.0), turn: float = 0.0
+) -> Field:
     """Half axes, middle, turn about z in degrees; the distance is an approximation that is exact on the surface."""
     axes, c, s = np.array([x, y, z]), np.cos(np.deg2rad(turn)), np.sin(np.deg2rad(turn))
     matrix = np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]])
@@ -57,7 +58,9 @@ def _ellipsoid(x: float, y: float, z: float, at: tuple[float, float, float] = (0
     return field
 
 
-def _capsule(start: tuple[float, float, float], end: tuple[float, float, float], radius: float, far: float | None = None) -> Field:
+def _capsule(
+    start: tuple[float, float, float], end: tuple[float, float, float], radius: float, far: float | None = None
+) -> Field:
     """A rod with round ends, `far` thick at its end where that differs."""
     a, b = np.array(start), np.array(end)
     last = radius if far is None else far
@@ -96,12 +99,12 @@ def _union(soft: float, *fields: Field) -> Field:
 
 def _common(soft: float, *fields: Field) -> Field:
     """What is in all bodies, with edges rounded by about `soft` mm."""
-    negative = _union(soft, *[lambda p, f=f: -f(p) for f in fields])  # type: ignore[misc]
+    negative = _union(soft, *[lambda p, f=f: -f(p) for f in fields])
     return lambda points: -negative(points)
 
 
 def _without(soft: float, body: Field, *gone: Field) -> Field:
-    return _common(soft, body, *[lambda p, f=f: -f(p) for f in gone])  # type: ignore[misc]
+    return _common(soft, body, *[lambda p, f=f: -f(p) for f in gone])
 
 
 def _mirrored(field: Field) -> Field:
@@ -153,20 +156,22 @@ def _glider() -> Toy:
     tail = _ellipsoid(2.6, 6.2, 1.0, (-13.0, 0.0, 0.8))
     body = _ellipsoid(17.0, 5.0, 5.2, (0.0, 0.0, 0.8))
     cabin = _ellipsoid(5.0, 2.8, 2.5, (6.0, 0.0, 4.6))
-    return Toy(_union(1.2, body, wing, tail, cabin), np.array([18.0, 16.0, 8.0]), grain(11, 0.006) + ribs(2, 0.10, 0.006, 1))
+    return Toy(
+        _union(1.2, body, wing, tail, cabin), np.array([18.0, 16.0, 8.0]), grain(11, 0.0021) + ribs(2, 0.10, 0.0021, 1)
+    )
 
 
 def _bar() -> Toy:
     body = _box(16.5, 9.5, 3.6, 2.2)
     cushion = _ellipsoid(14.0, 7.5, 5.0)
-    return Toy(_union(1.5, body, cushion), np.array([17.5, 11.0, 6.0]), grain(12, 0.004) + ribs(0, 0.16, 0.010, 3))
+    return Toy(_union(1.5, body, cushion), np.array([17.5, 11.0, 6.0]), grain(12, 0.0014) + ribs(0, 0.16, 0.0035, 3))
 
 
 def _roadster() -> Toy:
     body = _union(2.0, _box(17.0, 7.5, 3.4, 2.6), _ellipsoid(8.0, 6.5, 6.0, (-2.0, 0.0, 2.5)))
     wheels = [_mirrored(_ellipsoid(3.6, 1.9, 3.6, (x, 8.0, -2.4))) for x in (-10.0, 10.0)]
     arches = [_mirrored(_ellipsoid(4.6, 1.0, 4.6, (x, 8.6, -2.4))) for x in (-10.0, 10.0)]
-    return Toy(_union(0.4, _without(0.5, body, *arches), *wheels), np.array([18.0, 11.0, 9.0]), grain(13, 0.005))
+    return Toy(_union(0.4, _without(0.5, body, *arches), *wheels), np.array([18.0, 11.0, 9.0]), grain(13, 0.0017))
 
 
 def _hen() -> Toy:
@@ -175,7 +180,9 @@ def _hen() -> Toy:
     beak = _capsule((11.0, 0.0, 5.5), (14.0, 0.0, 4.6), 1.4, 0.4)
     wing = _mirrored(_ellipsoid(5.5, 1.4, 3.6, (-1.0, 6.6, 0.8), -8.0))
     foot = _box(5.0, 4.0, 1.0, 0.8, (0.0, 0.0, -7.4))
-    return Toy(_union(0.9, body, tail, wing, beak, foot), np.array([15.5, 9.5, 11.0]), grain(14, 0.007) + scales(0.10, 0.006))
+    return Toy(
+        _union(0.9, body, tail, wing, beak, foot), np.array([15.5, 9.5, 11.0]), grain(14, 0.0024) + scales(0.10, 0.0021)
+    )
 
 
 def _brilliant() -> Toy:
@@ -188,7 +195,7 @@ def _brilliant() -> Toy:
         below = (0.62 * flat - 0.78 * points[:, 2:] - 9.2).max(axis=1)
         return np.maximum.reduce([flat.max(axis=1) - 13.6, crown, below, points[:, 2] - 6.4, -points[:, 2] - 11.0])
 
-    return Toy(field, np.array([15.0, 15.0, 11.5]), grain(15, 0.002))
+    return Toy(field, np.array([15.0, 15.0, 11.5]), grain(15, 0.0007))
 
 
 def _drake() -> Toy:
@@ -196,7 +203,7 @@ def _drake() -> Toy:
     bill = _ellipsoid(3.6, 2.8, 1.0, (13.5, 0.0, 6.0))
     wing = _mirrored(_ellipsoid(7.0, 1.6, 4.0, (-3.0, 8.4, -2.5), -10.0))
     tail = _ellipsoid(4.0, 4.0, 1.8, (-13.0, 0.0, 0.0))
-    return Toy(_union(0.9, body, bill, wing, tail), np.array([18.5, 12.5, 14.0]), grain(16, 0.005))
+    return Toy(_union(0.9, body, bill, wing, tail), np.array([18.5, 12.5, 14.0]), grain(16, 0.0017))
 
 
 def _carp() -> Toy:
@@ -205,7 +212,11 @@ def _carp() -> Toy:
     back = _ellipsoid(6.0, 2.4, 1.0, (1.0, 8.4, 0.0), -6.0)
     belly = _ellipsoid(3.4, 2.0, 0.9, (-3.0, -8.0, 0.0), 25.0)
     stalk = _ellipsoid(6.0, 2.4, 1.3, (-11.0, 0.0, 0.0))
-    return Toy(_union(0.8, body, stalk, *fins, back, belly), np.array([20.5, 12.5, 3.5]), grain(17, 0.004) + scales(0.12, 0.012))
+    return Toy(
+        _union(0.8, body, stalk, *fins, back, belly),
+        np.array([20.5, 12.5, 3.5]),
+        grain(17, 0.0014) + scales(0.12, 0.0042),
+    )
 
 
 def _pebble() -> Toy:
@@ -216,7 +227,7 @@ def _pebble() -> Toy:
         scaled = points / np.array([11.2, 9.4, 8.5])
         return np.asarray(8.5 * (scaled @ normals.T - rng.uniform(0.82, 0.95, 18)).max(axis=1))
 
-    return Toy(field, np.array([12.5, 11.0, 10.0]), grain(18, 0.006))
+    return Toy(field, np.array([12.5, 11.0, 10.0]), grain(18, 0.0021))
 
 
 def _hippocamp() -> Toy:
@@ -230,7 +241,7 @@ def _hippocamp() -> Toy:
     snout = _capsule((17.5, -1.0, 0.0), (15.0, -6.0, 0.0), 1.5, 0.8)
     fin = _ellipsoid(3.2, 1.8, 0.7, (2.0, 5.6, 0.0), 15.0)
     flat: Field = lambda points: _union(1.0, *pieces, snout, fin)(points * np.array([1.0, 1.0, 1.15]))  # noqa: E731
-    return Toy(flat, np.array([22.0, 8.5, 3.5]), grain(19, 0.004) + ribs(0, 0.09, 0.010, 0))
+    return Toy(flat, np.array([22.0, 8.5, 3.5]), grain(19, 0.0014) + ribs(0, 0.09, 0.0035, 0))
 
 
 def _scallop() -> Toy:
@@ -240,44 +251,47 @@ def _scallop() -> Toy:
 
     dome = _pillow(outline, 7.4, 9.0)
     hinge = _box(2.2, 4.2, 1.2, 0.8, (-9.5, 0.0, 0.0))
-    return Toy(_union(1.0, dome, hinge), np.array([12.5, 12.5, 4.6]), grain(20, 0.004) + ribs(0, 13.0, 0.016, 2))
+    return Toy(_union(1.0, dome, hinge), np.array([12.5, 12.5, 4.6]), grain(20, 0.0014) + ribs(0, 13.0, 0.0056, 2))
 
 
 def _star() -> Toy:
     body = _pillow(_lobes(14.0, 0.62, 5, 1.4), 4.8, 5.0)
-    return Toy(body, np.array([14.6, 14.6, 3.0]), grain(21, 0.005) + knobs(21, 90, 0.05, 0.018))
+    return Toy(body, np.array([14.6, 14.6, 3.0]), grain(21, 0.0017) + knobs(21, 90, 0.05, 0.0063))
 
 
 def _toffee() -> Toy:
     body = _ellipsoid(10.0, 5.4, 5.0)
     ends = [_ellipsoid(5.0, 5.8, 1.6, (sign * 14.0, 0.0, 0.0)) for sign in (-1.0, 1.0)]
     neck = _capsule((-12.0, 0.0, 0.0), (12.0, 0.0, 0.0), 2.2)
-    return Toy(_union(0.8, body, neck, *ends), np.array([19.5, 6.6, 5.8]), grain(22, 0.006) + ribs(0, 0.13, 0.008, 1))
+    return Toy(_union(0.8, body, neck, *ends), np.array([19.5, 6.6, 5.8]), grain(22, 0.0021) + ribs(0, 0.13, 0.0028, 1))
 
 
 def _butterfly() -> Toy:
-    wings = [_mirrored(_ellipsoid(*size)) for size in ((7.5, 6.0, 1.5, (5.0, 8.5, 0.0), 35.0), (6.0, 5.0, 1.4, (-6.0, 6.5, 0.0), -30.0))]
+    wings = [
+        _mirrored(_ellipsoid(*size))
+        for size in ((7.5, 6.0, 1.5, (5.0, 8.5, 0.0), 35.0), (6.0, 5.0, 1.4, (-6.0, 6.5, 0.0), -30.0))
+    ]
     body = _ellipsoid(11.0, 1.9, 2.2)
-    return Toy(_union(0.8, body, *wings), np.array([13.5, 16.0, 2.8]), grain(23, 0.004) + ribs(0, 17.0, 0.010, 2))
+    return Toy(_union(0.8, body, *wings), np.array([13.5, 16.0, 2.8]), grain(23, 0.0014) + ribs(0, 17.0, 0.0035, 2))
 
 
 def _leaf() -> Toy:
     blade = _ellipsoid(16.0, 8.5, 1.7)
     stalk = _capsule((-14.0, 0.0, 0.0), (-19.0, 1.5, 0.0), 1.1, 0.9)
     vein = _capsule((-15.0, 0.0, 1.2), (13.0, 0.0, 1.0), 0.9, 0.4)
-    return Toy(_union(0.6, blade, stalk, vein), np.array([20.5, 9.5, 3.0]), grain(24, 0.004) + ribs(1, 0.15, 0.010, 0))
+    return Toy(
+        _union(0.6, blade, stalk, vein), np.array([20.5, 9.5, 3.0]), grain(24, 0.0014) + ribs(1, 0.15, 0.0035, 0)
+    )
 
 
 def _heart() -> Toy:
-    def outline(angle: Floats) -> Floats:
-        return np.asarray(9.0 + 2.6 * np.abs(np.sin(angle)) ** 0.8 - 3.2 * np.cos(angle) * (np.cos(angle) > 0) * np.exp(-((angle / 0.45) ** 2)))
-
-    return Toy(_pillow(outline, 7.0, 6.0), np.array([13.0, 13.0, 4.2]), grain(25, 0.005) + knobs(25, 24, 0.07, 0.012))
+    halves = _mirrored(_ellipsoid(11.5, 6.6, 3.6, (0.5, 4.4, 0.0), 32.0))
+    return Toy(_union(1.0, halves), np.array([12.5, 14.0, 4.4]), grain(25, 0.0018) + knobs(25, 24, 0.07, 0.0042))
 
 
 def _biscuit() -> Toy:
     body = _pillow(_lobes(13.0, 0.09, 12), 4.6, 2.2, 3.0)
-    return Toy(body, np.array([13.6, 13.6, 3.0]), grain(26, 0.006) + knobs(26, 40, 0.06, 0.014))
+    return Toy(body, np.array([13.6, 13.6, 3.0]), grain(26, 0.0021) + knobs(26, 40, 0.06, 0.0049))
 
 
 def _turtle() -> Toy:
@@ -286,14 +300,18 @@ def _turtle() -> Toy:
     legs = [_mirrored(_ellipsoid(4.4, 2.4, 1.4, (x, 8.0, -0.6), turn)) for x, turn in ((7.5, 35.0), (-7.0, -35.0))]
     head = _ellipsoid(4.0, 2.8, 2.3, (12.5, 0.0, 0.6))
     tail = _capsule((-10.0, 0.0, -0.6), (-13.5, 0.0, -0.8), 1.2, 0.5)
-    return Toy(_union(0.8, cut, *legs, head, tail), np.array([17.5, 13.0, 5.6]), grain(27, 0.005) + scales(0.22, 0.014))
+    return Toy(
+        _union(0.8, cut, *legs, head, tail), np.array([17.5, 13.0, 5.6]), grain(27, 0.0017) + scales(0.22, 0.0049)
+    )
 
 
 def _whale() -> Toy:
-    body = _union(2.0, _ellipsoid(13.0, 6.4, 4.2, (3.0, 0.0, 0.0)), _capsule((-6.0, 0.0, 0.0), (-15.0, 0.0, 0.4), 3.2, 1.2))
+    body = _union(
+        2.0, _ellipsoid(13.0, 6.4, 4.2, (3.0, 0.0, 0.0)), _capsule((-6.0, 0.0, 0.0), (-15.0, 0.0, 0.4), 3.2, 1.2)
+    )
     fluke = _mirrored(_ellipsoid(2.2, 4.6, 1.0, (-16.0, 3.4, 0.5), -25.0))
     fin = _mirrored(_ellipsoid(2.2, 4.6, 0.9, (4.0, 7.0, -1.2), 30.0))
-    return Toy(_union(0.9, body, fluke, fin), np.array([19.0, 12.5, 5.0]), grain(28, 0.003) + ribs(1, 0.10, 0.006, -1))
+    return Toy(_union(0.9, body, fluke, fin), np.array([19.0, 12.5, 5.0]), grain(28, 0.001) + ribs(1, 0.10, 0.0021, -1))
 
 
 TOYS: dict[str, Callable[[], Toy]] = {

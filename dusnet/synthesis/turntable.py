@@ -1,4 +1,4 @@
-"""What a scanner sees of a part that lies on a turntable: everything above a resting plane that a ring of cameras sees."""
+"""What a scanner sees of a part on a turntable: what a ring of cameras sees above the resting plane."""
 
 from __future__ import annotations
 
@@ -117,7 +117,9 @@ def _corner_normals(mesh: Mesh) -> Floats:
     touches = csr_matrix(
         (np.ones(3 * count), (np.arange(3 * count), mesh.faces.ravel())), shape=(3 * count, len(mesh.vertices))
     )
-    faces = csr_matrix((np.ones(3 * count), (np.repeat(np.arange(count), 3), mesh.faces.ravel())), shape=(count, len(mesh.vertices)))
+    faces = csr_matrix(
+        (np.ones(3 * count), (np.repeat(np.arange(count), 3), mesh.faces.ravel())), shape=(count, len(mesh.vertices))
+    )
     pairs = (touches @ faces.T).tocoo()
     corner, face = pairs.row, pairs.col
     alike = np.einsum("ij,ij->i", unit[corner // 3], unit[face]) > np.cos(np.deg2rad(_CREASE))

@@ -41,6 +41,17 @@ _GRAZING = 0.26
 """Cosine of the flattest angle at which the scanner measures."""
 _NORMAL_AT = 0.7
 """Cosine from which on the noise is as said; at flatter angles it grows with its inverse."""
+_GRAIN = 0.0018
+"""Grain of a mesh of the user's own."""
+_TABLE = 0.05
+"""Lower share of the height that a half of a template lacks."""
+_IN_SIGHT = 0.45
+"""Exposure that the middle of a defect has at least."""
+_LEAST_SEEN = 0.65
+"""Of the surface above the resting plane, a scan shows at least this share (car: good scans show 65 to 70 % of what
+defective ones show)."""
+_FLAT = 0.4
+"""Exposure below which points belong to the rim of a view."""
 _CANDIDATES = 3.0
 """Random points per point of a scan, of which one per cell of the scanner's grid stays."""
 _CELLS = 1.16
@@ -61,7 +72,8 @@ class Real3dAdLike(LikenessSettings):
         default=(0.003, 0.006), description="point distance of test scans by class (area over points)"
     )
     density_ratio: tuple[float, float] = Field(
-        default=(0.6, 13.0), description="points per area of templates over those of tests, by class (README of the archive)"
+        default=(0.6, 13.0),
+        description="points per area of templates over those of tests, by class (README of the archive)",
     )
     density_spread: float = Field(
         default=10.0, ge=1, description="largest ratio between the densities of one class (README of the archive)"
@@ -76,6 +88,9 @@ class Real3dAdLike(LikenessSettings):
         default=0.003, ge=0, le=0.05, description="how far the two halves of a template are misplaced (joined by hand)"
     )
     scale_error: float = Field(default=0.0, ge=0, le=0.02, description="standard deviation of the scale of a scan")
+    relief: float = Field(
+        default=1.0, ge=0, le=10, description="factor of the relief; 1 is as uneven as nine airplanes, thinned to 1 mm"
+    )
     variation: float = Field(
         default=0.002, ge=0, le=0.1, description="largest smooth displacement of a good part (no record says it)"
     )
@@ -83,19 +98,25 @@ class Real3dAdLike(LikenessSettings):
         default=(0.2, 0.5), description="lower share of the height that a test scan lacks (nine airplanes: .19-.54)"
     )
     biased: float = Field(
-        default=0.25, ge=0, le=1, description="share of classes whose good scans show less (per-scan counts: car, diamond)"
+        default=0.25,
+        ge=0,
+        le=1,
+        description="share of classes whose good scans show less (per-scan counts: car, diamond)",
     )
     trimmed: tuple[float, float] = Field(
-        default=(0.02, 0.12), description="median and largest share of points that a second scan lacks (per-scan counts)"
+        default=(0.02, 0.12),
+        description="median and largest share of points that a second scan lacks (per-scan counts)",
     )
     relabelled: float = Field(
         default=0.3, ge=0, lt=1, description="largest change of the labelled area in a second scan (per-scan counts)"
     )
     depth: tuple[float, float] = Field(default=(0.005, 0.09), description="of defects, log-uniform (nine airplanes)")
-    inward: float = Field(default=0.6, gt=0, le=1, description="depth of what was taken off over that of what was put on")
+    inward: float = Field(
+        default=0.6, gt=0, le=1, description="depth of what was taken off over that of what was put on"
+    )
     length: tuple[float, float] = Field(default=(0.04, 0.33), description="of defects, log-uniform (nine airplanes)")
     length_factor: tuple[float, float] = Field(
-        default=(1.0, 1.8), description="of the lengths by class (median shares by class are 1.1 to 5.3 %)"
+        default=(1.3, 2.6), description="of the lengths by class (median shares by class are 1.1 to 5.3 %)"
     )
     most_points: int = Field(default=1_500_000, ge=1000, description="no scan has more")
 
@@ -243,8 +264,7 @@ class Real3dAdPlan:
         generator = np.random.default_rng(source)
         if scan.split == "train":
             return self._template(part, generator)
-        cloud = self._test(part, scan.kind, generator, twin=None if scan.entropy == source else scan.entropy)
-        return cloud
+        return self._test(part, scan.kind, generator, twin=None if scan.entropy == source else scan.entropy)
 
     def _made_class(self, name: str) -> _Class:
         mesh, relief = self._parts[name]()
@@ -338,7 +358,7 @@ class Real3dAdPlan:
     ) -> Floats:
         """Points of a specimen as the scanner gives them, (N, 3) mm in the frame of the nominal body."""
         body = part.part
-        height = body.radius * part.relief.heights((view.points - body.center) / body.radius)
+        height = self.settings.relief * body.radius * part.relief.heights((view.points - body.center) / body.radius)
         for blob in blobs:
             weight = blob.weight(view.points, view.normals)
             near = weight > 0.0
@@ -353,17 +373,6 @@ class Real3dAdPlan:
         return points
 
 
-_TABLE = 0.05
-"""Lower share of the height that a half of a template lacks."""
-_IN_SIGHT = 0.45
-"""Exposure that the middle of a defect has at least."""
-_LEAST_SEEN = 0.65
-"""Of the surface above the resting plane, a scan shows at least this share (car: good scans show 65 to 70 % of what
-defective ones show)."""
-_FLAT = 0.4
-"""Exposure below which points belong to the rim of a view."""
-
-
 def _toy(name: str) -> tuple[Mesh, Relief]:
     toy = TOYS[name]()
     return toy.mesh(), toy.relief
@@ -372,9 +381,6 @@ def _toy(name: str) -> tuple[Mesh, Relief]:
 def _own(mesh: Mesh, number: int) -> tuple[Mesh, Relief]:
     """A mesh of the user's own gets the grain of a cast surface."""
     return mesh, grain(number, _GRAIN)
-
-
-_GRAIN = 0.005
 
 
 def _most_absent(part: TurntablePart, side: int) -> float:
