@@ -174,7 +174,7 @@ def _roadster() -> Toy:
     return Toy(_union(0.4, _without(0.5, body, *arches), *wheels), np.array([18.0, 11.0, 9.0]), grain(13, 0.0017))
 
 
-def _hen() -> Toy:
+def _chick() -> Toy:
     body = _union(2.0, _ellipsoid(10.5, 7.0, 7.5), _ellipsoid(4.4, 3.8, 4.4, (8.0, 0.0, 5.5)))
     tail = _ellipsoid(5.5, 3.4, 5.0, (-9.0, 0.0, 3.5), 0.0)
     beak = _capsule((11.0, 0.0, 5.5), (14.0, 0.0, 4.6), 1.4, 0.4)
@@ -219,7 +219,7 @@ def _carp() -> Toy:
     )
 
 
-def _pebble() -> Toy:
+def _crystal() -> Toy:
     def field(points: Floats) -> Floats:
         rng = np.random.default_rng(18)
         normals = rng.normal(size=(18, 3))
@@ -320,13 +320,13 @@ TOYS: dict[str, Callable[[], Toy]] = {
     "brilliant": _brilliant,
     "butterfly": _butterfly,
     "carp": _carp,
+    "chick": _chick,
+    "crystal": _crystal,
     "drake": _drake,
     "glider": _glider,
     "heart": _heart,
-    "hen": _hen,
     "hippocamp": _hippocamp,
     "leaf": _leaf,
-    "pebble": _pebble,
     "roadster": _roadster,
     "scallop": _scallop,
     "star": _star,
