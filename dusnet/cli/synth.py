@@ -35,7 +35,7 @@ def synth(
         typer.Option("--layout", help="How the dataset is laid out; without it anomaly_shapenet."),
     ] = None,
     like: Annotated[
-        Literal["anomaly_shapenet"] | None,
+        Literal["anomaly_shapenet", "real3d_ad"] | None,
         typer.Option("--like", help="Classes, scans and defects with the statistics of an archive, in its layout."),
     ] = None,
     half: Annotated[
@@ -104,7 +104,7 @@ def _likeness(
     given: dict[str, Any],
     overrides: Sequence[str],
     *,
-    like: Literal["anomaly_shapenet"],
+    like: Literal["anomaly_shapenet", "real3d_ad"],
     size: Literal["full", "small"],
 ) -> Callable[[Progress], Path]:
     """What writes a dataset like an archive."""

@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dusnet.synthesis.likeness import anomaly_shapenet
+from dusnet.synthesis.likeness import anomaly_shapenet, real3d_ad
 from dusnet.synthesis.likeness.settings import LikenessSettings
 from dusnet.synthesis.writer import Plan
 
-Like = Literal["anomaly_shapenet"]
+Like = Literal["anomaly_shapenet", "real3d_ad"]
 Size = Literal["full", "small"]
 
 
@@ -37,4 +37,5 @@ LIKENESSES: dict[Like, Likeness] = {
     "anomaly_shapenet": Likeness(
         anomaly_shapenet.AnomalyShapenetLike, anomaly_shapenet.SMALL, anomaly_shapenet.AnomalyShapenetPlan
     ),
+    "real3d_ad": Likeness(real3d_ad.Real3dAdLike, real3d_ad.SMALL, real3d_ad.Real3dAdPlan),
 }
