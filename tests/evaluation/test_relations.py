@@ -300,11 +300,18 @@ class TestCommand:
         assert by_number[6][0]["value"] == pytest.approx(gap)
         assert "## Relations" in (out / "results.md").read_text()
         # The same folder as the other archive: every method is as good there as here.
-        beside = [*words[:2], *words[2:], "--beside", str(out)]
-        assert main(beside) == 0
+        assert main([*words, "--beside", str(out)]) == 0
         again = json.loads((out / "results.json").read_text())["relations"]["findings"]
         assert [one["value"] for one in again if one["number"] == 10] == [0.0, 0.0, 0.0]
         assert [one["verdict"] for one in again if one["number"] == 10] == ["met"] * 3
+        # A class that fails is missing in the table, which is shown all the same.
+        capsys.readouterr()
+        next((bench / "pcd" / "gear" / "test").glob("*.pcd")).write_text("no scan")
+        assert main(words) == 2
+        streams = capsys.readouterr()
+        assert streams.out.startswith("## Relations")
+        assert "each of at least 2 classes" in streams.out
+        assert "class gear" in streams.err
 
 
 PARTS = ("bottle", "cup", "gear")
