@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from dusnet.cli._common import comma_list, if_interrupted, settings_from
 from dusnet.cli._options import Config, Device, Layout, Overrides, Quiet
 from dusnet.cli._streams import show
+from dusnet.errors import BadConfig
 
 
 def evaluate(
@@ -42,6 +43,17 @@ def evaluate(
             help="Compare variants: table5 to 9, levers, cras, hpi, pbas, or a file.",
         ),
     ] = None,
+    relations: Annotated[
+        bool, typer.Option("--relations", help="Test whether peers relate as on the archive that DATASET is like.")
+    ] = False,
+    like: Annotated[
+        Literal["anomaly_shapenet", "real3d_ad"] | None,
+        typer.Option("--like", help="With --relations: that archive; without it the one of the layout."),
+    ] = None,
+    beside: Annotated[
+        Path | None,
+        typer.Option("--beside", metavar="DIR", help="With --relations: results on a dataset like the other archive."),
+    ] = None,
     layout: Layout = "auto",
     config: Config = None,
     overrides: Overrides = None,
@@ -61,15 +73,28 @@ def evaluate(
     """
     from dusnet.data import open_dataset
     from dusnet.evaluation.contender import Contender, contenders_of, title_of
-    from dusnet.evaluation.report import markdown
+    from dusnet.evaluation.relations import RelationTest, archive_of, rows_of, study_of
+    from dusnet.evaluation.report import markdown, relations_section
+    from dusnet.evaluation.run import ClassesFailed
     from dusnet.evaluation.run import evaluate as run
     from dusnet.evaluation.setup import Evaluation
     from dusnet.evaluation.studies import contenders, load_study
     from dusnet.progress import for_terminal
 
     shared, alone = _names(together or ()), _names(detectors or ())
+    opened = open_dataset(dataset, layout)
+    test = None
+    if relations:
+        if study is not None or shared or alone:
+            raise BadConfig("--relations has detectors of its own; leave --detector, --together and --study out.")
+        archive = archive_of(opened.layout, like)
+        study, test = study_of(archive), RelationTest(archive, None if beside is None else rows_of(beside))
+    elif like is not None or beside is not None:
+        raise BadConfig("--like and --beside say what --relations compares; add it or leave them out.")
     variants = None if study is None else load_study(study)
-    if not detectors and not together:
+    if variants is not None and not variants.leaves_detectors_open and (shared or alone):
+        raise BadConfig(f"Every variant of study {study} names its detector; leave --detector and --together out.")
+    if not detectors and not together and (variants is None or variants.leaves_detectors_open):
         alone = [(variants and variants.detector) or settings_from(config, overrides).detector]
     if variants is None:
         entries = [
@@ -87,7 +112,7 @@ def evaluate(
     progress = for_terminal(quiet=quiet)
     with if_interrupted(lambda: f"finished rows are in {out}; the same command goes on from there."):
         setup = Evaluation(
-            open_dataset(dataset, layout),
+            opened,
             contenders_of(entries),
             out,
             device=device,
@@ -95,9 +120,15 @@ def evaluate(
             resume=not fresh,
             calibrate=calibrate,
             study=variants,
+            relations=test,
         )
-        rows = run(setup, classes=comma_list(classes) or None, seeds=seeds, jobs=jobs)
-    show(markdown(rows))
+        try:
+            rows = run(setup, classes=comma_list(classes) or None, seeds=seeds, jobs=jobs)
+        except ClassesFailed as error:  # a registration that is cut down may fail: that is no reason to say nothing
+            if test is not None:
+                show(relations_section(setup, error.rows))
+            raise
+    show("\n".join(filter(None, [relations_section(setup, rows), markdown(rows)])))
     progress.log(f"wrote {out / 'results.json'}, results.csv and results.md.")
 
 

@@ -54,8 +54,14 @@ class ScoringSettings(Section):
     )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")
-    pooling: Literal["max", "top", "quantile"] = "top"
-    pooling_fraction: float = Field(default=0.01, gt=0, le=1)
+    pooling: Literal["max", "top", "quantile"] | None = Field(
+        default=None,
+        description="object score of the point scores: the largest, the mean of the highest share, or the value that "
+        "this share exceeds; none = the rule of the method, which is top but for peers with a memory",
+    )
+    pooling_fraction: float = Field(
+        default=0.01, gt=0, le=1, description="share of the points for top and quantile; top of 1 is the mean"
+    )
     max_centers: int = Field(
         default=40_000, ge=1000, description="points of a bigger scan that become centres; the others are interpolated"
     )

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dusnet import ops
 from dusnet.geometry.sampling import cell_for, thin
+from dusnet.geometry.visibility import visible
 from dusnet.open3d_import import open3d
 from dusnet.registration import estimate_normals
 
@@ -48,23 +49,34 @@ class Thinned:
     centroid: NDArray[np.float64]
 
     @classmethod
-    def of(cls, points: NDArray[np.float64], cell: float, most: int, *, seed: int) -> Thinned:
+    def of(cls, points: NDArray[np.float64], cell: float, most: int | None, *, seed: int) -> Thinned:
         """Thin a scan to one point per cell of a cubic grid.
 
         Args:
             points: (N, 3) float64, any unit.
             cell: edge of a cell, the same unit.
-            most: wanted number of points; a scan that keeps more than 1.5 times as many gets bigger cells.
+            most: wanted number of points; a scan that keeps more than 1.5 times as many gets bigger cells. None for any
+                number.
             seed: of the grid and of the choice within a cell.
         """
         ordered = points[np.lexsort(points.T[::-1])]
         rng = np.random.default_rng(seed)
         kept = thin(ordered, cell, rng)
-        if len(kept) > MOST_FACTOR * most:
+        if most is not None and len(kept) > MOST_FACTOR * most:
             kept = thin(ordered, cell_for(ordered, most, rng), rng)
         # Far from the origin float32 would not resolve the distances between neighbours.
         centroid = ordered[kept].mean(axis=0)
         return cls(ordered, torch.from_numpy(points - centroid).float(), ordered[kept] - centroid, centroid)
+
+    def seen_from(self, direction: NDArray[np.float64]) -> Thinned:
+        """What a scanner far away in this direction sees of the kept points, a scan of its own.
+
+        Args:
+            direction: from the part to the scanner, a unit vector, (3,).
+        """
+        kept = self.points[visible(self.points, direction)] + self.centroid
+        centroid = kept.mean(axis=0)
+        return Thinned(kept, torch.from_numpy(kept - centroid).float(), kept - centroid, centroid)
 
     @cached_property
     def tensor(self) -> Tensor:
@@ -87,16 +99,18 @@ class Thinned:
         return found[0, :, 0]
 
 
-def density_cell(clouds: Sequence[NDArray[np.float64]], most: int, *, seed: int) -> float:
+def density_cell(clouds: Sequence[NDArray[np.float64]], most: int | None, *, seed: int) -> float:
     """Edge of the cells that bring all training scans to one density, which the sparsest of them can follow.
 
     Args:
         clouds: (N, 3) float64 each.
-        most: wanted number of points; 0.6 times those of the sparsest scan where that is fewer.
+        most: wanted number of points; 0.6 times those of the sparsest scan where that is fewer, or where it is None.
         seed: of the grids that are tried.
     """
     rng = np.random.default_rng(seed)
-    wanted = min(most, int(DENSITY_SHARE * min(len(cloud) for cloud in clouds)))
+    wanted = int(DENSITY_SHARE * min(len(cloud) for cloud in clouds))
+    if most is not None:
+        wanted = min(most, wanted)
     return float(np.median([cell_for(cloud, wanted, rng) for cloud in clouds]))
 
 

@@ -38,9 +38,13 @@ TRAINING_ONLY = frozenset(
 """Those of them that scoring does not read: a model that was trained with another value scores as ever."""
 SWITCH = "guide.enabled"
 """Chose between the two detectors `dusnet` and `dusnet_paper`, when both had the name of the first."""
+QUANTILE = "memory.quantile"
+"""The object score of `located_memory` when the peers with a memory did not read `scoring.pooling`."""
+_OWN_RULE = frozenset({"btf_raw", "btf_fpfh", "patchcore", "patchcore_unaligned", "simple3d", "located_memory"})
+"""The peers with a memory: their models of that time name a rule in `scoring` that took no part in their scores."""
 
 
-def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
+def translated(tree: Any, source: str, *, stored: bool = False, detector: str | None = None) -> Any:
     """Settings that an older version may have written, under their names of today.
 
     Args:
@@ -48,6 +52,7 @@ def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
         source: where it came from, for the error message.
         stored: they are those of a model file, in which former names are read as well; whoever gives settings is told
             the names of today.
+        detector: of that model file.
 
     Raises:
         BadConfig: a setting that is a constant now has another value, or a setting that is given has a former name.
@@ -55,7 +60,9 @@ def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
     if not isinstance(tree, Mapping):
         return tree
     made: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in tree.items()}
-    for key in (SWITCH, *RENAMED, *FIXED):
+    if stored and detector in _OWN_RULE:
+        _keep_own_rule(made, detector)
+    for key in (SWITCH, QUANTILE, *RENAMED, *FIXED):
         section, _, last = key.partition(".")
         if not isinstance(made.get(section), dict) or last not in made[section]:
             continue
@@ -74,11 +81,32 @@ def translated(tree: Any, source: str, *, stored: bool = False) -> Any:
                 "became two detectors: choose dusnet for the guided networks or dusnet_paper for networks that are "
                 "trained on the part, with --detector or the setting detector"
             )
+        elif key == QUANTILE:
+            said = (
+                "became the rule that all detectors share: give scoring.pooling=quantile and, as "
+                "scoring.pooling_fraction, 1 less the quantile"
+            )
         else:
             continue
         if not stored:
             raise BadConfig(f"Setting {key} in {source} {said}.")
     return made
+
+
+def _keep_own_rule(made: dict[str, Any], detector: str) -> None:
+    """Take the rule out of the settings of a model of a peer with a memory that was written before it was read.
+
+    A quantile of `located_memory` that is not its own becomes the shared one, which takes a score of the scan where it
+    was interpolated between two.
+    """
+    memory, scoring = made.get("memory"), made.get("scoring")
+    if not isinstance(memory, dict) or "views" in memory or not isinstance(scoring, dict):
+        return
+    scoring.pop("pooling", None)
+    scoring.pop("pooling_fraction", None)
+    quantile = memory.get("quantile")
+    if detector == "located_memory" and isinstance(quantile, float) and 0 < quantile < 1 and quantile != 0.99:
+        scoring |= {"pooling": "quantile", "pooling_fraction": 1 - quantile}
 
 
 def _same(value: Any, fixed: float | list[float]) -> bool:

@@ -99,7 +99,7 @@ def settings_of(stored: StoredModel) -> Settings:
         BadModel: there are none, or they do not exist or contradict each other.
     """
     try:
-        return stored_settings(stored.metadata["settings"], str(stored.path))
+        return stored_settings(stored.metadata["settings"], str(stored.path), stored.metadata.get("detector"))
     except BadConfig as error:
         raise BadModel(f"{str(error).rstrip('.')}; train again or install the version that wrote the model.") from error
 

@@ -44,10 +44,11 @@ def smooth_over(cloud: ops.PointIndex, values: Tensor, neighbors: int) -> Tensor
 def pool(point_scores: Tensor, settings: ScoringSettings) -> float:
     """Object score of the point scores, (N,).
 
-    `max` is Eq. 17, `top` the mean of the highest `pooling_fraction`, `quantile` the value that this share exceeds.
+    `max` is Eq. 17, `top` the mean of the highest `pooling_fraction` (1 is the mean of all), `quantile` the value that
+    this share exceeds. None leaves it to the method; here it is `top`.
     """
     if settings.pooling == "max":
         return float(point_scores.max())
     count = max(1, math.ceil(settings.pooling_fraction * len(point_scores)))
     highest = point_scores.topk(count).values
-    return float(highest.mean() if settings.pooling == "top" else highest[-1])
+    return float(highest[-1] if settings.pooling == "quantile" else highest.mean())

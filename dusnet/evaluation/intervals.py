@@ -93,6 +93,42 @@ def interval(rows: Sequence[Row], key: str, *, seed: int = 0) -> tuple[float, fl
     Returns:
         Ends of the interval of the level `LEVEL`; None with fewer than two classes in which the metric is defined.
     """
+    return _ends(_mean_draws(rows, key, seed))
+
+
+def gap_interval(
+    left: Sequence[Row], right: Sequence[Row], key: str, *, paired: bool = True, seed: int = 0
+) -> tuple[float, float] | None:
+    """Percentile interval of the mean of one detector less that of another; see `interval`.
+
+    Args:
+        left: rows of the one, each class with the same seeds.
+        right: rows of the other.
+        key: a metric of `dusnet.evaluation.metrics`, defined in all rows.
+        paired: both are of the same classes and scans, and share the draws; otherwise each has draws of its own.
+        seed: of the draws.
+
+    Returns:
+        Ends of the interval; None where one of them has fewer than two classes.
+
+    Raises:
+        ValueError: they are paired and have not the same classes.
+    """
+    if paired and {row.class_name for row in left} != {row.class_name for row in right}:
+        raise ValueError("paired rows must be of the same classes")
+    ours, theirs = _mean_draws(left, key, seed), _mean_draws(right, key, seed if paired else seed + 1)
+    return None if ours is None or theirs is None else _ends(ours - theirs)
+
+
+def _ends(draws: Array | None) -> tuple[float, float] | None:
+    if draws is None:
+        return None
+    low, high = np.quantile(draws, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
+    return float(low), float(high)
+
+
+def _mean_draws(rows: Sequence[Row], key: str, seed: int) -> Array | None:
+    """The mean over classes in every draw, (DRAWS,); None with fewer than two classes."""
     by_class: dict[str, list[Row]] = {}
     for row in rows:
         if not np.isnan(row.metrics[key]):
@@ -101,9 +137,8 @@ def interval(rows: Sequence[Row], key: str, *, seed: int = 0) -> tuple[float, fl
         return None
     values = np.stack([_class_draws(own, key, seed) for _, own in sorted(by_class.items())])
     chosen = _generator(seed, "").integers(len(values), size=(DRAWS, len(values)))
-    means = values[chosen.T, np.arange(DRAWS)].mean(axis=0)
-    low, high = np.quantile(means, [(1.0 - LEVEL) / 2.0, (1.0 + LEVEL) / 2.0])
-    return float(low), float(high)
+    means: Array = values[chosen.T, np.arange(DRAWS)].mean(axis=0)
+    return means
 
 
 def _generator(seed: int, name: str) -> np.random.Generator:

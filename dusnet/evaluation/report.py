@@ -13,7 +13,7 @@ import numpy as np
 
 from dusnet import __version__
 from dusnet.errors import BadConfig, BadInput
-from dusnet.evaluation import all_classes, intervals, kinds, metrics, published, ranks, studies, tables
+from dusnet.evaluation import all_classes, intervals, kinds, metrics, published, ranks, relations, studies, tables
 from dusnet.evaluation.contender import Contender
 from dusnet.evaluation.markdown import notes
 from dusnet.evaluation.rows import Row, plain
@@ -78,6 +78,9 @@ def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str])
         "all_classes": plain(all_classes.pooled(rows)),
         "kinds": plain(kinds.kind_means(tables.counting(rows))),
         "published": published.record(rows, setup.dataset.name, plain=_as_it_is(setup)),
+        "relations": None
+        if setup.relations is None
+        else relations.record(setup.relations, relations.findings(setup.relations, rows)),
         "rows": [row.record() for row in rows],
     }
     write_json(setup.out / "results.json", summary)
@@ -85,8 +88,17 @@ def write_results(setup: Evaluation, rows: Sequence[Row], failed: Sequence[str])
     study, name = setup.study, one_line(setup.dataset.name)
     title = f"# {name}: {'evaluation' if study is None else study.title}\n\n{MARKDOWN_MARK}\n"
     lists = [() if study is None else study.notes, [f"failed: {one_line(text)}" for text in failed]]
-    parts = [title, *(notes(texts) for texts in lists if texts), markdown(rows, setup.columns)]
+    parts = [title, *(notes(texts) for texts in lists if texts), relations_section(setup, rows)]
+    parts = [*filter(None, parts), markdown(rows, setup.columns)]
     write_text(setup.out / "results.md", "\n".join(parts) + _elsewhere(setup, rows))
+
+
+def relations_section(setup: Evaluation, rows: Sequence[Row]) -> str:
+    """The relations that the rows are tested for, with a heading; empty where they are tested for none."""
+    if setup.relations is None:
+        return ""
+    found = relations.findings(setup.relations, rows)
+    return f"## Relations\n\n{relations.markdown(setup.relations, found)}"
 
 
 def _description(one: Contender) -> dict[str, Any]:

@@ -24,6 +24,18 @@ from dusnet.progress import Task
 RENEW_SECONDS = 1.0
 
 
+class ClassesFailed(DusnetError):
+    """Classes could not be evaluated.
+
+    Attributes:
+        rows: those of the others, as `evaluate` would have returned them.
+    """
+
+    def __init__(self, text: str, rows: Sequence[Row]) -> None:
+        super().__init__(text)
+        self.rows = list(rows)
+
+
 def evaluate(setup: Evaluation, *, classes: Sequence[str] | None = None, seeds: int = 1, jobs: int = 1) -> list[Row]:
     """One row per class, detector and seed: train on the class's good scans, score its test scans one by one.
 
@@ -48,7 +60,7 @@ def evaluate(setup: Evaluation, *, classes: Sequence[str] | None = None, seeds: 
         BadConfig: a detector does not exist, or is to learn all classes together and cannot, or `seeds` or `jobs` is
             below 1.
         BadInput: an unknown class, or a result would take the place of a file that dusnet did not write.
-        DusnetError: classes failed; the message names them, and the rows of the others are saved.
+        ClassesFailed: classes failed; the message names them, and the rows of the others are saved.
     """
     chosen = _unique(setup.dataset.classes if classes is None else classes)
     for what, count in (("seeds", seeds), ("jobs", jobs)):
@@ -71,7 +83,7 @@ def compute_rows(setup: Evaluation, units: Sequence[Unit], jobs: int = 1) -> lis
 
     Raises:
         BadInput: a row would take the place of a file that dusnet did not write.
-        DusnetError: classes failed; the message names them, and the rows of the others are saved.
+        ClassesFailed: classes failed; the message names them, and the rows of the others are saved.
     """
     require_own_rows(setup, (key for unit in units for key in unit.rows))
     with setup.progress.task("evaluate", total=sum(len(unit.rows) for unit in units)) as task:
@@ -86,9 +98,10 @@ def compute_rows(setup: Evaluation, units: Sequence[Unit], jobs: int = 1) -> lis
     if results.failed:
         first, *others = results.failed
         more = f" (failed too: {', '.join(f'{one} with {name}' for one, name in others)})" if others else ""
-        raise DusnetError(
+        raise ClassesFailed(
             f"{results.failed[first][1].rstrip('.')}{more}; finished rows are kept in {setup.out}, so mend it and run "
-            "again."
+            "again.",
+            results.ordered(),
         )
     return results.ordered()
 

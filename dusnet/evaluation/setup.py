@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dusnet.data import Dataset, Sample
     from dusnet.detectors.base import Detector
     from dusnet.detectors.feature_space.many_parts import ManyParts
+    from dusnet.evaluation.relations import RelationTest
     from dusnet.evaluation.studies import Study
 
 Create = Callable[..., "Detector"]
@@ -107,6 +108,7 @@ class Evaluation:
         create: makes a detector from `(name, settings, seed=, device=)`.
         create_for_parts: the same for one model of all classes.
         study: where the contenders come from, for the result files; see `dusnet.evaluation.studies.contenders`.
+        relations: which relations the rows are tested for, for the result files; None for none.
         code: by the name of a contender, a hash of its code where the detector is from outside this package.
         columns: of the table of classes.
         regions: numbers of the defect regions of a scan, (N,), from the scan and its labels, (N,).
@@ -123,6 +125,7 @@ class Evaluation:
     create: Create = detectors.create
     create_for_parts: CreateForParts = detectors.create_for_parts
     study: Study | None = None
+    relations: RelationTest | None = None
     code: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[Column, ...] = COLUMNS
     regions: Callable[[Any, NDArray[np.bool_]], NDArray[np.intp]] = _regions_of_cloud

@@ -27,6 +27,7 @@ class Variant(Section):
 
     Attributes:
         name: what the tables call it, after the detector's name.
+        detector: what it is about; None is every detector of the study.
         settings: what differs from the study's other lines, in sections as in a configuration.
         small: what differs in addition where the configuration is not `paper`.
         corruption: what is done to the test scans.
@@ -34,6 +35,7 @@ class Variant(Section):
     """
 
     name: str = Field(min_length=1)
+    detector: str | None = None
     settings: Tree = Field(default_factory=dict)
     small: Tree = Field(default_factory=dict)
     corruption: Corruption | None = None
@@ -63,11 +65,21 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _different_names(self) -> Study:
-        names = [variant.name for variant in self.variants]
+        names = [(variant.detector, variant.name) for variant in self.variants]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
-            raise ValueError(f"two variants are called {twice!r}")
+            raise ValueError(f"two variants are called {twice[1]!r}")
         return self
+
+    @property
+    def own_detectors(self) -> list[str]:
+        """The detectors that its variants name, each once."""
+        return list(dict.fromkeys(one.detector for one in self.variants if one.detector is not None))
+
+    @property
+    def leaves_detectors_open(self) -> bool:
+        """Whether a variant is about the detectors that somebody chooses."""
+        return any(one.detector is None for one in self.variants)
 
 
 def named_studies() -> list[str]:
@@ -111,6 +123,8 @@ def contenders(
 ) -> list[Contender]:
     """Every variant of every detector, named `detector: variant`, or `detector (one model): variant`.
 
+    A variant that names its detector is a contender once, with a model per class.
+
     Later ones win: the configuration, the study's common settings, `overrides`, the variant's own. The `small` parts
     follow the part that they belong to unless the configuration is `paper`.
 
@@ -125,19 +139,24 @@ def contenders(
         BadConfig: a setting does not exist, has a wrong value, or none of the detectors reads it.
     """
     small = config != _FULL_SCALE
-    chosen = [*detectors, *together]
+    free = [*detectors, *together] if study.leaves_detectors_open else []
+    chosen = [*free, *study.own_detectors]
     asked_settings(config, overrides, chosen[0], beside=chosen, together=bool(together))
     common = load_settings(config).model_dump(mode="json")
     for tree in (study.settings, study.small if small else {}, *map(tree_of, overrides)):
         common = _merged(common, tree)
+    open_variants = [variant for variant in study.variants if variant.detector is None]
+    entries = [(name, False, variant) for name in detectors for variant in open_variants]
+    entries += [(name, True, variant) for name in together for variant in open_variants]
+    entries += [(one.detector, False, one) for one in study.variants if one.detector is not None]
     found = []
-    for detector, one_model in [*((name, False) for name in detectors), *((name, True) for name in together)]:
-        for variant in study.variants:
-            tree = _merged(_merged(common, variant.settings), variant.small if small else {})
-            settings = settings_from(tree | {"detector": detector}, f"variant {variant.name!r}")
-            require_read(variant.settings, chosen, together=bool(together))
-            name = f"{title_of(detector, together=one_model)}: {variant.name}"
-            found.append(Contender(name, detector, settings, variant.corruption, one_model))
+    for detector, one_model, variant in entries:
+        tree = _merged(_merged(common, variant.settings), variant.small if small else {})
+        settings = settings_from(tree | {"detector": detector}, f"variant {variant.name!r}")
+        readers = chosen if variant.detector is None else [variant.detector]
+        require_read(variant.settings, readers, together=bool(together))
+        name = f"{title_of(detector, together=one_model)}: {variant.name}"
+        found.append(Contender(name, detector, settings, variant.corruption, one_model))
     return found
 
 

@@ -32,6 +32,8 @@ from dusnet.synthesis.surface import (
 Amplitude = tuple[float, float]
 THIN_WALL = 0.1
 """Walls thinner than this fraction of the radius are pierced by a hole or crack."""
+TAKEN_ALONG = 1.3
+"""A dent takes the far side of a wall along that is thinner than this many times its depth."""
 
 SMALLEST_SHARE = 0.006  # of the points that a defect has at least
 LARGEST_SHARE = (0.07, 0.12)
@@ -130,7 +132,7 @@ def _patch(site: _Site, share: float) -> tuple[Indices, Floats]:
     return region[: wanted + 1], distance[: wanted + 1]
 
 
-def _far_side(surface: LabelledSurface, region: Indices, depth: float) -> tuple[Indices, Indices]:
+def far_side(surface: LabelledSurface, region: Indices, depth: float) -> tuple[Indices, Indices]:
     """Points on the other side of a thin wall behind `region`.
 
     Args:
@@ -158,19 +160,30 @@ def _far_side(surface: LabelledSurface, region: Indices, depth: float) -> tuple[
     return far[keep], row[keep]
 
 
-def _pushed(site: _Site, region: Indices, weight: Floats, lift: float, smoothed: float) -> LabelledSurface:
-    """Points moved by `lift` times their weight along the normal smoothed over `smoothed` mm, outwards where positive.
+def pushed(
+    surface: LabelledSurface, region: Indices, weight: Floats, lift: float, smoothed: float, *, least: float = 0.1
+) -> LabelledSurface:
+    """The surface with a region moved along its smooth normal.
 
-    Ground truth are weights above 0.1. What goes deeper than a thin wall takes the far side of the wall along.
+    What goes deeper than a thin wall takes the far side of the wall along.
+
+    Args:
+        surface: N points.
+        region: indices of the points that move, (M,) int64.
+        weight: share of `lift` that each of them moves by, (M,), 0 to 1.
+        lift: displacement at weight 1, mm; outwards where positive.
+        smoothed: radius that the normals are averaged over, mm.
+        least: points of a greater weight are ground truth.
     """
-    move = np.zeros_like(site.surface.points)
-    move[region] = (lift * weight)[:, None] * smooth_normals(site.surface, region, smoothed)
-    labels = site.marks(region[weight > 0.1])
+    move = np.zeros_like(surface.points)
+    move[region] = (lift * weight)[:, None] * smooth_normals(surface, region, smoothed)
+    labels = np.zeros(len(surface), dtype=bool)
+    labels[region[weight > least]] = True
     if lift < 0.0:
-        far, row = _far_side(site.surface, region, 1.3 * abs(lift))
+        far, row = far_side(surface, region, TAKEN_ALONG * abs(lift))
         move[far] = move[region[row]]
-        labels[far[weight[row] > 0.1]] = True
-    return refit_normals(site.surface.moved(move).marked(labels), region)
+        labels[far[weight[row] > least]] = True
+    return refit_normals(surface.moved(move).marked(labels), region)
 
 
 def _displaced(site: _Site, sign: float, flat: float, share: Amplitude) -> LabelledSurface:
@@ -181,10 +194,10 @@ def _displaced(site: _Site, sign: float, flat: float, share: Amplitude) -> Label
     region, distance = _patch(site, target / limit**2)
     rim = float(distance[-1])
     # A steep needle is no bump: a small patch gets a lower one.
-    return _pushed(site, region, bump(distance / rim, flat), sign * min(site.height, 0.8 * rim), 0.35 * rim)
+    return pushed(site.surface, region, bump(distance / rim, flat), sign * min(site.height, 0.8 * rim), 0.35 * rim)
 
 
-def _polar(surface: LabelledSurface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
+def polar(surface: LabelledSurface, region: Indices, distance: Floats, angle: float) -> tuple[Floats, Floats]:
     """Coordinates (along, across) on the surface: direction from the tangent plane, length along the surface."""
     normal = surface.normals[region[0]]
     first = perpendicular(normal)
@@ -196,7 +209,7 @@ def _polar(surface: LabelledSurface, region: Indices, distance: Floats, angle: f
 def _removed(site: _Site, gone: Indices, rim: Indices) -> LabelledSurface:
     """Take points away, through a thin wall too, and mark the rim on both sides."""
     removed, labels = site.marks(gone), site.marks(rim)
-    far, row = _far_side(site.surface, np.concatenate([gone, rim]), THIN_WALL * site.radius)
+    far, row = far_side(site.surface, np.concatenate([gone, rim]), THIN_WALL * site.radius)
     removed[far[row < len(gone)]] = True
     labels[far[row >= len(gone)]] = True
     return site.surface.marked(labels).select(~removed)
@@ -206,7 +219,7 @@ def _hole(site: _Site) -> LabelledSurface:
     share = log_uniform(site.generator, 0.006, 0.02)
     ring = max(0.008, 0.5 * share)
     region, distance = _patch(site, 1.3 * share + ring)
-    along, across = _polar(site.surface, region, distance, 0.0)
+    along, across = polar(site.surface, region, distance, 0.0)
     phases = site.generator.uniform(0.0, 2.0 * np.pi, size=2)
     angle = np.arctan2(across, along)
     outline = 1.0 + 0.12 * np.sin(2.0 * angle + phases[0]) + 0.06 * np.sin(5.0 * angle + phases[1])
@@ -224,7 +237,7 @@ def _line(site: _Site, length: Amplitude, width: float) -> tuple[Indices, Floats
     generator = site.generator
     half = 0.5 * site.radius * generator.uniform(*length)
     region, distance = geodesic_distances(site.surface, site.seed, half + 3.0 * width)
-    along, across = _polar(site.surface, region, distance, generator.uniform(0.0, np.pi))
+    along, across = polar(site.surface, region, distance, generator.uniform(0.0, np.pi))
     phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
     t = along / half
     wander = half * (0.08 * (np.sin(3.0 * t + phases[0]) - np.sin(phases[0])) + 0.03 * np.sin(9.0 * t + phases[1]))
@@ -249,7 +262,7 @@ def _crack(site: _Site) -> LabelledSurface:
 def _scratch(site: _Site) -> LabelledSurface:
     width = site.radius * site.generator.uniform(0.03, 0.05)
     region, offset = _line(site, (0.9, 1.4), width)
-    return _pushed(site, region, bump(offset, 2.0), -min(site.height, 1.5 * width), width)
+    return pushed(site.surface, region, bump(offset, 2.0), -min(site.height, 1.5 * width), width)
 
 
 def _bending(site: _Site) -> LabelledSurface:

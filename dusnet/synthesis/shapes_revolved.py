@@ -9,7 +9,7 @@ from dusnet.synthesis.solids import Sizes, disc, revolve, ring, shell, smooth_cu
 from dusnet.synthesis.surface import Floats
 
 
-def _outline(*points: tuple[float, float], base: float) -> list[tuple[float, float]]:
+def outline(*points: tuple[float, float], base: float) -> list[tuple[float, float]]:
     """From the middle of the bottom out to `base` and up a smooth curve through `points`."""
     curve: Floats = smooth_curve([(base, 0.0), *points], steps=10)
     return [(0.0, 0.0), *((float(r), float(z)) for r, z in curve)]
@@ -19,7 +19,7 @@ def bottle(size: Sizes) -> Manifold:
     """A narrow-necked bottle, 180 mm high, with a ring under its mouth; both walls."""
     height, body, neck, wall = size(180.0), size(32.0), size(13.0), size(2.2)
     shoulder = size(0.62) * height
-    outline = _outline(
+    curve = outline(
         (body * 0.97, 0.02 * height),
         (body, 0.06 * height),
         (body, 0.30 * height),
@@ -30,7 +30,7 @@ def bottle(size: Sizes) -> Manifold:
         (neck, height),
         base=body * 0.86,
     )
-    vessel, cavity = shell(outline, wall)
+    vessel, cavity = shell(curve, wall)
     collar = revolve(
         [
             (neck * 0.8, 0.90 * height),
@@ -45,14 +45,14 @@ def bottle(size: Sizes) -> Manifold:
 def bowl(size: Sizes) -> Manifold:
     """A bowl of 150 mm with a foot ring; both walls."""
     rim, height, foot, wall = size(75.0), size(58.0), size(30.0), size(3.5)
-    outline = _outline(
+    curve = outline(
         (foot * 1.25, 0.06 * height),
         (rim * 0.72, 0.30 * height),
         (rim * 0.92, 0.64 * height),
         (rim, height),
         base=foot * 1.02,
     )
-    vessel, _ = shell(outline, wall)
+    vessel, _ = shell(curve, wall)
     stand = revolve([(foot - 4.0, -size(7.0)), (foot, -7.0), (foot * 1.03, 1.0), (foot - 4.0, 1.0)])
     return vessel + stand
 
@@ -61,14 +61,14 @@ def cup(size: Sizes) -> Manifold:
     """A mug of 95 mm with an ear-shaped handle; both walls."""
     radius, height, wall = size(41.0), size(95.0), size(3.5)
     reach, grip = size(31.0), size(6.0)
-    outline = _outline(
+    curve = outline(
         (radius * 0.98, 0.04 * height),
         (radius, 0.12 * height),
         (radius, 0.5 * height),
         (radius, height),
         base=radius * 0.88,
     )
-    vessel, cavity = shell(outline, wall)
+    vessel, cavity = shell(curve, wall)
     path = smooth_curve(
         [
             (radius - 3.0, 0.0, 0.80 * height),
@@ -87,7 +87,7 @@ def cup(size: Sizes) -> Manifold:
 def vase(size: Sizes) -> Manifold:
     """A vase of 170 mm with a belly, a waist and a flared lip; both walls."""
     height, belly, waist, lip, wall = size(170.0), size(52.0), size(20.0), size(36.0), size(3.5)
-    outline = _outline(
+    curve = outline(
         (belly * 0.80, 0.10 * height),
         (belly, 0.33 * height),
         (belly * 0.78, 0.56 * height),
@@ -96,7 +96,7 @@ def vase(size: Sizes) -> Manifold:
         (lip, height),
         base=belly * 0.55,
     )
-    return shell(outline, wall)[0]
+    return shell(curve, wall)[0]
 
 
 def funnel(size: Sizes) -> Manifold:

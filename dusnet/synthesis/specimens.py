@@ -119,6 +119,13 @@ def own_mesh(path: Path) -> Mesh:
     return mesh
 
 
+def fingerprint(mesh: Mesh) -> str:
+    """Sixteen digits that change when the surface does."""
+    digest = hashlib.sha256(np.ascontiguousarray(mesh.vertices, dtype="<f8").tobytes())
+    digest.update(np.ascontiguousarray(mesh.faces, dtype="<i8").tobytes())
+    return digest.hexdigest()[:16]
+
+
 def entropy(seed: int, part: str, split: str, index: int) -> tuple[int, int, int, int]:
     """What the random numbers of one scan are made from, for `numpy.random.default_rng`.
 

@@ -139,6 +139,12 @@ class TestOlderVersions:
         with pytest.raises(BadConfig, match=r"scoring\.doubt .* is called scoring\.defect_weight now"):
             load_settings(None, ["scoring.doubt=0"])
 
+    def test_the_rule_of_one_peer_became_that_of_all(self) -> None:
+        with pytest.raises(
+            BadConfig, match=r"memory\.quantile .* scoring\.pooling=quantile .*scoring\.pooling_fraction"
+        ):
+            load_settings(None, ["memory.quantile=0.95"])
+
     @pytest.mark.parametrize("key", former.FIXED)
     def test_a_constant_is_read_from_files_with_its_value_alone(self, key: str) -> None:
         section, _, last = key.partition(".")
@@ -219,6 +225,51 @@ class TestOlderModels:
         as_older(path, enabled=True)
         with pytest.raises(BadModel, match="dusnet model"):
             load_model(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "quantile", "rule"),
+    [
+        ("simple3d", 0.99, (None, 0.01)),
+        ("btf_fpfh", 0.95, (None, 0.01)),
+        ("located_memory", 0.99, (None, 0.01)),
+        ("located_memory", 0.75, ("quantile", 0.25)),
+    ],
+)
+def test_memories_of_older_versions_keep_their_rule(
+    name: str, quantile: float, rule: tuple[str | None, float], good: list[PointCloud], tmp_path: Path
+) -> None:
+    """Their files name a rule that took no part in their scores."""
+    detector = create(name, tiny(name), seed=1)
+    detector.fit(good)
+    path = tmp_path / "old.safetensors"
+    detector.save(path)
+    tensors, metadata = read_tensors(path)
+    del metadata["settings"]["memory"]["views"]
+    metadata["settings"]["memory"]["quantile"] = quantile
+    metadata["settings"]["scoring"] |= {"pooling": "top", "pooling_fraction": 0.05}
+    write_tensors(path, tensors, metadata)
+    loaded = load_model(path)
+    scoring = loaded.settings.scoring
+    assert (scoring.pooling, scoring.pooling_fraction) == rule
+    expected, found = detector.score(part(9)), loaded.score(part(9))
+    np.testing.assert_array_equal(found.point_scores, expected.point_scores)
+    if scoring.pooling is None:
+        assert found.object_score == expected.object_score
+    else:
+        exact = np.quantile(found.point_scores.astype(float), quantile)
+        assert found.object_score == pytest.approx(exact, rel=0.01)
+
+
+def test_other_models_keep_the_rule_that_they_name(nearest: Detector, tmp_path: Path) -> None:
+    path = tmp_path / "old.safetensors"
+    nearest.save(path)
+    tensors, metadata = read_tensors(path)
+    del metadata["settings"]["memory"]["views"]
+    metadata["settings"]["memory"]["quantile"] = 0.99
+    metadata["settings"]["scoring"]["pooling"] = "max"
+    write_tensors(path, tensors, metadata)
+    assert load_model(path).settings.scoring.pooling == "max"
 
 
 def test_peers_of_older_versions_load(nearest: Detector, tmp_path: Path) -> None:

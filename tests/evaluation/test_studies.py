@@ -149,6 +149,26 @@ def test_variants_can_learn_all_classes_with_one_model():
     assert [one.settings for one in made if one.together] == [one.settings for one in alone]
 
 
+def test_a_variant_can_name_its_detector(tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "title: x\nvariants: [{name: a}, {name: a, detector: nearest, settings: {scoring: {pooling: max}}},"
+        "{name: b, detector: located_memory, settings: {memory: {rho: null}}}]"
+    )
+    study = load_study(path)
+    made = contenders(study, ["warp", "template"], overrides=["scoring.smoothing=3"])
+    assert [one.name for one in made] == ["warp: a", "template: a", "nearest: a", "located_memory: b"]
+    assert [one.settings.scoring.pooling for one in made] == [None, None, "max", None]
+    assert made[3].settings.memory.rho is None
+    assert {one.settings.scoring.smoothing for one in made} == {3}
+    assert study.own_detectors == ["nearest", "located_memory"]
+    assert study.leaves_detectors_open
+    path.write_text("title: x\nvariants: [{name: a, detector: nearest, settings: {memory: {rho: null}}}]")
+    assert not load_study(path).leaves_detectors_open
+    with pytest.raises(BadConfig, match=r"memory\.rho has no effect, because nearest does not read it"):
+        contenders(load_study(path), [])
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -13,7 +13,7 @@ from dusnet.config import Section
 from dusnet.data import open_dataset
 from dusnet.errors import BadInput, DusnetError
 from dusnet.io import read_cloud, read_labelled_points, sample_mesh
-from dusnet.synthesis import benchmark
+from dusnet.synthesis import writer
 from dusnet.synthesis.benchmark import MANIFEST, BenchmarkSettings, write_benchmark
 from dusnet.synthesis.shapes import make_part
 
@@ -140,7 +140,7 @@ class Killed(Exception):
 
 
 def test_interrupted_benchmark_is_completed(written: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, calls = benchmark._write, []
+    real, calls = writer._write, []
 
     def dying(*arguments: Any) -> None:
         calls.append(arguments)
@@ -148,7 +148,7 @@ def test_interrupted_benchmark_is_completed(written: Path, tmp_path: Path, monke
             raise Killed
         real(*arguments)
 
-    monkeypatch.setattr(benchmark, "_write", dying)
+    monkeypatch.setattr(writer, "_write", dying)
     with pytest.raises(Killed):
         write_benchmark(tmp_path, settings())
     monkeypatch.undo()

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 from torch import Tensor
 
 from dusnet.cloud import PointCloud
@@ -23,7 +24,9 @@ from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.detectors.settings import Settings
 from dusnet.geometry.spacing import interpolate
+from dusnet.geometry.visibility import Eye, directions
 from dusnet.io import stored
+from dusnet.io.tensors import under
 from dusnet.progress import Progress
 
 RADIUS_CELLS = 4
@@ -31,6 +34,9 @@ RADIUS_CELLS = 4
 
 RADIUS_NEIGHBORS = 100
 """Nearest points within the radius that FPFH looks at, at most: Open3D's usual number."""
+
+VIEWS = 4
+"""Views of a training scan where `memory.views` is auto: as many as the record of nihal4/ad3d simulates."""
 
 
 @dataclass(frozen=True)
@@ -55,10 +61,30 @@ class Description:
         return self.scan.in_frame(self.places)
 
 
+@dataclass(frozen=True)
+class Compared:
+    """A scan beside the memory.
+
+    Attributes:
+        described: its features.
+        bank: what they were compared with.
+        distances: to the nearest memory of each, (M,) float64.
+        nearest: which memories these are, (M,) int64.
+        scores: of all points of the scan, (N,).
+    """
+
+    described: Description
+    bank: MemoryBank
+    distances: Tensor
+    nearest: Tensor
+    scores: Tensor
+
+
 class FeatureMemory(RegisteredDetector):
     """A detector whose point score is the distance of a local feature to the nearest one of the training scans.
 
-    By itself: FPFH within `memory.radius` at every thinned point, and the largest feature distance as object score.
+    By itself: FPFH within `memory.radius` at every thinned point, and the largest feature distance as object score
+    where `scoring.pooling` names no rule.
 
     Args:
         settings: what it computes, mostly `settings.memory`.
@@ -73,8 +99,8 @@ class FeatureMemory(RegisteredDetector):
         BadConfig: the device is absent.
     """
 
-    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {
-        *(f"memory.{key}" for key in ("points", "coreset", "projection", "entries", "smoothing"))
+    settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.POOLED | {
+        *(f"memory.{key}" for key in ("points", "coreset", "projection", "entries", "views", "smoothing"))
     }
     scores_are_lengths: ClassVar[bool] = False
     registered: ClassVar[bool] = True
@@ -101,16 +127,31 @@ class FeatureMemory(RegisteredDetector):
         del workdir, resume
         memory = self.settings.memory
         self._cell = density_cell(clouds, memory.points, seed=self.seed)
-        features, places = [], []
+        whole, seen = [], []
+        generator = np.random.default_rng(self.seed)
         with progress.task("Describing training scans", len(clouds)) as task:
             for cloud in clouds:
-                described = self._describe(self._thin(cloud))
-                features.append(described.features)
-                places.append(described.in_frame)
+                thinned = self._thin(cloud)
+                whole.append(self._describe(thinned))
+                seen += [self._describe(thinned.seen_from(side)) for side in self._sides(cloud, generator)]
                 task.advance()
-        self._bank = MemoryBank.of(
-            torch.cat(features),
-            torch.cat(places),
+        self._bank = self._remember(whole)
+        self._views = self._remember(seen) if seen else None
+
+    def _sides(self, cloud: NDArray[np.float64], generator: np.random.Generator) -> NDArray[np.float64]:
+        """From where a training scan is seen in its simulated views, unit vectors, (V, 3)."""
+        views = self.settings.memory.views
+        if views is None or (views == "auto" and Eye.all_of(cloud)[0].one_sided):
+            return np.empty((0, 3))
+        # Each scan is seen from other sides than the one before.
+        turned = Rotation.random(rng=generator).apply(directions(VIEWS if views == "auto" else views))
+        return np.asarray(turned, dtype=np.float64)
+
+    def _remember(self, described: Sequence[Description]) -> MemoryBank:
+        memory = self.settings.memory
+        return MemoryBank.of(
+            torch.cat([one.features for one in described]),
+            torch.cat([one.in_frame for one in described]),
             share=self.coreset if memory.coreset is None else memory.coreset,
             most=memory.entries,
             projection=memory.projection,
@@ -121,9 +162,10 @@ class FeatureMemory(RegisteredDetector):
         start = time.perf_counter()
         described = self._describe(self._thin(scan.points))
         features = time.perf_counter()
-        distances, nearest = self._nearest_memory(described)
+        bank = self._bank_for(scan)
+        distances, nearest = self._nearest_memory(described, bank)
         scores = self._point_scores(described, distances.float()).clamp_min(0)
-        object_score = self._object_score(described, distances, nearest, scores)
+        object_score = self._object_score(Compared(described, bank, distances, nearest, scores))
         # Without registration the distance from the good surface means nothing, and `score` leaves it out.
         to_surface = scan.distances if self.registered else torch.zeros_like(scores)
         timings = {"features": features - start, "scoring": time.perf_counter() - features}
@@ -153,29 +195,38 @@ class FeatureMemory(RegisteredDetector):
         radius = max(memory.radius, RADIUS_CELLS * self._cell)
         return Description(scan, scan.tensor, self._fpfh(scan, (RADIUS_NEIGHBORS,), radius))
 
-    def _nearest_memory(self, described: Description) -> tuple[Tensor, Tensor]:
+    def _bank_for(self, scan: PlacedScan) -> MemoryBank:
+        """What a scan is compared with: where `memory.views` is auto, views only for a scan of one side."""
+        if self._views is None:
+            return self._bank
+        if self.settings.memory.views == "auto":
+            # Without registration the part that a scan leaves out is not known.
+            partial = scan.coverage.unseen_share > 0 if self.registered else Eye.all_of(scan.points)[0].one_sided
+            if not partial:
+                return self._bank
+        return self._bank.and_also(self._views)
+
+    def _nearest_memory(self, described: Description, bank: MemoryBank) -> tuple[Tensor, Tensor]:
         """Distance of every feature to its memory, (M,) float64, and the number of that memory, (M,) int64."""
-        return self._bank.nearest(described.features)
+        return bank.nearest(described.features)
 
     def _point_scores(self, described: Description, distances: Tensor) -> Tensor:
         """Point scores (N,) of the feature distances of all thinned points (n,): their mean over nearest points."""
         scan = described.scan
         return scan.to_all(scoring.smooth_over(scan.index, distances, self.settings.memory.smoothing))
 
-    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
-        """Object score.
+    def _object_score(self, found: Compared) -> float:
+        """Object score, by the rule that the settings name or by that of the method."""
+        chosen = self.settings.scoring
+        return self._own_object_score(found) if chosen.pooling is None else scoring.pool(found.scores, chosen)
 
-        Args:
-            described: the scan.
-            distances: of its features to the memory, (M,) float64.
-            nearest: which memories they are to, (M,) int64.
-            scores: of all points, (N,).
-        """
-        del described, nearest, scores
-        return float(distances.max())
+    def _own_object_score(self, found: Compared) -> float:
+        """Object score by the rule of the method."""
+        return float(found.distances.max())
 
     def _tensors(self) -> dict[str, Tensor]:
-        return self._bank.tensors()
+        views = {} if self._views is None else self._views.tensors()
+        return self._bank.tensors() | {f"views.{name}": value for name, value in views.items()}
 
     def _metadata(self) -> dict[str, Any]:
         return {"cell": self._cell}
@@ -183,6 +234,8 @@ class FeatureMemory(RegisteredDetector):
     def _restore(self, metadata: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         self._cell = stored.length(metadata["cell"], "cell")
         self._bank = MemoryBank.restore(tensors, self._channels)
+        views = under("views", tensors)
+        self._views = MemoryBank.restore(views, self._channels) if views else None
 
 
 class CenterMemory(FeatureMemory):
@@ -220,6 +273,5 @@ class CenterMemory(FeatureMemory):
         means = local_mean(values.unsqueeze(1), scan.index, fewer, smoothing)[:, 0]
         return interpolate(means, fewer, scan.all_points)
 
-    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
-        del described, distances, nearest
-        return float(scores.max())
+    def _own_object_score(self, found: Compared) -> float:
+        return float(found.scores.max())

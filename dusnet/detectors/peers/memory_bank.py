@@ -10,7 +10,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from dusnet.io import stored
@@ -19,6 +21,9 @@ POOL = 60_000
 """Features that the coreset is chosen from: its cost is their number times the number of choices."""
 _BLOCK = 2**22
 """Entries of a block of distances."""
+_FEW = 16
+"""A query that may be compared with less than this part of the memories is compared with each of them alone: measured
+ten times as quick as all distances at rho 0.1 and 41,000 memories of 99 numbers."""
 
 
 def sparse_projection(size: int, dimensions: int, generator: torch.Generator) -> Tensor:
@@ -85,20 +90,33 @@ def nearest(
         (M,) float64 and (M,) int64.
     """
     query, memory = query.double(), memory.double()
-    index = []
+    found = torch.full((len(query),), -1, dtype=torch.int64)
+    if allowed is not None:
+        found = _nearest_of_few(query, memory, *allowed)
+    left = (found < 0).nonzero()[:, 0]
     rows = max(1, _BLOCK // len(memory))
-    for start in range(0, len(query), rows):
-        block = slice(start, start + rows)
+    for block in left.split(rows):
         distance = torch.cdist(query[block], memory, compute_mode="use_mm_for_euclid_dist")
         if allowed is not None:
             here, there, reach = allowed
             far = torch.cdist(here[block].double(), there.double()) > reach
             far[far.all(dim=1)] = False
             distance[far] = torch.inf
-        index.append(distance.argmin(dim=1))
-    found = torch.cat(index) if index else torch.empty(0, dtype=torch.int64)
+        found[block] = distance.argmin(dim=1)
     # The product form of the distance rounds; near zero that would show.
     return (query - memory[found]).norm(dim=1), found
+
+
+def _nearest_of_few(query: Tensor, memory: Tensor, here: Tensor, there: Tensor, reach: float) -> Tensor:
+    """The nearest memory of the queries that may be compared with few, (M,) int64; -1 for the others."""
+    known, asked = memory.numpy(), query.numpy()
+    places, tree = here.double().numpy(), cKDTree(there.double().numpy())
+    counts = tree.query_ball_point(places, reach, return_length=True)
+    found = np.full(len(asked), -1)
+    for row in np.flatnonzero((counts > 0) & (_FEW * counts < len(known))):
+        near = tree.query_ball_point(places[row], reach, return_sorted=True)
+        found[row] = near[int(np.square(known[near] - asked[row]).sum(axis=1).argmin())]
+    return torch.from_numpy(found)
 
 
 @dataclass(frozen=True)
@@ -120,7 +138,7 @@ class MemoryBank:
         places: Tensor,
         *,
         share: float,
-        most: int,
+        most: int | None,
         projection: int | None,
         seed: int,
     ) -> MemoryBank:
@@ -130,7 +148,7 @@ class MemoryBank:
             features: (N, C), N >= 1.
             places: (N, 3).
             share: of the features that is remembered, 1 for all.
-            most: upper limit of how many are remembered.
+            most: upper limit of how many are remembered, None for no limit.
             projection: dimensions in which the coreset is chosen; None, or not fewer than C, for all of them.
             seed: of the projection, of the first choice, and of what is drawn from too many features.
 
@@ -139,8 +157,10 @@ class MemoryBank:
             coreset is chosen; with `share` 1 there is none, and what exceeds `most` is left to the draw.
         """
         generator = torch.Generator().manual_seed(seed)
-        wanted = max(1, min(most, math.ceil(share * len(features))))
-        pool = most if share == 1 else max(POOL, most)
+        wanted = max(1, math.ceil(share * len(features)))
+        if most is not None:
+            wanted = min(most, wanted)
+        pool = wanted if share == 1 else max(POOL, wanted if most is None else most)
         if len(features) > pool:
             drawn = torch.randperm(len(features), generator=generator)[:pool].sort().values
             features, places = features[drawn], places[drawn]
@@ -157,9 +177,19 @@ class MemoryBank:
         """Distance to the nearest memory and which one it is, (M, C) -> (M,) float64 and (M,) int64."""
         return nearest(features, self.features)
 
-    def nearest_around(self, features: Tensor, places: Tensor, reach: float) -> tuple[Tensor, Tensor]:
-        """The same among the memories whose places are within `reach`, or among all where there is none."""
-        return nearest(features, self.features, (places, self.places, reach))
+    def nearest_around(self, features: Tensor, places: Tensor, reach: float | None) -> tuple[Tensor, Tensor]:
+        """The same among the memories whose places are within `reach`, or among all where there is none.
+
+        Args:
+            features: (M, C).
+            places: (M, 3) in the frame.
+            reach: a distance in the frame; None for an infinite one.
+        """
+        return nearest(features, self.features, None if reach is None else (places, self.places, reach))
+
+    def and_also(self, other: MemoryBank) -> MemoryBank:
+        """Both together, this one first."""
+        return MemoryBank(torch.cat([self.features, other.features]), torch.cat([self.places, other.places]))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from dusnet.detectors.peers.feature_memory import Description, FeatureMemory
+from dusnet.detectors.peers.feature_memory import Compared, FeatureMemory
 
 NEIGHBORHOOD = 3
 """Memories around the nearest one that weigh the object score, itself included; the paper prints no number."""
@@ -50,10 +50,9 @@ class PatchCore(FeatureMemory):
     name: ClassVar[str] = "patchcore"
     settings_sections: ClassVar[frozenset[str]] = FeatureMemory.settings_sections | {"memory.radius"}
 
-    def _object_score(self, described: Description, distances: Tensor, nearest: Tensor, scores: Tensor) -> float:
-        del scores
-        worst = int(distances.argmax())
-        return reweighted(described.features[worst], self._bank.features, int(nearest[worst]), NEIGHBORHOOD)
+    def _own_object_score(self, found: Compared) -> float:
+        worst = int(found.distances.argmax())
+        return reweighted(found.described.features[worst], found.bank.features, int(found.nearest[worst]), NEIGHBORHOOD)
 
 
 class UnalignedPatchCore(PatchCore):

@@ -11,6 +11,8 @@ from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, create
+from dusnet.detectors.descriptors import Thinned, density_cell, fpfh
+from dusnet.geometry.visibility import visible
 
 
 @pytest.fixture(scope="module")
@@ -37,27 +39,98 @@ def test_all_features_are_remembered_up_to_the_limit(located: Detector, good: li
     assert len(few._tensors()["places"]) == 100  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("rho", [0.05, 0.3, 10.0])
-def test_only_memories_around_the_place_are_compared(rho: float, good: list[PointCloud]) -> None:
+@pytest.mark.parametrize("rho", [0.05, 0.3, 10.0, None])
+def test_only_memories_around_the_place_are_compared(rho: float | None, good: list[PointCloud]) -> None:
     detector = fitted("located_memory", good, memory={"rho": rho, "centers": 300})
     tensors = {name: value.double().numpy() for name, value in detector._tensors().items()}  # type: ignore[attr-defined]
     points = detector.class_frame.place(part(9, dent=6)).points  # type: ignore[attr-defined]
     described = detector._describe(detector._thin(points))  # type: ignore[attr-defined]
     apart = cdist(described.features.double(), tensors["features"])
-    near = cdist(described.in_frame.double(), tensors["places"]) <= rho
+    near = cdist(described.in_frame.double(), tensors["places"]) <= (np.inf if rho is None else rho)
     alone = ~near.any(axis=1)
     expected = np.where(near | alone[:, None], apart, np.inf).min(axis=1)
-    found, _ = detector._nearest_memory(described)  # type: ignore[attr-defined]
+    found, _ = detector._nearest_memory(described, detector._bank)  # type: ignore[attr-defined]
     np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
     assert alone.any() == (rho == 0.05)
-    assert near.all() == (rho == 10.0)
+    assert near.all() == (rho in (10.0, None))
 
 
-def test_the_object_score_is_the_quantile_of_the_point_scores(good: list[PointCloud]) -> None:
-    for quantile in (0.5, 0.99):
-        scores = fitted("located_memory", good, memory={"quantile": quantile}).score(part(9))
-        expected = np.quantile(scores.point_scores.astype(float), quantile)
-        assert scores.object_score == pytest.approx(expected, rel=1e-6)
+def test_all_points_and_features_are_those_of_brute_force(good: list[PointCloud]) -> None:
+    """No number bounds points and features: every centre of every scan is remembered."""
+    memory = {"points": None, "entries": None, "rho": None, "centers": 4096, "local_mean": 1, "smoothing": 1}
+    detector = fitted("located_memory", good, memory=memory)
+    tensors, frame = detector._tensors(), detector.class_frame.frame  # type: ignore[attr-defined]
+    cell = density_cell([frame.apply(one.points) for one in good], None, seed=1)
+    assert detector._metadata()["cell"] == cell  # type: ignore[attr-defined]
+    kept = [Thinned.of(frame.apply(one.points), cell, None, seed=1) for one in good]
+    assert len(tensors["features"]) == sum(len(one.points) for one in kept)
+    known = np.concatenate([fpfh(one.points, neighbors=(10, 20, 30), away_from=-one.centroid) for one in kept])
+    scan = part(9, points=5000, dent=6)
+    thinned = Thinned.of(detector.class_frame.place(scan).points, cell, None, seed=1)  # type: ignore[attr-defined]
+    asked = fpfh(thinned.points, neighbors=(10, 20, 30), away_from=-thinned.centroid).double().numpy()
+    distance = cdist(asked, known.astype(float)).min(axis=1)
+    np.testing.assert_allclose(detector.score(scan).point_scores.max(), distance.max(), rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["located_memory", "simple3d", "btf_fpfh", "patchcore"])
+def test_the_object_score_follows_the_rule_that_all_detectors_share(name: str, good: list[PointCloud]) -> None:
+    rules = {
+        ("max", 0.01): lambda ordered: ordered[-1],
+        ("top", 1.0): np.mean,
+        ("top", 0.1): lambda ordered: ordered[-100:].mean(),
+        ("quantile", 0.01): lambda ordered: ordered[-10],
+    }
+    for (pooling, share), expected in rules.items():
+        rule = {"pooling": pooling, "pooling_fraction": share}
+        scores = fitted(name, good, scoring=rule).score(part(9, points=1000))
+        ordered = np.sort(scores.point_scores.astype(float))
+        assert scores.object_score == pytest.approx(expected(ordered), rel=1e-6)
+
+
+def test_its_own_rule_is_the_99th_percentile(located: Detector) -> None:
+    scores = located.score(part(9))
+    assert scores.object_score == pytest.approx(np.quantile(scores.point_scores.astype(float), 0.99), rel=1e-6)
+
+
+def one_side(cloud: PointCloud) -> PointCloud:
+    return cloud.select(visible(cloud.points, np.array([0.0, 0.0, 1.0])))
+
+
+class TestViews:
+    @pytest.mark.parametrize("name", ["located_memory", "simple3d"])
+    def test_views_are_remembered_beside_whole_scans(self, name: str, good: list[PointCloud]) -> None:
+        plain, viewed = (fitted(name, good, memory={"views": views, "centers": 100}) for views in (None, 3))
+        tensors = viewed._tensors()  # type: ignore[attr-defined]
+        assert sorted(tensors) == ["features", "places", "views.features", "views.places"]
+        assert torch.equal(tensors["features"], plain._tensors()["features"])  # type: ignore[attr-defined]
+        whole, views = len(tensors["features"]), len(tensors["views.features"])
+        assert views == pytest.approx(3 * whole, rel=0.05)
+        places = viewed._tensors()["views.places"]  # type: ignore[attr-defined]
+        assert places.norm(dim=1).max() < 1.1
+
+    def test_the_rims_of_a_scan_of_one_side_are_no_surprise(self) -> None:
+        scan = one_side(part(9, points=3000))
+        clouds = [part(seed, points=3000) for seed in range(3)]
+        plain, viewed = (fitted("located_memory", clouds, memory={"views": views}) for views in (None, 8))
+        assert viewed.score(scan).object_score < 0.9 * plain.score(scan).object_score
+        assert viewed.score(scan).point_scores.mean() < plain.score(scan).point_scores.mean()
+
+    @pytest.mark.parametrize("name", ["located_memory", "simple3d"])
+    def test_automatic_views_are_for_scans_of_one_side(self, name: str) -> None:
+        clouds = [part(seed, points=3000) for seed in range(3)]
+        plain, automatic, always = (fitted(name, clouds, memory={"views": views}) for views in (None, "auto", 4))
+        whole, side = part(9, points=3000, dent=6), one_side(part(9, points=3000))
+        np.testing.assert_array_equal(automatic.score(whole).point_scores, plain.score(whole).point_scores)
+        np.testing.assert_array_equal(automatic.score(side).point_scores, always.score(side).point_scores)
+        assert automatic.score(side).object_score != plain.score(side).object_score
+
+    def test_training_scans_of_one_side_are_their_own_views(self) -> None:
+        clouds = [one_side(part(seed, points=3000)) for seed in range(3)]
+        automatic = fitted("simple3d", clouds, memory={"views": "auto"})
+        assert sorted(automatic._tensors()) == ["features", "places"]  # type: ignore[attr-defined]
+
+    def test_a_loaded_model_has_its_views(self, good: list[PointCloud], tmp_path) -> None:
+        check_round_trip(fitted("located_memory", good, memory={"views": 2}), tmp_path)
 
 
 def test_a_good_shape_at_the_wrong_place_is_noticed(good: list[PointCloud]) -> None:

@@ -119,6 +119,20 @@ class TestNearest:
             assert float(found[row]) == pytest.approx(usable.min(), rel=1e-9)
         assert not torch.equal(which, nearest(query, memory)[1])
 
+    @pytest.mark.parametrize("few", [1, 16, 10**9])
+    def test_few_memories_are_found_one_by_one_and_many_together(
+        self, few: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Both ways are one answer."""
+        monkeypatch.setattr(memory_bank, "_FEW", few)
+        query, memory, here, there = features(90, 7, 1), features(400, 7, 2), features(90, 3, 3), features(400, 3, 4)
+        found, which = nearest(query, memory, (here, there, 0.9))
+        apart = np.linalg.norm(query.double()[:, None] - memory.double()[None], axis=2)
+        near = np.linalg.norm(here.double()[:, None] - there.double()[None], axis=2) <= 0.9
+        expected = np.where(near | ~near.any(axis=1, keepdims=True), apart, np.inf)
+        np.testing.assert_array_equal(which, expected.argmin(axis=1))
+        np.testing.assert_allclose(found, expected.min(axis=1), rtol=1e-9)
+
 
 class TestBank:
     def bank(self, seed: int = 0, **changes: object) -> MemoryBank:
@@ -131,6 +145,8 @@ class TestBank:
         assert len(self.bank(share=1.0).features) == 300
         assert len(self.bank(share=1.0, most=50).features) == 50
         assert len(self.bank(most=20).features) == 20
+        assert len(self.bank(most=None).features) == 30
+        assert len(self.bank(most=None, share=1.0).features) == 300
 
     @pytest.mark.parametrize("changes", [{}, {"projection": 4}, {"share": 1.0}, {"share": 1.0, "most": 40}])
     def test_features_stay_with_their_places(self, changes: dict[str, object]) -> None:
@@ -159,6 +175,17 @@ class TestBank:
         )
         assert len(self.bank(most=60, share=0.2).features) == 60
         assert seen == [100]
+
+    def test_no_limit_takes_all_features_however_many(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(memory_bank, "POOL", 100)
+        assert len(self.bank(most=None, share=1.0).features) == 300
+        assert len(self.bank(most=None, share=0.5).features) == 150
+
+    def test_an_infinite_reach_is_the_global_search(self) -> None:
+        bank, query = self.bank(share=1.0), features(40, 12, 5)
+        everywhere, around = bank.nearest(query), bank.nearest_around(query, features(40, 3, 6), None)
+        assert torch.equal(everywhere[0], around[0])
+        assert torch.equal(everywhere[1], around[1])
 
     def test_restores_what_it_stores(self) -> None:
         bank = self.bank()

@@ -1,0 +1,1 @@
+"""Simulated datasets whose statistics are those of a public archive."""
