@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.spatial import cKDTree
 
-from dusnet.synthesis.defects import TAKEN_ALONG, THIN_WALL, far_side, polar, pushed
+from dusnet.synthesis.defects import THIN_WALL, far_side, polar, pushed
 from dusnet.synthesis.surface import (
     Floats,
     Indices,
@@ -46,11 +47,18 @@ _TOGETHER = {"bulge": 0.65, "concavity": 0.65, "scratch": 0.24}
 """Correlation of the logarithms of share and depth over the same scans."""
 _STEEPEST = 1.2
 """A dent is at most this many times as deep as its footprint's radius; the median flank falls 1 in 3."""
+_THINNER = 2.5
+"""A wall thinner than this many depths of a dent goes along with both of its sides. Otherwise what is dented would lie
+nearer to the far side than to where it was, and dents would be much shallower than bulges; in the archive they are not.
+"""
 _SCRATCH = (0.5, 1.2)  # length of a scratch, bounding radii
 _CRACK = (0.006, 0.012)  # half width of a crack, bounding radii
 _RIM = (1.0, 2.0)
 """Width of the rim of missing material that is labelled, in mean point distances of a scan of full size."""
 _OPENING = (0.02, 0.6)  # smallest and largest radius of an opening, bounding radii
+_DRAWS = 12  # of a place, until one fits
+_DRAWN_EDGES = 300  # places of which the outermost twentieth counts as an edge
+_EDGE = 0.12  # size of the surroundings of such a place, bounding radii
 _MOST_GONE = 0.12  # of the points, that an opening takes
 KINDS = tuple(SHARES)
 
@@ -136,6 +144,30 @@ class _Site:
         """A point drawn evenly from the surface."""
         return int(self.generator.integers(len(self.surface)))
 
+    def thin_seed(self) -> int:
+        """A point drawn evenly from thin walls, where some of the first draws lie on one."""
+        points, normals = self.surface.points, self.surface.normals
+        for _ in range(_DRAWS):
+            seed = self.seed()
+            offset = points - points[seed]
+            near = (offset**2).sum(axis=1) < (THIN_WALL * self.radius) ** 2
+            behind = (offset[near] @ normals[seed] < 0.0) & (normals[near] @ normals[seed] < -0.7)
+            if behind.any():
+                break
+        return seed
+
+    def edge_seed(self) -> int:
+        """A point where the surface ends or sticks out: its surroundings lie to one side of it."""
+        tree = cKDTree(self.surface.points)
+        drawn = self.generator.choice(len(self.surface), _DRAWN_EDGES, replace=False)
+        around = tree.query_ball_point(self.surface.points[drawn], _EDGE * self.radius)
+        aside = [
+            float(np.linalg.norm(self.surface.points[near].mean(axis=0) - self.surface.points[seed]))
+            for near, seed in zip(around, drawn, strict=True)
+        ]
+        outermost = np.argsort(aside, kind="stable")[-_DRAWN_EDGES // 20 :]
+        return int(drawn[self.generator.choice(outermost)])
+
 
 def _dent(site: _Site, sign: float) -> LabelledSurface:
     """A round patch moved by (1 - t^2)^2 of the depth, whose mean over the patch is a third of it."""
@@ -147,7 +179,15 @@ def _dent(site: _Site, sign: float) -> LabelledSurface:
     inside[:3] = True
     size = max(size, float(distance[inside].max()) * 1.01)
     depth = min(depth, _STEEPEST * size)
-    return pushed(surface, region[inside], bump(distance[inside] / size, 2.0), sign * depth, 0.35 * size, least=0.0)
+    return pushed(
+        surface,
+        region[inside],
+        bump(distance[inside] / size, 2.0),
+        sign * depth,
+        0.35 * size,
+        least=0.0,
+        thinner=_THINNER,
+    )
 
 
 def _around(surface: LabelledSurface, seed: int, limit: float, count: int) -> tuple[Indices, Floats]:
@@ -163,17 +203,18 @@ def _around(surface: LabelledSurface, seed: int, limit: float, count: int) -> tu
 def _size(surface: LabelledSurface, region: Indices, measure: Floats, depth: float, count: int) -> float:
     """Below which value of its measure a region has `count` points, with those that a dent of a depth takes along."""
     if depth > 0.0:
-        _, row = far_side(surface, region, TAKEN_ALONG * depth)
+        _, row = far_side(surface, region, _THINNER * depth)
         measure = np.concatenate([measure, measure[row]])
     ordered = np.sort(measure[np.isfinite(measure)])
     return float(ordered[min(count, len(ordered) - 1)])
 
 
-def _line(site: _Site, half: float, reach: float) -> Callable[[float], tuple[Indices, Floats, Floats]]:
-    """A wandering line around a random point.
+def _line(site: _Site, seed: int, half: float, reach: float) -> Callable[[float], tuple[Indices, Floats, Floats]]:
+    """A wandering line around a point.
 
     Args:
         site: where.
+        seed: index of the point.
         half: half of its largest length.
         reach: how far beside it points are wanted.
 
@@ -182,7 +223,7 @@ def _line(site: _Site, half: float, reach: float) -> Callable[[float], tuple[Ind
         -1 to 1 within.
     """
     surface, generator = site.surface, site.generator
-    region, distance = geodesic_distances(surface, site.seed(), half + reach)
+    region, distance = geodesic_distances(surface, seed, half + reach)
     along, across = polar(surface, region, distance, generator.uniform(0.0, np.pi))
     phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
 
@@ -199,7 +240,7 @@ def _scratch(site: _Site) -> LabelledSurface:
     """A groove that runs out at both ends; (1 - t^2)^2 across."""
     surface, depth = site.surface, site.extent.depth * site.radius
     half = 0.5 * site.radius * log_uniform(site.generator, *_SCRATCH)
-    region, offset, position = _line(site, half, 0.25 * site.radius)(half)
+    region, offset, position = _line(site, site.seed(), half, 0.25 * site.radius)(half)
     offset = np.where(np.abs(position) < 1.0, offset, np.inf)
     width = _size(surface, region, offset, depth, site.count)
     inside = offset < width
@@ -207,25 +248,37 @@ def _scratch(site: _Site) -> LabelledSurface:
         inside[np.argsort(offset, kind="stable")[:3]] = True
         width = float(offset[inside].max()) * 1.01
     weight = bump(offset[inside] / width, 2.0) * (1.0 - position[inside] ** 2)
-    return pushed(surface, region[inside], weight, -depth, width, least=0.0)
+    return pushed(surface, region[inside], weight, -depth, width, least=0.0, thinner=_THINNER)
 
 
 def _bending(site: _Site) -> LabelledSurface:
     """An end of the part bends with the square of the distance from a plane, sideways where most of it gives way."""
     surface, generator, depth = site.surface, site.generator, site.extent.depth * site.radius
-    axis = random_direction(generator)
+    ends = [_end(surface, random_direction(generator), site.extent.share) for _ in range(_DRAWS)]
+    _, axis, across, plane = max(ends, key=lambda end: end[0])
+    across = across * generator.choice([-1.0, 1.0])
     along = surface.points @ axis
-    plane, top = float(np.quantile(along, 1.0 - site.extent.share)), float(along.max())
+    top = float(along.max())
     reach = np.clip((along - plane) / (top - plane), 0.0, None)
     bent = reach > 0.0
-    # Across the axis, the direction in which the normals of the end have their largest mean square.
-    normals = surface.normals[bent] - np.outer(surface.normals[bent] @ axis, axis)
-    across = np.linalg.eigh(normals.T @ normals)[1][:, -1] * generator.choice([-1.0, 1.0])
     slope = 2.0 * depth * reach / (top - plane)
     turned = surface.normals - (slope * (surface.normals @ across))[:, None] * axis
     turned /= np.linalg.norm(turned, axis=1, keepdims=True)
     moved = surface.points + (depth * reach**2)[:, None] * across
     return LabelledSurface(moved, turned, surface.labels | bent)
+
+
+def _end(surface: LabelledSurface, axis: Floats, share: float) -> tuple[float, Floats, Floats, float]:
+    """The end of a part in a direction: how much it gives way, the direction, where it gives way most, its plane.
+
+    That direction is the one across the axis in which the normals of the end have their largest mean square.
+    """
+    along = surface.points @ axis
+    plane = float(np.quantile(along, 1.0 - share))
+    normals = surface.normals[along > plane]
+    normals = normals - np.outer(normals @ axis, axis)
+    values, directions = np.linalg.eigh(normals.T @ normals / len(normals))
+    return float(values[-1]), axis, directions[:, -1], plane
 
 
 def _opened(site: _Site, index: Indices, measure: Floats, size: float) -> LabelledSurface:
@@ -264,7 +317,7 @@ def _opening(site: _Site, index: Indices, measure: Floats) -> LabelledSurface:
 
 def _hole(site: _Site) -> LabelledSurface:
     """A round opening through a thin wall."""
-    region, distance = _around(site.surface, site.seed(), 0.35 * site.radius, 1)
+    region, distance = _around(site.surface, site.thin_seed(), 0.35 * site.radius, 1)
     along, across = polar(site.surface, region, distance, 0.0)
     angle, phases = np.arctan2(across, along), site.generator.uniform(0.0, 2.0 * np.pi, size=2)
     outline = 1.0 + 0.12 * np.sin(2.0 * angle + phases[0]) + 0.06 * np.sin(5.0 * angle + phases[1])
@@ -275,7 +328,7 @@ def _crack(site: _Site) -> LabelledSurface:
     """A narrow, wandering slit through a thin wall, as long as its rim asks for."""
     width = site.radius * site.generator.uniform(*_CRACK)
     longest = _OPENING[1] * site.radius
-    line = _line(site, longest, width + site.rim)
+    line = _line(site, site.thin_seed(), longest, width + site.rim)
 
     def points(length: float) -> tuple[Indices, Floats]:
         region, offset, _ = line(length)
@@ -291,9 +344,9 @@ def _crack(site: _Site) -> LabelledSurface:
 
 
 def _broken(site: _Site) -> LabelledSurface:
-    """A piece with a wavy border is gone from where the part sticks out."""
+    """A piece with a wavy border is gone from an edge of the part."""
     surface, generator = site.surface, site.generator
-    corner = surface.points[int((surface.points @ random_direction(generator)).argmax())]
+    corner = surface.points[site.edge_seed()]
     offset = surface.points - corner
     waves, phases = generator.normal(size=(4, 3)) * 4.0, generator.uniform(0.0, 2.0 * np.pi, size=4)
     distance = np.linalg.norm(offset, axis=1)
