@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -157,6 +157,11 @@ class Shell:
         return float(np.sqrt(self.area / self.points))
 
 
+@cache
+def _own_shell(name: str) -> Shell:
+    return Shell.of(name, thing(name))
+
+
 @dataclass(frozen=True)
 class _Oddity:
     """In what a scan differs as a whole: offset outwards, and mean distance of a deviating mesh; bounding radii."""
@@ -181,7 +186,7 @@ class AnomalyShapenetPlan:
             BadInput: a mesh cannot be used, or is named like another class.
         """
         names = of_half(THINGS, self.settings.half)
-        found = {name: Shell.of(name, thing(name)) for name in names}
+        found = {name: _own_shell(name) for name in names}
         for path in self.settings.meshes:
             outer = outer_surface(own_mesh(path))
             if path.stem in THINGS or path.stem in found:
@@ -247,9 +252,14 @@ class AnomalyShapenetPlan:
     def _points(self, shell: Shell) -> int:
         return shell.points if self.settings.points is None else self.settings.points
 
+    def test_rotation(self, name: str) -> Floats:
+        """The rotation that the test scans of a class share, (3, 3)."""
+        generator = np.random.default_rng(entropy(self.settings.seed, name, "pose", 0))
+        return np.asarray(Rotation.random(rng=generator).as_matrix())
+
     def _rotation(self, scan: PlannedScan, generator: np.random.Generator) -> Floats:
         if scan.split == "test" and self.settings.test_pose == "shared":
-            generator = np.random.default_rng(entropy(self.settings.seed, scan.class_name, "pose", 0))
+            return self.test_rotation(scan.class_name)
         return np.asarray(Rotation.random(rng=generator).as_matrix())
 
     def _oddity(self, scan: PlannedScan) -> _Oddity:

@@ -56,6 +56,7 @@ _CRACK = (0.006, 0.012)  # half width of a crack, bounding radii
 _RIM = (1.0, 2.0)
 """Width of the rim of missing material that is labelled, in mean point distances of a scan of full size."""
 _OPENING = (0.02, 0.6)  # smallest and largest radius of an opening, bounding radii
+_ROUNDS = 3  # of finding a size
 _DRAWS = 12  # of a place, until one fits
 _DRAWN_EDGES = 300  # places of which the outermost twentieth counts as an edge
 _EDGE = 0.12  # size of the surroundings of such a place, bounding radii
@@ -202,11 +203,15 @@ def _around(surface: LabelledSurface, seed: int, limit: float, count: int) -> tu
 
 def _size(surface: LabelledSurface, region: Indices, measure: Floats, depth: float, count: int) -> float:
     """Below which value of its measure a region has `count` points, with those that a dent of a depth takes along."""
-    if depth > 0.0:
-        _, row = far_side(surface, region, _THINNER * depth)
-        measure = np.concatenate([measure, measure[row]])
     ordered = np.sort(measure[np.isfinite(measure)])
-    return float(ordered[min(count, len(ordered) - 1)])
+    inside = min(count, len(ordered) - 1)
+    for _ in range(_ROUNDS if depth > 0.0 else 0):
+        chosen = region[measure < ordered[inside]]
+        if not len(chosen):
+            break
+        both = len(chosen) + len(far_side(surface, chosen, _THINNER * depth)[0])
+        inside = min(max(1, round(inside * count / both)), len(ordered) - 1)
+    return float(ordered[inside])
 
 
 def _line(site: _Site, seed: int, half: float, reach: float) -> Callable[[float], tuple[Indices, Floats, Floats]]:
@@ -247,7 +252,7 @@ def _scratch(site: _Site) -> LabelledSurface:
     if inside.sum() < 3:
         inside[np.argsort(offset, kind="stable")[:3]] = True
         width = float(offset[inside].max()) * 1.01
-    weight = bump(offset[inside] / width, 2.0) * (1.0 - position[inside] ** 2)
+    weight = bump(offset[inside] / width, 2.0) * (1.0 - position[inside] ** 4)
     return pushed(surface, region[inside], weight, -depth, width, least=0.0, thinner=_THINNER)
 
 
@@ -317,7 +322,7 @@ def _opening(site: _Site, index: Indices, measure: Floats) -> LabelledSurface:
 
 def _hole(site: _Site) -> LabelledSurface:
     """A round opening through a thin wall."""
-    region, distance = _around(site.surface, site.thin_seed(), 0.35 * site.radius, 1)
+    region, distance = _around(site.surface, site.thin_seed(), _OPENING[1] * site.radius, 1)
     along, across = polar(site.surface, region, distance, 0.0)
     angle, phases = np.arctan2(across, along), site.generator.uniform(0.0, 2.0 * np.pi, size=2)
     outline = 1.0 + 0.12 * np.sin(2.0 * angle + phases[0]) + 0.06 * np.sin(5.0 * angle + phases[1])
@@ -348,9 +353,9 @@ def _broken(site: _Site) -> LabelledSurface:
     surface, generator = site.surface, site.generator
     corner = surface.points[site.edge_seed()]
     offset = surface.points - corner
-    waves, phases = generator.normal(size=(4, 3)) * 4.0, generator.uniform(0.0, 2.0 * np.pi, size=4)
+    waves, phases = generator.normal(size=(4, 3)) * 1.5, generator.uniform(0.0, 2.0 * np.pi, size=4)
     distance = np.linalg.norm(offset, axis=1)
-    rough = 1.0 + 0.05 * np.sin(offset @ waves.T / (0.25 * site.radius) + phases).sum(axis=1)
+    rough = 1.0 + 0.04 * np.sin(offset @ waves.T / (0.25 * site.radius) + phases).sum(axis=1)
     return _opening(site, np.arange(len(surface)), distance / rough)
 
 
