@@ -26,7 +26,8 @@ from dusnet.synthesis.likeness.archive_defects import Extent, damaged
 from dusnet.synthesis.likeness.halves import of_half
 from dusnet.synthesis.likeness.household import THINGS, thing
 from dusnet.synthesis.likeness.settings import LikenessSettings
-from dusnet.synthesis.scanner import thin_out
+from dusnet.synthesis.scanner import Reach, thin_out
+from dusnet.synthesis.solids import as_solid
 from dusnet.synthesis.specimens import GOOD, entropy, fingerprint, own_mesh
 from dusnet.synthesis.surface import Floats, LabelledSurface
 from dusnet.synthesis.variation import smooth_field
@@ -74,6 +75,7 @@ _CANDIDATES = 4  # random points per point of a scan
 _LEAST_CANDIDATES = 40_000  # a rim must have points in a small copy, too
 _GAP = 0.675
 """Smallest distance of even points over the root of the area per point: four candidates per point fill up to it."""
+_REACH_POINTS = 4000  # samples of a surface that are looked at
 SMALL = {"points": 3000, "templates": 2, "good": 3, "common": 1, "rare": 1}
 """What a small copy sets: a few minutes for all classes on one core."""
 
@@ -151,6 +153,12 @@ class Shell:
         radius = Frame.of(vertices[np.unique(mesh.faces)]).scale
         return cls(placed, radius, surface_area(placed), points, row, notes)
 
+    @cached_property
+    def reach(self) -> Reach:
+        """Which of its places can be seen from outside; that is where people put defects."""
+        samples = LabelledSurface.clean(*sample_mesh(self.mesh, _REACH_POINTS, np.random.default_rng(0)))
+        return Reach.of(samples, closed=as_solid(self.mesh) is not None)
+
     @property
     def spacing(self) -> float:
         """Root of the area per point of a scan of full size."""
@@ -158,7 +166,7 @@ class Shell:
 
 
 @cache
-def _own_shell(name: str) -> Shell:
+def _shell(name: str) -> Shell:
     return Shell.of(name, thing(name))
 
 
@@ -185,16 +193,15 @@ class AnomalyShapenetPlan:
         Raises:
             BadInput: a mesh cannot be used, or is named like another class.
         """
-        names = of_half(THINGS, self.settings.half)
-        found = {name: _own_shell(name) for name in names}
+        own: dict[str, Shell] = {}
         for path in self.settings.meshes:
             outer = outer_surface(own_mesh(path))
-            if path.stem in THINGS or path.stem in found:
+            if path.stem in THINGS or path.stem in own:
                 raise BadInput(f"two classes would be named {path.stem!r}; rename the mesh or leave it out.")
             summary = outer.summary(path.name)
             notes = (*([summary] if summary else []), *outer.notes(path.name))
-            found[path.stem] = Shell.of(path.stem, outer.mesh, notes)
-        return found
+            own[path.stem] = Shell.of(path.stem, outer.mesh, notes)
+        return {name: _shell(name) for name in of_half(THINGS, self.settings.half)} | own
 
     def notes(self) -> list[str]:
         """See `Plan`."""
@@ -241,7 +248,9 @@ class AnomalyShapenetPlan:
         surface = _moved(surface, self._oddity(scan), shell.radius, generator)
         if scan.kind != GOOD:
             extent = Extent.draw(scan.kind, generator)
-            surface = damaged(scan.kind, surface, extent, generator, radius=shell.radius, spacing=shell.spacing)
+            surface = damaged(
+                scan.kind, surface, extent, generator, radius=shell.radius, spacing=shell.spacing, reach=shell.reach
+            )
         area = shell.area * len(surface) / candidates
         few = surface.select(np.sort(generator.permutation(len(surface))[: _CANDIDATES * count]))
         kept = thin_out(few.points, count, generator, even=True, gap=_GAP * float(np.sqrt(area / count)))

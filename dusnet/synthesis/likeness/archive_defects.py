@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.synthesis.defects import THIN_WALL, far_side, polar, pushed
+from dusnet.synthesis.scanner import Reach
 from dusnet.synthesis.surface import (
     Floats,
     Indices,
@@ -58,6 +60,7 @@ _RIM = (1.0, 2.0)
 _OPENING = (0.02, 0.6)  # smallest and largest radius of an opening, bounding radii
 _ROUNDS = 3  # of finding a size
 _DRAWS = 12  # of a place, until one fits
+_DRAWN = 40  # points of which the first that can be seen is taken
 _DRAWN_EDGES = 300  # places of which the outermost twentieth counts as an edge
 _EDGE = 0.12  # size of the surroundings of such a place, bounding radii
 _MOST_GONE = 0.12  # of the points, that an opening takes
@@ -102,6 +105,7 @@ def damaged(
     *,
     radius: float,
     spacing: float,
+    reach: Reach | None = None,
 ) -> LabelledSurface:
     """The surface with one defect in a random place.
 
@@ -112,12 +116,13 @@ def damaged(
         generator: source of randomness.
         radius: bounding radius of the part.
         spacing: mean point distance of a scan of full size, the unit of the surface.
+        reach: which places can be seen; a defect is put on one of them. None is all.
 
     Returns:
         The surface with its labels. Of hole, crack and broken points are missing and nothing else differs: their labels
         are on the good surface, one to two spacings around what is missing.
     """
-    site = _Site(surface, extent, generator, radius, spacing * generator.uniform(*_RIM))
+    site = _Site(surface, extent, generator, radius, spacing * generator.uniform(*_RIM), reach)
     return _KINDS[kind](site)
 
 
@@ -130,6 +135,7 @@ class _Site:
     generator: np.random.Generator
     radius: float
     rim: float
+    reach: Reach | None = None
 
     @property
     def count(self) -> int:
@@ -142,8 +148,15 @@ class _Site:
         return self.extent.share * 16.0 * self.radius**2
 
     def seed(self) -> int:
-        """A point drawn evenly from the surface."""
-        return int(self.generator.integers(len(self.surface)))
+        """A point drawn evenly from what can be seen of the surface."""
+        drawn = self.generator.integers(len(self.surface), size=_DRAWN)
+        return int(drawn[self.seen(drawn).argmax()])
+
+    def seen(self, index: Indices) -> NDArray[np.bool_]:
+        """Which points can be seen."""
+        if self.reach is None:
+            return np.ones(len(index), dtype=bool)
+        return self.reach.sees(self.surface.points[index], self.surface.normals[index])
 
     def thin_seed(self) -> int:
         """A point drawn evenly from thin walls, where some of the first draws lie on one."""
@@ -161,12 +174,14 @@ class _Site:
         """A point where the surface ends or sticks out: its surroundings lie to one side of it."""
         tree = cKDTree(self.surface.points)
         drawn = self.generator.choice(len(self.surface), _DRAWN_EDGES, replace=False)
+        seen = self.seen(drawn)
+        drawn = drawn[seen] if seen.any() else drawn
         around = tree.query_ball_point(self.surface.points[drawn], _EDGE * self.radius)
         aside = [
             float(np.linalg.norm(self.surface.points[near].mean(axis=0) - self.surface.points[seed]))
             for near, seed in zip(around, drawn, strict=True)
         ]
-        outermost = np.argsort(aside, kind="stable")[-_DRAWN_EDGES // 20 :]
+        outermost = np.argsort(aside, kind="stable")[-(1 + len(drawn) // 20) :]
         return int(drawn[self.generator.choice(outermost)])
 
 
