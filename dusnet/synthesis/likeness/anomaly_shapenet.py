@@ -69,7 +69,7 @@ _ARRANGED = {
     "vase2": (2, 2, 2, 2, 0),
 }
 """Those of the classes here; the others have bulges and concavities only, own meshes one of `_ROWS` by their name."""
-_POINTS = (24_000, 90_000)
+_POINTS = (20_000, 85_000)
 """Number of points of a class: means of 20k to 90k with a mean of 57k (counts; alignment)."""
 _CANDIDATES = 4  # random points per point of a scan
 _LEAST_CANDIDATES = 40_000  # a rim must have points in a small copy, too
@@ -97,7 +97,7 @@ class AnomalyShapenetLike(LikenessSettings):
         default=None,
         ge=1000,
         le=200_000,
-        description="of a scan; None: 24,000 to 90,000, one number per class (counts); the thinned copy has 16384",
+        description="of a scan; None: 20,000 to 85,000, one number per class (counts); the thinned copy has 16384",
     )
     noise: float = Field(default=0.0002, ge=0, le=0.01, description="standard deviation (export: at most 0.0005)")
     test_pose: Literal["shared", "any"] = Field(
