@@ -75,6 +75,7 @@ _CANDIDATES = 4  # random points per point of a scan
 _LEAST_CANDIDATES = 40_000  # a rim must have points in a small copy, too
 _GAP = 0.675
 """Smallest distance of even points over the root of the area per point: four candidates per point fill up to it."""
+_ATTEMPTS = 50  # draws of the points of a defective scan, until one of them is labelled
 _REACH_POINTS = 4000  # samples of a surface that are looked at
 SMALL = {"points": 3000, "templates": 2, "good": 3, "common": 1, "rare": 1}
 """What a small copy sets: a few minutes for all classes on one core."""
@@ -251,10 +252,14 @@ class AnomalyShapenetPlan:
             surface = damaged(
                 scan.kind, surface, extent, generator, radius=shell.radius, spacing=shell.spacing, reach=shell.reach
             )
-        area = shell.area * len(surface) / candidates
-        few = surface.select(np.sort(generator.permutation(len(surface))[: _CANDIDATES * count]))
-        kept = thin_out(few.points, count, generator, even=True, gap=_GAP * float(np.sqrt(area / count)))
-        seen = few.select(generator.permutation(kept))
+        gap = _GAP * float(np.sqrt(shell.area * len(surface) / candidates / count))
+        for _ in range(_ATTEMPTS):
+            few = surface.select(np.sort(generator.permutation(len(surface))[: _CANDIDATES * count]))
+            kept = thin_out(few.points, count, generator, even=True, gap=gap)
+            seen = few.select(generator.permutation(kept))
+            # In a small copy the thinnest rim may fall between the points; it is drawn again.
+            if seen.labels.any() or scan.kind == GOOD:
+                break
         placed = seen.points + generator.normal(scale=self.settings.noise * shell.radius, size=seen.points.shape)
         return PointCloud(placed @ self._rotation(scan, generator).T, labels=seen.labels)
 

@@ -38,6 +38,16 @@ SHARES: dict[str, tuple[float, ...]] = {
     "bending": (0.01422, 0.02745, 0.0321, 0.04127, 0.05191),
 }
 """5, 25, 50, 75 and 95 % quantiles of the share of labelled points over the 280, 280, 45, 38, 25, 36 and 8 scans."""
+EXTREMES: dict[str, tuple[float, float]] = {
+    "bulge": (0.0033, 0.2363),
+    "concavity": (0.0028, 0.1124),
+    "scratch": (0.0016, 0.024),
+    "hole": (0.00055, 0.0106),
+    "crack": (0.00055, 0.0096),
+    "broken": (0.00085, 0.0119),
+    "bending": (0.0129, 0.053),
+}
+"""Smallest and largest share of the same scans."""
 DEPTHS: dict[str, tuple[float, float, float]] = {
     "bulge": (0.038, 0.068, 0.145),
     "concavity": (0.026, 0.064, 0.130),
@@ -45,6 +55,8 @@ DEPTHS: dict[str, tuple[float, float, float]] = {
     "bending": (0.051, 0.110, 0.200),
 }
 """5, 50 and 95 % quantiles of the largest distance to the good surface (231, 236, 40 and 8 scans without an offset)."""
+_FARTHEST = 2.5
+"""Standard deviations from the median that a depth has at most: bulges of .028 to .21 bounding radii."""
 _TOGETHER = {"bulge": 0.65, "concavity": 0.65, "scratch": 0.24}
 """Correlation of the logarithms of share and depth over the same scans."""
 _STEEPEST = 1.2
@@ -88,13 +100,15 @@ class Extent:
         # Beyond the outer quantiles their slopes go on.
         logarithm = float(np.interp(first, _LEVELS, levels))
         logarithm += slope[0] * min(first - _LEVELS[0], 0.0) + slope[-1] * max(first - _LEVELS[-1], 0.0)
+        share = float(np.clip(np.exp(logarithm), *EXTREMES[kind]))
         if kind not in DEPTHS:
-            return cls(float(np.exp(logarithm)), 0.0)
+            return cls(share, 0.0)
         together = _TOGETHER.get(kind, 0.0)
         second = together * first + np.sqrt(1.0 - together**2) * second
         low, median, high = DEPTHS[kind]
         steps = np.log(median / low) if second < 0.0 else np.log(high / median)
-        return cls(float(np.exp(logarithm)), float(median * np.exp(second * steps / _LEVELS[-1])))
+        second = float(np.clip(second, -_FARTHEST, _FARTHEST))
+        return cls(share, float(median * np.exp(second * steps / _LEVELS[-1])))
 
 
 def damaged(

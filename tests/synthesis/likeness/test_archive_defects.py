@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial import cKDTree
 from scipy.stats import spearmanr
 
-from dusnet.synthesis.likeness.archive_defects import DEPTHS, KINDS, SHARES, Extent, damaged
+from dusnet.synthesis.likeness.archive_defects import DEPTHS, EXTREMES, KINDS, SHARES, Extent, damaged
 from dusnet.synthesis.surface import LabelledSurface
 
 LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -28,6 +28,7 @@ def test_drawn_shares_and_depths_have_the_quantiles_of_the_archive(kind: str) ->
     share, depth = extents(kind).T
     # The standard error of these quantiles of 6000 draws is below 5 %.
     np.testing.assert_allclose(np.quantile(share, LEVELS), SHARES[kind], rtol=0.15)
+    assert EXTREMES[kind][0] <= share.min() <= share.max() <= EXTREMES[kind][1]
     if kind in DEPTHS:
         np.testing.assert_allclose(np.quantile(depth, (0.05, 0.5, 0.95)), DEPTHS[kind], rtol=0.1)
     else:
@@ -50,6 +51,7 @@ def test_published_extents_of_single_scans(shared_data: Path) -> None:
     for kind in KINDS:
         shares = [float(row["share"]) for row in rows if names.get(row["kind"], row["kind"]) == kind]
         np.testing.assert_allclose(np.quantile(shares, LEVELS), SHARES[kind], rtol=0.01, atol=6e-6)
+        np.testing.assert_allclose((min(shares), max(shares)), EXTREMES[kind], rtol=0.03)
 
 
 def shell(count: int = 60_000, seed: int = 0) -> LabelledSurface:
