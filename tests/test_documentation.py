@@ -46,6 +46,7 @@ NOT_RUN = (
 SMALLER = {
     "train": ["--set", "calibration.replicas=1"],
     "synth": ["--set", "points=500", "--set", "good=1", "--set", "per_kind=1"],
+    "synth --like": ["--set", "points=1000", "--set", "good=1", "--set", "rare=0"],
     "evaluate": ["--seeds", "1", "--classes", "bracket", "--no-calibrate"],
 }
 """What is added to a command so that it does little; the last of two equal options decides."""
@@ -224,7 +225,7 @@ def test_documented_command_runs(line, files, capsys):
     for needs, before in FIRST.items():
         assert needs not in line or main([*before.split(), "--quiet"]) == 0
     smaller = ["--cad-points", "1500"] if "--cad" in words and verb == "train" else []
-    code = main([*words[1:], *SMALLER.get(verb, []), *smaller])
+    code = main([*words[1:], *SMALLER.get(f"{verb} --like" if "--like" in words else verb, []), *smaller])
     assert code in ((0, 1, 2) if "--gate" in words else (0,)), capsys.readouterr().err
 
 

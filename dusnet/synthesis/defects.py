@@ -32,9 +32,6 @@ from dusnet.synthesis.surface import (
 Amplitude = tuple[float, float]
 THIN_WALL = 0.1
 """Walls thinner than this fraction of the radius are pierced by a hole or crack."""
-TAKEN_ALONG = 1.3
-"""A dent takes the far side of a wall along that is thinner than this many times its depth."""
-
 SMALLEST_SHARE = 0.006  # of the points that a defect has at least
 LARGEST_SHARE = (0.07, 0.12)
 """Most points that are ground truth; the second value is for kinds that take or move a whole end of the part."""
@@ -161,11 +158,18 @@ def far_side(surface: LabelledSurface, region: Indices, depth: float) -> tuple[I
 
 
 def pushed(
-    surface: LabelledSurface, region: Indices, weight: Floats, lift: float, smoothed: float, *, least: float = 0.1
+    surface: LabelledSurface,
+    region: Indices,
+    weight: Floats,
+    lift: float,
+    smoothed: float,
+    *,
+    least: float = 0.1,
+    thinner: float = 1.3,
 ) -> LabelledSurface:
     """The surface with a region moved along its smooth normal.
 
-    What goes deeper than a thin wall takes the far side of the wall along.
+    A dent takes the far side of a thin wall along.
 
     Args:
         surface: N points.
@@ -174,13 +178,14 @@ def pushed(
         lift: displacement at weight 1, mm; outwards where positive.
         smoothed: radius that the normals are averaged over, mm.
         least: points of a greater weight are ground truth.
+        thinner: a wall is thin that is thinner than this many times the depth of the dent.
     """
     move = np.zeros_like(surface.points)
     move[region] = (lift * weight)[:, None] * smooth_normals(surface, region, smoothed)
     labels = np.zeros(len(surface), dtype=bool)
     labels[region[weight > least]] = True
     if lift < 0.0:
-        far, row = far_side(surface, region, TAKEN_ALONG * abs(lift))
+        far, row = far_side(surface, region, thinner * abs(lift))
         move[far] = move[region[row]]
         labels[far[weight[row] > least]] = True
     return refit_normals(surface.moved(move).marked(labels), region)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -90,6 +91,23 @@ class Reach:
         near = cKDTree(placed).query(placed, k=min(12, len(placed)))[1]
         return cls(surface.points, surface.normals, seen[near].mean(axis=1) > 0.5)
 
+    @cached_property
+    def _tree(self) -> cKDTree:
+        return cKDTree(np.hstack([self.points, 0.1 * Frame.of(self.points).scale * self.normals]))
+
+    def sees(self, points: Floats, normals: Floats) -> NDArray[np.bool_]:
+        """Which points of the part can be seen: those where the nearest sample that faces the same way is.
+
+        Args:
+            points: (N, 3), mm.
+            normals: (N, 3), unit.
+
+        Returns:
+            (N,) bool.
+        """
+        placed = np.hstack([points, 0.1 * Frame.of(self.points).scale * normals])
+        return np.asarray(self.seen[self._tree.query(placed)[1]])
+
     def visible_faces(self, mesh: Mesh) -> Mesh:
         """The faces of a specimen that can be seen: those where the nearest sample that faces the same way is.
 
@@ -100,10 +118,9 @@ class Reach:
         cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         normals = cross / np.maximum(np.linalg.norm(cross, axis=1, keepdims=True), 1e-300)
         middle = corners.mean(axis=1)
-        tree = cKDTree(np.hstack([self.points, 0.1 * radius * self.normals]))
 
         def seen(points: Floats, faces: NDArray[np.intp]) -> NDArray[np.bool_]:
-            return np.asarray(self.seen[tree.query(np.hstack([points, 0.1 * radius * normals[faces]]))[1]])
+            return self.sees(points, normals[faces])
 
         keep = seen(middle, np.arange(len(middle)))
         size = np.linalg.norm(corners - middle[:, None], axis=2).max(axis=1)

@@ -33,19 +33,19 @@ def _dome(x: float, y: float, z: float, wall: float) -> Manifold:
 
 def flat_bowl(size: Sizes) -> Manifold:
     """A wide, flat bowl of 200 mm without a foot; both walls."""
-    rim, height, base, wall = size(100.0), size(48.0), size(38.0), size(2.6)
+    rim, height, base, wall = size(100.0), size(48.0), size(38.0), size(1.7)
     curve = outline((base * 1.35, 0.05 * height), (rim * 0.8, 0.45 * height), (rim, height), base=base)
     return shell(curve, wall)[0]
 
 
 def deep_bowl(size: Sizes) -> Manifold:
-    """A deep round bowl of 140 mm that narrows to its rim, on a low foot; both walls."""
-    belly, height, foot, wall = size(70.0), size(95.0), size(30.0), size(2.4)
+    """A deep round bowl of 140 mm that closes a little to its rim, on a low foot; both walls."""
+    belly, height, foot, wall = size(70.0), size(72.0), size(30.0), size(1.5)
     curve = outline(
-        (belly * 0.72, 0.10 * height),
-        (belly * 0.97, 0.38 * height),
-        (belly, 0.62 * height),
-        (belly * 0.88, height),
+        (belly * 0.58, 0.12 * height),
+        (belly * 0.84, 0.42 * height),
+        (belly, 0.80 * height),
+        (belly * 0.97, height),
         base=foot * 1.1,
     )
     return shell(curve, wall)[0] + (disc(foot, 7.0, at=(0.0, 0.0, -6.0)) - disc(foot - 4.0, 9.0, at=(0.0, 0.0, -9.0)))
@@ -53,7 +53,7 @@ def deep_bowl(size: Sizes) -> Manifold:
 
 def flared_vase(size: Sizes) -> Manifold:
     """A slim vase of 190 mm that opens like a trumpet; both walls."""
-    height, stem, lip, wall = size(190.0), size(22.0), size(52.0), size(2.4)
+    height, stem, lip, wall = size(190.0), size(22.0), size(52.0), size(1.6)
     curve = outline(
         (stem * 1.25, 0.06 * height),
         (stem * 0.9, 0.30 * height),
@@ -66,8 +66,8 @@ def flared_vase(size: Sizes) -> Manifold:
 
 
 def round_vase(size: Sizes) -> Manifold:
-    """A round-bellied vase of 130 mm with a short neck and two ears; both walls."""
-    height, belly, neck, wall = size(130.0), size(58.0), size(21.0), size(2.6)
+    """A round-bellied vase of 175 mm with a short neck and two ears; both walls."""
+    height, belly, neck, wall = size(175.0), size(52.0), size(19.0), size(1.6)
     curve = outline(
         (belly * 0.75, 0.10 * height),
         (belly, 0.40 * height),
@@ -89,8 +89,8 @@ def round_vase(size: Sizes) -> Manifold:
 
 
 def cap(size: Sizes) -> Manifold:
-    """A baseball cap of 190 mm: a dome, a button and a bent visor, of cloth 3 mm thick."""
-    x, y, z, wall = size(88.0), size(76.0), size(82.0), size(3.0)
+    """A baseball cap of 190 mm: a dome, a button and a bent visor, of cloth 2 mm thick."""
+    x, y, z, wall = size(88.0), size(76.0), size(82.0), size(2.0)
     reach, bend = size(64.0), size(130.0)
     turns = np.linspace(-1.0, 1.0, 41) * np.deg2rad(62.0)
     inner = [(0.94 * x * float(np.cos(a)), 0.94 * y * float(np.sin(a))) for a in turns]
@@ -109,7 +109,7 @@ def cap(size: Sizes) -> Manifold:
 
 def flat_cap(size: Sizes) -> Manifold:
     """A round cap of 180 mm with a low dome, a band and a short flat peak."""
-    x, y, z, wall = size(92.0), size(86.0), size(50.0), size(3.2)
+    x, y, z, wall = size(92.0), size(86.0), size(50.0), size(2.0)
     band = size(26.0)
     dome = _dome(x, y, z, wall)
     low = (disc(1.0, band).scale((x, y, 1.0)) - disc(1.0, band).scale((x - wall, y - wall, 1.0))).translate(
@@ -122,7 +122,7 @@ def flat_cap(size: Sizes) -> Manifold:
 
 def beaker(size: Sizes) -> Manifold:
     """A tall cup of 130 mm without a handle, with a rolled lip and a waist; both walls."""
-    height, foot, lip, wall = size(130.0), size(29.0), size(41.0), size(2.3)
+    height, foot, lip, wall = size(130.0), size(29.0), size(41.0), size(1.4)
     curve = outline(
         (foot * 1.02, 0.04 * height),
         (foot * 1.05, 0.35 * height),
@@ -136,7 +136,7 @@ def beaker(size: Sizes) -> Manifold:
 
 def flask(size: Sizes) -> Manifold:
     """A flat bottle of 165 mm with an oval body, a shoulder and a threadless neck; both walls."""
-    height, body, neck, wall = size(165.0), size(46.0), size(13.0), size(2.4)
+    height, body, neck, wall = size(165.0), size(46.0), size(13.0), size(1.5)
     curve = outline(
         (body * 0.96, 0.03 * height),
         (body, 0.12 * height),
@@ -151,8 +151,8 @@ def flask(size: Sizes) -> Manifold:
 
 def helmet(size: Sizes) -> Manifold:
     """A full-face helmet of 220 mm: a shell with an opening for the eyes, a chin bar and a raised crest."""
-    x, y, z, wall = size(110.0), size(88.0), size(98.0), size(4.0)
-    hollow = (_ball(x, y, z) - _ball(x - wall, y - wall, z - wall)).trim_by_plane((0.0, 0.0, 1.0), -0.72 * z)
+    x, y, z, wall = size(110.0), size(88.0), size(98.0), size(2.5)
+    hollow = (_ball(x, y, z) - _ball(x - wall, y - wall, z - wall)).trim_by_plane((0.0, 0.0, 1.0), -0.50 * z)
     eyes = extrude(rectangle(2.2 * y, 0.62 * z), 120.0, rounded=0.25 * z).rotate((90.0, 0.0, 90.0))
     crest = extrude(rectangle(1.3 * x, 18.0), 400.0, rounded=8.5).translate((-0.1 * x, 0.0, 0.0))
     raised = (_ball(x + 5.0, y + 5.0, z + 5.0) - _ball(x - 1.0, y - 1.0, z - 1.0)) ^ crest
@@ -161,7 +161,7 @@ def helmet(size: Sizes) -> Manifold:
 
 def cycle_helmet(size: Sizes) -> Manifold:
     """A cycling helmet of 230 mm: an open shell with twelve slots."""
-    x, y, z, wall = size(115.0), size(82.0), size(80.0), size(5.0)
+    x, y, z, wall = size(115.0), size(82.0), size(80.0), size(3.0)
     dome = (_ball(x, y, z) - _ball(x - wall, y - wall, z - wall)).trim_by_plane((0.0, 0.0, 1.0), -0.12 * z)
     slot = extrude(rectangle(0.42 * x, 13.0), 200.0, rounded=6.0)
     places = [(a * 0.30 * x, b * 0.30 * y) for a in (-1.75, 0.0, 1.75) for b in (-1.5, -0.5, 0.5, 1.5)]
@@ -170,7 +170,7 @@ def cycle_helmet(size: Sizes) -> Manifold:
 
 def spout(size: Sizes) -> Manifold:
     """A swan-neck tap of 200 mm: a hollow pipe, open at its end, on a base with a lever."""
-    pipe, wall, height, reach = size(11.0), size(2.2), size(120.0), size(90.0)
+    pipe, wall, height, reach = size(11.0), size(1.7), size(120.0), size(90.0)
     path = smooth_curve(
         [
             (0.0, 0.0, 20.0),
@@ -195,7 +195,7 @@ def spout(size: Sizes) -> Manifold:
 
 def bucket(size: Sizes) -> Manifold:
     """A bucket of 220 mm with a rolled rim and a bail; both walls."""
-    rim, foot, height, wall = size(92.0), size(64.0), size(165.0), size(2.6)
+    rim, foot, height, wall = size(92.0), size(64.0), size(165.0), size(1.9)
     vessel, cavity = shell([(0.0, 0.0), (foot, 0.0), (rim, height)], wall)
     edge = disc(rim + 4.0, 7.0, at=(0.0, 0.0, height - 7.0)) - cavity
     turns = np.deg2rad(np.linspace(0.0, 180.0, 49))
@@ -207,7 +207,7 @@ def bucket(size: Sizes) -> Manifold:
 
 def headset(size: Sizes) -> Manifold:
     """Headphones of 190 mm: a flat band over two hollow ear cups."""
-    radius, height, cup, wall = size(78.0), size(92.0), size(34.0), size(3.0)
+    radius, height, cup, wall = size(78.0), size(92.0), size(34.0), size(2.0)
     turns = np.deg2rad(np.linspace(-8.0, 188.0, 57))
     band = sweep(
         np.array([(radius * np.cos(a), 0.0, height * np.sin(a)) for a in turns]), size(7.0), squash=(0.45, 1.7)
@@ -221,8 +221,8 @@ def headset(size: Sizes) -> Manifold:
 
 
 def shelf(size: Sizes) -> Manifold:
-    """A shelf of 200 mm with five compartments and a closed back, of boards 5 mm thick."""
-    x, y, z, board = size(130.0), size(45.0), size(200.0), size(5.0)
+    """A shelf of 200 mm with five compartments and a closed back, of boards 3 mm thick."""
+    x, y, z, board = size(130.0), size(45.0), size(200.0), size(3.2)
     frame = block(x, y, z)
     half = (z - 4.0 * board) / 3.0
     low = block(x - 2.0 * board, y, half, at=(0.0, -board, board))
@@ -238,7 +238,7 @@ def shelf(size: Sizes) -> Manifold:
 
 def bag(size: Sizes) -> Manifold:
     """A carrier bag of 210 mm: four soft walls that narrow to the top, and two loops."""
-    x, y, z, wall = size(62.0), size(30.0), size(140.0), size(2.4)
+    x, y, z, wall = size(62.0), size(30.0), size(140.0), size(1.7)
     outer = extrude(rectangle(2 * x, 2 * y), z, rounded=14.0)
     inner = extrude(rectangle(2 * (x - wall), 2 * (y - wall)), z, rounded=12.0).translate((0.0, 0.0, wall))
 
@@ -264,8 +264,8 @@ def bag(size: Sizes) -> Manifold:
 
 
 def jar(size: Sizes) -> Manifold:
-    """A jar of 150 mm with a groove below its wide mouth and two knobs; both walls."""
-    height, body, mouth, wall = size(150.0), size(52.0), size(44.0), size(3.0)
+    """A jar of 185 mm with a groove below its wide mouth and two knobs; both walls."""
+    height, body, mouth, wall = size(185.0), size(44.0), size(37.0), size(1.6)
     curve = outline(
         (body * 0.95, 0.03 * height),
         (body, 0.10 * height),
@@ -282,7 +282,7 @@ def jar(size: Sizes) -> Manifold:
 
 def ashtray(size: Sizes) -> Manifold:
     """An ashtray of 120 mm with a broad rim and three notches; both walls."""
-    radius, height, wall = size(60.0), size(30.0), size(3.4)
+    radius, height, wall = size(60.0), size(30.0), size(1.6)
     vessel, _ = shell([(0.0, 0.0), (radius * 0.72, 0.0), (radius * 0.86, height * 0.6), (radius * 0.88, height)], wall)
     rim = disc(radius, wall, at=(0.0, 0.0, height - wall)) - disc(radius * 0.80, 20.0, at=(0.0, 0.0, height - 10.0))
     notch = disc(5.5, 40.0, segments=48).rotate((0.0, 90.0, 0.0)).translate((radius * 0.7, 0.0, height + 1.5))
@@ -303,7 +303,7 @@ def eraser(size: Sizes) -> Manifold:
 
 def microphone(size: Sizes) -> Manifold:
     """A hand microphone of 200 mm: a round head, a collar and a hollow, tapering handle, open below."""
-    head, grip, length, wall = size(31.0), size(19.0), size(140.0), size(2.6)
+    head, grip, length, wall = size(31.0), size(19.0), size(140.0), size(1.8)
     outer = disc(grip * 0.72, length, top=grip).translate((0.0, 0.0, -length))
     bore = disc(grip * 0.72 - wall, length - 8.0, top=grip - wall).translate((0.0, 0.0, -length - 0.1))
     collar = disc(head * 0.82, 9.0, at=(0.0, 0.0, -4.0))
@@ -314,7 +314,7 @@ def microphone(size: Sizes) -> Manifold:
 
 def tray(size: Sizes) -> Manifold:
     """A serving tray of 240 mm with a raised border and two grip openings; both walls."""
-    x, y, z, wall = size(230.0), size(150.0), size(34.0), size(3.0)
+    x, y, z, wall = size(230.0), size(150.0), size(34.0), size(2.0)
     outer = extrude(rectangle(x, y), z, rounded=26.0)
     inner = extrude(rectangle(x - 2 * wall, y - 2 * wall), z, rounded=23.0).translate((0.0, 0.0, wall))
     grip = (
@@ -325,7 +325,7 @@ def tray(size: Sizes) -> Manifold:
 
 def dish(size: Sizes) -> Manifold:
     """A plate of 210 mm with a sunk middle, a sloping rim and a foot ring; both walls."""
-    radius, height, wall = size(105.0), size(24.0), size(2.8)
+    radius, height, wall = size(105.0), size(24.0), size(1.8)
     curve = [(0.0, 0.0), (radius * 0.58, 0.0), (radius * 0.68, height * 0.42), (radius, height)]
     stand = disc(radius * 0.5, 6.0, at=(0.0, 0.0, -5.0)) - disc(radius * 0.5 - 3.5, 8.0, at=(0.0, 0.0, -6.0))
     return shell(curve, wall)[0] + stand

@@ -15,9 +15,9 @@ def outline(*points: tuple[float, float], base: float) -> list[tuple[float, floa
     return [(0.0, 0.0), *((float(r), float(z)) for r, z in curve)]
 
 
-def bottle(size: Sizes) -> Manifold:
+def bottle(size: Sizes, thickness: float = 2.2) -> Manifold:
     """A narrow-necked bottle, 180 mm high, with a ring under its mouth; both walls."""
-    height, body, neck, wall = size(180.0), size(32.0), size(13.0), size(2.2)
+    height, body, neck, wall = size(180.0), size(32.0), size(13.0), size(thickness)
     shoulder = size(0.62) * height
     curve = outline(
         (body * 0.97, 0.02 * height),
@@ -42,9 +42,9 @@ def bottle(size: Sizes) -> Manifold:
     return vessel + (collar - cavity)
 
 
-def bowl(size: Sizes) -> Manifold:
+def bowl(size: Sizes, thickness: float = 3.5) -> Manifold:
     """A bowl of 150 mm with a foot ring; both walls."""
-    rim, height, foot, wall = size(75.0), size(58.0), size(30.0), size(3.5)
+    rim, height, foot, wall = size(75.0), size(58.0), size(30.0), size(thickness)
     curve = outline(
         (foot * 1.25, 0.06 * height),
         (rim * 0.72, 0.30 * height),
@@ -57,9 +57,9 @@ def bowl(size: Sizes) -> Manifold:
     return vessel + stand
 
 
-def cup(size: Sizes) -> Manifold:
+def cup(size: Sizes, thickness: float = 3.5) -> Manifold:
     """A mug of 95 mm with an ear-shaped handle; both walls."""
-    radius, height, wall = size(41.0), size(95.0), size(3.5)
+    radius, height, wall = size(41.0), size(95.0), size(thickness)
     reach, grip = size(31.0), size(6.0)
     curve = outline(
         (radius * 0.98, 0.04 * height),
@@ -84,9 +84,9 @@ def cup(size: Sizes) -> Manifold:
     return vessel + (handle - cavity)
 
 
-def vase(size: Sizes) -> Manifold:
+def vase(size: Sizes, thickness: float = 3.5) -> Manifold:
     """A vase of 170 mm with a belly, a waist and a flared lip; both walls."""
-    height, belly, waist, lip, wall = size(170.0), size(52.0), size(20.0), size(36.0), size(3.5)
+    height, belly, waist, lip, wall = size(170.0), size(52.0), size(20.0), size(36.0), size(thickness)
     curve = outline(
         (belly * 0.80, 0.10 * height),
         (belly, 0.33 * height),

@@ -207,6 +207,23 @@ def test_variation_and_jitter_of_parts_are_options(run, tmp_path):
     assert "variation" in refused.sentence
 
 
+def test_a_dataset_like_an_archive_has_its_sizes_and_halves(run, tmp_path, monkeypatch):
+    from dusnet.synthesis.likeness import anomaly_shapenet
+
+    few = {name: anomaly_shapenet.THINGS[name] for name in ("bowl1", "dish0", "tray0")}
+    monkeypatch.setattr(anomaly_shapenet, "THINGS", few)
+    words = ["--like", "anomaly_shapenet", "--variation", 0, "--layout", "anomaly_shapenet", "--quiet"]
+    for half, classes in (("development", {"bowl1", "dish0"}), ("reported", {"tray0"})):
+        place = tmp_path / half
+        assert run("synth", place, *words, "--half", half, "--size", "small", "--set", "points=1000").code == 0
+        settings = json.loads((place / "benchmark.json").read_text())["settings"]
+        assert (settings["templates"], settings["good"], settings["points"]) == (2, 3, 1000)
+        assert {path.name for path in (place / "pcd").iterdir()} == classes
+    made = run("synth", tmp_path / "development", *words, "--half", "development", "--size", "small")
+    assert made.code == 2
+    assert "other settings (points)" in made.sentence
+
+
 def _contents(folder):
     return {path: (folder / path).read_bytes() for path in everything_in(folder)}
 

@@ -360,6 +360,14 @@ def test_open3d_without_its_system_libraries(parts, tmp_path):
         (["--parts", "cup", "--set", "points"], ["key=value"]),
         (["--parts", "cup", "--set", "kinds=rust"], ["rust"]),
         (["--mesh", "absent.stl"], ["absent.stl"]),
+        (["--half", "reported"], ["--half", "--like"]),
+        (["--like", "anomaly_shapenet", "--parts", "cup"], ["--parts", "--like"]),
+        (["--like", "anomaly_shapenet", "--layout", "real3d_ad"], ["--layout real3d_ad", "anomaly_shapenet"]),
+        (["--like", "anomaly_shapenet", "--variation", 0.01], ["--variation", "alike"]),
+        (["--like", "anomaly_shapenet", "--jitter", 0.01], ["--jitter", "alike"]),
+        (["--like", "anomaly_shapenet", "--set", "per_kind=1"], ["per_kind"]),
+        (["--like", "anomaly_shapenet", "--set", "points=10"], ["points", "1000"]),
+        (["--like", "anomaly_shapenet", "--mesh", "absent.stl"], ["absent.stl"]),
     ],
 )
 def test_bad_benchmark(run, words, named, tmp_path):

@@ -11,8 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
 
-from dusnet.synthesis.defects import TAKEN_ALONG, THIN_WALL, far_side, polar, pushed
+from dusnet.synthesis.defects import THIN_WALL, far_side, polar, pushed
+from dusnet.synthesis.scanner import Reach
 from dusnet.synthesis.surface import (
     Floats,
     Indices,
@@ -35,6 +38,16 @@ SHARES: dict[str, tuple[float, ...]] = {
     "bending": (0.01422, 0.02745, 0.0321, 0.04127, 0.05191),
 }
 """5, 25, 50, 75 and 95 % quantiles of the share of labelled points over the 280, 280, 45, 38, 25, 36 and 8 scans."""
+EXTREMES: dict[str, tuple[float, float]] = {
+    "bulge": (0.0033, 0.2363),
+    "concavity": (0.0028, 0.1124),
+    "scratch": (0.0016, 0.024),
+    "hole": (0.00055, 0.0106),
+    "crack": (0.00055, 0.0096),
+    "broken": (0.00085, 0.0119),
+    "bending": (0.0129, 0.053),
+}
+"""Smallest and largest share of the same scans."""
 DEPTHS: dict[str, tuple[float, float, float]] = {
     "bulge": (0.038, 0.068, 0.145),
     "concavity": (0.026, 0.064, 0.130),
@@ -42,15 +55,26 @@ DEPTHS: dict[str, tuple[float, float, float]] = {
     "bending": (0.051, 0.110, 0.200),
 }
 """5, 50 and 95 % quantiles of the largest distance to the good surface (231, 236, 40 and 8 scans without an offset)."""
+_FARTHEST = 2.5
+"""Standard deviations from the median that a depth has at most: bulges of .028 to .21 bounding radii."""
 _TOGETHER = {"bulge": 0.65, "concavity": 0.65, "scratch": 0.24}
 """Correlation of the logarithms of share and depth over the same scans."""
 _STEEPEST = 1.2
 """A dent is at most this many times as deep as its footprint's radius; the median flank falls 1 in 3."""
+_THINNER = 2.5
+"""A wall thinner than this many depths of a dent goes along with both of its sides. Otherwise what is dented would lie
+nearer to the far side than to where it was, and dents would be much shallower than bulges; in the archive they are not.
+"""
 _SCRATCH = (0.5, 1.2)  # length of a scratch, bounding radii
 _CRACK = (0.006, 0.012)  # half width of a crack, bounding radii
 _RIM = (1.0, 2.0)
 """Width of the rim of missing material that is labelled, in mean point distances of a scan of full size."""
 _OPENING = (0.02, 0.6)  # smallest and largest radius of an opening, bounding radii
+_ROUNDS = 3  # of finding a size
+_DRAWS = 12  # of a place, until one fits
+_DRAWN = 40  # points of which the first that can be seen is taken
+_DRAWN_EDGES = 300  # places of which the outermost twentieth counts as an edge
+_EDGE = 0.12  # size of the surroundings of such a place, bounding radii
 _MOST_GONE = 0.12  # of the points, that an opening takes
 KINDS = tuple(SHARES)
 
@@ -76,13 +100,15 @@ class Extent:
         # Beyond the outer quantiles their slopes go on.
         logarithm = float(np.interp(first, _LEVELS, levels))
         logarithm += slope[0] * min(first - _LEVELS[0], 0.0) + slope[-1] * max(first - _LEVELS[-1], 0.0)
+        share = float(np.clip(np.exp(logarithm), *EXTREMES[kind]))
         if kind not in DEPTHS:
-            return cls(float(np.exp(logarithm)), 0.0)
+            return cls(share, 0.0)
         together = _TOGETHER.get(kind, 0.0)
         second = together * first + np.sqrt(1.0 - together**2) * second
         low, median, high = DEPTHS[kind]
         steps = np.log(median / low) if second < 0.0 else np.log(high / median)
-        return cls(float(np.exp(logarithm)), float(median * np.exp(second * steps / _LEVELS[-1])))
+        second = float(np.clip(second, -_FARTHEST, _FARTHEST))
+        return cls(share, float(median * np.exp(second * steps / _LEVELS[-1])))
 
 
 def damaged(
@@ -93,6 +119,7 @@ def damaged(
     *,
     radius: float,
     spacing: float,
+    reach: Reach | None = None,
 ) -> LabelledSurface:
     """The surface with one defect in a random place.
 
@@ -103,12 +130,13 @@ def damaged(
         generator: source of randomness.
         radius: bounding radius of the part.
         spacing: mean point distance of a scan of full size, the unit of the surface.
+        reach: which places can be seen; a defect is put on one of them. None is all.
 
     Returns:
         The surface with its labels. Of hole, crack and broken points are missing and nothing else differs: their labels
         are on the good surface, one to two spacings around what is missing.
     """
-    site = _Site(surface, extent, generator, radius, spacing * generator.uniform(*_RIM))
+    site = _Site(surface, extent, generator, radius, spacing * generator.uniform(*_RIM), reach)
     return _KINDS[kind](site)
 
 
@@ -121,6 +149,7 @@ class _Site:
     generator: np.random.Generator
     radius: float
     rim: float
+    reach: Reach | None = None
 
     @property
     def count(self) -> int:
@@ -133,8 +162,41 @@ class _Site:
         return self.extent.share * 16.0 * self.radius**2
 
     def seed(self) -> int:
-        """A point drawn evenly from the surface."""
-        return int(self.generator.integers(len(self.surface)))
+        """A point drawn evenly from what can be seen of the surface."""
+        drawn = self.generator.integers(len(self.surface), size=_DRAWN)
+        return int(drawn[self.seen(drawn).argmax()])
+
+    def seen(self, index: Indices) -> NDArray[np.bool_]:
+        """Which points can be seen."""
+        if self.reach is None:
+            return np.ones(len(index), dtype=bool)
+        return self.reach.sees(self.surface.points[index], self.surface.normals[index])
+
+    def thin_seed(self) -> int:
+        """A point drawn evenly from thin walls, where some of the first draws lie on one."""
+        points, normals = self.surface.points, self.surface.normals
+        for _ in range(_DRAWS):
+            seed = self.seed()
+            offset = points - points[seed]
+            near = (offset**2).sum(axis=1) < (THIN_WALL * self.radius) ** 2
+            behind = (offset[near] @ normals[seed] < 0.0) & (normals[near] @ normals[seed] < -0.7)
+            if behind.any():
+                break
+        return seed
+
+    def edge_seed(self) -> int:
+        """A point where the surface ends or sticks out: its surroundings lie to one side of it."""
+        tree = cKDTree(self.surface.points)
+        drawn = self.generator.choice(len(self.surface), _DRAWN_EDGES, replace=False)
+        seen = self.seen(drawn)
+        drawn = drawn[seen] if seen.any() else drawn
+        around = tree.query_ball_point(self.surface.points[drawn], _EDGE * self.radius)
+        aside = [
+            float(np.linalg.norm(self.surface.points[near].mean(axis=0) - self.surface.points[seed]))
+            for near, seed in zip(around, drawn, strict=True)
+        ]
+        outermost = np.argsort(aside, kind="stable")[-(1 + len(drawn) // 20) :]
+        return int(drawn[self.generator.choice(outermost)])
 
 
 def _dent(site: _Site, sign: float) -> LabelledSurface:
@@ -147,7 +209,15 @@ def _dent(site: _Site, sign: float) -> LabelledSurface:
     inside[:3] = True
     size = max(size, float(distance[inside].max()) * 1.01)
     depth = min(depth, _STEEPEST * size)
-    return pushed(surface, region[inside], bump(distance[inside] / size, 2.0), sign * depth, 0.35 * size, least=0.0)
+    return pushed(
+        surface,
+        region[inside],
+        bump(distance[inside] / size, 2.0),
+        sign * depth,
+        0.35 * size,
+        least=0.0,
+        thinner=_THINNER,
+    )
 
 
 def _around(surface: LabelledSurface, seed: int, limit: float, count: int) -> tuple[Indices, Floats]:
@@ -162,18 +232,23 @@ def _around(surface: LabelledSurface, seed: int, limit: float, count: int) -> tu
 
 def _size(surface: LabelledSurface, region: Indices, measure: Floats, depth: float, count: int) -> float:
     """Below which value of its measure a region has `count` points, with those that a dent of a depth takes along."""
-    if depth > 0.0:
-        _, row = far_side(surface, region, TAKEN_ALONG * depth)
-        measure = np.concatenate([measure, measure[row]])
     ordered = np.sort(measure[np.isfinite(measure)])
-    return float(ordered[min(count, len(ordered) - 1)])
+    inside = min(count, len(ordered) - 1)
+    for _ in range(_ROUNDS if depth > 0.0 else 0):
+        chosen = region[measure < ordered[inside]]
+        if not len(chosen):
+            break
+        both = len(chosen) + len(far_side(surface, chosen, _THINNER * depth)[0])
+        inside = min(max(1, round(inside * count / both)), len(ordered) - 1)
+    return float(ordered[inside])
 
 
-def _line(site: _Site, half: float, reach: float) -> Callable[[float], tuple[Indices, Floats, Floats]]:
-    """A wandering line around a random point.
+def _line(site: _Site, seed: int, half: float, reach: float) -> Callable[[float], tuple[Indices, Floats, Floats]]:
+    """A wandering line around a point.
 
     Args:
         site: where.
+        seed: index of the point.
         half: half of its largest length.
         reach: how far beside it points are wanted.
 
@@ -182,7 +257,7 @@ def _line(site: _Site, half: float, reach: float) -> Callable[[float], tuple[Ind
         -1 to 1 within.
     """
     surface, generator = site.surface, site.generator
-    region, distance = geodesic_distances(surface, site.seed(), half + reach)
+    region, distance = geodesic_distances(surface, seed, half + reach)
     along, across = polar(surface, region, distance, generator.uniform(0.0, np.pi))
     phases = generator.uniform(0.0, 2.0 * np.pi, size=2)
 
@@ -199,33 +274,45 @@ def _scratch(site: _Site) -> LabelledSurface:
     """A groove that runs out at both ends; (1 - t^2)^2 across."""
     surface, depth = site.surface, site.extent.depth * site.radius
     half = 0.5 * site.radius * log_uniform(site.generator, *_SCRATCH)
-    region, offset, position = _line(site, half, 0.25 * site.radius)(half)
+    region, offset, position = _line(site, site.seed(), half, 0.25 * site.radius)(half)
     offset = np.where(np.abs(position) < 1.0, offset, np.inf)
     width = _size(surface, region, offset, depth, site.count)
     inside = offset < width
     if inside.sum() < 3:
         inside[np.argsort(offset, kind="stable")[:3]] = True
         width = float(offset[inside].max()) * 1.01
-    weight = bump(offset[inside] / width, 2.0) * (1.0 - position[inside] ** 2)
-    return pushed(surface, region[inside], weight, -depth, width, least=0.0)
+    weight = bump(offset[inside] / width, 2.0) * (1.0 - position[inside] ** 4)
+    return pushed(surface, region[inside], weight, -depth, width, least=0.0, thinner=_THINNER)
 
 
 def _bending(site: _Site) -> LabelledSurface:
     """An end of the part bends with the square of the distance from a plane, sideways where most of it gives way."""
     surface, generator, depth = site.surface, site.generator, site.extent.depth * site.radius
-    axis = random_direction(generator)
+    ends = [_end(surface, random_direction(generator), site.extent.share) for _ in range(_DRAWS)]
+    _, axis, across, plane = max(ends, key=lambda end: end[0])
+    across = across * generator.choice([-1.0, 1.0])
     along = surface.points @ axis
-    plane, top = float(np.quantile(along, 1.0 - site.extent.share)), float(along.max())
+    top = float(along.max())
     reach = np.clip((along - plane) / (top - plane), 0.0, None)
     bent = reach > 0.0
-    # Across the axis, the direction in which the normals of the end have their largest mean square.
-    normals = surface.normals[bent] - np.outer(surface.normals[bent] @ axis, axis)
-    across = np.linalg.eigh(normals.T @ normals)[1][:, -1] * generator.choice([-1.0, 1.0])
     slope = 2.0 * depth * reach / (top - plane)
     turned = surface.normals - (slope * (surface.normals @ across))[:, None] * axis
     turned /= np.linalg.norm(turned, axis=1, keepdims=True)
     moved = surface.points + (depth * reach**2)[:, None] * across
     return LabelledSurface(moved, turned, surface.labels | bent)
+
+
+def _end(surface: LabelledSurface, axis: Floats, share: float) -> tuple[float, Floats, Floats, float]:
+    """The end of a part in a direction: how much it gives way, the direction, where it gives way most, its plane.
+
+    That direction is the one across the axis in which the normals of the end have their largest mean square.
+    """
+    along = surface.points @ axis
+    plane = float(np.quantile(along, 1.0 - share))
+    normals = surface.normals[along > plane]
+    normals = normals - np.outer(normals @ axis, axis)
+    values, directions = np.linalg.eigh(normals.T @ normals / len(normals))
+    return float(values[-1]), axis, directions[:, -1], plane
 
 
 def _opened(site: _Site, index: Indices, measure: Floats, size: float) -> LabelledSurface:
@@ -264,7 +351,7 @@ def _opening(site: _Site, index: Indices, measure: Floats) -> LabelledSurface:
 
 def _hole(site: _Site) -> LabelledSurface:
     """A round opening through a thin wall."""
-    region, distance = _around(site.surface, site.seed(), 0.35 * site.radius, 1)
+    region, distance = _around(site.surface, site.thin_seed(), _OPENING[1] * site.radius, 1)
     along, across = polar(site.surface, region, distance, 0.0)
     angle, phases = np.arctan2(across, along), site.generator.uniform(0.0, 2.0 * np.pi, size=2)
     outline = 1.0 + 0.12 * np.sin(2.0 * angle + phases[0]) + 0.06 * np.sin(5.0 * angle + phases[1])
@@ -275,7 +362,7 @@ def _crack(site: _Site) -> LabelledSurface:
     """A narrow, wandering slit through a thin wall, as long as its rim asks for."""
     width = site.radius * site.generator.uniform(*_CRACK)
     longest = _OPENING[1] * site.radius
-    line = _line(site, longest, width + site.rim)
+    line = _line(site, site.thin_seed(), longest, width + site.rim)
 
     def points(length: float) -> tuple[Indices, Floats]:
         region, offset, _ = line(length)
@@ -291,13 +378,13 @@ def _crack(site: _Site) -> LabelledSurface:
 
 
 def _broken(site: _Site) -> LabelledSurface:
-    """A piece with a wavy border is gone from where the part sticks out."""
+    """A piece with a wavy border is gone from an edge of the part."""
     surface, generator = site.surface, site.generator
-    corner = surface.points[int((surface.points @ random_direction(generator)).argmax())]
+    corner = surface.points[site.edge_seed()]
     offset = surface.points - corner
-    waves, phases = generator.normal(size=(4, 3)) * 4.0, generator.uniform(0.0, 2.0 * np.pi, size=4)
+    waves, phases = generator.normal(size=(4, 3)) * 1.5, generator.uniform(0.0, 2.0 * np.pi, size=4)
     distance = np.linalg.norm(offset, axis=1)
-    rough = 1.0 + 0.05 * np.sin(offset @ waves.T / (0.25 * site.radius) + phases).sum(axis=1)
+    rough = 1.0 + 0.04 * np.sin(offset @ waves.T / (0.25 * site.radius) + phases).sum(axis=1)
     return _opening(site, np.arange(len(surface)), distance / rough)
 
 

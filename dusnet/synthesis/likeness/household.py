@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from manifold3d import Manifold
@@ -16,15 +17,15 @@ from dusnet.synthesis.solids import Sizes, as_mesh
 THINGS: dict[str, Callable[[Sizes], Manifold]] = {
     "ashtray0": household.ashtray,
     "bag0": household.bag,
-    "bottle0": revolved.bottle,
+    "bottle0": partial(revolved.bottle, thickness=1.6),
     "bottle1": household.flask,
-    "bowl0": revolved.bowl,
+    "bowl0": partial(revolved.bowl, thickness=1.5),
     "bowl1": household.flat_bowl,
     "bowl2": household.deep_bowl,
     "bucket0": household.bucket,
     "cap0": household.cap,
     "cap1": household.flat_cap,
-    "cup0": revolved.cup,
+    "cup0": partial(revolved.cup, thickness=1.4),
     "cup1": household.beaker,
     "dish0": household.dish,
     "eraser0": household.eraser,
@@ -37,7 +38,7 @@ THINGS: dict[str, Callable[[Sizes], Manifold]] = {
     "tap0": machined.tap,
     "tap1": household.spout,
     "tray0": household.tray,
-    "vase0": revolved.vase,
+    "vase0": partial(revolved.vase, thickness=1.6),
     "vase1": household.flared_vase,
     "vase2": household.round_vase,
 }

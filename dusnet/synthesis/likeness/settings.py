@@ -15,4 +15,6 @@ class LikenessSettings(Section):
 
     seed: int = Field(default=0, ge=0, description="fixes everything that is random but the halves")
     half: Half = Field(default="both", description="which classes: development, reported or both; see `halves`")
-    meshes: tuple[Path, ...] = Field(default=(), description="own meshes as further classes, named after their files")
+    meshes: tuple[Path, ...] = Field(
+        default=(), description="own meshes as further classes of any half, named after their files"
+    )
