@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +239,7 @@ class Real3dAdPlan:
             self._notes += [*([summary] if (summary := outer.summary(path.name)) else []), *outer.notes(path.name)]
             number = entropy(settings.seed, path.stem, "relief", 0)[1]
             self._parts[path.stem] = partial(_own, outer.mesh, number)
-        self._class = lru_cache(maxsize=2)(self._made_class)
+        self._class = cache(self._made_class)
 
     def notes(self) -> list[str]:
         """What everybody who uses the classes should know."""
