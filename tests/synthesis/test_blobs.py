@@ -14,7 +14,9 @@ def plane(count: int = 200_000, half: float = 3.0) -> tuple[np.ndarray, np.ndarr
 
 
 def draw(seed: int, *, length: float = 3.0, depth: float = 0.2) -> Blob:
-    return Blob.draw(np.random.default_rng(seed), np.zeros(3), UP, radius=15.0, length=length, depth=depth, roughness=0.1)
+    return Blob.draw(
+        np.random.default_rng(seed), np.zeros(3), UP, radius=15.0, length=length, depth=depth, roughness=0.1
+    )
 
 
 def test_blob_has_its_length_depth_and_a_plateau() -> None:
