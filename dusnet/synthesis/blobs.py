@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from dusnet.synthesis.surface import Floats, log_uniform, perpendicular
 
-_ROUGHNESS = 0.12
-"""Standard deviation of the unevenness of a blob, of its depth."""
 _ROUGH_LENGTHS = (0.02, 0.06)
-"""Wavelengths of that unevenness, bounding radii."""
+"""Wavelengths of the unevenness of a blob, bounding radii."""
 _LABELLED = 0.1
 """Ground truth is where the surface moved by more than this share of the depth."""
-_STEEPEST = 1.2
-"""Largest mean slope of a flank; a small blob gets a lower one."""
+_SLOPES = (0.3, 1.5)
+"""Mean slope of a flank, log-uniform; a small blob gets a lower one."""
+_DOMES = (0.2, 0.8)
+"""By how much of its depth the top of a blob falls from its middle to its outline, like a drop of glue."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,10 @@ class Blob:
         half: half axes, (2,) mm.
         waves: amplitudes of the outline's waves around, (4,), and their phases, (4,): of the half axes.
         plateau: share of the half axes where the flank begins.
+        dome: by how much of the depth the top falls from the middle to the outline.
         depth: mm; negative where material is gone.
         rough: wave vectors (8, 3) per mm and phases (8,) of its unevenness.
+        roughness: standard deviation of the unevenness, of the depth.
     """
 
     center: Floats
@@ -45,8 +47,10 @@ class Blob:
     half: Floats
     waves: tuple[Floats, Floats]
     plateau: float
+    dome: float
     depth: float
     rough: tuple[Floats, Floats]
+    roughness: float
 
     @classmethod
     def draw(
@@ -58,6 +62,7 @@ class Blob:
         radius: float,
         length: float,
         depth: float,
+        roughness: float,
     ) -> Blob:
         """A blob of random outline.
 
@@ -68,13 +73,15 @@ class Blob:
             radius: bounding radius of the part, mm.
             length: along its longest axis, mm.
             depth: mm, negative inwards.
+            roughness: standard deviation of its unevenness, of the depth.
         """
         aspect = generator.uniform(1.0, 2.2)
         half = np.array([0.5 * length, 0.5 * length / aspect])
-        plateau = generator.uniform(0.2, 0.8)
         # The flank is as wide as its slope asks for, as far as there is room.
-        plateau = float(np.clip(1.0 - max(1.0 - plateau, abs(depth) / (_STEEPEST * half[1])), 0.0, 0.8))
-        depth = float(np.sign(depth)) * min(abs(depth), _STEEPEST * float(half[1]))
+        flank = abs(depth) / (log_uniform(generator, *_SLOPES) * float(half[1]))
+        plateau = float(np.clip(1.0 - flank, 0.0, 0.9))
+        dome = generator.uniform(*_DOMES)
+        depth = float(np.sign(depth)) * min(abs(depth), _SLOPES[1] * float(half[1]))
         direction = generator.normal(size=(8, 3))
         direction /= np.linalg.norm(direction, axis=1, keepdims=True)
         lengths = np.array([log_uniform(generator, *_ROUGH_LENGTHS) for _ in range(8)]) * radius
@@ -83,7 +90,9 @@ class Blob:
             generator.uniform(0.0, 2 * np.pi, 4),
         )
         rough = 2.0 * np.pi * direction / lengths[:, None], generator.uniform(0.0, 2.0 * np.pi, 8)
-        return cls(center, normal, perpendicular(normal, generator), half, waves, plateau, depth, rough)
+        return cls(
+            center, normal, perpendicular(normal, generator), half, waves, plateau, dome, depth, rough, roughness
+        )
 
     def _place(self, points: Floats, normals: Floats) -> Floats:
         """Distance from the middle in half axes, (N,); infinite on the other side of a wall."""
@@ -101,7 +110,7 @@ class Blob:
         """Share of the depth at places of the undamaged surface, (N,): 1 in the middle, 0 outside."""
         t = self._place(points, normals)
         fall = np.clip((t - self.plateau) / (1.0 - self.plateau), 0.0, 1.0)
-        return np.asarray((1.0 - fall**2 * (3.0 - 2.0 * fall)) * (1.0 - 0.25 * np.minimum(t, 1.0) ** 2))
+        return np.asarray((1.0 - fall**2 * (3.0 - 2.0 * fall)) * (1.0 - self.dome * np.minimum(t, 1.0) ** 2))
 
     def marked(self, points: Floats, normals: Floats, *, grown: float = 1.0) -> NDArray[np.bool_]:
         """Ground truth, (N,); its area is `grown` times the exact one, as another person may have drawn it."""
@@ -113,4 +122,4 @@ class Blob:
         """How far the surface lies outside of the undamaged one where the blob has `weight`, (N,) mm."""
         vectors, phases = self.rough
         uneven = np.sin(points @ vectors.T + phases).sum(axis=1) / np.sqrt(0.5 * len(phases))
-        return np.asarray(weight * (self.depth + _ROUGHNESS * abs(self.depth) * uneven))
+        return np.asarray(weight * (self.depth + self.roughness * abs(self.depth) * uneven))

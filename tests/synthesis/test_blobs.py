@@ -14,7 +14,9 @@ def plane(count: int = 200_000, half: float = 3.0) -> tuple[np.ndarray, np.ndarr
 
 
 def draw(seed: int, *, length: float = 3.0, depth: float = 0.2) -> Blob:
-    return Blob.draw(np.random.default_rng(seed), np.zeros(3), UP, radius=15.0, length=length, depth=depth)
+    return Blob.draw(
+        np.random.default_rng(seed), np.zeros(3), UP, radius=15.0, length=length, depth=depth, roughness=0.1
+    )
 
 
 def test_blob_has_its_length_depth_and_a_plateau() -> None:
@@ -28,9 +30,9 @@ def test_blob_has_its_length_depth_and_a_plateau() -> None:
         assert 0.15 < np.quantile(height, 0.9999) < 0.30
         along = points[marked] @ blob.first
         assert 0.55 < np.ptp(along) / 3.0 < 1.2
-        # The nine public scans have .43 to .73 inside of the labels; a cone has a third.
-        assert 0.35 < height[marked].mean() / np.quantile(height[marked], 0.99) < 0.85
-        assert not (height[~marked] > 0.2 * 0.2).any()
+        # A cone has a third; a plateau has one.
+        assert 0.4 < height[marked].mean() / np.quantile(height[marked], 0.99) < 0.85
+        assert not (height[~marked] > 0.3 * 0.2).any()
 
 
 def test_labels_grow_and_shrink_by_area() -> None:
@@ -44,9 +46,9 @@ def test_labels_grow_and_shrink_by_area() -> None:
 def test_small_blob_is_not_steeper_than_allowed() -> None:
     for seed in range(12):
         blob = draw(seed, length=0.5, depth=-1.5)
-        assert -1.2 * 0.25 - 1e-9 <= blob.depth < 0.0
+        assert -1.5 * 0.25 - 1e-9 <= blob.depth < 0.0
         flank = (1.0 - blob.plateau) * blob.half[1]
-        assert abs(blob.depth) / flank <= 1.2 + 1e-9
+        assert abs(blob.depth) / flank <= 1.5 + 1e-9
 
 
 def test_far_side_of_a_wall_stays_as_it_is() -> None:

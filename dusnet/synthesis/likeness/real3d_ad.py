@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +92,7 @@ class Real3dAdLike(LikenessSettings):
         default=1.0, ge=0, le=10, description="factor of the relief; 1 is as uneven as nine airplanes, thinned to 1 mm"
     )
     variation: float = Field(
-        default=0.002, ge=0, le=0.1, description="largest smooth displacement of a good part (no record says it)"
+        default=0.005, ge=0, le=0.1, description="largest smooth displacement of a good part (no record says it)"
     )
     absent: tuple[float, float] = Field(
         default=(0.2, 0.5), description="lower share of the height that a test scan lacks (nine airplanes: .19-.54)"
@@ -110,7 +110,12 @@ class Real3dAdLike(LikenessSettings):
     relabelled: float = Field(
         default=0.3, ge=0, lt=1, description="largest change of the labelled area in a second scan (per-scan counts)"
     )
-    depth: tuple[float, float] = Field(default=(0.005, 0.09), description="of defects, log-uniform (nine airplanes)")
+    depth: tuple[float, float] = Field(
+        default=(0.005, 0.09), description="smallest and largest of defects (nine airplanes)"
+    )
+    rise: tuple[float, float] = Field(
+        default=(0.1, 0.6), description="depth over half of the length, log-uniform (nine airplanes)"
+    )
     inward: float = Field(
         default=0.6, gt=0, le=1, description="depth of what was taken off over that of what was put on"
     )
@@ -118,11 +123,24 @@ class Real3dAdLike(LikenessSettings):
     length_factor: tuple[float, float] = Field(
         default=(1.3, 2.6), description="of the lengths by class (median shares by class are 1.1 to 5.3 %)"
     )
+    roughness: float = Field(
+        default=0.2, ge=0, le=1, description="unevenness of defects, of their depth (no record says it)"
+    )
     most_points: int = Field(default=1_500_000, ge=1000, description="no scan has more")
 
     @model_validator(mode="after")
     def _consistent(self) -> Real3dAdLike:
-        for name in ("spacing", "density_ratio", "noise", "absent", "depth", "length", "length_factor", "trimmed"):
+        for name in (
+            "spacing",
+            "density_ratio",
+            "noise",
+            "absent",
+            "depth",
+            "rise",
+            "length",
+            "length_factor",
+            "trimmed",
+        ):
             low, high = getattr(self, name)
             if not 0.0 < low <= high:
                 raise ValueError(f"{name} must be two ascending numbers above 0, got {(low, high)}")
@@ -221,7 +239,7 @@ class Real3dAdPlan:
             self._notes += [*([summary] if (summary := outer.summary(path.name)) else []), *outer.notes(path.name)]
             number = entropy(settings.seed, path.stem, "relief", 0)[1]
             self._parts[path.stem] = partial(_own, outer.mesh, number)
-        self._class = lru_cache(maxsize=2)(self._made_class)
+        self._class = cache(self._made_class)
 
     def notes(self) -> list[str]:
         """What everybody who uses the classes should know."""
@@ -343,12 +361,19 @@ class Real3dAdPlan:
         candidates = np.flatnonzero(view.exposure > _IN_SIGHT)
         blobs = []
         for sign in signs:
-            length = log_uniform(generator, *own.length) * part.length * radius
-            depth = log_uniform(generator, *own.depth) * radius * (1.0 if sign > 0 else own.inward)
+            length = log_uniform(generator, *own.length)
+            depth = float(np.clip(log_uniform(generator, *own.rise) * length / 2.0, *own.depth))
+            depth *= sign * (1.0 if sign > 0 else own.inward)
             at = int(generator.choice(candidates))
             blobs.append(
                 Blob.draw(
-                    generator, view.points[at], view.normals[at], radius=radius, length=length, depth=sign * depth
+                    generator,
+                    view.points[at],
+                    view.normals[at],
+                    radius=radius,
+                    length=length * part.length * radius,
+                    depth=depth * radius,
+                    roughness=own.roughness,
                 )
             )
         return tuple(blobs)
