@@ -158,6 +158,48 @@ class Aligner:
                 return found
         return self._search(scan, center, found, generator)
 
+    def candidates(self, points: Array, count: int, within: float = EQUAL) -> list[Alignment]:
+        """Poses of nearly equal fit, best first.
+
+        A part that a turn nearly maps to itself has one pose per turn, and noise decides which of them costs least.
+
+        Args:
+            points: as for `align`.
+            count: how many poses at most.
+            within: ratio to the cost of the first one up to which a pose is taken.
+
+        Returns:
+            What `align` answers, then other poses that the search over all of them ends in, in ascending order of
+            their costs. They differ by more than ICP undoes, and their `symmetric` and `margin` compare with nothing.
+            The settings "none" and "icp" look for no other pose.
+
+        Raises:
+            BadInput, MissingDependency: as `align`.
+        """
+        first = self.align(points)
+        if count == 1 or self._settings.method in ("none", "icp"):
+            return [first]
+        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, np.random.default_rng(self._seed))
+        center = points.mean(axis=0)
+        scan = (points - center) / self._scale
+        few = scan[thin_to(scan, _SEARCH_POINTS)]
+        poses = np.concatenate([self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in Eye.all_of(scan)])
+        for _, reach, number in _FINE_SCALES:
+            part = scan[:: max(1, len(scan) // number)]
+            poses = distinct(part, poses[ordered(self._costs(part, poses))], len(poses))
+            poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
+        costs = self._costs(scan, poses)
+        order = ordered(costs)[: _HYPOTHESES + count]
+        poses = icp(scan, self._surface, poses[order], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)
+        found = [first]
+        for pose in poses[ordered(self._costs(scan, poses))]:
+            other = self._result(scan, pose, center, "global")
+            if other.cost > within * first.cost or len(found) == count:
+                break
+            if not any(self._same(scan, center, one, other) for one in found):
+                found.append(other)
+        return found
+
     def expecting(self, usual: float | None, accept_residual: float | None = None) -> Aligner:
         """The same aligner where good scans reach the cost `usual`, perhaps with another `accept_residual`."""
         other = copy(self)
