@@ -158,7 +158,7 @@ class Aligner:
                 return found
         return self._search(scan, center, found, generator)
 
-    def candidates(self, points: Array, count: int, within: float = EQUAL) -> list[Alignment]:
+    def candidates(self, points: Array, count: int, within: float = _TRUST) -> list[Alignment]:
         """Poses of nearly equal fit, best first.
 
         A part that a turn nearly maps to itself has one pose per turn, and noise decides which of them costs least.
@@ -166,7 +166,8 @@ class Aligner:
         Args:
             points: as for `align`.
             count: how many poses at most.
-            within: ratio to the cost of the first one up to which a pose is taken.
+            within: ratio to the cost of the first one up to which a pose is taken; by default the one up to which a
+                pose is believed without a look at others.
 
         Returns:
             What `align` answers, then other poses that the search over all of them ends in, in ascending order of
@@ -191,9 +192,10 @@ class Aligner:
         costs = self._costs(scan, poses)
         order = ordered(costs)[: _HYPOTHESES + count]
         poses = icp(scan, self._surface, poses[order], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)
+        ends = [self._result(scan, pose, center, "global") for pose in poses]
         found = [first]
-        for pose in poses[ordered(self._costs(scan, poses))]:
-            other = self._result(scan, pose, center, "global")
+        for number in ordered(np.array([one.cost for one in ends])):
+            other = ends[number]
             if other.cost > within * first.cost or len(found) == count:
                 break
             if not any(self._same(scan, center, one, other) for one in found):
