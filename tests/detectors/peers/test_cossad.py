@@ -80,7 +80,7 @@ def test_a_loaded_model_gives_the_same_scores(cossad: Detector, tmp_path) -> Non
 
 
 def test_the_dent_is_where_the_scores_are_high() -> None:
-    check_finds_the_dent("cossad", 0.85)
+    check_finds_the_dent("cossad", 0.97)  # the lowest .997, deviation .001 over four seeds
 
 
 def test_one_scan_is_dealt_out_into_two(good: list[PointCloud], tmp_path) -> None:
@@ -94,8 +94,8 @@ def test_a_view_is_judged_where_its_patches_are_full(good: list[PointCloud]) -> 
     view = PointCloud(cloud.points[cloud.points[:, 2] > 0])
     every, full = (fitted("cossad", good, cossad={"full_patches": full}) for full in (False, True))
     whole = every.score(cloud).object_score
-    assert every.score(view).object_score > 2 * whole  # places below are compared with the rim
-    assert full.score(view).object_score < every.score(view).object_score
+    assert every.score(view).object_score > 2 * whole  # places below have the rim; 12 times, deviation 2
+    assert full.score(view).object_score < 0.5 * every.score(view).object_score  # .20, deviation .02
     scan = full._thin(full.place(view).points)  # type: ignore[attr-defined]
     places = full._bank.places  # type: ignore[attr-defined]
     _, counted = full._features(scan, places)  # type: ignore[attr-defined]

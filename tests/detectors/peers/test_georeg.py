@@ -95,7 +95,7 @@ def test_a_loaded_model_gives_the_same_scores(georeg: Detector, tmp_path) -> Non
 
 
 def test_the_dent_is_where_the_scores_are_high() -> None:
-    check_finds_the_dent("georeg", 0.85)
+    check_finds_the_dent("georeg", 0.95)  # the lowest .983, deviation .002 over four seeds
 
 
 def test_a_scan_of_a_few_points_has_anchors(georeg: Detector) -> None:

@@ -38,11 +38,6 @@ class Cossad(RegisteredDetector):
     settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.FOR_ALL | {"cossad"}
     scores_are_lengths: ClassVar[bool] = False
 
-    @property
-    def fits_in_seconds(self) -> bool:
-        """It trains no network."""
-        return True
-
     def _learn(
         self, clouds: list[NDArray[np.float64]], *, progress: Progress, workdir: Path | None, resume: bool
     ) -> None:
