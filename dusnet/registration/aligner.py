@@ -143,9 +143,7 @@ class Aligner:
         """
         PointCloud(points).require_usable()
         generator = np.random.default_rng(self._seed)
-        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, generator)
-        center = points.mean(axis=0)
-        scan = (points - center) / self._scale
+        scan, center = self._normalised(points, generator)
         stay = _shift((center - self._center) / self._scale)
         method = self._settings.method
         if method == "none":
@@ -180,9 +178,7 @@ class Aligner:
         first = self.align(points)
         if count == 1 or self._settings.method in ("none", "icp"):
             return [first]
-        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, np.random.default_rng(self._seed))
-        center = points.mean(axis=0)
-        scan = (points - center) / self._scale
+        scan, center = self._normalised(points, np.random.default_rng(self._seed))
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         poses = np.concatenate([self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in Eye.all_of(scan)])
         for _, reach, number in _FINE_SCALES:
@@ -218,9 +214,8 @@ class Aligner:
 
     def settle(self, points: Array) -> Alignment:
         """The motion that brings points, (N, 3), to the reference from nearby; no other pose is tried."""
-        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, np.random.default_rng(self._seed))
-        center = points.mean(axis=0)
-        scan, pose = (points - center) / self._scale, _shift((center - self._center) / self._scale)
+        scan, center = self._normalised(points, np.random.default_rng(self._seed))
+        pose = _shift((center - self._center) / self._scale)
         if self._settings.method == "none":
             return self._result(scan, pose, center, "none")
         part = scan[:: max(1, len(scan) // _SETTLED)]
@@ -255,6 +250,12 @@ class Aligner:
             size: bounding radius of the scan, fraction of the scale; a small one is near to a big part anywhere.
         """
         return found.residual <= self._settings.accept_residual * min(1.0, size)
+
+    def _normalised(self, points: Array, generator: np.random.Generator) -> tuple[Array, Array]:
+        """The points of a scan that take part, about their mean and in units of the scale, (n, 3), and that mean."""
+        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, generator)
+        center = points.mean(axis=0)
+        return (points - center) / self._scale, center
 
     def _search(self, scan: Array, center: Array, local: Alignment | None, generator: np.random.Generator) -> Alignment:
         """The best pose of all, `local` included.
