@@ -130,6 +130,21 @@ class ClassFrame:
             BadInput: the scan cannot be used.
         """
         cloud.require_usable(16)
+        alignment = (
+            self.aligner.align(cloud.points) if self.poses is None else self.poses.align(self.aligner, cloud.points)
+        )
+        return self._placed(cloud, alignment)
+
+    def place_all(self, cloud: PointCloud, count: int) -> list[PlacedScan]:
+        """A scan in the frame in each of at most `count` poses of nearly equal fit; the first is that of `place`.
+
+        Raises:
+            BadInput: the scan cannot be used.
+        """
+        cloud.require_usable(16)
+        return [self._placed(cloud, one) for one in self.aligner.candidates(cloud.points, count)]
+
+    def _placed(self, cloud: PointCloud, alignment: Alignment) -> PlacedScan:
         warnings = list(cloud.notes)
         size = Frame.of(cloud.points).scale
         if not 1 / SIZE_FACTOR <= size / self.frame.scale <= SIZE_FACTOR:
@@ -137,9 +152,6 @@ class ClassFrame:
                 f"{cloud.name} has radius {size:.4g} but the training scans {self.frame.scale:.4g}: "
                 "the unit is probably wrong, set it with --unit."
             )
-        alignment = (
-            self.aligner.align(cloud.points) if self.poses is None else self.poses.align(self.aligner, cloud.points)
-        )
         points = self.frame.apply(cloud.transformed(alignment.matrix).points)
         return PlacedScan(points, alignment, self.places, tuple(warnings))
 

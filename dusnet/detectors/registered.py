@@ -160,6 +160,17 @@ class RegisteredDetector(ABC):
         placed = self.class_frame.place(cloud)
         return replace(placed, seconds=time.perf_counter() - start + self._cached_seconds() - before)
 
+    def place_all(self, cloud: PointCloud, count: int) -> list[PlacedScan]:
+        """A scan in the frame in each of at most `count` poses of nearly equal fit; the first is that of `place`.
+
+        Raises:
+            BadInput: the scan cannot be used.
+        """
+        start = time.perf_counter()
+        placed = self.class_frame.place_all(cloud, count)
+        seconds = time.perf_counter() - start
+        return [replace(one, seconds=seconds) for one in placed]
+
     def score_placed(self, placed: PlacedScan, *, explain: bool) -> Scores:
         """Score a scan that lies in the frame already; see `Detector.score`.
 

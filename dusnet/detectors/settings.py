@@ -26,7 +26,10 @@ from dusnet.detectors.feature_space.cras.settings import CRASSettings
 from dusnet.detectors.feature_space.crr.settings import CRRSettings
 from dusnet.detectors.feature_space.pbas.settings import PBASSettings
 from dusnet.detectors.feature_space.settings import FeatureSettings, ImageSettings, PartsSettings
+from dusnet.detectors.peers.cossad.settings import CossadSettings
+from dusnet.detectors.peers.georeg.settings import GeoRegSettings
 from dusnet.detectors.peers.offset.settings import OffsetSettings
+from dusnet.detectors.peers.sdf.settings import SDFSettings
 from dusnet.detectors.peers.settings import MemorySettings
 
 
@@ -46,6 +49,9 @@ class Settings(Section):
     scoring: ScoringSettings = ScoringSettings()
     memory: MemorySettings = MemorySettings()
     offset: OffsetSettings = OffsetSettings()
+    sdf: SDFSettings = SDFSettings()
+    georeg: GeoRegSettings = GeoRegSettings()
+    cossad: CossadSettings = CossadSettings()
     features: FeatureSettings = FeatureSettings()
     parts: PartsSettings = PartsSettings()
     cras: CRASSettings = CRASSettings()

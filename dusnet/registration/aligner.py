@@ -143,9 +143,7 @@ class Aligner:
         """
         PointCloud(points).require_usable()
         generator = np.random.default_rng(self._seed)
-        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, generator)
-        center = points.mean(axis=0)
-        scan = (points - center) / self._scale
+        scan, center = self._normalised(points, generator)
         stay = _shift((center - self._center) / self._scale)
         method = self._settings.method
         if method == "none":
@@ -157,6 +155,48 @@ class Aligner:
             if method == "icp" or self.believes(found):
                 return found
         return self._search(scan, center, found, generator)
+
+    def candidates(self, points: Array, count: int, within: float = _TRUST) -> list[Alignment]:
+        """Poses of nearly equal fit, best first.
+
+        A part that a turn nearly maps to itself has one pose per turn, and noise decides which of them costs least.
+
+        Args:
+            points: as for `align`.
+            count: how many poses at most.
+            within: ratio to the cost of the first one up to which a pose is taken; by default the one up to which a
+                pose is believed without a look at others.
+
+        Returns:
+            What `align` answers, then other poses that the search over all of them ends in, in ascending order of
+            their costs. They differ by more than ICP undoes, and their `symmetric` and `margin` compare with nothing.
+            The settings "none" and "icp" look for no other pose.
+
+        Raises:
+            BadInput, MissingDependency: as `align`.
+        """
+        first = self.align(points)
+        if count == 1 or self._settings.method in ("none", "icp"):
+            return [first]
+        scan, center = self._normalised(points, np.random.default_rng(self._seed))
+        few = scan[thin_to(scan, _SEARCH_POINTS)]
+        poses = np.concatenate([self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in Eye.all_of(scan)])
+        for _, reach, number in _FINE_SCALES:
+            part = scan[:: max(1, len(scan) // number)]
+            poses = distinct(part, poses[ordered(self._costs(part, poses))], len(poses))
+            poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
+        costs = self._costs(scan, poses)
+        order = ordered(costs)[: _HYPOTHESES + count]
+        poses = icp(scan, self._surface, poses[order], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)
+        ends = [self._result(scan, pose, center, "global") for pose in poses]
+        found = [first]
+        for number in ordered(np.array([one.cost for one in ends])):
+            other = ends[number]
+            if other.cost > within * first.cost or len(found) == count:
+                break
+            if not any(self._same(scan, center, one, other) for one in found):
+                found.append(other)
+        return found
 
     def expecting(self, usual: float | None, accept_residual: float | None = None) -> Aligner:
         """The same aligner where good scans reach the cost `usual`, perhaps with another `accept_residual`."""
@@ -174,9 +214,8 @@ class Aligner:
 
     def settle(self, points: Array) -> Alignment:
         """The motion that brings points, (N, 3), to the reference from nearby; no other pose is tried."""
-        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, np.random.default_rng(self._seed))
-        center = points.mean(axis=0)
-        scan, pose = (points - center) / self._scale, _shift((center - self._center) / self._scale)
+        scan, center = self._normalised(points, np.random.default_rng(self._seed))
+        pose = _shift((center - self._center) / self._scale)
         if self._settings.method == "none":
             return self._result(scan, pose, center, "none")
         part = scan[:: max(1, len(scan) // _SETTLED)]
@@ -211,6 +250,12 @@ class Aligner:
             size: bounding radius of the scan, fraction of the scale; a small one is near to a big part anywhere.
         """
         return found.residual <= self._settings.accept_residual * min(1.0, size)
+
+    def _normalised(self, points: Array, generator: np.random.Generator) -> tuple[Array, Array]:
+        """The points of a scan that take part, about their mean and in units of the scale, (n, 3), and that mean."""
+        points = _draw(np.asarray(points, dtype=np.float64), self._settings.points, generator)
+        center = points.mean(axis=0)
+        return (points - center) / self._scale, center
 
     def _search(self, scan: Array, center: Array, local: Alignment | None, generator: np.random.Generator) -> Alignment:
         """The best pose of all, `local` included.

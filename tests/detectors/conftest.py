@@ -47,12 +47,15 @@ QUICK = (
     "patchcore_unaligned",
     "simple3d",
     "located_memory",
+    "georeg",
+    "cossad",
+    "sdf",
 )
 
 
 @pytest.fixture(scope="session")
 def quick(good: list[PointCloud]) -> dict[str, Detector]:
-    """The detectors that learn without a network, by name."""
+    """The detectors that learn in a moment, by name."""
     made = {name: create(name, tiny(name), seed=1) for name in QUICK}
     for detector in made.values():
         detector.fit(good)

@@ -44,6 +44,8 @@ def tiny(detector: str = "dusnet_paper", **changes: object) -> Settings:
         "training": {"down": stage, "up": stage, "points": 600, "rotation_deg": 1.0},
         "scoring": {"smoothing": 8},
         "offset": {"patch_widths": (16, 16, 16), "width": 16, "heads": 2, "clouds": 2, "defects": 2, "batch": 2},
+        "sdf": {"width": 64, "steps": 20, "batch": 64, "surface": 500, "box": 500, "volume": 150},
+        "cossad": {"points": 1000, "places": 200, "radius": 0.2},
         "features": {"points": 1000, "places": 128, "replicas": 0, "smoothing": 8},
         "cras": {"epochs": 3, "batch": 4, "places": 64},
         "pbas": {"epochs": 3, "batch": 4, "places": 64},

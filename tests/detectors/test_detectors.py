@@ -152,6 +152,9 @@ class TestRepeatability:
             "patchcore_unaligned",
             "simple3d",
             "located_memory",
+            "georeg",
+            "cossad",
+            "sdf",
         ],
     )
     def test_fitting_again_forgets_the_past(self, name: str, good: list[PointCloud]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from dusnet.geometry.sampling import cell_for, thin, thin_to
+from dusnet.geometry.sampling import cell_for, cell_means, thin, thin_to
 
 
 def sphere(count: int, rng: np.random.Generator, radius: float = 1.0) -> NDArray[np.float64]:
@@ -167,3 +167,13 @@ def test_thinning_keeps_one_point_per_cell(rng: np.random.Generator) -> None:
     assert len(kept) == len(cells)
     assert 150 < len(thin_to(points, 300)) <= 300
     np.testing.assert_array_equal(thin_to(points, 5000), np.arange(3000))
+
+
+def test_means_of_cells_in_a_plain_loop(rng: np.random.Generator) -> None:
+    points = rng.normal(size=(500, 3)) * [1.0, 0.3, 2.0] + 5.0
+    held: dict[tuple[int, ...], list[NDArray[np.float64]]] = {}
+    for point in points:
+        cell = tuple(int(one) for one in np.floor((point - points.min(axis=0)) / 0.4 + 0.5))
+        held.setdefault(cell, []).append(point)
+    expected = np.array([np.mean(held[cell], axis=0) for cell in sorted(held)])
+    np.testing.assert_allclose(cell_means(points, 0.4), expected, rtol=1e-12)

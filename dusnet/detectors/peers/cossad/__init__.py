@@ -1,0 +1,1 @@
+"""The peer that measures effect sizes place by place."""

@@ -1,0 +1,1 @@
+"""The peer that scores distance, plane and normal beside the nearest template points."""

@@ -1,0 +1,1 @@
+"""The peer that learns a signed distance function per class."""
