@@ -203,7 +203,9 @@ def rows_elsewhere(folder: Path, archive: Archive) -> tuple[Row, ...]:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} holds no results of this version; evaluate again.") from error
     if same:
-        raise BadInput(f"{path} is of a dataset like {NAMES[archive]}, too; name results on one like the other archive.")
+        raise BadInput(
+            f"{path} is of a dataset like {NAMES[archive]}, too; name results on one like the other archive."
+        )
     return rows
 
 
