@@ -73,7 +73,7 @@ def evaluate(
     """
     from dusnet.data import open_dataset
     from dusnet.evaluation.contender import Contender, contenders_of, title_of
-    from dusnet.evaluation.relations import RelationTest, archive_of, rows_of, study_of
+    from dusnet.evaluation.relations import RelationTest, archive_of, rows_elsewhere, study_of
     from dusnet.evaluation.report import markdown, relations_section
     from dusnet.evaluation.run import ClassesFailed
     from dusnet.evaluation.run import evaluate as run
@@ -88,7 +88,10 @@ def evaluate(
         if study is not None or shared or alone:
             raise BadConfig("--relations has detectors of its own; leave --detector, --together and --study out.")
         archive = archive_of(opened.layout, like)
-        study, test = study_of(archive), RelationTest(archive, None if beside is None else rows_of(beside))
+        study, test = (
+            study_of(archive),
+            RelationTest(archive, None if beside is None else rows_elsewhere(beside, archive)),
+        )
     elif like is not None or beside is not None:
         raise BadConfig("--like and --beside say what --relations compares; add it or leave them out.")
     variants = None if study is None else load_study(study)

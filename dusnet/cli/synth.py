@@ -121,7 +121,7 @@ def _likeness(
 
 
 def _settings(kind: type[SettingsClass], given: dict[str, Any], overrides: Sequence[str]) -> SettingsClass:
-    """Settings of the benchmark from the options of the command.
+    """Settings of a dataset from the options of the command.
 
     Args:
         kind: class of the settings.
@@ -151,7 +151,9 @@ def _settings(kind: type[SettingsClass], given: dict[str, Any], overrides: Seque
         return kind(**given)
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"]) or "the benchmark"
+        if not problem["loc"]:  # settings that do not go together; the message is ours
+            raise BadConfig(f"{problem['msg'].removeprefix('Value error, ')}.") from error
+        key = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(key, kind.model_fields, n=1, cutoff=0.0)
             raise BadConfig(f"there is no benchmark setting {key!r}; did you mean {near[0]!r}?") from error

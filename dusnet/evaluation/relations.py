@@ -182,19 +182,31 @@ def archive_of(layout: str, given: Archive | None = None) -> Archive:
     )
 
 
-def rows_of(folder: Path) -> tuple[Row, ...]:
-    """The rows that an evaluation left in a folder.
+def rows_elsewhere(folder: Path, archive: Archive) -> tuple[Row, ...]:
+    """The rows that an evaluation of a dataset like the other archive left in a folder.
+
+    Args:
+        folder: with its `results.json`.
+        archive: the one that they are not of.
 
     Raises:
-        BadInput: it has no `results.json`, or one that cannot be used.
+        BadInput: it has no `results.json`, one that cannot be used, or that of a dataset like `archive` itself.
     """
     path = folder / "results.json"
     try:
-        return tuple(Row.from_record(one) for one in parse_json(path.read_text(encoding="utf-8"))["rows"])
+        record = parse_json(path.read_text(encoding="utf-8"))
+        rows = tuple(Row.from_record(one) for one in record["rows"])
+        tested = record.get("relations") or {}
+        same = tested.get("archive") == archive
     except OSError as error:
         raise BadInput(f"{path} cannot be read ({reason(error)}); name a folder with results.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadInput(f"{path} holds no results of this version; evaluate again.") from error
+    if same:
+        raise BadInput(
+            f"{path} is of a dataset like {NAMES[archive]}, too; name results on one like the other archive."
+        )
+    return rows
 
 
 def findings(test: RelationTest, rows: Sequence[Row], relations: Relations | None = None) -> list[Finding]:
@@ -227,7 +239,8 @@ def _finding(relation: Relation, check: Check, here: Sequence[Row] | None, there
             return Finding(relation.number, check, reason=f"no results of a dataset like {NAMES[archive]} (--beside)")
         mine.append(_rows_for(check, name, rows))
         if not mine[-1]:
-            missing = f"no scans of kind {' or '.join(check.kinds)}" if check.kinds else f"no rows of {name}"
+            known = any(row.detector == name for row in rows)
+            missing = f"no scans of kind {' or '.join(check.kinds)}" if known and check.kinds else f"no rows of {name}"
             return Finding(relation.number, check, reason=missing)
     if len(mine) == 2 and not check.elsewhere:
         mine = _in_both(*mine)

@@ -368,6 +368,17 @@ def test_open3d_without_its_system_libraries(parts, tmp_path):
         (["--like", "anomaly_shapenet", "--set", "per_kind=1"], ["per_kind"]),
         (["--like", "anomaly_shapenet", "--set", "points=10"], ["points", "1000"]),
         (["--like", "anomaly_shapenet", "--mesh", "absent.stl"], ["absent.stl"]),
+        (["--like", "anomaly_shapenet", "--set", "templates=0"], ["templates", "greater than or equal to 1"]),
+        (["--like", "anomaly_shapenet", "--set", "offset_size=[0.01, 0.004]"], ["offset_size", "ascending"]),
+        (["--like", "anomaly_shapenet", "--set", "half=third"], ["half", "development"]),
+        (["--like", "real3d_ad", "--set", "templates=0"], ["templates", "greater than or equal to 1"]),
+        (["--like", "real3d_ad", "--set", "trimmed=[0.1, 2]"], ["trimmed", "0.9"]),
+        (["--like", "real3d_ad", "--set", "spacing=[0.2, 0.3]"], ["spacing", "0.05"]),
+        (["--like", "real3d_ad", "--set", "parts=[unicorn]"], ["unicorn", "whale"]),
+        (["--like", "real3d_ad", "--set", "parts=[]"], ["no class is left"]),
+        (["--like", "real3d_ad", "--set", "parts=[whale]", "--half", "reported"], ["no class is left", "reported"]),
+        (["--like", "real3d_ad", "--jitter", 0.01], ["--jitter", "alike"]),
+        (["--like", "real3d_ad", "--size", "small", "--mesh", "absent.stl"], ["absent.stl"]),
     ],
 )
 def test_bad_benchmark(run, words, named, tmp_path):

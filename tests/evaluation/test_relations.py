@@ -25,7 +25,7 @@ from dusnet.evaluation.relations import (
     markdown,
     read_relations,
     record,
-    rows_of,
+    rows_elsewhere,
     study_of,
 )
 from dusnet.evaluation.rows import Row, ScanScore
@@ -249,15 +249,20 @@ def test_the_table_says_what_was_asked_what_was_found_and_why_not() -> None:
     assert "no number can be tested" in markdown(test, findings(test, [], relations), relations)
 
 
-def test_rows_are_read_from_a_folder_of_results(tmp_path: Path) -> None:
+def test_rows_elsewhere_are_read_from_a_folder_of_results(tmp_path: Path) -> None:
     rows = [scored("a", "vase", {"good": GOOD, "bulge": [1.0]})]
-    write_json(tmp_path / "results.json", {"rows": [one.record() for one in rows]})
-    assert rows_of(tmp_path) == tuple(rows)
-    (tmp_path / "results.json").write_text('{"rows": [{"detector": 3}]}')
-    with pytest.raises(BadInput, match="no results of this version"):
-        rows_of(tmp_path)
+    record = {"rows": [one.record() for one in rows]}
+    for relations in ({}, {"relations": None}, {"relations": {"archive": "real3d_ad"}}):
+        write_json(tmp_path / "results.json", record | relations)
+        assert rows_elsewhere(tmp_path, "anomaly_shapenet") == tuple(rows)
+    with pytest.raises(BadInput, match="like Real3D-AD, too"):
+        rows_elsewhere(tmp_path, "real3d_ad")
+    for text in ('{"rows": [{"detector": 3}]}', "[]", '{"rows": [], "relations": 3}'):
+        (tmp_path / "results.json").write_text(text)
+        with pytest.raises(BadInput, match="no results of this version"):
+            rows_elsewhere(tmp_path, "real3d_ad")
     with pytest.raises(BadInput, match="cannot be read"):
-        rows_of(tmp_path / "elsewhere")
+        rows_elsewhere(tmp_path / "elsewhere", "real3d_ad")
 
 
 class TestCommand:
@@ -299,8 +304,12 @@ class TestCommand:
         gap = np.mean([rows[names[0], part]["o_auroc"] - rows[names[1], part]["o_auroc"] for part in PARTS])
         assert by_number[6][0]["value"] == pytest.approx(gap)
         assert "## Relations" in (out / "results.md").read_text()
-        # The same folder as the other archive: every method is as good there as here.
-        assert main([*words, "--beside", str(out)]) == 0
+        assert main([*words, "--beside", str(out)]) == 2
+        assert "like Anomaly-ShapeNet, too" in " ".join(capsys.readouterr().err.split())
+        # The same rows as those of the other archive: every method is as good there as here.
+        saved["relations"]["archive"] = "real3d_ad"
+        write_json(tmp_path / "results.json", saved)
+        assert main([*words, "--beside", str(tmp_path)]) == 0
         again = json.loads((out / "results.json").read_text())["relations"]["findings"]
         assert [one["value"] for one in again if one["number"] == 10] == [0.0, 0.0, 0.0]
         assert [one["verdict"] for one in again if one["number"] == 10] == ["met"] * 3

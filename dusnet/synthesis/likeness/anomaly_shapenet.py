@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 from scipy.spatial.transform import Rotation
 
 from dusnet.cloud import Frame, PointCloud
@@ -77,6 +77,8 @@ _GAP = 0.675
 """Smallest distance of even points over the root of the area per point: four candidates per point fill up to it."""
 _ATTEMPTS = 50  # draws of the points of a defective scan, until one of them is labelled
 _REACH_POINTS = 4000  # samples of a surface that are looked at
+_FARTHEST = 0.1
+"""Farthest that a scan lies beside the surface, or deviates: beyond it another thing would be scanned."""
 SMALL = {"points": 3000, "templates": 2, "good": 3, "common": 1, "rare": 1}
 """What a small copy sets: a few minutes for all classes on one core."""
 
@@ -119,6 +121,16 @@ class AnomalyShapenetLike(LikenessSettings):
     deviating_size: tuple[float, float] = Field(
         default=(0.01, 0.02), description="mean distance of such a mesh (export: 1.2 to 2.5 % in three classes)"
     )
+
+    @model_validator(mode="after")
+    def _consistent(self) -> AnomalyShapenetLike:
+        for name in ("offset_size", "deviating_size"):
+            low, high = getattr(self, name)
+            if not 0.0 < low <= high <= _FARTHEST:
+                raise ValueError(
+                    f"{name} must be two ascending numbers above 0 and up to {_FARTHEST:g}, got {(low, high)}"
+                )
+        return self
 
 
 @dataclass(frozen=True)

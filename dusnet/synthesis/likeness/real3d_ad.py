@@ -6,7 +6,6 @@ results of a public project on it (nihal4/ad3d), and nine thinned scans of its a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
@@ -27,7 +26,7 @@ from dusnet.synthesis.likeness.halves import of_half
 from dusnet.synthesis.likeness.settings import LikenessSettings
 from dusnet.synthesis.relief import Relief, grain
 from dusnet.synthesis.scanner import random_pose
-from dusnet.synthesis.specimens import GOOD, entropy, own_mesh
+from dusnet.synthesis.specimens import GOOD, entropy, fingerprint, own_mesh
 from dusnet.synthesis.surface import Floats, log_uniform
 from dusnet.synthesis.toys import TOYS
 from dusnet.synthesis.turntable import TurntablePart
@@ -56,6 +55,19 @@ _CANDIDATES = 3.0
 """Random points per point of a scan, of which one per cell of the scanner's grid stays."""
 _CELLS = 1.16
 """Cells of a cubic grid that a surface crosses per area of a cell's face and direction, after gaps: measured."""
+
+_MOST = {
+    "spacing": 0.05,
+    "density_ratio": 100.0,
+    "noise": 0.05,
+    "absent": 0.9,
+    "depth": 0.5,
+    "rise": 10.0,
+    "length": 2.0,
+    "length_factor": 10.0,
+    "trimmed": 0.9,
+}
+"""Settings of two ascending numbers, and the highest that makes sense."""
 
 
 class Real3dAdLike(LikenessSettings):
@@ -130,23 +142,15 @@ class Real3dAdLike(LikenessSettings):
 
     @model_validator(mode="after")
     def _consistent(self) -> Real3dAdLike:
-        for name in (
-            "spacing",
-            "density_ratio",
-            "noise",
-            "absent",
-            "depth",
-            "rise",
-            "length",
-            "length_factor",
-            "trimmed",
-        ):
+        for name, most in _MOST.items():
             low, high = getattr(self, name)
-            if not 0.0 < low <= high:
-                raise ValueError(f"{name} must be two ascending numbers above 0, got {(low, high)}")
+            if not 0.0 < low <= high <= most:
+                raise ValueError(f"{name} must be two ascending numbers above 0 and up to {most:g}, got {(low, high)}")
         unknown = sorted({*self.parts} - {*TOYS})
         if unknown:
             raise ValueError(f"there is no toy named {unknown[0]!r}; choose from {', '.join(TOYS)}")
+        if not of_half(self.parts, self.half) and not self.meshes:
+            raise ValueError(f"no class is left in the half {self.half!r}; name other parts, or a mesh")
         return self
 
 
@@ -177,6 +181,7 @@ class _Class:
         resting: chance of side 0, of good and of defective scans.
         hidden: further share of the height that is absent of good scans.
         length: factor of the lengths of its defects.
+        surface: fingerprint of the nominal surface.
     """
 
     name: str
@@ -191,7 +196,7 @@ class _Class:
     resting: tuple[float, float]
     hidden: float
     length: float
-    fingerprint: str
+    surface: str
 
 
 @dataclass(frozen=True)
@@ -233,7 +238,7 @@ class Real3dAdPlan:
             name: partial(_toy, name) for name in of_half(settings.parts, settings.half)
         }
         for path in settings.meshes:
-            if path.stem in self._parts:
+            if path.stem in {*TOYS, *self._parts}:
                 raise BadInput(f"two classes would be named {path.stem!r}; rename the mesh or leave one of them out.")
             outer = outer_surface(own_mesh(path))
             self._notes += [*([summary] if (summary := outer.summary(path.name)) else []), *outer.notes(path.name)]
@@ -253,7 +258,7 @@ class Real3dAdPlan:
             found[name] = {
                 "radius_mm": made.part.radius,
                 "spacing_mm": made.spacing,
-                "surface": made.fingerprint,
+                "surface": made.surface,
             }
         return found
 
@@ -303,7 +308,7 @@ class Real3dAdPlan:
             resting=(0.9, 0.2) if biased else (mix, mix),
             hidden=generator.uniform(0.1, 0.25) if biased else 0.0,
             length=generator.uniform(*own.length_factor),
-            fingerprint=_fingerprint(mesh),
+            surface=fingerprint(mesh),
         )
 
     def _template(self, part: _Class, generator: np.random.Generator) -> PointCloud:
@@ -416,12 +421,6 @@ def _most_absent(part: TurntablePart, side: int) -> float:
     order = np.argsort(height)
     area = np.cumsum(part.areas()[faces][order])
     return float(height[order][np.searchsorted(area, (1.0 - _LEAST_SEEN) * area[-1])])
-
-
-def _fingerprint(mesh: Mesh) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(mesh.vertices, dtype="<f8").tobytes())
-    digest.update(np.ascontiguousarray(mesh.faces, dtype="<i8").tobytes())
-    return digest.hexdigest()[:16]
 
 
 def _shared_out(count: int) -> dict[str, int]:

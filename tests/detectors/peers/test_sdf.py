@@ -103,28 +103,28 @@ class TestNetwork:
 
 def test_it_learns_the_distance_from_a_sphere() -> None:
     """Within the clamp, on both sides, between the samples."""
-    chosen = {"width": 128, "steps": 300, "batch": 512, "learning_rate": 3e-3, "surface": 4000, "box": 6000}
+    chosen = {"width": 64, "steps": 300, "batch": 512, "learning_rate": 5e-3, "surface": 3000, "box": 4000}
     detector = create("sdf", tiny("sdf", sdf=chosen), seed=0)
-    detector.fit([sphere(seed) for seed in range(2)])
+    detector.fit([sphere(seed, 2000) for seed in range(2)])
     radii = np.concatenate([np.ones(700), np.random.default_rng(5).uniform(0.93, 1.07, size=700)])
     cloud = PointCloud(radii[:, None] * directions(6, 1400))
     scores = detector.score(cloud)
     assert scores.score_length == pytest.approx(1.0, abs=0.02)
     error = np.abs(scores.point_scores - np.abs(radii - 1))
-    assert error[:700].mean() < 0.0025  # .0014, deviation .0002 over three seeds
-    assert error[700:].mean() < 0.005  # .0040, deviation .0001
+    assert error[:700].mean() < 0.0025  # .0017, deviation .0001 over four seeds
+    assert error[700:].mean() < 0.007  # .0041, deviation .0006
     assert scores.object_score == scores.point_scores.max()
     np.testing.assert_allclose(scores.distances, scores.point_scores * scores.score_length, rtol=1e-5)
 
 
 def test_a_dent_is_where_the_scores_are_high() -> None:
-    chosen = {"width": 128, "steps": 300, "batch": 512, "learning_rate": 3e-3}
+    chosen = {"width": 64, "steps": 200, "batch": 512, "learning_rate": 5e-3, "surface": 3000, "box": 3000}
     detector = create("sdf", tiny("sdf", sdf=chosen), seed=1)
-    detector.fit([part(seed, points=3000) for seed in range(3)])
-    good, dented = part(30, points=3000), part(40, points=3000, dent=3)
+    detector.fit([part(seed, points=2000) for seed in range(2)])
+    good, dented = part(30, points=2000), part(40, points=2000, dent=3)
     scores = detector.score(dented)
     assert dented.labels is not None
-    # 28 times, deviation 6 over three seeds, and the object score 8.5 times, deviation 1.9.
+    # 18 times, deviation 3.5 over four seeds, and the object score 6.2 times, deviation 1.
     assert scores.point_scores[dented.labels].mean() > 8 * scores.point_scores[~dented.labels].mean()
     assert scores.object_score > 2 * detector.score(good).object_score
 
@@ -150,12 +150,13 @@ def test_a_model_with_the_weights_of_another_is_refused(sdf: Detector, tmp_path:
         load_model(path)
 
 
-def test_an_interrupted_training_ends_with_the_same_bits(good: list[PointCloud], tmp_path: Path) -> None:
+def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path) -> None:
     class Interrupted(Exception):
         pass
 
     from dusnet.detectors.peers.sdf.stage import SDFStage
 
+    good = [part(seed, points=600) for seed in range(2)]
     settings = tiny("sdf", training={"checkpoint_every": 5})
     whole = create("sdf", settings, seed=1)
     whole.fit(good, workdir=tmp_path / "whole")

@@ -100,7 +100,7 @@ def test_three_to_four_of_a_hundred_scans_lie_beside_the_surface() -> None:
 def test_offset_is_outwards_and_equal_everywhere(name: str) -> None:
     chosen = plan(points=4000, noise=0.0, **{**PLAIN, "offset": 1.0})
     points, shell = upright(chosen, name), chosen.shells[name]
-    nominal, normals = sample_mesh(shell.mesh, 300_000, np.random.default_rng(1))
+    nominal, normals = sample_mesh(shell.mesh, 150_000, np.random.default_rng(1))
     _, near = cKDTree(nominal).query(points, k=3)
     away = np.median(np.einsum("ijk,ijk->ij", points[:, None] - nominal[near], normals[near]), axis=1) / shell.radius
     assert 0.0035 < np.median(away) < 0.0075
@@ -111,7 +111,7 @@ def test_deviating_meshes_lie_one_to_two_hundredths_away() -> None:
     chosen = plan(points=4000, noise=0.0, **{**PLAIN, "deviating": 1.0})
     for index in range(2):
         points, shell = upright(chosen, "vase1", index), chosen.shells["vase1"]
-        nominal = sample_mesh(shell.mesh, 300_000, np.random.default_rng(1))[0]
+        nominal = sample_mesh(shell.mesh, 150_000, np.random.default_rng(1))[0]
         mean = cKDTree(nominal).query(points)[0].mean() / shell.radius
         # The other side of the thin wall may be nearer.
         assert 0.006 < mean < 0.022
@@ -121,7 +121,7 @@ def test_good_scans_lie_on_both_sides_of_the_same_walls() -> None:
     chosen = plan(points=6000, **PLAIN)
     for name in ("bowl0", "helmet0"):
         points, shell = upright(chosen, name), chosen.shells[name]
-        nominal, normals = sample_mesh(shell.mesh, 300_000, np.random.default_rng(1))
+        nominal, normals = sample_mesh(shell.mesh, 150_000, np.random.default_rng(1))
         _, near = cKDTree(nominal).query(points)
         across = np.abs(np.einsum("ij,ij->i", points - nominal[near], normals[near])) / shell.radius
         assert np.quantile(across, 0.99) < 0.0025

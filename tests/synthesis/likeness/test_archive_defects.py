@@ -85,7 +85,7 @@ def off(points: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("kind", ["bulge", "concavity"])
 def test_dents_have_the_asked_share_and_depth_and_a_mean_of_a_third(kind: str) -> None:
     shares, depths, means = [], [], []
-    for seed in range(6):
+    for seed in range(4):
         clean, surface = made(kind, 0.03, 0.07, seed)
         moved = np.linalg.norm(surface.points - clean.points, axis=1)
         assert len(surface) == len(clean)
@@ -100,7 +100,7 @@ def test_dents_have_the_asked_share_and_depth_and_a_mean_of_a_third(kind: str) -
 
 
 def test_dents_go_through_a_thin_wall_and_bulges_do_not() -> None:
-    for seed in range(4):
+    for seed in range(2):
         clean, dented = made("concavity", 0.03, 0.07, seed)
         outside = np.linalg.norm(clean.points, axis=1) > OUTER - WALL / 2.0
         assert 0.3 < outside[dented.labels].mean() < 0.7
@@ -120,9 +120,9 @@ def test_dents_are_smooth() -> None:
 
 def missing(clean: LabelledSurface, surface: LabelledSurface) -> np.ndarray:
     """Points of the clean surface that the damaged one lacks; all others must be there to the bit."""
-    tree = cKDTree(surface.points)
-    assert cKDTree(clean.points).query(surface.points)[0].max() == 0.0
-    return clean.points[tree.query(clean.points)[0] > 0.0]
+    ours, theirs = (np.ascontiguousarray(one.points).view("V24")[:, 0] for one in (clean, surface))
+    assert len({*theirs.tolist()} - {*ours.tolist()}) == 0
+    return clean.points[~np.isin(ours, theirs)]
 
 
 @pytest.mark.parametrize("kind", MISSING)
@@ -144,12 +144,12 @@ def test_missing_material_leaves_nothing_but_a_rim(kind: str) -> None:
 
 
 def test_pieces_break_from_the_rim() -> None:
-    lowest = [missing(*made("broken", 0.004, 0.0, seed))[:, 2].min() for seed in range(5)]
+    lowest = [missing(*made("broken", 0.004, 0.0, seed))[:, 2].min() for seed in range(3)]
     assert np.median(lowest) < 0.01
 
 
 def test_scratches_are_long_and_narrow_and_bends_take_an_end() -> None:
-    for seed in range(4):
+    for seed in range(2):
         _, surface = made("scratch", 0.01, 0.025, seed)
         assert 0.005 < surface.labels.mean() < 0.015
         marked = surface.points[surface.labels]
