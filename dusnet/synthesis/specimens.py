@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -97,8 +97,31 @@ def mesh_part(name: str, outer: OuterSurface) -> PartClass:
         outer: the outer surface of the mesh.
     """
     file = name if outer.mesh.path is None else outer.mesh.path.name
+    return replace(_part(name, outer.mesh, None), notes=remarks(outer, file))
+
+
+def remarks(outer: OuterSurface, file: str) -> tuple[str, ...]:
+    """What everybody who uses the outer surface of a mesh file should know, with what was united."""
     summary = outer.summary(file)
-    return replace(_part(name, outer.mesh, None), notes=(*([summary] if summary else []), *outer.notes(file)))
+    return (*([summary] if summary else []), *outer.notes(file))
+
+
+def own_surfaces(meshes: Sequence[Path], taken: Collection[str]) -> dict[str, OuterSurface]:
+    """The outer surfaces of a user's own meshes as classes of a dataset, by the stems of their files.
+
+    Args:
+        meshes: their files.
+        taken: names of the other classes.
+
+    Raises:
+        BadInput: a mesh cannot be used, or two classes would have the same name.
+    """
+    found: dict[str, OuterSurface] = {}
+    for path in meshes:
+        if path.stem in taken or path.stem in found:
+            raise BadInput(f"two classes would be named {path.stem!r}; rename the mesh or leave one of them out.")
+        found[path.stem] = outer_surface(own_mesh(path))
+    return found
 
 
 def _visible(reach: Reach | None, mesh: Mesh) -> Mesh:

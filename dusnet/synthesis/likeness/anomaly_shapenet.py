@@ -18,8 +18,6 @@ from pydantic import Field, model_validator
 from scipy.spatial.transform import Rotation
 
 from dusnet.cloud import Frame, PointCloud
-from dusnet.errors import BadInput
-from dusnet.geometry.outer_surface import outer_surface
 from dusnet.io import Mesh, sample_mesh
 from dusnet.synthesis.fractures import surface_area
 from dusnet.synthesis.likeness.archive_defects import Extent, damaged
@@ -28,7 +26,7 @@ from dusnet.synthesis.likeness.household import THINGS, thing
 from dusnet.synthesis.likeness.settings import LikenessSettings
 from dusnet.synthesis.scanner import Reach, thin_out
 from dusnet.synthesis.solids import as_solid
-from dusnet.synthesis.specimens import GOOD, entropy, fingerprint, own_mesh
+from dusnet.synthesis.specimens import GOOD, entropy, fingerprint, own_surfaces, remarks
 from dusnet.synthesis.surface import Floats, LabelledSurface
 from dusnet.synthesis.variation import smooth_field
 from dusnet.synthesis.writer import PlannedScan
@@ -206,15 +204,11 @@ class AnomalyShapenetPlan:
         Raises:
             BadInput: a mesh cannot be used, or is named like another class.
         """
-        own: dict[str, Shell] = {}
-        for path in self.settings.meshes:
-            outer = outer_surface(own_mesh(path))
-            if path.stem in THINGS or path.stem in own:
-                raise BadInput(f"two classes would be named {path.stem!r}; rename the mesh or leave it out.")
-            summary = outer.summary(path.name)
-            notes = (*([summary] if summary else []), *outer.notes(path.name))
-            own[path.stem] = Shell.of(path.stem, outer.mesh, notes)
-        return {name: _shell(name) for name in of_half(THINGS, self.settings.half)} | own
+        meshes = self.settings.meshes
+        own = zip(meshes, own_surfaces(meshes, THINGS).items(), strict=True)
+        return {name: _shell(name) for name in of_half(THINGS, self.settings.half)} | {
+            name: Shell.of(name, outer.mesh, remarks(outer, path.name)) for path, (name, outer) in own
+        }
 
     def notes(self) -> list[str]:
         """See `Plan`."""

@@ -18,15 +18,13 @@ from pydantic import Field, model_validator
 from scipy.spatial.transform import Rotation
 
 from dusnet.cloud import PointCloud
-from dusnet.errors import BadInput
-from dusnet.geometry.outer_surface import outer_surface
 from dusnet.io import Mesh
 from dusnet.synthesis.blobs import Blob
 from dusnet.synthesis.likeness.halves import of_half
 from dusnet.synthesis.likeness.settings import LikenessSettings
 from dusnet.synthesis.relief import Relief, grain
 from dusnet.synthesis.scanner import random_pose
-from dusnet.synthesis.specimens import GOOD, entropy, fingerprint, own_mesh
+from dusnet.synthesis.specimens import GOOD, entropy, fingerprint, own_surfaces, remarks
 from dusnet.synthesis.surface import Floats, log_uniform
 from dusnet.synthesis.toys import TOYS
 from dusnet.synthesis.turntable import TurntablePart
@@ -237,13 +235,10 @@ class Real3dAdPlan:
         self._parts: dict[str, Callable[[], tuple[Mesh, Relief]]] = {
             name: partial(_toy, name) for name in of_half(settings.parts, settings.half)
         }
-        for path in settings.meshes:
-            if path.stem in {*TOYS, *self._parts}:
-                raise BadInput(f"two classes would be named {path.stem!r}; rename the mesh or leave one of them out.")
-            outer = outer_surface(own_mesh(path))
-            self._notes += [*([summary] if (summary := outer.summary(path.name)) else []), *outer.notes(path.name)]
-            number = entropy(settings.seed, path.stem, "relief", 0)[1]
-            self._parts[path.stem] = partial(_own, outer.mesh, number)
+        own = zip(settings.meshes, own_surfaces(settings.meshes, TOYS).items(), strict=True)
+        for path, (name, outer) in own:
+            self._notes += remarks(outer, path.name)
+            self._parts[name] = partial(_own, outer.mesh, entropy(settings.seed, name, "relief", 0)[1])
         self._class = cache(self._made_class)
 
     def notes(self) -> list[str]:
