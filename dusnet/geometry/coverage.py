@@ -1,9 +1,9 @@
 """What a scan leaves out: pieces of a good part that no point of the scan is near.
 
-Some of it is missing material and some was out of the scanner's sight. Told apart by three rules: a piece of more than
+Some of it is missing material and some was out of the scanner's sight. Told apart by four rules: a piece of more than
 `UNSEEN_SHARE` of the part is a side that was not scanned; of a scan of one side (`dusnet.geometry.sides`), a piece
-counts only where the part itself does not hide it from the scanner; and what is left has been looked at and is not
-there.
+counts only where the part itself does not hide it from the scanner; of a scan that leaves out a side, a piece counts
+only where the scan shows other places that look the same way; and what is left has been looked at and is not there.
 
 All lengths are in the frame of the class; all functions take and return torch tensors on the CPU.
 """
@@ -20,17 +20,16 @@ from torch import Tensor
 from dusnet import ops
 from dusnet.geometry.neighbors import connected
 from dusnet.geometry.part_places import PartPlaces
-from dusnet.geometry.sides import CoveredPart, one_side
+from dusnet.geometry.quantiles import quantile
+from dusnet.geometry.sides import CoveredPart, facing_away, one_side
+from dusnet.geometry.voids import MEDIAN_TO_TENTH, RARER, Voids
 
-GAP_FACTOR = 4.0  # usual distances from which on a place is empty
+REACH = 4.0  # usual distances that a scan of a side reaches past what it shows
+LOCAL = 2.0  # usual distances that the usual distance around one place is at most
 RIM_WIDTH = 2.0  # usual distances by which the rim of a hole is wider than the hole
 RIM_POINTS = 64  # points of a rim at most: bounds the time
 UNSEEN_SHARE = 0.1  # of the part: a larger piece is a side that was not scanned, no defect
 UNSEEN_REACH = 5.0  # spacings of the places within which empty places are one piece
-# Of the distances to points strewn at random over a surface: sqrt(ln(0.5) / ln(0.9)).
-MEDIAN_TO_TENTH = 2.56
-QUANTILE_LIMIT = 2**24
-"""Most values that torch takes a quantile of."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,8 @@ class Coverage:
         part: the places.
         distance: to the nearest point of the scan, (M,).
         nearest: that point, (M,) int64.
-        usual: distance that half of the places have where the scan covers the part.
+        usual: length that says how dense the scan is, never below the spacing of the places: the distance that half of
+            the places have where a scan of random points covers the part. Rims and reaches are measured in it.
         scan: the scan, ready to be searched again.
     """
 
@@ -56,10 +56,6 @@ class Coverage:
         """Find the nearest point of a scan, (N, 3), for every place, (M, 3)."""
         return cls.from_index(ops.PointIndex(points.unsqueeze(0)), places)
 
-    def elsewhere(self, places: Tensor) -> Coverage:
-        """Other places, (M, 3), beside the same scan."""
-        return self.from_index(self.scan, places)
-
     @classmethod
     def from_index(cls, scan: ops.PointIndex, places: Tensor | PartPlaces) -> Coverage:
         """`of` with a scan that is prepared already, (1, N, 3)."""
@@ -67,8 +63,7 @@ class Coverage:
         squared, nearest = scan.nearest(part.points.unsqueeze(0))
         distance = squared[0].sqrt()
         # Most places can be unseen, and of a training scan most can be its own points: neither may decide.
-        some = distance[:: 1 + len(distance) // QUANTILE_LIMIT]
-        usual = max(MEDIAN_TO_TENTH * float(some.quantile(0.1)), part.spacing)
+        usual = max(MEDIAN_TO_TENTH * quantile(distance, 0.1), part.spacing)
         return cls(part, distance, nearest[0], usual, scan)
 
     @property
@@ -79,10 +74,16 @@ class Coverage:
     @cached_property
     def unseen_share(self) -> float:
         """Share of the part that the scan leaves out in pieces too big for a defect, 0 to 1."""
-        if not self.empty.any():
-            return 0.0
-        sizes = np.bincount(self.piece)
-        return float(sizes[sizes > UNSEEN_SHARE * len(self.places)].sum() / len(self.places))
+        return float(self.unseen.double().mean())
+
+    @cached_property
+    def unseen(self) -> Tensor:
+        """Which places belong to pieces too big for a defect that the scan leaves out, (M,) bool."""
+        unseen = torch.zeros_like(self.empty)
+        if self.empty.any():
+            too_big = np.bincount(self.piece) > UNSEEN_SHARE * len(self.places)
+            unseen[self.empty] = torch.from_numpy(too_big[self.piece])
+        return unseen
 
     @cached_property
     def piece(self) -> np.ndarray:
@@ -90,9 +91,46 @@ class Coverage:
         return connected(self.places[self.empty].numpy(), UNSEEN_REACH * self.part.spacing)
 
     @cached_property
+    def voids(self) -> Voids:
+        """How large the accidental voids of the scan are."""
+        return Voids.of(self.distance, self.scan, self.part.spacing)
+
+    @cached_property
+    def local(self) -> Tensor:
+        """Distance that half of the places around each place have, (M,): a scan may be denser here than there.
+
+        Around a hole its own places tell nothing: those far from all points count as usual, and what is usual at a
+        place is what is usual around its nearest point.
+        """
+        far = self.distance > self.voids.largest(self.scan.points.shape[1]) * self.voids.median
+        told = torch.where(far, self.voids.median, self.distance).double().numpy()
+        asked = self.scan.points[0][self.nearest].double().numpy()
+        around = torch.from_numpy(self.part.median_around(told, asked))
+        return around.float().clamp(self.voids.median, LOCAL * self.voids.median)
+
+    @cached_property
+    def usual_there(self) -> Tensor:
+        """Distance that half of good scans would have at each place, (M,): at an edge it is more than around it."""
+        return self.local if self.part.openness is None else self.local * self.part.openness.clamp_min(1.0)
+
+    @cached_property
+    def void_size(self) -> Tensor:
+        """Distance of each place to the nearest point in units of what is usual around it, (M,)."""
+        return self.distance / self.local
+
+    @cached_property
+    def limit(self) -> Tensor:
+        """Distance to the nearest point up to which a void at each place is taken for an accident, (M,)."""
+        if self.part.voids is None:
+            usual = self.usual_there.clamp_min(self.part.spacing)
+            return self.voids.largest(self.scan.points.shape[1], RARER) * usual
+        largest = self.voids.largest(self.scan.points.shape[1])
+        return torch.maximum(largest * self.usual_there, self.part.voids * self.local)
+
+    @cached_property
     def empty(self) -> Tensor:
-        """Which places have no point of the scan within `GAP_FACTOR` of the usual distance, (M,) bool."""
-        return self.distance > GAP_FACTOR * self.usual
+        """Which places have no point of the scan within what is an accident there, (M,) bool."""
+        return self.distance > self.limit
 
     @cached_property
     def missing(self) -> Tensor:
@@ -105,6 +143,8 @@ class Coverage:
         side = one_side(self.scan.points[0].double().numpy(), self._part) if kept.any() else None
         if side is not None:
             kept = side.shows(self.piece, kept)
+        if self.unseen_share and kept.any():
+            kept &= ~facing_away(self._part, self.piece)
         lost[self.empty] = torch.from_numpy(kept[self.piece])
         return lost
 
@@ -114,7 +154,7 @@ class Coverage:
             places=self.part.coordinates,
             normals=cache(lambda: self.part.normals.double().numpy()),
             empty=self.empty.numpy(),
-            reach=GAP_FACTOR * self.usual,
+            reach=REACH * self.usual,
             spacing=self.part.spacing,
         )
 
@@ -123,18 +163,10 @@ class Coverage:
         """What is missing: how far places of a good part are from any point of the scan, at the rim of the hole.
 
         Returns:
-            (N,), zero away from holes: of the missing places around each point, the largest distance beyond the usual.
+            (N,), zero away from holes: of the missing places around each point, the largest distance beyond `limit`.
         """
-        return self._beyond(self.missing)
-
-    @property
-    def depth(self) -> Tensor:
-        """`gap` beside a reconstruction, which holds only what the scanner could see: every empty place counts."""
-        return self._beyond(self.empty)
-
-    def _beyond(self, lost: Tensor) -> Tensor:
-        chosen = lost.nonzero()[:, 0]
-        return self.at_rim(chosen, self.distance[chosen] - GAP_FACTOR * self.usual)
+        chosen = self.missing.nonzero()[:, 0]
+        return self.at_rim(chosen, self.distance[chosen] - self.limit[chosen])
 
     def at_rim(self, chosen: Tensor, values: Tensor) -> Tensor:
         """What was found at places without points, at the points around them.

@@ -28,10 +28,15 @@ class PartPlaces:
     Attributes:
         points: (M, 3) float32.
         known_normals: `normals` where they have been estimated before, else None.
+        openness: size of the voids that good scans have at each place, in units of what is usual around it, (M,); None
+            where good scans have not been compared.
+        voids: size of the largest ones, in the same unit, (M,).
     """
 
     points: Tensor
     known_normals: Tensor | None = None
+    openness: Tensor | None = None
+    voids: Tensor | None = None
 
     @classmethod
     def of(cls, places: Tensor | PartPlaces) -> PartPlaces:

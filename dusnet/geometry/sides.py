@@ -42,6 +42,12 @@ THIN_PIECE = 12
 """Places from which on a piece can be that of both faces of a thin wall."""
 THIN_VISIBLE = 1 / 3
 """Share of the places of both faces that can be seen at least: those of the near face."""
+ALIKE = np.cos(np.deg2rad(30.0))
+"""Places whose normals are nearer to each other than this cosine says look the same way."""
+LOOKED_AT_SHARE = 0.2
+"""Share of the places that look one way that a scan has points at, or nobody looked at them."""
+AWAY = 2 / 3
+"""A piece counts as hidden where more than this share of its places look where nobody looked."""
 SAME_FACE = 2.5
 """Places nearer than so many of their spacings cannot be told to lie on different faces."""
 
@@ -55,10 +61,11 @@ class CoveredPart:
 
     Attributes:
         places: (M, 3) float64.
-        normals: gives the outward unit normals of the places, (M, 3) float64; asked only where a scan may be one of one
+        normals: gives the outward unit normals of the places, (M, 3) float64; asked only where a scan may leave out a
             side.
         empty: places without a point of the scan, (M,) bool.
-        reach: distance to the nearest point from which on a place is empty.
+        reach: distance from what can be seen up to which points of the near face of a thin wall pass for those of its
+            far one.
         spacing: distance of a place to the nearest other one.
     """
 
@@ -119,6 +126,26 @@ class OneSidedScan:
         through = seen.copy()
         through[hidden] = (beside <= SAME_FACE * part.spacing) | (opposite <= 1.0)
         return through
+
+
+def facing_away(part: CoveredPart, piece: NDArray[np.intp]) -> Mask:
+    """Which connected pieces of empty places look where the scan shows next to nothing of the part, (P,).
+
+    Under an overhang of a part that lay on a turntable a pocket is empty although a camera went all around it.
+
+    Args:
+        part: the part beside the scan.
+        piece: number of the piece of each empty place, (E,).
+    """
+    normals, ways = part.normals(), directions(EYES)
+    way = (normals @ ways.T).argmax(axis=1)
+    counts = np.bincount(way, minlength=EYES)
+    seen = np.bincount(way[~part.empty], minlength=EYES)
+    alike = (ways @ ways.T > ALIKE).astype(np.float64)
+    share = (alike @ seen) / np.maximum(alike @ counts, 1)
+    away = share[way[part.empty]] < LOOKED_AT_SHARE
+    found: Mask = np.bincount(piece, weights=away) > AWAY * np.bincount(piece)
+    return found
 
 
 def one_side(points: Floats, part: CoveredPart) -> OneSidedScan | None:

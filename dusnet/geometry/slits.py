@@ -21,13 +21,17 @@ from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.sampling import cell_keys
 
-CLEARANCE = 1.8
-"""A place is empty when its nearest point is this many times as far as is usual around it."""
+EMPTY_SHARE = 0.106
+"""Share of the places that are empty where nothing is missing: those whose nearest point is far for this scan's voids.
+Of points strewn at random their nearest point is 1.8 times as far as is usual around them."""
 STEP = (1.7, 3.4)
 """Bounds of a path's steps, in usual distances."""
 LARGEST_TURN = np.deg2rad(20.0)  # between two steps of a path that is nearly straight
 ACCIDENTAL = 13.0
-"""Usual distances: 3 of 88 good scans of eight parts had a longer path, and of wide flat sheets one in three has."""
+"""Usual distances: with random points 3 of 88 good scans of eight parts had a longer path, of wide flat sheets one in
+three has; even points have shorter ones."""
+MOST_BEYOND = 3.0
+"""Usual distances beyond that count: how long a slit is says little about how bad it is."""
 MOST_STEPS = 40  # of a path: longer ones count as so long
 CELL = 1.1  # usual distances: edge of the cells that keep one place each
 SIDES = 12  # points around a place that tell whether it lies between them
@@ -50,7 +54,7 @@ def slits(beside: Coverage) -> Tensor:
         return torch.zeros(beside.scan.points.shape[1])
     index, length, usual = empty_paths(beside)
     long = length > ACCIDENTAL
-    beyond = torch.from_numpy((length[long] - ACCIDENTAL) * usual[long]).float()
+    beyond = torch.from_numpy(np.minimum(length[long] - ACCIDENTAL, MOST_BEYOND) * usual[long]).float()
     return beside.at_rim(torch.from_numpy(index[long]), beyond)
 
 
@@ -64,27 +68,31 @@ def empty_paths(beside: Coverage) -> tuple[Indices, Floats, Floats]:
     places, distance = beside.part.coordinates, beside.distance.double().numpy()
     index = _thinned(places, CELL * beside.usual)
     usual = np.maximum(beside.part.median_around(distance, places[index]), LEAST_USUAL)
-    empty = distance[index] > CLEARANCE * usual
+    if beside.part.openness is not None:
+        usual *= beside.part.openness.clamp_min(1.0).double().numpy()[index]
+    clearance = beside.voids.factor(EMPTY_SHARE)
+    empty = distance[index] > clearance * usual
     index, usual = index[empty], usual[empty]
     cloud = Neighbors(beside.scan.points[0].double().numpy())
     inside = _between_points(cloud, places[index])
     index, usual = index[inside], usual[inside]
-    return index, longest_paths(cloud, places[index], usual), usual
+    return index, longest_paths(cloud, places[index], usual, clearance), usual
 
 
-def longest_paths(cloud: Neighbors, places: Floats, usual: Floats) -> Floats:
+def longest_paths(cloud: Neighbors, places: Floats, usual: Floats, clearance: float) -> Floats:
     """Length of the longest nearly straight path through each of some empty places, in usual distances.
 
     Args:
         cloud: of the scan's points; the middle of a step is as empty as its ends.
         places: (M, 3).
         usual: distance to the nearest point that is usual around each, (M,).
+        clearance: usual distances from which on a place is empty.
 
     Returns:
         (M,), zero for a place without a neighbour.
     """
     found = np.zeros(len(places))
-    start, end = _steps(cloud, places, usual)
+    start, end = _steps(cloud, places, usual, clearance)
     if not len(start):
         return found
     along = places[end] - places[start]
@@ -107,7 +115,7 @@ def longest_paths(cloud: Neighbors, places: Floats, usual: Floats) -> Floats:
     return found
 
 
-def _steps(cloud: Neighbors, places: Floats, usual: Floats) -> tuple[Indices, Indices]:
+def _steps(cloud: Neighbors, places: Floats, usual: Floats, clearance: float) -> tuple[Indices, Indices]:
     """Pairs of places that a path may go between, in both directions, sorted by the first."""
     if len(places) < 2:
         return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
@@ -119,7 +127,7 @@ def _steps(cloud: Neighbors, places: Floats, usual: Floats) -> tuple[Indices, In
     kept = (size > low) & (size < high)
     first, second, mean = first[kept], second[kept], mean[kept]
     middle = cloud.nearest(0.5 * (places[first] + places[second]))[0]
-    kept = middle > CLEARANCE * mean
+    kept = middle > clearance * mean
     start = np.concatenate([first[kept], second[kept]])
     end = np.concatenate([second[kept], first[kept]])
     order = np.lexsort((end, start))

@@ -13,6 +13,7 @@ from dusnet.geometry.slits import longest_paths, slits
 
 DENSITY = 1000
 """Points per unit of area; half of the places then have a point within sqrt(ln 2 / (pi 1000)) = 0.0149."""
+USUAL = 0.0149
 
 
 def sheet(seed: int, density: int = DENSITY) -> torch.Tensor:
@@ -48,8 +49,8 @@ def places() -> torch.Tensor:
 def test_a_crack_is_found_at_its_rim(places: torch.Tensor, seed: int) -> None:
     points, offset = cracked(seed)
     scores = found(points, places)
-    assert scores.max() > 0.1  # .73, deviation a factor of 1.8 over five seeds, three kernels
-    assert offset[scores > 0.1].max() < 0.25  # .14, deviation .02; the sheet reaches 2.0
+    assert scores.max() > 2 * USUAL  # three times what is usual there
+    assert offset[scores > 2 * USUAL].max() < 0.25  # .14, deviation .02; the sheet reaches 2.0
     beside = (offset < 0.06) & (points[:, 0] > 1.2) & (points[:, 0] < 2.0)
     assert (scores[beside] > 0).float().mean() > 0.7  # .94, deviation .05
 
@@ -57,18 +58,15 @@ def test_a_crack_is_found_at_its_rim(places: torch.Tensor, seed: int) -> None:
 def test_accidental_voids_hardly_count(places: torch.Tensor) -> None:
     """A sheet as wide as this has many of them."""
     highest = np.array([float(found(sheet(seed), places).max()) for seed in range(10)])
-    # Over five seeds, three kernels .011, deviation .001; a crack gives .73.
-    assert highest.max() < 0.08
-    assert (highest > 0).mean() <= 0.8  # .29, deviation .15
+    assert (highest > 0).mean() <= 0.8  # .30, deviation .15; of sheets with a crack all
+    assert highest.max() < 2.1 * USUAL
 
 
-def test_a_longer_crack_scores_higher(places: torch.Tensor) -> None:
-    """On average of five scans."""
-    short, long = (
-        np.mean([float(found(cracked(seed, length=length)[0], places).max()) for seed in range(5)])
-        for length in (0.6, 1.6)
-    )
-    assert 0.1 < short < long
+@pytest.mark.parametrize("length", [0.6, 1.6])
+def test_a_crack_of_any_length_counts_three_usual_distances(places: torch.Tensor, length: float) -> None:
+    """What is usual beside it is a little more than in the whole sheet."""
+    for seed in range(3):
+        assert 3 * USUAL < float(found(cracked(seed, length=length)[0], places).max()) < 6.3 * USUAL
 
 
 def test_the_edge_of_a_view_is_no_slit(places: torch.Tensor) -> None:
@@ -87,10 +85,12 @@ def test_none_where_a_side_was_not_scanned(places: torch.Tensor) -> None:
 
 def test_a_side_with_fewer_points_is_no_slit(places: torch.Tensor) -> None:
     rng = np.random.default_rng(0)
-    for seed in range(4):
+    highest = []
+    for seed in range(10):
         points = sheet(seed)
         kept = torch.from_numpy(rng.random(len(points)) < 0.25) | (points[:, 1] < 1)
-        assert found(points[kept], places).max() < 0.25  # at most .13 in twenty draws; a crack gives .73
+        highest.append(float(found(points[kept], places).max()))
+    assert (np.array(highest) > 0).mean() <= 0.7  # .20, deviation .13; of sheets with a crack all
 
 
 def test_unit_of_length_does_not_matter(places: torch.Tensor) -> None:
@@ -113,7 +113,7 @@ class TestLongestPaths:
     def measure(self, places: list[tuple[float, float]], *points: tuple[float, float]) -> np.ndarray:
         flat = np.array([(*place, 0.0) for place in places])
         cloud = Neighbors(np.array([(*point, 0.0) for point in points or ((1000.0, 1000.0),)]))
-        return longest_paths(cloud, flat, np.ones(len(flat)))
+        return longest_paths(cloud, flat, np.ones(len(flat)), 1.8)
 
     def test_every_place_of_a_straight_row_knows_its_whole_length(self) -> None:
         np.testing.assert_allclose(self.measure([(2.0 * k, 0.0) for k in range(6)]), 10.0)
