@@ -15,6 +15,7 @@ from dusnet.geometry.sampling import thin_to
 from dusnet.geometry.surface import DiscSurface, Table
 from dusnet.geometry.visibility import Eye
 from dusnet.registration.icp import icp, transform
+from dusnet.registration.near_symmetries import axis_of_revolution, near_symmetries, turns
 from dusnet.registration.ransac import Features, ransac
 from dusnet.registration.sweep import SAME, Views, distinct, rank, sweep, trimmed
 
@@ -39,6 +40,14 @@ _HYPOTHESES = 8  # poses per family of starting poses and side of the scan that 
 _WIDE = 48  # poses of the sweep that are kept: those beyond `_HYPOTHESES` are followed where the best ones fit badly
 _NEAR_FITNESS = 0.97  # share of points near the reference below which a pose is not near: right poses reach more
 _TRUST = 1.25  # cost, in units of what good scans reach, up to which a pose is believed without a look at others
+_TURNED_SETTLE = (300, 0.04, 5)  # scan points, reach and steps of the ICP that turned poses settle with
+_TURNED_POINTS = 1500  # scan points that they are ranked on
+_TURNED_FAR = 0.15  # of the scale: no point counts for more there; a mark may lie that far from where it belongs
+_TURNED_BETTER = 0.98  # ratio of that cost from which on a turned pose is followed
+_TURNED = 3  # poses that are
+_FINE_TURNS = (np.arange(-5.0, 5.1, 0.5), np.arange(-0.4, 0.45, 0.1))
+"""Degrees by which a part of revolution is turned in the end: ICP does not turn what only a small mark holds."""
+_FINE_BETTER = 0.99  # ratio of costs from which on such a turn is taken
 _TIE = 1e-11  # costs that differ by less are equal: last bits must not choose a pose
 
 
@@ -74,12 +83,12 @@ class Alignment:
         return cls(matrix, residual, float((distances <= _FIT).mean()), method, float(cost_of(distances)))
 
 
-def cost_of(distances: Array) -> Array:
-    """What poses are compared by, (..., N) -> (...): every point counts, but none for more than `_FIT`.
+def cost_of(distances: Array, most: float = _FIT) -> Array:
+    """What poses are compared by, (..., N) -> (...): every point counts, but none for more than `most`.
 
     So no defect decides.
     """
-    return np.asarray(np.minimum(distances, _FIT).mean(axis=-1))
+    return np.asarray(np.minimum(distances, most).mean(axis=-1))
 
 
 def ordered(costs: Array) -> NDArray[np.intp]:
@@ -127,6 +136,14 @@ class Aligner:
         return Table.of(DiscSurface.of(self._few))
 
     @cached_property
+    def _near_symmetries(self) -> Array:
+        return near_symmetries(DiscSurface.of(self._few))
+
+    @cached_property
+    def _revolution(self) -> tuple[Array, Array] | None:
+        return axis_of_revolution(DiscSurface.of(self._few)) if len(self._near_symmetries) else None
+
+    @cached_property
     def _views(self) -> Views:
         return Views.of(self._surface)
 
@@ -152,9 +169,11 @@ class Aligner:
         if method != "global":
             starts = np.stack([stay, _shift(self._surface.points.mean(axis=0))])
             found = self._best(scan, starts, center, "icp")
-            if method == "icp" or self.believes(found):
+            if method == "icp":
                 return found
-        return self._search(scan, center, found, generator)
+            if self.believes(found):
+                return self._turned(scan, center, found)
+        return self._turned(scan, center, self._search(scan, center, found, generator))
 
     def candidates(self, points: Array, count: int, within: float = _TRUST) -> list[Alignment]:
         """Poses of nearly equal fit, best first.
@@ -282,6 +301,41 @@ class Aligner:
             best = self._better(best, self._best(scan, others, center, "global", wide=True))
         return best
 
+    def _turned(self, scan: Array, center: Array, found: Alignment) -> Alignment:
+        """The best of a pose and of those that most of the part cannot tell from it: the rest of the scan decides."""
+        if not (self.near(found) and len(self._near_symmetries)):
+            return found
+        pose = self._pose(found, center)
+        poses = np.concatenate([pose[None], self._near_symmetries @ pose])
+        count, reach, steps = _TURNED_SETTLE
+        few = scan[:: max(1, len(scan) // count)]
+        poses[1:] = icp(few, self._surface, poses[1:], reach, steps, tolerance=1e-3)
+        part = scan[:: max(1, len(scan) // _TURNED_POINTS)]
+        costs = self._costs(part, poses, _TURNED_FAR)
+        chosen = [number for number in ordered(costs)[:_TURNED] if costs[number] < _TURNED_BETTER * costs[0]]
+        best = self._better(found, self._best(scan, poses[[0, *chosen]], center, "global")) if chosen else found
+        return self._turned_finely(scan, center, best)
+
+    def _turned_finely(self, scan: Array, center: Array, found: Alignment) -> Alignment:
+        """The best of a pose and of its turns by a few degrees about the axis of a part of revolution."""
+        if self._revolution is None:
+            return found
+        pose = self._pose(found, center)
+        for angles in _FINE_TURNS:
+            poses = turns(*self._revolution, np.deg2rad(angles)) @ pose
+            pose = poses[ordered(self._costs(scan, poses))[0]]
+        best = self._result(scan, pose, center, found.method)
+        if best.cost >= _FINE_BETTER * found.cost:
+            return found
+        return replace(best, symmetric=found.symmetric, margin=found.margin * found.cost / best.cost)
+
+    def _pose(self, found: Alignment, center: Array) -> Array:
+        """The pose, (4, 4), of which `_result` made an alignment."""
+        pose = np.eye(4)
+        pose[:3, :3] = found.matrix[:3, :3]
+        pose[:3, 3] = (found.matrix[:3, :3] @ center + found.matrix[:3, 3] - self._center) / self._scale
+        return pose
+
     def _better(self, first: Alignment, second: Alignment) -> Alignment:
         """The one of less cost; a pose that is near is left only for one that fits clearly better."""
         return second if second.cost * (EQUAL if self.near(first) else 1.0) < first.cost else first
@@ -331,11 +385,11 @@ class Aligner:
             margin=float(ratios[~equal].min(initial=np.inf)),
         )
 
-    def _costs(self, points: Array, poses: Array) -> Array:
-        """The cost of each pose, (P,); see `cost_of`."""
+    def _costs(self, points: Array, poses: Array, most: float = _FIT) -> Array:
+        """The cost of each pose, (P,), in which no point counts for more than `most`; see `cost_of`."""
         moved = transform(poses, points)
-        distances = self._surface.distance(moved.reshape(-1, 3), _FIT)
-        return cost_of(distances.reshape(moved.shape[:2]))
+        distances = self._surface.distance(moved.reshape(-1, 3), most)
+        return cost_of(distances.reshape(moved.shape[:2]), most)
 
     def _result(self, scan: Array, pose: Array, center: Array, method: str) -> Alignment:
         distances = self._surface.distance(transform(pose[None], scan)[0])

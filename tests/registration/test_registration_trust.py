@@ -13,6 +13,7 @@ from dusnet.detectors.frame import ClassFrame
 from dusnet.geometry.surface import DiscSurface
 from dusnet.progress import Silent
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
+from dusnet.registration import aligner as module
 from dusnet.registration.aligner import ordered
 from dusnet.registration.icp import icp, sliding, transform
 from dusnet.synthesis.settings import BenchmarkSettings
@@ -109,8 +110,9 @@ def test_a_right_pose_stays_as_it_is_when_others_are_compared():
     assert (plain.method, compared.method) == ("icp", "icp")
 
 
-def test_a_pose_that_nearly_fits_is_not_believed():
+def test_a_pose_that_nearly_fits_is_not_believed(monkeypatch: pytest.MonkeyPatch):
     """A wedge-like pot turned upside down nearly fits: its ends differ by a little."""
+    monkeypatch.setattr(module, "near_symmetries", lambda _: np.zeros((0, 4, 4)))
     rng = np.random.default_rng(2)
 
     def barrel(count: int) -> Array:

@@ -1,0 +1,119 @@
+"""Motions that nearly keep a part, counted by hand on parts of known symmetry, and the poses that they tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.spatial.transform import Rotation
+
+from dusnet.config import RegistrationSettings
+from dusnet.geometry.surface import DiscSurface
+from dusnet.registration import Aligner
+from dusnet.registration.near_symmetries import near_symmetries
+
+Array = NDArray[np.float64]
+MARK = np.array([0.62, 0.0, 0.25])
+
+
+def even(points: Array, count: int = 3000) -> DiscSurface:
+    """About as many of the points, no two of them close to each other."""
+    kept = np.ones(len(points), dtype=bool)
+    tree = cKDTree(points)
+    reach = np.sqrt(1.0 / count)
+    for number in range(len(points)):
+        if kept[number]:
+            near = [other for other in tree.query_ball_point(points[number], reach) if other > number]
+            kept[near] = False
+    return DiscSurface.of(points[kept])
+
+
+def jar(count: int, seed: int, *, mark: bool = True) -> Array:
+    """A turned body whose upper end is narrower, with a small knob on its side."""
+    rng = np.random.default_rng(seed)
+    height, angle = rng.uniform(-0.7, 0.7, count), rng.uniform(0, 2 * np.pi, count)
+    radius = 0.55 - 0.15 * np.maximum(height, 0) + 0.05 * np.sin(4 * height)
+    points = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), height])
+    if mark:
+        knob = rng.normal(size=(count // 40, 3))
+        knob *= 0.09 / np.linalg.norm(knob, axis=1, keepdims=True)
+        points = np.concatenate([points, MARK + knob])
+    return points
+
+
+def block(count: int, seed: int) -> Array:
+    """The surface of a block of three different edges."""
+    rng = np.random.default_rng(seed)
+    size = np.array([0.7, 0.45, 0.25])
+    face = rng.choice(3, count, p=(1 / size) / (1 / size).sum())
+    points = rng.uniform(-1, 1, (count, 3))
+    points[np.arange(count), face] = rng.choice([-1.0, 1.0], count)
+    return points * size
+
+
+def lump(count: int, seed: int) -> Array:
+    direction = np.random.default_rng(seed).normal(size=(count, 3))
+    x, y, z = (direction / np.linalg.norm(direction, axis=1, keepdims=True)).T
+    radius = 0.7 * (1 + 0.3 * x + 0.25 * x * y + 0.2 * y * z + 0.15 * np.sin(4 * z))
+    return radius[:, None] * np.stack([x, y, z], axis=1)
+
+
+def turned_by(motions: Array) -> Array:
+    """Angle of each motion in degrees."""
+    return np.rad2deg(Rotation.from_matrix(motions[:, :3, :3]).magnitude())
+
+
+class TestMotions:
+    @pytest.mark.parametrize("mark", [False, True])
+    def test_a_turned_body_has_all_turns_about_its_axis(self, mark: bool) -> None:
+        found = near_symmetries(even(jar(20_000, 0, mark=mark)))
+        assert len(found) == 71
+        about = found[:, :3, :3] @ [0.0, 0.0, 1.0]
+        np.testing.assert_allclose(about, np.tile([0.0, 0.0, 1.0], (71, 1)), atol=0.02)
+        signed = np.rad2deg(np.arctan2(found[:, 1, 0], found[:, 0, 0])) % 360
+        np.testing.assert_allclose(np.sort(signed), 5.0 * np.arange(1, 72), atol=0.5)
+        assert np.linalg.norm(found[:, :2, 3], axis=1).max() < 0.03
+
+    def test_a_block_can_be_turned_over_about_three_axes(self) -> None:
+        """And by a step more or less, which ICP undoes."""
+        found = near_symmetries(even(block(20_000, 0)))
+        flips = [np.eye(3), *(np.diag(signs) for signs in ([1, -1, -1], [-1, 1, -1], [-1, -1, 1]))]
+        between = np.array([found[:, :3, :3] @ flip for flip in flips])
+        angles = np.array([np.rad2deg(Rotation.from_matrix(one).magnitude()) for one in between])
+        assert angles[1:].min(axis=1).max() < 2
+        assert angles.min(axis=0).max() < 8
+
+    def test_an_irregular_part_has_none_that_icp_does_not_undo(self) -> None:
+        assert (turned_by(near_symmetries(even(lump(20_000, 0)))) < 15).all()
+
+    def test_they_are_rigid(self) -> None:
+        found = near_symmetries(even(jar(20_000, 1)))[:, :3, :3]
+        np.testing.assert_allclose(found @ found.transpose(0, 2, 1), np.tile(np.eye(3), (len(found), 1, 1)), atol=1e-9)
+        np.testing.assert_allclose(np.linalg.det(found), 1)
+
+
+class TestPoses:
+    @pytest.mark.parametrize("seed", range(6))
+    def test_a_small_mark_decides_between_the_turns_of_a_jar(self, seed: int) -> None:
+        """In any pose; without a comparison of the turns noise decides."""
+        aligner = Aligner(jar(12_000, 100), RegistrationSettings(), scale=0.9, seed=0)
+        rng = np.random.default_rng(seed)
+        scan = jar(5000, seed) + rng.normal(scale=0.001, size=(5125, 3))
+        pose = Rotation.random(random_state=rng).as_matrix()
+        found = aligner.align(scan @ pose.T + rng.normal(size=3)).matrix
+        turned = found[:3, :3] @ pose
+        assert np.linalg.norm(turned @ MARK - MARK) < 0.05
+
+    def test_without_a_mark_a_turn_costs_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """A plain jar: any turn about its axis is right, and the axis stays where the search found it."""
+        from dusnet.registration import aligner as module
+
+        scan = jar(4000, 3, mark=False)
+        found = Aligner(jar(8000, 100, mark=False), RegistrationSettings(), scale=0.9, seed=0).align(scan)
+        monkeypatch.setattr(module, "near_symmetries", lambda _: np.zeros((0, 4, 4)))
+        plain = Aligner(jar(8000, 100, mark=False), RegistrationSettings(), scale=0.9, seed=0).align(scan)
+        assert found.cost <= plain.cost * (1 + 1e-9)
+        axis = found.matrix[:3, 2] @ plain.matrix[:3, 2]
+        assert np.rad2deg(np.arccos(min(1.0, axis))) < 0.5
+        assert np.linalg.norm(found.matrix[:3, 3] - plain.matrix[:3, 3]) < 0.01
