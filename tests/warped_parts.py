@@ -9,6 +9,8 @@ import torch
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from dusnet.registration.warp import SPACING_SAMPLE
+
 Array = NDArray[np.float64]
 EGG = np.array([0.8, 0.64, 0.48])
 ROD = np.array([0.95, 0.25, 0.2])
@@ -60,12 +62,18 @@ def svd_normals(points: Array, neighbors: int) -> Array:
 
 
 def plane_distances(query: Array, points: Array, normals: Array, neighbors: int) -> tuple[Array, Array]:
-    """Mean signed distance to the planes of the nearest points and the nearest one's normal, in float64."""
-    index = cKDTree(points).query(query, k=neighbors)[1]
+    """Mean signed distance to the planes of the nearest points and the nearest one's normal, in float64.
+
+    Planes that are 0.004 and the spacing farther than the nearest one are those of another face.
+    """
+    tree = cKDTree(points)
+    index = tree.query(query, k=neighbors)[1]
+    one_face = max(0.004, tree.query(points[:: 1 + len(points) // SPACING_SAMPLE], k=2)[0][:, 1].mean())
     first = normals[index[:, 0]]
-    total = np.zeros(len(query))
+    across = np.zeros((len(query), neighbors))
     for rank in range(neighbors):
         normal = normals[index[:, rank]]
         flip = np.where(np.einsum("ij,ij->i", normal, first) < 0, -1.0, 1.0)
-        total += flip * np.einsum("ij,ij->i", query - points[index[:, rank]], normal)
-    return total / neighbors, first
+        across[:, rank] = flip * np.einsum("ij,ij->i", query - points[index[:, rank]], normal)
+    least = np.take_along_axis(across, np.abs(across).argmin(axis=1)[:, None], axis=1)
+    return across.mean(axis=1, where=np.abs(across - least) < one_face), first

@@ -25,7 +25,7 @@ from dusnet.progress import Progress
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
 from dusnet.registration.good_surface import unit_vectors
 
-REFERENCE_POINTS = 20_000
+REFERENCE_POINTS = 40_000
 SIZE_FACTOR = 3.0
 STRAY_FACTOR = 3.0
 RESIDUAL_FACTOR = 2.4

@@ -23,7 +23,8 @@ from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.terminal import one_line
 
 FORMAT = "dusnet-model"
-VERSION = 1
+VERSION = 2
+"""Raised when a model that an older version trained would get other scores: its limits were learned from those."""
 SCALES = (1e-12, 1e12)
 """Between these the radius of a part lies, in any unit."""
 KINDS = frozenset({torch.float32, torch.float64, torch.int64, torch.int32, torch.bool, torch.uint8})
@@ -159,16 +160,19 @@ def read_model(path: Path) -> StoredModel:
     """Read a model file.
 
     Raises:
-        BadModel: the file is missing, damaged, foreign, or newer than this package.
+        BadModel: the file is missing, damaged, foreign, or older or newer than this package.
     """
     tensors, metadata = read_tensors(path)
     if metadata.get("format") != FORMAT:
         raise BadModel(
             f"{path} is a dusnet {_word(metadata.get('format', 'file'))}, not a model; give the file of `train --out`."
         )
-    if metadata.get("version") != VERSION:
+    version = metadata.get("version")
+    if isinstance(version, int) and version < VERSION:
+        raise BadModel(f"{path} was trained by an older version of dusnet, whose scores differ; train it again.")
+    if version != VERSION:
         raise BadModel(
-            f"{path} has model format {_word(metadata.get('version'))} but this dusnet reads format {VERSION}; "
+            f"{path} has model format {_word(version)} but this dusnet reads format {VERSION}; "
             "train again or install the version that wrote it."
         )
     if not isinstance(metadata.get("detector"), str):

@@ -37,6 +37,13 @@ def text(data: Any, what: str) -> str:
     return data
 
 
+def flag(data: Any, what: str) -> bool:
+    """`data` when it is true or false."""
+    if not isinstance(data, bool):
+        raise Unusable(f"its {what} is neither true nor false")
+    return data
+
+
 def entries(data: Any, what: str) -> list[Any]:
     """`data` when it is a list."""
     if not isinstance(data, list):

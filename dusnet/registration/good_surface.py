@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -13,7 +13,10 @@ from torch import Tensor
 
 from dusnet import ops
 from dusnet.config import WarpSettings
+from dusnet.geometry.coverage import Coverage
+from dusnet.geometry.outward import outward_normals
 from dusnet.geometry.part_places import PartPlaces
+from dusnet.geometry.quantiles import quantile
 from dusnet.geometry.sampling import cell_for, thin
 from dusnet.io import stored
 from dusnet.registration.tolerance import ToleranceField
@@ -21,8 +24,15 @@ from dusnet.registration.warp import TangentPlanes, Warp, fit_warp
 
 POINTS_PER_CLOUD = 12_000  # that a scan is thinned to: bounds time and the size of models
 MOST_CLOUDS = 12  # scans that the surface is made of at most: bounds time and the size of models
+RIGID = 1.1
+"""How much farther than after the smooth warp good scans may lie from each other for the warp to be left out."""
 UNIT_ERROR = 1e-3
 """Of the length of a normal; those that are written are right to the sixth digit."""
+VOID_NEIGHBORS = 32  # places around a place that stand for it: as many scans are few
+VOID_MARGIN = 1.25
+"""How much larger than in the training scans a void at the same place may be."""
+MOST_VOID = 1.5
+"""Largest accidental voids of a scan that a void of a training scan counts for at most: it may be a hole."""
 PASSES = 2
 """How often a good scan is warped onto the first one; its own noise must not stay in the common surface."""
 
@@ -70,6 +80,9 @@ class GoodSurface:
             or where nobody wants to know.
         settings: of the warp.
         seed: of the thinning and of the points that take part in a fit.
+        rigid: good scans do not differ by more than their points do, so that there is no variation to take out.
+        openness, voids: mean and largest size of the voids that good scans, left out, show at each place, (M,); see
+            `PartPlaces`. None as for `tolerance`.
     """
 
     planes: TangentPlanes
@@ -77,6 +90,9 @@ class GoodSurface:
     tolerance: ToleranceField | None
     settings: WarpSettings
     seed: int
+    openness: Tensor | None = None
+    voids: Tensor | None = None
+    rigid: bool = False
     _thinned: dict[tuple[int, int], Tensor] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -92,12 +108,37 @@ class GoodSurface:
             tolerance: also measure what good scans are away from each other.
         """
         thinned = [_thin(cloud, POINTS_PER_CLOUD, seed) for cloud in clouds[:MOST_CLOUDS]]
-        shaped = [thinned[0], *(_onto(cloud, thinned[0], settings, seed) for cloud in thinned[1:])]
-        sizes = tuple(len(cloud) for cloud in shaped)
-        planes = TangentPlanes(torch.cat(shaped))
-        wanted = tolerance and len(shaped) > 1
-        measured = _tolerance(thinned, planes, sizes, settings, seed) if wanted else None
-        return cls(planes, sizes, measured, settings, seed)
+        several = len(thinned) > 1
+        made = cls._together(thinned, settings, seed, rigid=False)
+        if not several:
+            return made
+        left_out = made._left_out(thinned)
+        if settings.degree:
+            stiff = cls._together(thinned, settings, seed, rigid=True)
+            left_out_stiff = stiff._left_out(thinned)
+            if _spread(left_out_stiff) <= RIGID * _spread(left_out):
+                made, left_out = stiff, left_out_stiff
+        if not tolerance:
+            return made
+        openness, voids = _voids(left_out, made.planes, made.sizes)
+        return replace(made, tolerance=_tolerance(left_out), openness=openness, voids=voids)
+
+    @classmethod
+    def _together(cls, thinned: Sequence[Tensor], settings: WarpSettings, seed: int, *, rigid: bool) -> GoodSurface:
+        """The surface of some clouds, without tolerance and voids."""
+        first = _oriented(thinned[0])
+        shaped = [thinned[0], *(_onto(cloud, first, settings, seed, rigid=rigid) for cloud in thinned[1:])]
+        planes = TangentPlanes(torch.cat(shaped)).oriented_as(first)
+        return cls(planes, tuple(len(cloud) for cloud in shaped), None, settings, seed, rigid=rigid)
+
+    def _left_out(self, thinned: Sequence[Tensor]) -> list[ScanComparison]:
+        """Each cloud beside the surface of the others."""
+        found = []
+        for own, cloud in enumerate(thinned):
+            others = _others(self.planes, self.sizes, own)
+            beside = GoodSurface(others, (len(others.points),), None, self.settings, self.seed, rigid=self.rigid)
+            found.append(beside.compare(cloud))
+        return found
 
     @property
     def points(self) -> Tensor:
@@ -107,7 +148,7 @@ class GoodSurface:
     @cached_property
     def places(self) -> PartPlaces:
         """The same, with what depends on them alone."""
-        return PartPlaces(self.points)
+        return PartPlaces(self.points, openness=self.openness, voids=self.voids)
 
     def thinned(self, count: int, seed: int) -> Tensor:
         """About `count` of the places, or all of them; the last answer is kept for the next scan of that size."""
@@ -126,21 +167,32 @@ class GoodSurface:
         Args:
             points: in the frame, (N, 3) float32.
         """
-        warp = fit_warp(points, self.planes, self.settings, seed=self.seed)
+        warp = fit_warp(points, self.planes, self.settings, seed=self.seed, rigid=self.rigid)
         shaped = warp.remove(points)
         distance, normals = self.planes.signed_distance(shaped)
         return ScanComparison(points, shaped, distance, normals, warp)
+
+    def foot(self, shaped: Tensor) -> Tensor:
+        """Where a good part would have points of a scan without its variation, (N, 3) -> (N, 3)."""
+        distance, normals = self.planes.signed_distance(shaped)
+        return shaped - distance.unsqueeze(1) * normals
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores of this besides `metadata`."""
         tensors = {"surface.points": self.points, "surface.normals": self.planes.normals}
         if self.tolerance is not None:
             tensors |= {"tolerance.places": self.tolerance.places, "tolerance.values": self.tolerance.values}
+        if self.openness is not None and self.voids is not None:
+            tensors |= {"surface.openness": self.openness, "surface.voids": self.voids}
+        if self.planes.outward is not None:
+            tensors["surface.outward"] = self.planes.outward
         return tensors
 
     def metadata(self) -> dict[str, Any]:
-        """Sizes of the clouds and level of the tolerance as JSON."""
-        return {"sizes": list(self.sizes), "level": None if self.tolerance is None else self.tolerance.level}
+        """Sizes of the clouds, level of the tolerance, and what else is known, as JSON."""
+        level = None if self.tolerance is None else self.tolerance.level
+        known = {"voids": self.openness is not None, "outward": self.planes.outward is not None}
+        return {"sizes": list(self.sizes), "level": level, "rigid": self.rigid, **known}
 
     @classmethod
     def restore(
@@ -152,10 +204,19 @@ class GoodSurface:
             KeyError, Unusable: they are none of a surface.
         """
         planes = planes_of(tensors, "surface.points", "surface.normals")
+        outside, known, rigid = (stored.flag(metadata[name], name) for name in ("outward", "voids", "rigid"))
+        if outside:
+            outward = stored.tensor(tensors, "surface.outward", len(planes.points))
+            if not bool((outward.abs() == 1).all()):
+                raise stored.Unusable("its normals point neither out nor in")
+            planes = TangentPlanes(planes.points, planes.normals, outward)
         sizes = tuple(stored.whole(one, "size of a cloud", 1) for one in stored.entries(metadata["sizes"], "sizes"))
         if sum(sizes) != len(planes.points):
             raise stored.Unusable("the sizes of its clouds are not those of its surface")
-        return cls(planes, sizes, tolerance_of(tensors, metadata["level"]), settings, seed)
+        tolerance = tolerance_of(tensors, metadata["level"])
+        openness = voids_of(tensors, "surface.openness", planes) if known else None
+        voids = voids_of(tensors, "surface.voids", planes) if known else None
+        return cls(planes, sizes, tolerance, settings, seed, openness, voids, rigid)
 
 
 def planes_of(tensors: Mapping[str, Tensor], points: str, normals: str) -> TangentPlanes:
@@ -195,6 +256,18 @@ def tolerance_of(tensors: Mapping[str, Tensor], level: Any) -> ToleranceField | 
     return ToleranceField(places, values, stored.number(level, "level of the tolerance", 0, stored.LENGTHS[1]))
 
 
+def voids_of(tensors: Mapping[str, Tensor], name: str, planes: TangentPlanes) -> Tensor:
+    """Sizes of voids in a model file, (M,).
+
+    Raises:
+        KeyError, Unusable: they are none.
+    """
+    voids = stored.tensor(tensors, name, len(planes.points))
+    if float(voids.min()) < 0:
+        raise stored.Unusable(f"a void in its tensor {name} is smaller than none")
+    return voids
+
+
 def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:
     if len(cloud) <= count:
         return cloud
@@ -203,10 +276,16 @@ def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:
     return cloud[torch.from_numpy(thin(points, cell_for(points, count, rng), rng))]
 
 
-def _onto(cloud: Tensor, first: Tensor, settings: WarpSettings, seed: int) -> Tensor:
-    planes = TangentPlanes(first)
+def _oriented(cloud: Tensor) -> TangentPlanes:
+    """The surface of one cloud; its outside is where it can be looked at from."""
+    planes = TangentPlanes(cloud)
+    agree = (planes.normals * outward_normals(cloud)).sum(dim=1)
+    return TangentPlanes(cloud, planes.normals, torch.where(agree < 0, -1.0, 1.0))
+
+
+def _onto(cloud: Tensor, first: TangentPlanes, settings: WarpSettings, seed: int, *, rigid: bool) -> Tensor:
     for _ in range(PASSES):
-        cloud = fit_warp(cloud, planes, settings, seed=seed).remove(cloud)
+        cloud = fit_warp(cloud, first, settings, seed=seed, rigid=rigid).remove(cloud)
     return cloud
 
 
@@ -215,16 +294,40 @@ def _others(planes: TangentPlanes, sizes: tuple[int, ...], own: int) -> TangentP
     start = sum(sizes[:own])
     kept = torch.ones(len(planes.points), dtype=torch.bool)
     kept[start : start + sizes[own]] = False
-    return TangentPlanes(planes.points[kept], planes.normals[kept])
+    outward = None if planes.outward is None else planes.outward[kept]
+    return TangentPlanes(planes.points[kept], planes.normals[kept], outward)
 
 
-def _tolerance(
-    thinned: Sequence[Tensor], planes: TangentPlanes, sizes: tuple[int, ...], settings: WarpSettings, seed: int
-) -> ToleranceField:
-    places, distances = [], []
-    for own, cloud in enumerate(thinned):
-        others = _others(planes, sizes, own)
-        found = GoodSurface(others, (len(others.points),), None, settings, seed).compare(cloud)
-        places.append(found.shaped)
-        distances.append(found.distance.abs())
-    return ToleranceField.of(torch.cat(places), torch.cat(distances))
+def _spread(left_out: Sequence[ScanComparison]) -> float:
+    """What nine of ten points of the good scans are away from the surface of the others."""
+    return quantile(torch.cat([one.distance.abs() for one in left_out]), 0.9)
+
+
+def _tolerance(left_out: Sequence[ScanComparison]) -> ToleranceField:
+    return ToleranceField.of(
+        torch.cat([one.shaped for one in left_out]), torch.cat([one.distance.abs() for one in left_out])
+    )
+
+
+def _voids(left_out: Sequence[ScanComparison], planes: TangentPlanes, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+    """Mean and largest size of the voids that each cloud shows at the others' places and around them, (M,) each.
+
+    The mean is in units of its own mean over the part. Sides that a cloud leaves out have no part in it.
+    """
+    owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    largest, total, clouds = torch.zeros(len(owner)), torch.zeros(len(owner)), torch.zeros(len(owner))
+    for own, one in enumerate(left_out):
+        others = owner != own
+        beside = Coverage.from_index(ops.PointIndex(one.foot[None]), planes.points[others])
+        size = beside.void_size.clamp_max(MOST_VOID * beside.voids.largest(len(one.points)))
+        shown = ~beside.unseen
+        places = others.nonzero()[:, 0][shown]
+        largest[places] = torch.maximum(largest[places], size[shown])
+        total[places] += size[shown]
+        clouds[places] += 1
+    mean = total / clouds.clamp_min(1)
+    level = mean[clouds > 0].mean() if clouds.any() else torch.tensor(0.0)
+    mean = torch.where(clouds > 0, mean, level)
+    _, around = ops.knn(planes.points[None], planes.points[None], min(VOID_NEIGHBORS, len(owner)))
+    openness = mean[around[0]].mean(dim=1) / level if level > 0 else torch.ones_like(mean)
+    return openness, VOID_MARGIN * largest[around[0]].amax(dim=1)

@@ -4,6 +4,9 @@ Good parts of one mould differ by smooth, low-frequency changes of shape; defect
 is fitted to the signed distances of a scan to the reference surface by Tukey-weighted least squares, so that points on
 a defect lose their vote, and is subtracted. Closed form, no training, and no orientation of normals needed.
 
+A whole surface may also lie a little outside or inside of another one everywhere, as the meshes of two exports do. Of a
+thin wall both faces then move apart, which no smooth field does, so that an even offset is estimated beside the field.
+
 The fit is graduated: a quadratic field with a generous cutoff first, then the full degree with a narrow one. A cubic
 with a generous cutoff bends itself into a bent end of the part and hides it.
 """
@@ -11,6 +14,7 @@ with a generous cutoff bends itself into a bent end of the part and hides it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -21,6 +25,10 @@ from dusnet.config import WarpSettings
 from dusnet.geometry.normals import tensor_normals
 
 NEIGHBORS = 6  # tangent planes whose mean is the distance to the surface
+SAME_FACE = 0.004
+"""Planes whose distances differ by more than this, and by more than the spacing of the surface, are of two faces of a
+thin wall: the planes of a curved face of few points differ, too."""
+SPACING_SAMPLE = 2000  # points whose nearest neighbours tell the spacing
 NORMAL_NEIGHBORS = 24  # points that span a tangent plane
 SAMPLE = 2500  # points that take part in a fit: many times the coefficients
 STEPS = 8  # of the reweighting of a pass
@@ -47,6 +55,23 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Offset:
+    """A displacement field that moves every point by the same distance along the outward normal of a surface.
+
+    Attributes:
+        distance: outwards, in the frame.
+        surface: the surface.
+    """
+
+    distance: float
+    surface: TangentPlanes
+
+    def __call__(self, points: Tensor) -> Tensor:
+        """Displacement at `points`, (N, 3) -> (N, 3)."""
+        return self.distance * self.surface.outward_at(points)
+
+
+@dataclass(frozen=True)
 class Warp:
     """What was taken away from a scan, pass by pass; without fields it changes nothing.
 
@@ -54,7 +79,7 @@ class Warp:
         fields: in the order in which they were subtracted.
     """
 
-    fields: tuple[Field, ...] = ()
+    fields: tuple[Field | Offset, ...] = ()
 
     def remove(self, points: Tensor) -> Tensor:
         """Scan shape -> reference shape, (N, 3) in the frame."""
@@ -75,12 +100,20 @@ class TangentPlanes:
     Args:
         points: of the surface, (M, 3) float32 in the frame.
         normals: unit normals of either sign, (M, 3); estimated when None.
+        outward: 1 where a normal points away from the material and -1 where into it, (M,); None where nobody knows.
     """
 
-    def __init__(self, points: Tensor, normals: Tensor | None = None) -> None:
+    def __init__(self, points: Tensor, normals: Tensor | None = None, outward: Tensor | None = None) -> None:
         self.points = points
+        self.outward = outward
         self.normals = tensor_normals(points, points, NORMAL_NEIGHBORS) if normals is None else normals
         self._index = ops.PointIndex(points.unsqueeze(0))
+
+    @cached_property
+    def _same_face(self) -> float:
+        few = self.points[:: 1 + len(self.points) // SPACING_SAMPLE]
+        squared, _ = self._index.knn(few.unsqueeze(0), min(2, len(self.points)))
+        return max(SAME_FACE, float(squared[0, :, -1].sqrt().mean()))
 
     def signed_distance(self, query: Tensor) -> tuple[Tensor, Tensor]:
         """Distance to the surface and the normal that it is measured along.
@@ -89,19 +122,33 @@ class TangentPlanes:
             query: (N, 3) in the frame.
 
         Returns:
-            The mean distance to the planes of the `NEIGHBORS` nearest points, signed by the normal of the nearest one,
-            (N,); that normal, of either sign, (N, 3).
+            The mean distance to the planes of those of the `NEIGHBORS` nearest points that are of one face, signed by
+            the normal of the nearest one, (N,); that normal, of either sign, (N, 3).
         """
         count = min(NEIGHBORS, len(self.points))
         _, index = self._index.knn(query.unsqueeze(0), count)
         normals = self.normals[index[0]]
         nearest = normals[:, 0]
         sign = (normals * normals[:, :1]).sum(dim=-1).sign()
-        across = ((query.unsqueeze(1) - self.points[index[0]]) * normals).sum(dim=-1)
-        return (across * sign).mean(dim=1), nearest
+        across = ((query.unsqueeze(1) - self.points[index[0]]) * normals).sum(dim=-1) * sign
+        # Where a wall is thinner than its points are apart, some of the planes are those of its other face.
+        least = across.gather(1, across.abs().argmin(dim=1, keepdim=True))
+        same = (across - least).abs() < self._same_face
+        return (across * same).sum(dim=1) / same.sum(dim=1), nearest
+
+    def outward_at(self, query: Tensor) -> Tensor:
+        """Outward normals at the places nearest to `query`, (N, 3) -> (N, 3); `outward` must be known."""
+        assert self.outward is not None
+        nearest = self._index.nearest(query.unsqueeze(0))[1][0]
+        return self.normals[nearest] * self.outward[nearest].unsqueeze(1)
+
+    def oriented_as(self, other: TangentPlanes) -> TangentPlanes:
+        """The same surface, of which the outside is known as it is of another one near it."""
+        outward = (self.normals * other.outward_at(self.points)).sum(dim=1)
+        return TangentPlanes(self.points, self.normals, torch.where(outward < 0, -1.0, 1.0))
 
 
-def fit_warp(points: Tensor, surface: TangentPlanes, settings: WarpSettings, *, seed: int) -> Warp:
+def fit_warp(points: Tensor, surface: TangentPlanes, settings: WarpSettings, *, seed: int, rigid: bool = False) -> Warp:
     """The warp between a registered scan and the reference surface.
 
     Args:
@@ -109,9 +156,10 @@ def fit_warp(points: Tensor, surface: TangentPlanes, settings: WarpSettings, *, 
         surface: the reference.
         settings: degree, cutoff and ridge.
         seed: of the points that take part in the fit.
+        rigid: good parts do not differ: there is no smooth variation to take out.
 
     Returns:
-        At most two fields: the first of degree 1 or 2, the second of the full degree.
+        At most three fields: the first of degree 1 or 2, the second of the full degree, then the even offset.
     """
     if not settings.degree:
         return Warp()
@@ -119,18 +167,28 @@ def fit_warp(points: Tensor, surface: TangentPlanes, settings: WarpSettings, *, 
     chosen = rng.choice(len(points), min(SAMPLE, len(points)), replace=False)
     sample = points[torch.from_numpy(np.sort(chosen))]
     first, last = (factor * settings.cutoff for factor in FIRST_CUTOFFS)
-    fields = []
-    for degree, start, stop in (
-        (min(settings.degree, 2), first, last),
-        (settings.degree, settings.cutoff, settings.cutoff),
-    ):
+    fields: list[Field | Offset] = []
+    passes = ((min(settings.degree, 2), first, last), (settings.degree, settings.cutoff, settings.cutoff))
+    for degree, start, stop in () if rigid else passes:
         distance, normals = surface.signed_distance(sample)
         feet = sample - distance[:, None] * normals
         cutoffs = np.linspace(start, stop, STEPS)
         field = _robust_fit(feet.double(), normals.double(), distance.double(), degree, cutoffs, settings.ridge)
         sample = sample - field(sample)
         fields.append(field)
+    if surface.outward is not None:
+        outwards = _even_offset(sample, surface)
+        if outwards:
+            fields.append(Offset(outwards, surface))
     return Warp(tuple(fields))
+
+
+def _even_offset(sample: Tensor, surface: TangentPlanes) -> float:
+    """How far the whole of a scan lies outside of the surface; zero unless that is more than its points scatter."""
+    across, normals = surface.signed_distance(sample)
+    outside = across * (normals * surface.outward_at(sample)).sum(dim=1).sign()
+    middle = outside.median()
+    return float(middle) if float(middle.abs()) > float((outside - middle).abs().median()) else 0.0
 
 
 def monomials(points: Tensor, degree: int) -> Tensor:

@@ -122,6 +122,11 @@ class TestRefusals:
         assert f"format {VERSION + 1}" in message
         assert f"format {VERSION}" in message
 
+    def test_an_older_version(self, path: Path) -> None:
+        tensors, metadata = read_tensors(path)
+        write_tensors(path, tensors, metadata | {"version": VERSION - 1})
+        assert "was trained by an older version of dusnet, whose scores differ; train it again." in refused(path)
+
     def test_an_unknown_detector(self, path: Path) -> None:
         tensors, metadata = read_tensors(path)
         write_tensors(path, tensors, metadata | {"detector": "oracle"})

@@ -9,9 +9,11 @@ from scipy.spatial import cKDTree
 from warped_parts import plane_distances, surface, svd_normals, tensor, variation
 
 from dusnet.config import WarpSettings
+from dusnet.geometry.coverage import Coverage
+from dusnet.io.stored import Unusable
 from dusnet.registration.good_surface import MOST_CLOUDS, POINTS_PER_CLOUD, GoodSurface
 from dusnet.registration.tolerance import ToleranceField
-from dusnet.registration.warp import NEIGHBORS, NORMAL_NEIGHBORS, TangentPlanes
+from dusnet.registration.warp import NEIGHBORS, NORMAL_NEIGHBORS, Field, TangentPlanes
 
 RIGID = WarpSettings(degree=0)
 SETTINGS = WarpSettings()
@@ -131,6 +133,56 @@ class TestLeftOut:
         np.testing.assert_allclose(varied.tolerance.values.numpy(), expected.values.numpy(), rtol=1e-5)
 
 
+class TestRigid:
+    def test_scans_that_do_not_vary_need_no_warp(self) -> None:
+        made = GoodSurface.learn([tensor(one) for one in scans(4, 3000)], SETTINGS, seed=1)
+        assert made.rigid
+        assert torch.equal(made.points[:3000], tensor(scans(1, 3000)[0]))
+        assert made.metadata()["rigid"] is True
+
+    def test_a_scan_beside_a_rigid_surface_keeps_its_smooth_deviation(self) -> None:
+        """As far as the even offset of the whole, which is none of a polynomial that goes both ways."""
+        made = GoodSurface.learn([tensor(one) for one in scans(4, 3000)], SETTINGS, seed=1)
+        points = tensor(scans(6, 3000, 0.02)[5])
+        found = made.compare(points)
+        assert not [one for one in found.warp.fields if isinstance(one, Field)]
+        assert float(found.distance.abs().quantile(0.9)) > 0.004
+
+    def test_scans_that_vary_smoothly_do(self, varied: GoodSurface) -> None:
+        assert not varied.rigid
+        assert not GoodSurface.learn([tensor(one) for one in scans(4, 3000, 0.01)], SETTINGS, seed=1).rigid
+
+
+class TestVoids:
+    def test_where_good_scans_leave_a_void_a_new_one_may_too(self) -> None:
+        """Each of four scans is thin within a ball: openness and voids are larger there than elsewhere."""
+        clouds = scans(4, 6000)
+        middle, rng = clouds[0][np.argmax(clouds[0][:, 0])], np.random.default_rng(0)
+        clouds = [one[(np.linalg.norm(one - middle, axis=1) > 0.25) | (rng.random(len(one)) < 0.15)] for one in clouds]
+        made = GoodSurface.learn([tensor(one) for one in clouds], SETTINGS, seed=1)
+        assert made.openness is not None
+        assert made.voids is not None
+        there = (made.points - tensor(middle)).norm(dim=1) < 0.2
+        assert float(made.openness[there].median()) > 1.2 * float(made.openness[~there].median())
+        assert float(made.voids[there].median()) > 1.2 * float(made.voids[~there].median())
+        assert float(made.openness.mean()) == pytest.approx(1.0, abs=0.1)
+        assert made.places.voids is made.voids
+
+    def test_a_single_scan_tells_none(self) -> None:
+        made = GoodSurface.learn([tensor(scans(1, 500)[0])], SETTINGS, seed=0)
+        assert made.openness is None
+        assert made.voids is None
+
+
+class TestFoot:
+    def test_is_on_the_true_surface_and_the_same_for_a_cloud(self, varied: GoodSurface) -> None:
+        found = varied.compare(tensor(scans(6, 3000, 0.02)[5]))
+        assert torch.equal(varied.foot(found.shaped), found.foot)
+        lifted = varied.foot(found.foot + 0.02 * found.normals)
+        across = varied.planes.signed_distance(lifted)[0].abs()
+        assert float(across.quantile(0.9)) < 0.003
+
+
 class TestFile:
     @pytest.mark.parametrize("count", [1, 4])
     def test_what_is_restored_is_what_was_learned(self, count: int) -> None:
@@ -139,5 +191,54 @@ class TestFile:
         assert again.sizes == made.sizes
         assert again.metadata() == made.metadata()
         assert again.tensors().keys() == made.tensors().keys()
+        assert all(torch.equal(value, again.tensors()[name]) for name, value in made.tensors().items())
+        assert again.rigid == made.rigid
         points = tensor(scans(6, 700, 0.02)[5])
         assert torch.equal(made.compare(points).distance, again.compare(points).distance)
+
+
+class TestSidesLeftOut:
+    """What a training scan does not show is no void that good scans have."""
+
+    @staticmethod
+    def hole(points: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(points - surface(0, 1)[0], axis=1) > 0.25
+
+    def test_a_training_scan_of_one_side_takes_no_hole_away(self) -> None:
+        clouds = scans(4, 3000)
+        middle = surface(0, 1)[0][0]
+        clouds[3] = clouds[3][clouds[3] @ middle < 0]
+        scan = scans(5, 3000)[4]
+        holed = tensor(scan[self.hole(scan)])
+        missing = [
+            int(
+                Coverage.of(
+                    holed, GoodSurface.learn([tensor(one) for one in chosen], RIGID, seed=0).places
+                ).missing.sum()
+            )
+            for chosen in (clouds[:3], clouds)
+        ]
+        assert missing[0] > 30
+        assert missing[1] > missing[0] / 2
+
+    def test_a_hole_in_one_training_scan_does_not_hide_a_larger_one(self) -> None:
+        clouds = scans(4, 3000)
+        middle = surface(0, 1)[0][0]
+        clouds[3] = clouds[3][np.linalg.norm(clouds[3] - middle, axis=1) > 0.15]
+        scan = scans(5, 3000)[4]
+        made = GoodSurface.learn([tensor(one) for one in clouds], RIGID, seed=0)
+        assert Coverage.of(tensor(scan[self.hole(scan)]), made.places).missing.any()
+
+    def test_scans_that_coincide_have_no_voids(self) -> None:
+        cloud = tensor(scans(1, 500)[0])
+        made = GoodSurface.learn([cloud, cloud.clone()], RIGID, seed=0)
+        assert made.openness is not None
+        assert bool(made.openness.isfinite().all())
+        assert bool(Coverage.of(cloud, made.places).limit.isfinite().all())
+
+
+@pytest.mark.parametrize("name", ["rigid", "voids", "outward"])
+@pytest.mark.parametrize("value", ["yes", 1, None])
+def test_what_is_true_or_false_is_nothing_else_in_a_file(varied: GoodSurface, name: str, value: object) -> None:
+    with pytest.raises(Unusable, match=name):
+        GoodSurface.restore({**varied.metadata(), name: value}, varied.tensors(), SETTINGS, seed=1)

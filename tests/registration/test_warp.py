@@ -15,7 +15,7 @@ from dusnet.config import WarpSettings
 from dusnet.detectors.settings import load_settings
 from dusnet.errors import BadConfig
 from dusnet.registration import warp as module
-from dusnet.registration.warp import Field, TangentPlanes, Warp, fit_warp, monomials
+from dusnet.registration.warp import Field, Offset, TangentPlanes, Warp, fit_warp, monomials
 
 NOISE = 0.001
 SETTINGS = WarpSettings()
@@ -86,10 +86,13 @@ class TestTangentPlanes:
         query = surface(2, 300)[0] + rng.normal(scale=0.03, size=(300, 3))
         distance, along = TangentPlanes(tensor(points), tensor(normals)).signed_distance(tensor(query))
         nearest = np.argsort(cdist(query, points), axis=1)[:, : module.NEIGHBORS]
+        same_face = max(0.004, np.sort(cdist(points, points), axis=1)[:, 1].mean())
         expected = np.empty(300)
         for row, index in enumerate(nearest):
             upright = normals[index] * np.sign(normals[index] @ normals[index[0]])[:, None]
-            expected[row] = np.mean([(query[row] - p) @ n for p, n in zip(points[index], upright, strict=True)])
+            across = np.array([(query[row] - p) @ n for p, n in zip(points[index], upright, strict=True)])
+            nearest_plane = across[np.argmin(np.abs(across))]
+            expected[row] = across[np.abs(across - nearest_plane) < same_face].mean()
         np.testing.assert_allclose(distance.numpy(), expected, atol=2e-6)
         np.testing.assert_allclose(along.numpy(), normals[nearest[:, 0]], atol=1e-6)
 
@@ -106,8 +109,23 @@ class TestTangentPlanes:
         np.testing.assert_allclose((distance[:, None] * normal).numpy(), [[0, 0, 0.5], [0, 0, -0.25]], atol=1e-6)
 
     def test_of_fewer_points_than_neighbours(self) -> None:
-        planes = TangentPlanes(torch.eye(3), torch.tensor([[0.0, 0.0, 1.0]] * 3))
-        assert planes.signed_distance(torch.tensor([[0.0, 0.0, 1.0]]))[0].item() == pytest.approx(2 / 3)
+        points = torch.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 0.003]])
+        planes = TangentPlanes(points, torch.tensor([[0.0, 0.0, 1.0]] * 3))
+        assert planes.signed_distance(torch.tensor([[0.0, 0.0, 1.0]]))[0].item() == pytest.approx(0.999)
+
+    @pytest.mark.parametrize(("thickness", "expected"), [(0.002, 0.011), (0.02, 0.01)])
+    def test_the_other_face_of_a_thin_wall_takes_no_part(self, thickness: float, expected: float) -> None:
+        """By hand: a place 0.01 above a plate of two faces, of whose six nearest points three are of the lower one.
+
+        Faces that are nearer to each other than surfaces are rough are not told apart: their mean is the surface.
+        """
+        angles = 2 * np.pi * np.arange(3) / 3
+        ring = 0.05 * np.column_stack([np.cos(angles), np.sin(angles)])
+        upper, lower = np.column_stack([ring, np.zeros(3)]), np.column_stack([ring, np.full(3, -thickness)])
+        normals = np.repeat([[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]], 3, axis=0)
+        planes = TangentPlanes(tensor(np.concatenate([upper, lower])), tensor(normals))
+        found, along = planes.signed_distance(torch.tensor([[0.0, 0.0, 0.01]]))
+        assert abs(float(found[0] * along[0, 2])) == pytest.approx(expected, abs=1e-6)
 
 
 class TestWarp:
@@ -250,6 +268,70 @@ class TestDefectsStay:
         wide, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, WarpSettings(cutoff=0.012))
         narrow, _ = self._kept_of_a_bent_end(rod, 0.04, 0.0, SETTINGS)
         assert wide < 0.6 * narrow  # .33, deviation .05 over five seeds, three kernels
+
+
+class TestEvenOffset:
+    """A shell of two faces 0.03 apart; both move outwards, which no polynomial does."""
+
+    @staticmethod
+    def shell(seed: int, outwards: float, count: int = 8000) -> tuple[np.ndarray, np.ndarray]:
+        direction = np.random.default_rng(seed).normal(size=(count, 3))
+        direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+        inner = np.random.default_rng(seed + 1).random(count) < 0.5
+        outward = np.where(inner[:, None], -direction, direction)
+        shape = direction * [0.9, 0.7, 0.6] * np.where(inner, 0.95, 1.0)[:, None]
+        normals = outward / np.array([0.9, 0.7, 0.6])
+        normals /= np.linalg.norm(normals, axis=1, keepdims=True)
+        noise = np.random.default_rng(seed + 2).normal(scale=0.0003, size=shape.shape)
+        return shape + outwards * normals + noise, normals
+
+    @pytest.fixture
+    def known(self) -> TangentPlanes:
+        points, normals = self.shell(0, 0.0, 20_000)
+        signs = np.random.default_rng(9).choice([-1.0, 1.0], len(points))
+        return TangentPlanes(tensor(points), tensor(normals * signs[:, None]), tensor(signs))
+
+    @pytest.mark.parametrize("outwards", [0.004, -0.004])
+    @pytest.mark.parametrize("rigid", [True, False])
+    def test_is_taken_away(self, known: TangentPlanes, outwards: float, rigid: bool) -> None:
+        points = tensor(self.shell(10, outwards)[0])
+        warp = fit_warp(points, known, SETTINGS, seed=0, rigid=rigid)
+        found = [one for one in warp.fields if isinstance(one, Offset)]
+        assert len(found) == 1
+        # The polynomials take a part of it away where they may, and leave what differs between the faces.
+        assert (0.8 if rigid else 0.4) < found[0].distance / outwards < (1.2 if rigid else 1.1)
+        assert len(warp.fields) == (1 if rigid else 3)
+        after = known.signed_distance(warp.remove(points))[0].abs()
+        assert float(after.median()) < (0.25 if rigid else 0.5) * abs(outwards)
+
+    def test_restore_puts_it_back(self, known: TangentPlanes) -> None:
+        points = tensor(self.shell(10, 0.004)[0])
+        warp = fit_warp(points, known, SETTINGS, seed=0, rigid=True)
+        assert float((warp.restore(warp.remove(points)) - points).norm(dim=1).quantile(0.99)) < 0.001
+
+    def test_a_good_scan_is_left_alone(self, known: TangentPlanes) -> None:
+        points = tensor(self.shell(20, 0.0)[0])
+        assert fit_warp(points, known, SETTINGS, seed=0, rigid=True).fields == ()
+
+    def test_a_bulge_is_kept(self, known: TangentPlanes) -> None:
+        points, normals = self.shell(30, 0.0)
+        away = np.linalg.norm(points - [0.0, 0.0, 0.6], axis=1) / 0.25
+        profile = np.clip(1 - away**2, 0, None)
+        warp = fit_warp(tensor(points + 0.01 * profile[:, None] * normals), known, SETTINGS, seed=0, rigid=True)
+        assert warp.fields == ()
+
+    def test_is_not_looked_for_where_the_outside_is_unknown(self, known: TangentPlanes) -> None:
+        blind = TangentPlanes(known.points, known.normals)
+        points = tensor(self.shell(10, 0.004)[0])
+        assert fit_warp(points, blind, SETTINGS, seed=0, rigid=True).fields == ()
+
+    def test_the_outside_is_known_from_a_surface_nearby(self, known: TangentPlanes) -> None:
+        points, normals = self.shell(40, 0.0)
+        flipped = normals * np.random.default_rng(3).choice([-1.0, 1.0], size=(len(points), 1))
+        made = TangentPlanes(tensor(points), tensor(flipped)).oriented_as(known)
+        assert made.outward is not None
+        right = ((made.normals * made.outward[:, None]).numpy() * normals).sum(axis=1) > 0
+        assert right.mean() > 0.99
 
 
 class TestFit:

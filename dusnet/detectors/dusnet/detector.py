@@ -98,8 +98,9 @@ class DUSNet(RegisteredDetector):
         predicted, defective = self._centers(found)
         down = time.perf_counter()
         # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
-        shaped = found.search if everything else ops.PointIndex(found.warp.remove(cloud)[None])
-        coverage = Coverage.from_index(shaped, self._surface.places)
+        # Points off the surface cover the place below them: what is displaced is not missing.
+        feet = found.foot if everything else self._surface.foot(found.warp.remove(cloud))
+        coverage = Coverage.from_index(ops.PointIndex(feet[None]), self._surface.places)
         dense = self._dense(torch.cat([predicted, self._surface.points[coverage.missing]]))
         up = time.perf_counter()
         offsets = found.shaped - predicted
@@ -111,7 +112,7 @@ class DUSNet(RegisteredDetector):
             values = interpolate(values, found.points, cloud)
             scores, distances, offsets = values[:, 0].contiguous(), values[:, 1].contiguous(), values[:, 2:]
         if chosen.gap:
-            scores = scores + chosen.gap * torch.maximum(coverage.gap, coverage.elsewhere(dense).depth)
+            scores = scores + chosen.gap * coverage.gap
         if self.settings.guide.slits:
             scores = scores + self.settings.guide.slits * slits(coverage)
         object_score = scoring.pool(scores, chosen)

@@ -34,7 +34,7 @@ from dusnet.io.tensors import under
 from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress
 from dusnet.registration.good_surface import GoodSurface
-from dusnet.registration.warp import TangentPlanes, fit_warp
+from dusnet.registration.warp import TangentPlanes
 from dusnet.synthesis.good_scans import normal_variation, simulated_scan
 from dusnet.training.loop import Run, fingerprint
 
@@ -123,9 +123,7 @@ class FeatureSpace(RegisteredDetector):
         """A scan in the frame without its smooth variation, where that is taken out, (N, 3) -> (N, 3)."""
         if self._good_surface is None:
             return points
-        cloud = torch.from_numpy(points).float()
-        warp = fit_warp(cloud, self._good_surface.planes, self.settings.warp, seed=self.seed)
-        return warp.remove(cloud).double().numpy()
+        return self._good_surface.compare(torch.from_numpy(points).float()).shaped.double().numpy()
 
     def train_together(
         self,

@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from dusnet import ops
 from dusnet.detectors.peers.surface_distance import SurfaceDistance, SurfaceScores
 from dusnet.geometry.coverage import Coverage
 from dusnet.registration.good_surface import GoodSurface
@@ -31,7 +32,8 @@ class WarpDistance(SurfaceDistance):
         distances, gap = found.distance.abs(), None
         scores = None if surface.tolerance is None else surface.tolerance.normalise(distances, found.shaped)
         if self.settings.scoring.gap:
-            gap = Coverage.from_index(found.search, surface.places).gap
+            # Points off the surface cover the place below them: what is displaced is not missing.
+            gap = Coverage.from_index(ops.PointIndex(found.foot[None]), surface.places).gap
         return SurfaceScores(distances, scores, gap)
 
     def _tensors(self) -> dict[str, Tensor]:

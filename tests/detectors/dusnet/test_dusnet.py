@@ -120,6 +120,18 @@ class TestScores:
         assert more[cloud.labels].mean() > 10 * more[~cloud.labels].mean()
         assert roc_auc_score(cloud.labels, seen.point_scores) > roc_auc_score(cloud.labels, blind.point_scores)
 
+    @pytest.mark.parametrize("centers", [300, 10_000])
+    def test_a_bulge_leaves_no_gap_below_it(self, new: Path, centers: int) -> None:
+        """Of 8 mm, farther from the surface than the largest accidental void: what is displaced is not missing."""
+        clouds, cloud = [part(seed, points=3000) for seed in range(2)], part(20, points=3000, dent=-8)
+        seen, blind = (
+            fitted(new, clouds, guide={"centers": centers}, scoring={"gap": gap}).score(cloud, explain=False)
+            for gap in (0.5, 0.0)
+        )
+        more = seen.point_scores - blind.point_scores
+        # With the points in the place of their feet it would be .03.
+        assert more[cloud.labels].max() < 0.005
+
     def test_a_hole_smaller_than_the_space_between_centres_is_seen(self, new: Path) -> None:
         """300 of 6000 points are judged; what is missing shows beside all of them."""
         clouds, cloud = [part(seed, points=6000) for seed in range(2)], part(20, points=6000)
@@ -148,7 +160,7 @@ class TestScores:
         )
         np.testing.assert_allclose(whole - none, 2 * (half - none), atol=1e-6)
         added = whole - none
-        assert added[beside & (height < 6)].max() > 0.1  # 3.1, deviation .5 over four seeds; far away none
+        assert added[beside & (height < 6)].max() > 0.015  # .039, one usual distance; far away none
         assert added[height > 20].max() < 0.1 * added[beside & (height < 6)].max()
 
     def test_what_is_rebuilt_lies_near_the_part_and_fills_the_hole(self, taught: Path) -> None:
