@@ -60,7 +60,7 @@ class ScoringSettings(Section):
         "this share exceeds; none = the rule of the method, which is top but for peers with a memory",
     )
     pooling_fraction: float = Field(
-        default=0.01, gt=0, le=1, description="share of the points for top and quantile; top of 1 is the mean"
+        default=0.002, gt=0, le=1, description="share of the points for top and quantile; top of 1 is the mean"
     )
     max_centers: int = Field(
         default=40_000, ge=1000, description="points of a bigger scan that become centres; the others are interpolated"

@@ -44,12 +44,12 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         "good_scans": [part(seed) for seed in range(3)],
         "bench/egg/normal": [part(seed) for seed in range(3)],
         "bench/egg/test/good": [part(10), part(11)],
-        "bench/egg/test/dent": [part(12, dent=6.0), part(13, dent=6.0)],
+        "bench/egg/test/dent": [part(12, dent=10.0), part(13, dent=6.0)],
     }.items():
         Path(folder).mkdir(parents=True)
         for number, cloud in enumerate(clouds):
             write_cloud(Path(folder) / f"{number}.ply", PointCloud(cloud.points))
-    write_cloud(tmp_path / "scan.ply", PointCloud(part(9, dent=6.0).points))
+    write_cloud(tmp_path / "scan.ply", PointCloud(part(9, dent=10.0).points))
     yield tmp_path
     for name in set(sys.modules) - known:
         if name in ("center_distance", "mine"):

@@ -24,7 +24,7 @@ def test_scores_are_smoothed_distances_to_the_training_points(nearest: Detector,
     scores = nearest.score(cloud)
     np.testing.assert_allclose(scores.point_scores, expected, rtol=2e-4, atol=1e-6)
     np.testing.assert_allclose(scores.distances, distances, rtol=2e-4, atol=1e-4)
-    top = np.sort(expected)[-math.ceil(0.01 * len(expected)) :]
+    top = np.sort(expected)[-math.ceil(0.002 * len(expected)) :]
     assert scores.object_score == pytest.approx(top.mean(), rel=1e-4)
     assert scores.reconstruction is None
 
