@@ -16,10 +16,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from pose_truth import count_poses, pose_table
@@ -36,16 +36,19 @@ from dusnet.evaluation.setup import Evaluation
 from dusnet.evaluation.tables import counting, means
 from dusnet.progress import Progress, Silent, for_terminal
 from dusnet.synthesis.benchmark import write_benchmark
+from dusnet.synthesis.likeness.registry import LIKENESSES, Like
 from dusnet.synthesis.settings import BenchmarkSettings
+from dusnet.synthesis.writer import write_dataset
 
 
 @dataclass(frozen=True)
 class Half:
-    """Parts of one half: mesh files without suffix, procedural parts, and the procedural parts of the set `jitter`."""
+    """Parts of one half: mesh files without suffix, procedural parts, those of the set `jitter`, half of a likeness."""
 
     meshes: tuple[str, ...]
     procedural: tuple[str, ...]
     jittered: tuple[str, ...]
+    likeness: Literal["development", "reported"] = "development"
 
 
 # Whatever is tuned looks at `dev` only. A part must never move from `reported` to `dev`, or the published figures
@@ -60,6 +63,7 @@ HALVES = {
         meshes=("gear_pinion", "featuretype_bracket", "vase_goblet", "toy_airplane", "hammer", "fish_blub"),
         procedural=("bracket", "tap"),
         jittered=("bracket", "tap", "cup", "bottle"),
+        likeness="reported",
     ),
 }
 _COMMON: dict[str, Any] = {"seed": 11, "train": 4, "good": 8, "points": 8000}
@@ -72,6 +76,11 @@ SETS: dict[str, dict[str, Any]] = {
     "single-010": {**_COMMON, "layout": "real3d_ad", "pose": "any", "per_kind": 5, "variation": 0.01},
     "jitter": {**_FULL, "variation": 0.005, "jitter": 0.02},
 }
+LIKE: dict[str, tuple[Like, Mapping[str, Any]]] = {
+    "like-anomaly-shapenet": ("anomaly_shapenet", {"points": 20_000, "good": 8, "common": 3, "rare": 1}),
+    "like-real3d-ad": ("real3d_ad", LIKENESSES["real3d_ad"].small),
+}
+"""Sets that are a smaller copy of a likeness, and what is set otherwise than in the full one."""
 COLUMNS = {
     "o_auroc": ("O-AUROC", 3),
     "p_auroc_pooled": ("P-AUROC pooled", 3),
@@ -102,7 +111,13 @@ def settings_of(name: str, half: Half, meshes: Path | None) -> BenchmarkSettings
 def make(out: Path, half: Half, meshes: Path | None, names: Sequence[str], progress: Progress) -> None:
     """Write the sets of a half to `out/<set>`; what is there already stays."""
     for name in names:
-        write_benchmark(out / name, settings_of(name, half, meshes), progress=progress)
+        if name in LIKE:
+            like, smaller = LIKE[name]
+            likeness = LIKENESSES[like]
+            settings = likeness.settings(half=half.likeness, **smaller)
+            write_dataset(out / name, likeness.plan(settings), progress=progress)
+        else:
+            write_benchmark(out / name, settings_of(name, half, meshes), progress=progress)
 
 
 def run(
@@ -127,9 +142,10 @@ def run(
 
 
 def load_results(results: Path) -> dict[str, list[Row]]:
-    """The rows of every set that `run` wrote, in the order of `SETS`."""
+    """The rows of every set that `run` wrote, in the order of `SETS` and `LIKE`."""
     found = {}
-    for name in [*SETS, *sorted({path.parent.name for path in results.glob("*/results.json")} - set(SETS))]:
+    known = [*SETS, *LIKE]
+    for name in [*known, *sorted({path.parent.name for path in results.glob("*/results.json")} - set(known))]:
         file = results / name / "results.json"
         if file.is_file():
             records = json.loads(file.read_text(encoding="utf-8"))["rows"]
@@ -182,7 +198,9 @@ def _parser() -> argparse.ArgumentParser:
     for verb, text in (("make", "write the data sets of a half"), ("run", "evaluate detectors on written sets")):
         sub = verbs.add_parser(verb, help=text)
         sub.add_argument("data", type=Path, help="folder with one folder per set")
-        sub.add_argument("--set", dest="sets", default="all", help=f"comma-separated, of {', '.join(SETS)}; or all")
+        sub.add_argument(
+            "--set", dest="sets", default="all", help=f"comma-separated, of {', '.join([*SETS, *LIKE])}; or all"
+        )
     making, running = verbs.choices["make"], verbs.choices["run"]
     making.add_argument("--half", choices=sorted(HALVES), required=True)
     making.add_argument("--meshes", type=Path, help="folder of the meshes; without it the procedural parts only")
@@ -205,8 +223,8 @@ def _parser() -> argparse.ArgumentParser:
 def _sets(text: str, available: Sequence[str]) -> list[str]:
     names = list(available) if text == "all" else text.split(",")
     for name in names:
-        if name not in SETS:
-            raise BadInput(f"there is no set {name!r}; choose from {', '.join(SETS)}.")
+        if name not in SETS and name not in LIKE:
+            raise BadInput(f"there is no set {name!r}; choose from {', '.join([*SETS, *LIKE])}.")
         if name not in available:
             raise BadInput(f"the set {name!r} has not been written; run `make` with --set {name} first.")
     return names
@@ -225,16 +243,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _do(chosen: argparse.Namespace, progress: Progress) -> None:
     if chosen.verb == "make":
-        make(chosen.data, HALVES[chosen.half], chosen.meshes, _sets(chosen.sets, list(SETS)), progress)
+        make(chosen.data, HALVES[chosen.half], chosen.meshes, _sets(chosen.sets, [*SETS, *LIKE]), progress)
         return
     if chosen.verb == "table":
         results = load_results(chosen.results)
         print(leaderboard(results) + "\nO-AUROC / P-AP per kind of defect:\n\n" + by_kind(results))
         return
-    written = [name for name in SETS if (chosen.data / name).is_dir()]
+    written = [name for name in (*SETS, *LIKE) if (chosen.data / name).is_dir()]
     if not written:
         raise BadInput(f"{chosen.data} holds no sets; write them with `make {chosen.data}` first.")
     names = _sets(chosen.sets, written)
+    if chosen.verb == "poses" and set(names) & set(LIKE):
+        raise BadInput(f"poses are counted for {', '.join(SETS)}; a likeness does not say where its scans lie.")
     if chosen.verb == "poses":
         for name in names:
             print(f"{name}\n\n" + pose_table(list(count_poses(chosen.data / name, chosen.method, progress))))

@@ -58,6 +58,17 @@ def test_the_halves_share_no_part(monkeypatch: pytest.MonkeyPatch) -> None:
         assert settings_of(name, dev, None).parts == (dev.jittered if name == "jitter" else dev.procedural)
 
 
+def test_a_likeness_is_written_in_the_classes_of_the_half(accuracy: ModuleType, monkeypatch, tmp_path: Path) -> None:
+    asked = []
+    monkeypatch.setattr(accuracy, "write_dataset", lambda out, plan, **_: asked.append((out, set(plan.classes()))))
+    for half in ("dev", "reported"):
+        words = ["--quiet", "make", str(tmp_path / half), "--half", half, "--set", "like-real3d-ad"]
+        assert accuracy.main(words) == 0
+    assert [out for out, _ in asked] == [tmp_path / half / "like-real3d-ad" for half in ("dev", "reported")]
+    assert min(len(classes) for _, classes in asked) >= 8
+    assert not asked[0][1] & asked[1][1]
+
+
 def test_sets_are_written_evaluated_and_tabulated(accuracy: ModuleType, tmp_path: Path, capsys) -> None:
     data, results = tmp_path / "data", tmp_path / "results"
     assert accuracy.main(["--quiet", "make", str(data), "--half", "dev", "--set", "full-000"]) == 0
