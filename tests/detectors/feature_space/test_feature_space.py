@@ -158,16 +158,20 @@ def test_ablations_are_settings(
 
 
 def test_smooth_variation_is_taken_out_first(good: list[PointCloud]) -> None:
-    def bent(scan: PointCloud) -> PointCloud:
-        """The part, thicker in its middle by up to half a millimetre."""
-        return replace(scan, points=scan.points + np.sin(scan.points[:, :1] / 20.0) * [0.0, 0.5, 0.5])
+    def bent(scan: PointCloud, size: float, axis: int) -> PointCloud:
+        """The part, thicker across an axis in its middle by up to so many millimetres."""
+        across = np.where(np.arange(3) == axis, 0.0, size)
+        return replace(scan, points=scan.points + np.sin(scan.points[:, axis : axis + 1] / 20.0) * across)
 
+    # Training scans that do not vary are compared as they are; the test scan varies in another way than they do.
+    training = [bent(scan, size, 1) for scan, size in zip(good, (0.0, 1.0, -1.0), strict=True)]
     excess = {}
     for warp in (True, False):
-        made = create("cras", settings("cras", {"warp": warp}), seed=1)
-        made.fit(good)
-        fine, varied, dented = (made.score(one) for one in (part(10), bent(part(10)), part(10, dent=5.0)))
+        made = create("cras", settings("cras", {"warp": warp}), seed=3)
+        made.fit(training)
+        fine, varied, dented = (made.score(one) for one in (part(10), bent(part(10), 0.5, 0), part(10, dent=5.0)))
         excess[warp] = (varied.object_score - fine.object_score) / (dented.object_score - fine.object_score)
+    # -.02 to .01 with the warp, .06 to .23 without it, over three seeds.
     assert excess[True] < 0.5 * excess[False]
 
 
