@@ -253,9 +253,9 @@ def _do(chosen: argparse.Namespace, progress: Progress) -> None:
     if not written:
         raise BadInput(f"{chosen.data} holds no sets; write them with `make {chosen.data}` first.")
     names = _sets(chosen.sets, written)
-    if chosen.verb == "poses" and set(names) & set(LIKE):
-        raise BadInput(f"poses are counted for {', '.join(SETS)}; a likeness does not say where its scans lie.")
     if chosen.verb == "poses":
+        if set(names) & set(LIKE):
+            raise BadInput(f"poses are counted for {', '.join(SETS)}; a likeness does not say where its scans lie.")
         for name in names:
             print(f"{name}\n\n" + pose_table(list(count_poses(chosen.data / name, chosen.method, progress))))
         return

@@ -132,16 +132,20 @@ class Aligner:
         return self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]
 
     @cached_property
+    def _coarse(self) -> DiscSurface:
+        return DiscSurface.of(self._few)
+
+    @cached_property
     def _table(self) -> Table:
-        return Table.of(DiscSurface.of(self._few))
+        return Table.of(self._coarse)
 
     @cached_property
     def _near_symmetries(self) -> Array:
-        return near_symmetries(DiscSurface.of(self._few))
+        return near_symmetries(self._coarse)
 
     @cached_property
     def _revolution(self) -> tuple[Array, Array] | None:
-        return axis_of_revolution(DiscSurface.of(self._few)) if len(self._near_symmetries) else None
+        return axis_of_revolution(self._coarse) if len(self._near_symmetries) else None
 
     @cached_property
     def _views(self) -> Views:
