@@ -12,7 +12,8 @@ from scipy.spatial import cKDTree
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.synthesis.likeness import real3d_ad
-from dusnet.synthesis.likeness.real3d_ad import SMALL, Real3dAdLike, Real3dAdPlan
+from dusnet.synthesis.likeness.real3d_ad import Real3dAdPlan
+from dusnet.synthesis.likeness.real3d_ad_settings import SMALL, Real3dAdLike
 from dusnet.synthesis.toys import TOYS
 from dusnet.synthesis.variation import smooth_field
 from dusnet.synthesis.writer import PlannedScan
