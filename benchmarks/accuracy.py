@@ -254,8 +254,8 @@ def _do(chosen: argparse.Namespace, progress: Progress) -> None:
         raise BadInput(f"{chosen.data} holds no sets; write them with `make {chosen.data}` first.")
     names = _sets(chosen.sets, written)
     if chosen.verb == "poses":
-        if set(names) & set(LIKE):
-            raise BadInput(f"poses are counted for {', '.join(SETS)}; a likeness does not say where its scans lie.")
+        if "like-anomaly-shapenet" in names:
+            raise BadInput("poses are counted for all sets but like-anomaly-shapenet; name others with --set.")
         for name in names:
             print(f"{name}\n\n" + pose_table(list(count_poses(chosen.data / name, chosen.method, progress))))
         return
