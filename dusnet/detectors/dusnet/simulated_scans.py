@@ -17,7 +17,7 @@ from dusnet.geometry.normals import tensor_normals
 from dusnet.geometry.sampling import thin_to
 from dusnet.registration.good_surface import GoodSurface
 from dusnet.synthesis.pseudo_defects import FEWEST_POINTS, KINDS, pseudo_defects
-from dusnet.synthesis.surface import Floats, log_uniform
+from dusnet.synthesis.surface import Floats
 
 TRAINING_SCANS = (1, 4)
 SCANS = 4
@@ -26,10 +26,6 @@ DEFECTS = 7
 """A scan has less than this many pseudo-defects, and may have none."""
 DEFECT_KINDS = (*KINDS, "crack", "crack", "hole")
 """Missing material is harder to see than displaced material, and is shown more often."""
-RADIUS = (0.03, 0.3)
-"""Reach of a pseudo-defect, in the frame."""
-MOST_DEPTH = 0.1
-"""Of a pseudo-defect, in the frame."""
 MISALIGNED = (0.4, 0.003)
 """Standard deviations of what registration leaves over: degrees, and a shift as a fraction of the frame."""
 
@@ -71,21 +67,20 @@ def damaged_scans_of(seed: int, number: int, warp: WarpSettings, guide: GuideSet
         points = frame.apply(solid.test(rng))
         points = points[thin_to(points, guide.centers, rng)]
         if len(points) >= FEWEST_POINTS:
-            made.append(_damaged(_misaligned(points, rng), surface, guide, solid.least_depth, rng))
+            made.append(_damaged(_misaligned(points, rng), surface, guide, solid, rng))
     return made
 
 
 def _damaged(
-    points: Floats, surface: GoodSurface, guide: GuideSettings, least_depth: float, rng: np.random.Generator
+    points: Floats, surface: GoodSurface, guide: GuideSettings, solid: SolidScans, rng: np.random.Generator
 ) -> DamagedScan:
     cloud = torch.from_numpy(points)
     normals = tensor_normals(cloud, cloud).numpy()
     count = int(rng.integers(DEFECTS))
     damaged, clean, wrong = points, points, np.zeros(len(points), dtype=bool)
     if count:
-        # Most defects of many scans are shallow: a uniform draw alone would show few of them.
-        depth = (least_depth, log_uniform(rng, 2.0 * least_depth, MOST_DEPTH))
-        made = pseudo_defects(points, normals, rng, count=count, kind=DEFECT_KINDS, radius=RADIUS, amplitude=depth)
+        depths, reach = solid.depths(rng), solid.reach
+        made = pseudo_defects(points, normals, rng, count=count, kind=DEFECT_KINDS, radius=reach, amplitude=depths)
         damaged, clean, wrong = made.points, made.clean, made.mask
     found = surface.compare(torch.from_numpy(damaged).float())
     target = found.warp.remove(torch.from_numpy(clean).float())

@@ -10,6 +10,7 @@ import numpy as np
 
 from dusnet.cloud import Frame
 from dusnet.io import Mesh
+from dusnet.synthesis.cloud_patches import Range
 from dusnet.synthesis.likeness.real3d_ad_settings import Real3dAdLike
 from dusnet.synthesis.likeness.toy_scans import ScannedToy
 from dusnet.synthesis.random_solids import random_solid, similar_solid
@@ -37,8 +38,12 @@ TURNTABLE = {"spacing": (0.008, 0.016), "density_ratio": (0.6, 2.5), "density_sp
 TURNTABLE_VARIATION = 0.01
 GRAIN = (0.0005, 0.003)
 """Height of the relief of a cast surface."""
+MOST_DEPTH = 0.1
+"""Of a pseudo-defect, in the frame."""
 LEAST_DEPTH = {"varied": 0.012, "equal": 0.008, "turntable": 0.005}
-"""Of a pseudo-defect, in the frame: what can be told from such scans."""
+"""What can be told from such scans."""
+REACH = {"varied": (0.04, 0.3), "equal": (0.03, 0.3), "turntable": (0.03, 0.3)}
+"""Of a pseudo-defect, in the frame."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,25 @@ class SolidScans:
     Attributes:
         good: makes a training scan with a generator, (N, 3) mm; all are in one pose.
         test: makes a scan to damage, (N, 3) mm, in the same pose.
-        least_depth: of what is to be found, in the frame.
+        kind: of scanning, a key of `SHARES`.
     """
 
     good: Callable[[np.random.Generator], Floats]
     test: Callable[[np.random.Generator], Floats]
-    least_depth: float
+    kind: str
+
+    @property
+    def reach(self) -> Range:
+        """Smallest and largest reach of a pseudo-defect, in the frame."""
+        return REACH[self.kind]
+
+    def depths(self, rng: np.random.Generator) -> Range:
+        """Smallest and largest depth of the pseudo-defects of one scan, in the frame."""
+        least = LEAST_DEPTH[self.kind]
+        if self.kind == "varied":
+            return least, MOST_DEPTH
+        # Most defects of the archives are shallow: with one range for all, few scans would show shallow ones alone.
+        return least, log_uniform(rng, 2.0 * least, MOST_DEPTH)
 
     @classmethod
     def draw(cls, name: str, drawing: int, rng: np.random.Generator) -> SolidScans:
@@ -67,8 +85,8 @@ class SolidScans:
         mesh = random_solid(np.random.default_rng(drawing))
         kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
         if kind == "turntable":
-            return cls(*_on_turntable(mesh, rng), LEAST_DEPTH[kind])
-        return cls(*_all_around(name, drawing, mesh, kind == "varied", rng), LEAST_DEPTH[kind])
+            return cls(*_on_turntable(mesh, rng), kind)
+        return cls(*_all_around(name, drawing, mesh, kind == "varied", rng), kind)
 
 
 def _all_around(
