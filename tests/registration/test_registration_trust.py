@@ -158,11 +158,9 @@ def test_a_single_scan_and_copies_of_it_have_a_floor():
     assert beside_others(aligner, [points], np.zeros(len(points), int), [points[:0]]) == []
 
 
-def test_a_file_without_the_cost_of_its_training_scans_is_read():
+def test_the_cost_of_the_training_scans_is_read_from_a_file():
     rng = np.random.default_rng(6)
     frame = ClassFrame.learn([PointCloud(lump(rng, 2000)) for _ in range(2)], SETTINGS, seed=0, progress=Silent())[0]
-    old = {key: value for key, value in frame.metadata().items() if key != "training_cost"}
-    restored = ClassFrame.restore(old, frame.tensors(), SETTINGS, seed=0)
-    assert restored.cost is None
-    assert ClassFrame.restore(frame.metadata(), frame.tensors(), SETTINGS, seed=0).cost == frame.cost
+    restored = ClassFrame.restore(frame.metadata(), frame.tensors(), SETTINGS, seed=0)
+    assert restored.cost == frame.cost
     assert restored.aligner.align(lump(rng, 2000)).method == "icp"
