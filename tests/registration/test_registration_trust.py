@@ -13,8 +13,8 @@ from dusnet.detectors.frame import ClassFrame
 from dusnet.geometry.surface import DiscSurface
 from dusnet.progress import Silent
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
-from dusnet.registration import aligner as module
-from dusnet.registration.aligner import ordered
+from dusnet.registration import turned_poses as module
+from dusnet.registration.costs import ordered
 from dusnet.registration.icp import icp, sliding, transform
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.specimens import entropy, load_parts, make_scan
