@@ -279,7 +279,7 @@ class Aligner:
 
     def _turned(self, scan: Array, center: Array, found: Alignment) -> Alignment:
         """The best of a pose and of those that most of the part cannot tell from it: the rest of the scan decides."""
-        if not (self.near(found) and len(self._turns.motions)):
+        if not (self.near(found) and self._turns):
             return found
         pose = self._pose(found, center)
         others = self._turns.promising(scan, pose)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dusnet.geometry.surface import DiscSurface
 from dusnet.registration.costs import ordered, pose_costs
 from dusnet.registration.icp import icp
-from dusnet.registration.near_symmetries import axis_of_revolution, near_symmetries, turns
+from dusnet.registration.near_symmetries import NearSymmetries, turns
 
 Array = NDArray[np.float64]
 
@@ -29,19 +29,20 @@ class TurnedPoses:
 
     Attributes:
         surface: the reference.
-        motions: that nearly keep it, (S, 4, 4).
-        axis: direction and a point of the axis that it can be turned about by any angle, or None.
+        symmetries: what nearly keeps it.
     """
 
     surface: DiscSurface
-    motions: Array
-    axis: tuple[Array, Array] | None
+    symmetries: NearSymmetries
 
     @classmethod
     def of(cls, surface: DiscSurface, coarse: DiscSurface) -> TurnedPoses:
         """Those of a reference, whose evenly spread points `coarse` has."""
-        motions = near_symmetries(coarse)
-        return cls(surface, motions, axis_of_revolution(coarse) if len(motions) else None)
+        return cls(surface, NearSymmetries.of(coarse))
+
+    def __bool__(self) -> bool:
+        """Whether a motion nearly keeps the reference."""
+        return len(self.symmetries.motions) > 0
 
     def promising(self, scan: Array, pose: Array) -> Array:
         """The poses, at most `_MOST`, that a motion makes of `pose` and that cost clearly less, best first.
@@ -53,7 +54,7 @@ class TurnedPoses:
         Returns:
             (P, 4, 4); none for a part without such motions.
         """
-        poses = np.concatenate([pose[None], self.motions @ pose])
+        poses = np.concatenate([pose[None], self.symmetries.motions @ pose])
         count, reach, steps = _SETTLE
         few = scan[:: max(1, len(scan) // count)]
         poses[1:] = icp(few, self.surface, poses[1:], reach, steps, tolerance=1e-3)
@@ -66,9 +67,9 @@ class TurnedPoses:
 
         The turns end on steps of a tenth of a degree.
         """
-        if self.axis is None:
+        if self.symmetries.axis is None:
             return None
         for angles in _FINE_TURNS:
-            poses = turns(*self.axis, np.deg2rad(angles)) @ pose
+            poses = turns(*self.symmetries.axis, np.deg2rad(angles)) @ pose
             pose = poses[ordered(pose_costs(self.surface, scan, poses))[0]]
         return pose

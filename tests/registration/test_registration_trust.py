@@ -13,9 +13,9 @@ from dusnet.detectors.frame import ClassFrame
 from dusnet.geometry.surface import DiscSurface
 from dusnet.progress import Silent
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
-from dusnet.registration import turned_poses as module
 from dusnet.registration.costs import ordered
 from dusnet.registration.icp import icp, sliding, transform
+from dusnet.registration.near_symmetries import NearSymmetries
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.specimens import entropy, load_parts, make_scan
 
@@ -112,7 +112,7 @@ def test_a_right_pose_stays_as_it_is_when_others_are_compared():
 
 def test_a_pose_that_nearly_fits_is_not_believed(monkeypatch: pytest.MonkeyPatch):
     """A wedge-like pot turned upside down nearly fits: its ends differ by a little."""
-    monkeypatch.setattr(module, "near_symmetries", lambda _: np.zeros((0, 4, 4)))
+    monkeypatch.setattr(NearSymmetries, "of", lambda _: NearSymmetries(np.zeros((0, 4, 4)), None))
     rng = np.random.default_rng(2)
 
     def barrel(count: int) -> Array:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -60,7 +62,7 @@ class TestTurnedFinely:
         assert np.linalg.norm(carried - moved(MARK[None], place)[0]) < np.deg2rad(0.25) * MARK[0]
 
     @pytest.mark.parametrize("part", [block, lump])
-    def test_a_part_that_is_not_turned_has_none(self, part) -> None:
+    def test_a_part_that_is_not_turned_has_none(self, part: Callable[[int, int], Array]) -> None:
         assert turned_poses(part(12_000, 100)).turned_finely(part(3000, 1), np.eye(4)) is None
 
 
@@ -77,5 +79,5 @@ class TestPromising:
 
     def test_without_a_mark_no_turn_is_clearly_better(self) -> None:
         plain = turned_poses(jar(12_000, 100, mark=False))
-        assert len(plain.motions) == 71
+        assert len(plain.symmetries.motions) == 71
         assert len(plain.promising(noisy(5, mark=False), np.eye(4))) == 0
