@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,19 +11,18 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.geometry.sampling import thin_to
-from dusnet.geometry.surface import DiscSurface, Table
+from dusnet.geometry.surface import DiscSurface
 from dusnet.geometry.visibility import Eye
 from dusnet.registration.costs import EQUAL, FIT, cost_of, ordered, pose_costs
 from dusnet.registration.icp import icp, transform
 from dusnet.registration.ransac import Features, ransac
-from dusnet.registration.sweep import SAME, Views, distinct, rank, sweep, trimmed
-from dusnet.registration.turned_poses import TurnedPoses
+from dusnet.registration.reference import Reference
+from dusnet.registration.sweep import SAME, distinct, rank, sweep, trimmed
 
 Array = NDArray[np.float64]
 
 _KEEP = 0.9  # share of the scan, nearest first, that the residual is the mean of: a defect must not decide
 _REFERENCE_SHARE = 20  # the reference keeps at most this many times `settings.points`
-_SEARCH_REFERENCE = 3000  # evenly spread reference points that the search knows
 _SEARCH_POINTS = 200  # evenly spread scan points that starting poses are ranked on and coarse ICP moves
 _SEARCH_SCALES = ((128, 0.3, 8), (48, 0.15, 10))  # poses that coarse ICP follows, its reach and iterations
 _FEATURE_POSES = 100  # starting poses per set of feature matches
@@ -100,32 +98,11 @@ class Aligner:
         self._drawn = _drawn(len(reference), settings.points * _REFERENCE_SHARE, generator)
         points = np.asarray(reference, dtype=np.float64)[self._drawn]
         self._center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-        self._surface = DiscSurface.of((points - self._center) / self._scale)
+        self._reference = Reference(DiscSurface.of((points - self._center) / self._scale))
 
-    @cached_property
-    def _few(self) -> Array:
-        """Evenly spread points of the reference, (M, 3)."""
-        return self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]
-
-    @cached_property
-    def _coarse(self) -> DiscSurface:
-        return DiscSurface.of(self._few)
-
-    @cached_property
-    def _table(self) -> Table:
-        return Table.of(self._coarse)
-
-    @cached_property
-    def _turns(self) -> TurnedPoses:
-        return TurnedPoses.of(self._surface, self._coarse)
-
-    @cached_property
-    def _views(self) -> Views:
-        return Views.of(self._surface)
-
-    @cached_property
-    def _features(self) -> Features:
-        return Features.of(self._surface.points, None)
+    @property
+    def _surface(self) -> DiscSurface:
+        return self._reference.surface
 
     def align(self, points: Array) -> Alignment:
         """The motion that brings `points`, (N, 3) float64 in the unit of the files, to the reference.
@@ -175,7 +152,9 @@ class Aligner:
             return [first]
         scan, center = self._normalised(points, np.random.default_rng(self._seed))
         few = scan[thin_to(scan, _SEARCH_POINTS)]
-        poses = np.concatenate([self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in Eye.all_of(scan)])
+        poses = np.concatenate(
+            [self._follow(few, sweep(scan, eye, self._reference.views), _WIDE) for eye in Eye.all_of(scan)]
+        )
         for _, reach, number in _FINE_SCALES:
             part = scan[:: max(1, len(scan) // number)]
             poses = distinct(part, poses[ordered(pose_costs(self._surface, part, poses))], len(poses))
@@ -204,7 +183,7 @@ class Aligner:
     def without(self, left_out: NDArray[np.bool_]) -> Aligner:
         """The same aligner without some points of the reference, (M,); the normals are those of all."""
         other, kept = copy(self), ~left_out[self._drawn]
-        other._surface, other._drawn = self._surface.select(kept), self._drawn[kept]
+        other._reference, other._drawn = Reference(self._surface.select(kept)), self._drawn[kept]
         return other
 
     def settle(self, points: Array) -> Alignment:
@@ -261,14 +240,16 @@ class Aligner:
         """
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         eyes = Eye.all_of(scan)
-        ends = [self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in eyes]
+        ends = [self._follow(few, sweep(scan, eye, self._reference.views), _WIDE) for eye in eyes]
         chosen = _HYPOTHESES
         found = self._best(scan, np.concatenate([poses[:chosen] for poses in ends]), center, "global")
         best = found if local is None else self._better(local, found)
         known = [found] if local is None else [found, local]
         agreed = max(each.cost for each in known) <= EQUAL * min(each.cost for each in known)
         if not (self.near(found) or (local is not None and agreed)):
-            matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
+            matched = [
+                ransac(Features.of(scan, eye), self._reference.features, _FEATURE_POSES, generator) for eye in eyes
+            ]
             turned = np.concatenate([self._follow(few, poses, chosen) for poses in matched])
             if len(turned):
                 best = self._better(best, self._best(scan, turned, center, "global"))
@@ -279,13 +260,13 @@ class Aligner:
 
     def _turned(self, scan: Array, center: Array, found: Alignment) -> Alignment:
         """The best of a pose and of those that most of the part cannot tell from it: the rest of the scan decides."""
-        if not (self.near(found) and self._turns):
+        if not (self.near(found) and self._reference.turns):
             return found
         pose = self._pose(found, center)
-        others = self._turns.promising(scan, pose)
+        others = self._reference.turns.promising(scan, pose)
         if len(others):
             found = self._better(found, self._best(scan, np.concatenate([pose[None], others]), center, "global"))
-        turned = self._turns.turned_finely(scan, self._pose(found, center))
+        turned = self._reference.turns.turned_finely(scan, self._pose(found, center))
         if turned is None:
             return found
         finely = self._result(scan, turned, center, found.method)
@@ -315,9 +296,9 @@ class Aligner:
     def _follow(self, few: Array, poses: Array, count: int) -> Array:
         """Different poses, at most `count`, that coarse ICP reaches from the best of the starting `poses`."""
         for keep, reach, iterations in _SEARCH_SCALES:
-            poses = rank(few, self._table, poses, keep)
-            poses = icp(few, self._table, poses, reach, iterations, tolerance=1e-3)
-        return distinct(few, rank(few, self._table, poses, len(poses)), count)
+            poses = rank(few, self._reference.table, poses, keep)
+            poses = icp(few, self._reference.table, poses, reach, iterations, tolerance=1e-3)
+        return distinct(few, rank(few, self._reference.table, poses, len(poses)), count)
 
     def _best(self, scan: Array, poses: Array, center: Array, method: str, *, wide: bool = False) -> Alignment:
         """The best alignment that fine ICP reaches from `poses`: ever fewer of them on ever more points.
@@ -339,7 +320,7 @@ class Aligner:
         """`found` with what the other poses, whose costs are `ratios` of its own, say of its certainty."""
         gaps = np.linalg.norm(transform(rivals, scan) - transform(winner[None], scan), axis=2).mean(axis=1)
         other = gaps > SAME
-        turned = transform(rivals[other] @ np.linalg.inv(winner), self._few)
+        turned = transform(rivals[other] @ np.linalg.inv(winner), self._reference.few)
         moved = self._surface.distance(turned.reshape(-1, 3)).reshape(turned.shape[:2])
         equal = np.quantile(moved, _KEEP, axis=1) <= _SYMMETRIC
         ratios = ratios[other]
