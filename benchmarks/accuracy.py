@@ -8,7 +8,7 @@ Example:
     python benchmarks/accuracy.py make data/dev --half dev --meshes meshes
     python benchmarks/accuracy.py run data/dev --detectors nearest,warp --seeds 3 --out results/dev
     python benchmarks/accuracy.py table results/dev
-    python benchmarks/accuracy.py poses data/dev --set single-010
+    python benchmarks/accuracy.py poses data/dev --set single-010,like-real3d-ad
 """
 
 from __future__ import annotations

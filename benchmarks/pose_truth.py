@@ -122,6 +122,8 @@ def true_toy_pose(plan: real3d_ad.Real3dAdPlan, scan: dict[str, Any], planned: P
     Raises:
         BadInput: the file holds other points.
     """
+    if tuple(scan["entropy"]) != planned.entropy:
+        raise BadInput(f"{file} has another seed than its plan; write the benchmark again.")
     drawn: list[Floats] = []
 
     def random_pose(*words: Any) -> Floats:
@@ -130,8 +132,6 @@ def true_toy_pose(plan: real3d_ad.Real3dAdPlan, scan: dict[str, Any], planned: P
 
     with patch.object(real3d_ad, "random_pose", random_pose):
         cloud = plan.make(planned)
-    if tuple(scan["entropy"]) != planned.entropy:
-        raise BadInput(f"{file} has another seed than its plan; write the benchmark again.")
     matrix, center = drawn[-1].copy(), _toy(planned.class_name).center
     matrix[:3, 3] += center - matrix[:3, :3] @ center
     return _as_written(file, cloud, matrix)
@@ -258,9 +258,14 @@ def count_poses(folder: Path, method: str | None, progress: Progress) -> Iterato
 def _parts(stored: dict[str, Any]) -> Iterator[tuple[Nominal, Callable[[dict[str, Any], Path], Posed]]]:
     """The parts of a written set, each with what tells the true pose of one of its scans."""
     if "density_ratio" in stored:
-        plan = real3d_ad.Real3dAdPlan(Real3dAdLike.model_validate(stored))
+        like = Real3dAdLike.model_validate(stored)
+        if like.meshes or like.scale_error:
+            raise BadInput(
+                "poses are counted for toys of the right size; write the set without meshes and scale_error."
+            )
+        plan = real3d_ad.Real3dAdPlan(like)
         planned = {one.scan.as_posix(): one for one in plan.scans()}
-        for name in plan.classes():
+        for name in dict.fromkeys(one.class_name for one in planned.values()):
             yield _toy(name), lambda scan, file: true_toy_pose(plan, scan, planned[scan["file"]], file)
         return
     settings = BenchmarkSettings.model_validate(stored)

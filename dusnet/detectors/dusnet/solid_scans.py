@@ -23,8 +23,11 @@ SHARES = {"varied": 0.5, "equal": 0.25, "turntable": 0.25}
 """How often solids are scanned: parts that vary, parts that are all equal (even points, little noise), cast parts on a
 turntable (relief, one side per scan, templates of two halves)."""
 POINTS = (3000, 14_000)
+"""Of a scan from all around."""
 NOISE = (0.0004, 0.003)
+"""Standard deviation in bounding radii, as all lengths here, of scans of varied parts."""
 LITTLE_NOISE = (0.0001, 0.0006)
+"""Of scans of equal parts."""
 VARIATION = 0.025
 JITTERED = 0.4
 """Share of the varied solids whose sizes differ from specimen to specimen, which is variation that is not smooth."""
@@ -34,14 +37,14 @@ EVEN = 0.4
 SINGLE_VIEWS = 0.4
 """Share of the scans of varied solids that show one side."""
 TURNTABLE = {"spacing": (0.008, 0.016), "density_ratio": (0.6, 2.5), "density_spread": 3.0, "noise": (0.0004, 0.002)}
-"""What a turntable of a `Real3dAdLike` does otherwise: fewer points, and more kinds of noise."""
+"""Settings of the turntable that differ from those of the likeness of Real3D-AD: fewer points, more noise levels."""
 TURNTABLE_VARIATION = 0.01
 GRAIN = (0.0005, 0.003)
 """Height of the relief of a cast surface."""
 MOST_DEPTH = 0.1
 """Of a pseudo-defect, in the frame."""
 LEAST_DEPTH = {"varied": 0.012, "equal": 0.008, "turntable": 0.005}
-"""What can be told from such scans."""
+"""Smallest depth of a pseudo-defect by kind of scanning, in the frame: less cannot be told from noise and variation."""
 REACH = {"varied": (0.04, 0.3), "equal": (0.03, 0.3), "turntable": (0.03, 0.3)}
 """Of a pseudo-defect, in the frame."""
 

@@ -12,7 +12,8 @@ FINEST = 0.001
 """Of the radius: in smaller cells hardly two points of any scan lie together, and every point is an anchor. The public
 code has 0.012 for Real3D-AD."""
 COARSEST = 1.0
-"""Of the radius: a part in larger cells has at most 27 anchors, fewer than the 32 that a normal is estimated from."""
+"""Of the radius: a part in cells of this size has at most 27 anchors, fewer than a normal is estimated from (32).
+Larger cells make no sense at all."""
 
 
 class GeoRegSettings(Section):
