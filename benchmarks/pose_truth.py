@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -21,12 +22,16 @@ from dusnet.data import open_dataset
 from dusnet.detectors.frame import ClassFrame
 from dusnet.errors import BadInput
 from dusnet.inspection.verdict import Limits
-from dusnet.io import read_cloud, sample_mesh
+from dusnet.io import Mesh, read_cloud, sample_mesh
 from dusnet.progress import Progress, Silent, Task
 from dusnet.synthesis import scanner, specimens
 from dusnet.synthesis.benchmark import MANIFEST
+from dusnet.synthesis.likeness import real3d_ad
+from dusnet.synthesis.likeness.real3d_ad_settings import Real3dAdLike
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.surface import Floats, LabelledSurface
+from dusnet.synthesis.toys import TOYS
+from dusnet.synthesis.writer import PlannedScan
 
 MISREGISTERED = 0.03
 """A scan is misregistered when the 90th percentile of a distance exceeds this many bounding radii; see `PoseJudge`."""
@@ -47,6 +52,21 @@ class Posed:
     points: Floats
     labels: NDArray[np.bool_]
     matrix: Floats
+
+
+@dataclass(frozen=True)
+class Nominal:
+    """The undamaged part of a class.
+
+    Attributes:
+        name: of the class.
+        mesh: its surface, mm.
+        radius: bounding radius, mm.
+    """
+
+    name: str
+    mesh: Mesh
+    radius: float
 
 
 @contextmanager
@@ -87,11 +107,56 @@ def true_pose(part: specimens.PartClass, scan: dict[str, Any], settings: Benchma
     with _recorded_poses() as recorded:
         cloud = specimens.make_scan(part, scan["kind"], generator, settings, train=file.parent.name == "train")
     matrix = next(matrix for other, matrix in recorded if other is cloud)
+    return _as_written(file, cloud, matrix)
+
+
+def true_toy_pose(plan: real3d_ad.Real3dAdPlan, scan: dict[str, Any], planned: PlannedScan, file: Path) -> Posed:
+    """Make a scan of a likeness of Real3D-AD once more to learn its pose.
+
+    Args:
+        plan: of the set.
+        scan: its entry in the manifest.
+        planned: what the plan says of it.
+        file: the scan, to make sure that it is the same.
+
+    Raises:
+        BadInput: the file holds other points.
+    """
+    if tuple(scan["entropy"]) != planned.entropy:
+        raise BadInput(f"{file} has another seed than its plan; write the benchmark again.")
+    drawn: list[Floats] = []
+
+    def random_pose(*words: Any) -> Floats:
+        drawn.append(scanner.random_pose(*words))
+        return drawn[-1]
+
+    with patch.object(real3d_ad, "random_pose", random_pose):
+        cloud = plan.make(planned)
+    matrix, center = drawn[-1].copy(), _toy(planned.class_name).center
+    matrix[:3, 3] += center - matrix[:3, :3] @ center
+    return _as_written(file, cloud, matrix)
+
+
+def _as_written(file: Path, cloud: PointCloud, matrix: Floats) -> Posed:
     stored = read_cloud(file).points
     if stored.shape != cloud.points.shape or not np.allclose(stored, cloud.points, atol=1e-3):
         raise BadInput(f"{file} is not what its seed makes today; write the benchmark again.")
     labels = np.zeros(len(cloud), dtype=bool) if cloud.labels is None else cloud.labels
     return Posed(stored, labels, matrix)
+
+
+@dataclass(frozen=True)
+class _Toy(Nominal):
+    """A toy with the middle of its bounding box, (3,) mm."""
+
+    center: Floats
+
+
+@cache
+def _toy(name: str) -> _Toy:
+    mesh = TOYS[name]().mesh()
+    frame = Frame.of(mesh.vertices[np.unique(mesh.faces)])
+    return _Toy(name, mesh, frame.scale, -frame.translation)
 
 
 class PoseJudge:
@@ -104,7 +169,7 @@ class PoseJudge:
         to_nominal: (4, 4), the true motion from the reference of the registration to the nominal part.
     """
 
-    def __init__(self, part: specimens.PartClass, to_nominal: Floats) -> None:
+    def __init__(self, part: Nominal, to_nominal: Floats) -> None:
         self._radius, self._to_nominal = part.radius, to_nominal
         self._surface = cKDTree(sample_mesh(part.mesh, _NOMINAL, np.random.default_rng(1))[0])
         self._whole = sample_mesh(part.mesh, _WHOLE_PART, np.random.default_rng(2))[0]
@@ -166,7 +231,7 @@ def count_poses(folder: Path, method: str | None, progress: Progress) -> Iterato
     """Register every test scan of a written set as detectors do and compare with the truth, one part after another.
 
     Args:
-        folder: what `write_benchmark` wrote, in any layout.
+        folder: what `write_benchmark` wrote, in any layout, or a likeness of Real3D-AD of toys.
         method: of registration; None takes the default.
         progress: where to report.
 
@@ -177,22 +242,44 @@ def count_poses(folder: Path, method: str | None, progress: Progress) -> Iterato
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except OSError as error:
         raise BadInput(f"{folder} holds no benchmark; name a folder that `make` wrote.") from error
-    settings = BenchmarkSettings.model_validate(manifest["settings"])
     registration = RegistrationSettings() if method is None else RegistrationSettings.model_validate({"method": method})
     dataset, scans = open_dataset(folder), {(folder / one["file"]).resolve(): one for one in manifest["scans"]}
-    for part in specimens.load_parts(settings):
+    for part, truth in _parts(manifest["settings"]):
         training = [sample.path for sample in dataset.train(part.name)]
         tests = [sample.path for sample in dataset.test(part.name)]
         with progress.task(f"poses of {part.name}", 2 * len(tests) + len(training)) as task:
             posed = []
             for path in [*training, *tests]:
-                posed.append(true_pose(part, scans[path.resolve()], settings, path))
+                posed.append(truth(scans[path.resolve()], path))
                 task.advance()
             yield _count(part, posed[: len(training)], posed[len(training) :], registration, task)
 
 
+def _parts(stored: dict[str, Any]) -> Iterator[tuple[Nominal, Callable[[dict[str, Any], Path], Posed]]]:
+    """The parts of a written set, each with what tells the true pose of one of its scans."""
+    if "density_ratio" in stored:
+        like = Real3dAdLike.model_validate(stored)
+        if like.meshes or like.scale_error:
+            raise BadInput(
+                "poses are counted for toys of the right size; write the set without meshes and scale_error."
+            )
+        plan = real3d_ad.Real3dAdPlan(like)
+        planned = {one.scan.as_posix(): one for one in plan.scans()}
+        for name in dict.fromkeys(one.class_name for one in planned.values()):
+            yield _toy(name), lambda scan, file: true_toy_pose(plan, scan, planned[scan["file"]], file)
+        return
+    settings = BenchmarkSettings.model_validate(stored)
+    for part in specimens.load_parts(settings):
+        nominal = Nominal(part.name, part.mesh, part.radius)
+        yield nominal, partial(_true_pose_of, part, settings)
+
+
+def _true_pose_of(part: specimens.PartClass, settings: BenchmarkSettings, scan: dict[str, Any], file: Path) -> Posed:
+    return true_pose(part, scan, settings, file)
+
+
 def _count(
-    part: specimens.PartClass, training: list[Posed], tests: list[Posed], registration: RegistrationSettings, task: Task
+    part: Nominal, training: list[Posed], tests: list[Posed], registration: RegistrationSettings, task: Task
 ) -> PoseCounts:
     frame, _ = ClassFrame.learn([PointCloud(one.points) for one in training], registration, seed=0, progress=Silent())
     judge = PoseJudge(part, np.linalg.inv(training[0].matrix))

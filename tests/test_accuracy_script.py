@@ -14,9 +14,14 @@ import trimesh
 from scipy.spatial.transform import Rotation
 from sklearn.metrics import roc_auc_score
 
+from dusnet.cloud import Frame
 from dusnet.data import open_dataset
+from dusnet.synthesis.likeness.real3d_ad import Real3dAdPlan
+from dusnet.synthesis.likeness.real3d_ad_settings import Real3dAdLike
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.specimens import load_parts
+from dusnet.synthesis.toys import TOYS
+from dusnet.synthesis.writer import write_dataset
 
 BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
 SMALL = {"seed": 3, "train": 2, "good": 2, "points": 900, "noise": 0.0}
@@ -163,6 +168,27 @@ def test_the_true_pose_takes_every_scan_off_the_nominal_surface(
     wrong = {**manifest["scans"][0], "entropy": manifest["scans"][1]["entropy"]}
     with pytest.raises(truth.BadInput, match="write the benchmark again"):
         truth.true_pose(part, wrong, settings, single_views / "single-010" / wrong["file"])
+
+
+def test_the_true_pose_takes_scans_of_a_toy_off_its_nominal_surface(truth: ModuleType, tmp_path: Path) -> None:
+    settings = Real3dAdLike.model_validate(
+        {"parts": ("heart",), "templates": 1, "good": 1, "defective": 1, "spacing": (0.03, 0.03), "half": "both"}
+        | {"density_ratio": (1.0, 1.0), "density_spread": 1.0, "variation": 0.0, "noise": (0.0001, 0.0001)}
+    )
+    plan = Real3dAdPlan(settings)
+    write_dataset(tmp_path, plan)
+    scans = {one["file"]: one for one in json.loads((tmp_path / "benchmark.json").read_text())["scans"]}
+    mesh = TOYS["heart"]().mesh()
+    radius = Frame.of(mesh.vertices).scale
+    for planned in plan.scans():
+        file = planned.scan.as_posix()
+        posed = truth.true_toy_pose(plan, scans[file], planned, tmp_path / file)
+        back = (posed.points - posed.matrix[:3, 3]) @ posed.matrix[:3, :3]
+        # What is left is the relief, the seam of a template and a rest of the defect.
+        assert np.median(distances(mesh, back[~posed.labels][:50])) < 0.01 * radius
+        assert np.median(distances(mesh, posed.points[:50])) > 0.05 * radius, "the scan itself lies elsewhere"
+    with pytest.raises(truth.BadInput, match="write the benchmark again"):
+        truth.true_toy_pose(plan, {**scans[file], "entropy": [0, 1, 2, 3]}, planned, tmp_path / file)
 
 
 def test_symmetric_poses_are_right_and_others_are_not(truth: ModuleType, tmp_path: Path) -> None:

@@ -70,7 +70,10 @@ def test_a_name_that_is_not_there_is_an_attribute_error():
 
 def public(kind: type) -> list[str]:
     lines = []
-    for name, value in sorted(vars(kind).items()):
+    own = {}
+    for one in reversed(kind.__mro__):
+        own |= vars(one) if one.__module__.startswith("dusnet.") else {}
+    for name, value in sorted(own.items()):
         if name.startswith("_") or name in ("model_config", "model_post_init"):
             continue
         called = value.__func__ if isinstance(value, classmethod | staticmethod) else value

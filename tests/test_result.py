@@ -288,7 +288,7 @@ def test_an_old_record_does_not_stay_beside_new_clouds(tmp_path, monkeypatch):
     def no_room(path: Path, _: object) -> None:
         raise BadInput(f"{path} cannot be written")
 
-    monkeypatch.setattr("dusnet.result.write_json", no_room)
+    monkeypatch.setattr("dusnet.result.scan_result.write_json", no_room)
     with pytest.raises(BadInput):
         written_result(tmp_path / "out", cloud, answer(cloud), model="new")
     assert old.scored_path.exists()

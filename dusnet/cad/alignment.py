@@ -14,7 +14,7 @@ from dusnet.config import RegistrationSettings
 from dusnet.geometry.sampling import thin_to
 from dusnet.io import sample_mesh
 from dusnet.registration import Aligner, Alignment
-from dusnet.registration.aligner import EQUAL, cost_of
+from dusnet.registration.costs import EQUAL, cost_of
 from dusnet.registration.icp import rotations
 
 Floats = NDArray[np.float64]

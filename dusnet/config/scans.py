@@ -50,7 +50,9 @@ class ScoringSettings(Section):
         default=0.5, ge=0, description="weight of places of a good part that no input point is near, 0 = none"
     )
     defect_weight: float = Field(
-        default=0.02, ge=0, description="dusnet: weight of the probability that a point belongs to a defect, 0 = none"
+        default=0.03,
+        ge=0,
+        description="dusnet: weight of the squared probability that a point belongs to a defect, 0 = none",
     )
     weighting: bool = Field(default=False, description="Eq. 16's softmax weight over the 3 nearest points")
     smoothing: int = Field(default=24, ge=1, description="nearest input points that a score is averaged over")

@@ -138,7 +138,7 @@ class Calibration:
     def misses_small_defects(self, threshold: float) -> bool:
         """Whether no scan that is good without its small defect exceeds this threshold with it.
 
-        False where none was scored, as in older models.
+        False where none was scored.
         """
         scored = [damaged for clean, damaged in self.small_defects if clean <= threshold]
         return bool(scored) and max(scored) <= threshold
@@ -192,11 +192,11 @@ class Calibration:
         from dusnet.io.stored import Unusable, text
 
         objects, points = (_ascending(data[name], name) for name in ("object_scores", "point_scores"))
-        left_out, added = (_ascending(data.get(name, []), name) for name in ("left_out", "added"))
+        left_out, added = (_ascending(data[name], name) for name in ("left_out", "added"))
         if not objects or len(objects) != len(points) or len(left_out) + len(added) > len(objects):
             raise Unusable("its calibration counts good scans that it does not have")
         source = text(data["source"], "source of the calibration")
-        return cls(objects, points, source, left_out, added, _pairs(data.get("small_defects", [])))
+        return cls(objects, points, source, left_out, added, _pairs(data["small_defects"]))
 
 
 def _ascending(data: Any, what: str) -> tuple[float, ...]:

@@ -54,22 +54,22 @@ class ClassFrame:
         reference: aligned training points that registration aligns to, in the unit of the scans, (M, 3) float64.
         residual: the worst registration residual of a training cloud beside the others, fraction of the scale; 0 for a
             single one.
+        cost: as `residual`, of the registration cost.
         points: number of points of the smallest training cloud.
         unseen: largest share of the part that a training cloud leaves out in one piece.
         aligner: brings a scan to the reference.
         poses: answers for the aligner where several detectors share their registration, or None.
-        cost: as `residual`, the registration cost; None in the files of older versions.
         places: of a good part in the frame, with what depends on them alone; made from the reference where None.
     """
 
     frame: Frame
     reference: NDArray[np.float64]
     residual: float
+    cost: float
     points: int
     unseen: float
     aligner: Aligner
     poses: Poses | None = None
-    cost: float | None = None
     places: PartPlaces = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
@@ -118,7 +118,7 @@ class ClassFrame:
         usual = _usual(aligner, aligned, kept, seed=seed, scale=frame.scale)
         fewest = min(len(points) for points in aligned)
         aligner = _expecting(aligner, settings, usual)
-        made = cls(frame, reference, usual.residual, fewest, 0.0, aligner, cost=usual.cost)
+        made = cls(frame, reference, usual.residual, usual.cost, fewest, 0.0, aligner)
         in_frame = [frame.apply(points) for points in aligned]
         made.unseen = max(made.unseen_in(points) for points in in_frame)
         return made, in_frame
@@ -188,19 +188,17 @@ class ClassFrame:
         reference = stored.tensor(tensors, "reference", None, 3, dtype=torch.float64).numpy()
         _require_in_frame(frame, reference)
         residual = stored.number(metadata["training_residual"], "residual of the training", 0, MOST_RESIDUAL)
-        cost = metadata.get("training_cost")
-        cost = None if cost is None else stored.number(cost, "cost of the training", 0, MOST_RESIDUAL)
+        cost = stored.number(metadata["training_cost"], "cost of the training", 0, MOST_RESIDUAL)
         aligner = Aligner(reference, settings, scale=frame.scale, seed=seed)
-        known = "outward" in tensors  # not in the files of older versions
         return cls(
             frame,
             reference,
             residual,
+            cost,
             stored.whole(metadata["training_points"], "number of training points", 1),
             stored.number(metadata["training_unseen"], "unseen share", 0, 1),
             _expecting(aligner, settings, Usual(residual, cost)),
-            cost=cost,
-            places=_places(frame, reference, unit_vectors(tensors, "outward", len(reference)) if known else None),
+            places=_places(frame, reference, unit_vectors(tensors, "outward", len(reference))),
         )
 
 

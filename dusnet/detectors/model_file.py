@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from dusnet.cloud import Frame
-from dusnet.detectors import former_settings
-from dusnet.detectors.settings import Settings, stored_settings
+from dusnet.config import validated
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, BadModel
 from dusnet.io.stored import Unusable, entries, mapping, number, numbers, text
 from dusnet.io.tensors import read_tensors, write_tensors
@@ -100,7 +100,7 @@ def settings_of(stored: StoredModel) -> Settings:
         BadModel: there are none, or they do not exist or contradict each other.
     """
     try:
-        return stored_settings(stored.metadata["settings"], str(stored.path), stored.metadata.get("detector"))
+        return validated(Settings, stored.metadata["settings"], str(stored.path))
     except BadConfig as error:
         raise BadModel(f"{str(error).rstrip('.')}; train again or install the version that wrote the model.") from error
 
@@ -182,12 +182,4 @@ def read_model(path: Path) -> StoredModel:
             raise BadModel(f"{path} holds NaN, infinite or foreign numbers in its tensor {name[:80]!r}; train again.")
         if name.startswith(LEARNED) and value.is_floating_point() and bool((value.abs() > LARGEST_LEARNED).any()):
             raise BadModel(f"{path} holds numbers that nothing learns in its tensor {name[:80]!r}; train again.")
-    return StoredModel(path, metadata | _detector_today(metadata), tensors)
-
-
-def _detector_today(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What says the detector of a file, in the words of this version."""
-    name = former_settings.detector_of(metadata)
-    if name == metadata["detector"]:
-        return {}
-    return {"detector": name, "settings": {**metadata["settings"], "detector": name}}
+    return StoredModel(path, metadata, tensors)

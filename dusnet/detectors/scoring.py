@@ -36,7 +36,7 @@ def softmax_weight(points: Tensor, surface: Tensor, distance: Tensor) -> Tensor:
 
 
 def smooth_over(cloud: ops.PointIndex, values: Tensor, neighbors: int) -> Tensor:
-    """Mean of the values of the points of a cloud, (N,), over the nearest points of each, itself among them, (N,)."""
+    """Mean of the values of the points of a cloud, (N, ...), over the nearest points of each, itself among them."""
     _, index = cloud.knn(cloud.points, min(neighbors, len(values)))
     return values[index[0]].mean(dim=1)
 

@@ -84,18 +84,4 @@ def settings_from(tree: Mapping[str, Any], source: str) -> Settings:
     Raises:
         BadConfig: a key is unknown or has a wrong value.
     """
-    return validated(Settings, former_settings.translated(tree, source), source)
-
-
-def stored_settings(tree: Mapping[str, Any], source: str, detector: str | None = None) -> Settings:
-    """As `settings_from`, of a file that an older version may have written.
-
-    Args:
-        tree: section -> key -> value.
-        source: the file, for the error message.
-        detector: whose model it is, where that decides how older settings are read.
-
-    Raises:
-        BadConfig: as there, or the file asks for what this version does not do any more.
-    """
-    return validated(Settings, former_settings.translated(tree, source, stored=True, detector=detector), source)
+    return validated(Settings, former_settings.without_constants(tree, source), source)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from copy import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,25 +11,23 @@ from numpy.typing import NDArray
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
 from dusnet.geometry.sampling import thin_to
-from dusnet.geometry.surface import DiscSurface, Table
+from dusnet.geometry.surface import DiscSurface
 from dusnet.geometry.visibility import Eye
+from dusnet.registration.costs import EQUAL, FIT, cost_of, ordered, pose_costs
 from dusnet.registration.icp import icp, transform
-from dusnet.registration.near_symmetries import axis_of_revolution, near_symmetries, turns
 from dusnet.registration.ransac import Features, ransac
-from dusnet.registration.sweep import SAME, Views, distinct, rank, sweep, trimmed
+from dusnet.registration.reference import Reference
+from dusnet.registration.sweep import SAME, distinct, rank, sweep, trimmed
 
 Array = NDArray[np.float64]
 
 _KEEP = 0.9  # share of the scan, nearest first, that the residual is the mean of: a defect must not decide
-_FIT = 0.05  # distance to the reference, fraction of the scale, within which a point counts for the fitness
 _REFERENCE_SHARE = 20  # the reference keeps at most this many times `settings.points`
-_SEARCH_REFERENCE = 3000  # evenly spread reference points that the search knows
 _SEARCH_POINTS = 200  # evenly spread scan points that starting poses are ranked on and coarse ICP moves
 _SEARCH_SCALES = ((128, 0.3, 8), (48, 0.15, 10))  # poses that coarse ICP follows, its reach and iterations
 _FEATURE_POSES = 100  # starting poses per set of feature matches
 _FINE_SCALES = ((8, 0.1, 400), (3, 0.04, 1000))  # poses that fine ICP follows, its reach and points
 _FINE_ITERATIONS = 15  # steps of fine ICP at most
-EQUAL = 1.05  # ratio of costs up to which two poses are taken to fit equally well
 _SYMMETRIC = 0.03  # a motion that leaves 90 % of the reference this near to it is a symmetry of the part
 _HOPELESS = 0.02  # cost above which a pose is not polished; right poses of damaged parts are below half of it
 _POLISH_REACH = 0.02  # reach of the last ICP, fraction of the scale
@@ -40,15 +37,7 @@ _HYPOTHESES = 8  # poses per family of starting poses and side of the scan that 
 _WIDE = 48  # poses of the sweep that are kept: those beyond `_HYPOTHESES` are followed where the best ones fit badly
 _NEAR_FITNESS = 0.97  # share of points near the reference below which a pose is not near: right poses reach more
 _TRUST = 1.25  # cost, in units of what good scans reach, up to which a pose is believed without a look at others
-_TURNED_SETTLE = (300, 0.04, 5)  # scan points, reach and steps of the ICP that turned poses settle with
-_TURNED_POINTS = 1500  # scan points that they are ranked on
-_TURNED_FAR = 0.15  # of the scale: no point counts for more there; a mark may lie that far from where it belongs
-_TURNED_BETTER = 0.98  # ratio of that cost from which on a turned pose is followed
-_TURNED = 3  # poses that are
-_FINE_TURNS = (np.arange(-5.0, 5.1, 0.5), np.arange(-0.4, 0.45, 0.1))
-"""Degrees by which a part of revolution is turned in the end: ICP does not turn what only a small mark holds."""
-_FINE_BETTER = 0.99  # ratio of costs from which on such a turn is taken
-_TIE = 1e-11  # costs that differ by less are equal: last bits must not choose a pose
+_FINE_BETTER = 0.99  # ratio of costs from which on a turn by a few degrees is taken
 
 
 @dataclass(frozen=True)
@@ -80,22 +69,7 @@ class Alignment:
     def measured(cls, matrix: Array, distances: Array, method: str) -> Alignment:
         """The alignment whose points are these distances, (N,) fractions of the scale, from the reference."""
         residual = float(trimmed(distances, _KEEP))
-        return cls(matrix, residual, float((distances <= _FIT).mean()), method, float(cost_of(distances)))
-
-
-def cost_of(distances: Array, most: float = _FIT) -> Array:
-    """What poses are compared by, (..., N) -> (...): every point counts, but none for more than `most`.
-
-    So no defect decides.
-    """
-    return np.asarray(np.minimum(distances, most).mean(axis=-1))
-
-
-def ordered(costs: Array) -> NDArray[np.intp]:
-    """Index of costs, (P,), in ascending order; those that differ by less than `_TIE` keep their order."""
-    order = np.argsort(costs, kind="stable")
-    group = np.cumsum(np.diff(costs[order], prepend=costs[order[:1]]) > _TIE)
-    return order[np.lexsort((order, group))]
+        return cls(matrix, residual, float((distances <= FIT).mean()), method, float(cost_of(distances)))
 
 
 class Aligner:
@@ -124,36 +98,11 @@ class Aligner:
         self._drawn = _drawn(len(reference), settings.points * _REFERENCE_SHARE, generator)
         points = np.asarray(reference, dtype=np.float64)[self._drawn]
         self._center = (points.min(axis=0) + points.max(axis=0)) / 2.0
-        self._surface = DiscSurface.of((points - self._center) / self._scale)
+        self._reference = Reference(DiscSurface.of((points - self._center) / self._scale))
 
-    @cached_property
-    def _few(self) -> Array:
-        """Evenly spread points of the reference, (M, 3)."""
-        return self._surface.points[thin_to(self._surface.points, _SEARCH_REFERENCE)]
-
-    @cached_property
-    def _coarse(self) -> DiscSurface:
-        return DiscSurface.of(self._few)
-
-    @cached_property
-    def _table(self) -> Table:
-        return Table.of(self._coarse)
-
-    @cached_property
-    def _near_symmetries(self) -> Array:
-        return near_symmetries(self._coarse)
-
-    @cached_property
-    def _revolution(self) -> tuple[Array, Array] | None:
-        return axis_of_revolution(self._coarse) if len(self._near_symmetries) else None
-
-    @cached_property
-    def _views(self) -> Views:
-        return Views.of(self._surface)
-
-    @cached_property
-    def _features(self) -> Features:
-        return Features.of(self._surface.points, None)
+    @property
+    def _surface(self) -> DiscSurface:
+        return self._reference.surface
 
     def align(self, points: Array) -> Alignment:
         """The motion that brings `points`, (N, 3) float64 in the unit of the files, to the reference.
@@ -203,12 +152,14 @@ class Aligner:
             return [first]
         scan, center = self._normalised(points, np.random.default_rng(self._seed))
         few = scan[thin_to(scan, _SEARCH_POINTS)]
-        poses = np.concatenate([self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in Eye.all_of(scan)])
+        poses = np.concatenate(
+            [self._follow(few, sweep(scan, eye, self._reference.views), _WIDE) for eye in Eye.all_of(scan)]
+        )
         for _, reach, number in _FINE_SCALES:
             part = scan[:: max(1, len(scan) // number)]
-            poses = distinct(part, poses[ordered(self._costs(part, poses))], len(poses))
+            poses = distinct(part, poses[ordered(pose_costs(self._surface, part, poses))], len(poses))
             poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
-        costs = self._costs(scan, poses)
+        costs = pose_costs(self._surface, scan, poses)
         order = ordered(costs)[: _HYPOTHESES + count]
         poses = icp(scan, self._surface, poses[order], _POLISH_REACH, _POLISH_ITERATIONS, tolerance=1e-5)
         ends = [self._result(scan, pose, center, "global") for pose in poses]
@@ -232,7 +183,7 @@ class Aligner:
     def without(self, left_out: NDArray[np.bool_]) -> Aligner:
         """The same aligner without some points of the reference, (M,); the normals are those of all."""
         other, kept = copy(self), ~left_out[self._drawn]
-        other._surface, other._drawn = self._surface.select(kept), self._drawn[kept]
+        other._reference, other._drawn = Reference(self._surface.select(kept)), self._drawn[kept]
         return other
 
     def settle(self, points: Array) -> Alignment:
@@ -289,14 +240,16 @@ class Aligner:
         """
         few = scan[thin_to(scan, _SEARCH_POINTS)]
         eyes = Eye.all_of(scan)
-        ends = [self._follow(few, sweep(scan, eye, self._views), _WIDE) for eye in eyes]
+        ends = [self._follow(few, sweep(scan, eye, self._reference.views), _WIDE) for eye in eyes]
         chosen = _HYPOTHESES
         found = self._best(scan, np.concatenate([poses[:chosen] for poses in ends]), center, "global")
         best = found if local is None else self._better(local, found)
         known = [found] if local is None else [found, local]
         agreed = max(each.cost for each in known) <= EQUAL * min(each.cost for each in known)
         if not (self.near(found) or (local is not None and agreed)):
-            matched = [ransac(Features.of(scan, eye), self._features, _FEATURE_POSES, generator) for eye in eyes]
+            matched = [
+                ransac(Features.of(scan, eye), self._reference.features, _FEATURE_POSES, generator) for eye in eyes
+            ]
             turned = np.concatenate([self._follow(few, poses, chosen) for poses in matched])
             if len(turned):
                 best = self._better(best, self._best(scan, turned, center, "global"))
@@ -307,31 +260,19 @@ class Aligner:
 
     def _turned(self, scan: Array, center: Array, found: Alignment) -> Alignment:
         """The best of a pose and of those that most of the part cannot tell from it: the rest of the scan decides."""
-        if not (self.near(found) and len(self._near_symmetries)):
+        if not (self.near(found) and self._reference.turns):
             return found
         pose = self._pose(found, center)
-        poses = np.concatenate([pose[None], self._near_symmetries @ pose])
-        count, reach, steps = _TURNED_SETTLE
-        few = scan[:: max(1, len(scan) // count)]
-        poses[1:] = icp(few, self._surface, poses[1:], reach, steps, tolerance=1e-3)
-        part = scan[:: max(1, len(scan) // _TURNED_POINTS)]
-        costs = self._costs(part, poses, _TURNED_FAR)
-        chosen = [number for number in ordered(costs)[:_TURNED] if costs[number] < _TURNED_BETTER * costs[0]]
-        best = self._better(found, self._best(scan, poses[[0, *chosen]], center, "global")) if chosen else found
-        return self._turned_finely(scan, center, best)
-
-    def _turned_finely(self, scan: Array, center: Array, found: Alignment) -> Alignment:
-        """The best of a pose and of its turns by a few degrees about the axis of a part of revolution."""
-        if self._revolution is None:
+        others = self._reference.turns.promising(scan, pose)
+        if len(others):
+            found = self._better(found, self._best(scan, np.concatenate([pose[None], others]), center, "global"))
+        turned = self._reference.turns.turned_finely(scan, self._pose(found, center))
+        if turned is None:
             return found
-        pose = self._pose(found, center)
-        for angles in _FINE_TURNS:
-            poses = turns(*self._revolution, np.deg2rad(angles)) @ pose
-            pose = poses[ordered(self._costs(scan, poses))[0]]
-        best = self._result(scan, pose, center, found.method)
-        if best.cost >= _FINE_BETTER * found.cost:
+        finely = self._result(scan, turned, center, found.method)
+        if finely.cost >= _FINE_BETTER * found.cost:
             return found
-        return replace(best, symmetric=found.symmetric, margin=found.margin * found.cost / best.cost)
+        return replace(finely, symmetric=found.symmetric, margin=found.margin * found.cost / finely.cost)
 
     def _pose(self, found: Alignment, center: Array) -> Array:
         """The pose, (4, 4), of which `_result` made an alignment."""
@@ -355,9 +296,9 @@ class Aligner:
     def _follow(self, few: Array, poses: Array, count: int) -> Array:
         """Different poses, at most `count`, that coarse ICP reaches from the best of the starting `poses`."""
         for keep, reach, iterations in _SEARCH_SCALES:
-            poses = rank(few, self._table, poses, keep)
-            poses = icp(few, self._table, poses, reach, iterations, tolerance=1e-3)
-        return distinct(few, rank(few, self._table, poses, len(poses)), count)
+            poses = rank(few, self._reference.table, poses, keep)
+            poses = icp(few, self._reference.table, poses, reach, iterations, tolerance=1e-3)
+        return distinct(few, rank(few, self._reference.table, poses, len(poses)), count)
 
     def _best(self, scan: Array, poses: Array, center: Array, method: str, *, wide: bool = False) -> Alignment:
         """The best alignment that fine ICP reaches from `poses`: ever fewer of them on ever more points.
@@ -366,9 +307,9 @@ class Aligner:
         """
         for (keep, reach, count), more in zip(_FINE_SCALES, (len(poses), 2 * _FINE_SCALES[1][0]), strict=True):
             part = scan[:: max(1, len(scan) // count)]
-            poses = distinct(part, poses[ordered(self._costs(part, poses))], more if wide else keep)
+            poses = distinct(part, poses[ordered(pose_costs(self._surface, part, poses))], more if wide else keep)
             poses = icp(part, self._surface, poses, reach, _FINE_ITERATIONS, tolerance=1e-3)
-        costs = self._costs(scan, poses)
+        costs = pose_costs(self._surface, scan, poses)
         order = ordered(costs)
         poses, costs = poses[order], costs[order]
         iterations = _POLISH_ITERATIONS if costs[0] < _HOPELESS else 0
@@ -379,7 +320,7 @@ class Aligner:
         """`found` with what the other poses, whose costs are `ratios` of its own, say of its certainty."""
         gaps = np.linalg.norm(transform(rivals, scan) - transform(winner[None], scan), axis=2).mean(axis=1)
         other = gaps > SAME
-        turned = transform(rivals[other] @ np.linalg.inv(winner), self._few)
+        turned = transform(rivals[other] @ np.linalg.inv(winner), self._reference.few)
         moved = self._surface.distance(turned.reshape(-1, 3)).reshape(turned.shape[:2])
         equal = np.quantile(moved, _KEEP, axis=1) <= _SYMMETRIC
         ratios = ratios[other]
@@ -388,12 +329,6 @@ class Aligner:
             symmetric=bool((equal & (ratios <= EQUAL)).any()),
             margin=float(ratios[~equal].min(initial=np.inf)),
         )
-
-    def _costs(self, points: Array, poses: Array, most: float = _FIT) -> Array:
-        """The cost of each pose, (P,), in which no point counts for more than `most`; see `cost_of`."""
-        moved = transform(poses, points)
-        distances = self._surface.distance(moved.reshape(-1, 3), most)
-        return cost_of(distances.reshape(moved.shape[:2]), most)
 
     def _result(self, scan: Array, pose: Array, center: Array, method: str) -> Alignment:
         distances = self._surface.distance(transform(pose[None], scan)[0])

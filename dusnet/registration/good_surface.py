@@ -63,7 +63,7 @@ class ScanComparison:
     @property
     def foot(self) -> Tensor:
         """Where a good part would have the points, in the reference shape, (N, 3)."""
-        return self.shaped - self.distance.unsqueeze(1) * self.normals
+        return _foot(self.shaped, self.distance, self.normals)
 
 
 @dataclass(frozen=True)
@@ -174,8 +174,7 @@ class GoodSurface:
 
     def foot(self, shaped: Tensor) -> Tensor:
         """Where a good part would have points of a scan without its variation, (N, 3) -> (N, 3)."""
-        distance, normals = self.planes.signed_distance(shaped)
-        return shaped - distance.unsqueeze(1) * normals
+        return _foot(shaped, *self.planes.signed_distance(shaped))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores of this besides `metadata`."""
@@ -266,6 +265,11 @@ def voids_of(tensors: Mapping[str, Tensor], name: str, planes: TangentPlanes) ->
     if float(voids.min()) < 0:
         raise stored.Unusable(f"a void in its tensor {name} is smaller than none")
     return voids
+
+
+def _foot(points: Tensor, distance: Tensor, normals: Tensor) -> Tensor:
+    """Where points, (N, 3), come to lie when each moves its signed distance, (N,), back along the normal, (N, 3)."""
+    return points - distance.unsqueeze(1) * normals
 
 
 def _thin(cloud: Tensor, count: int, seed: int) -> Tensor:

@@ -8,6 +8,7 @@ Gelfand and Guibas, "Shape Segmentation Using Local Slippage Analysis", SGP 2004
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -32,38 +33,38 @@ _BEYOND = 0.1  # distance that is not told from a greater one
 _REFITS = 5  # of the axis, without what does not turn with the rest
 
 
-def near_symmetries(surface: DiscSurface) -> Array:
-    """The motions of a reference that nearly keep it.
+@dataclass(frozen=True)
+class NearSymmetries:
+    """What nearly keeps a reference, in the normalised frame.
 
-    Args:
-        surface: the reference, of evenly spread points.
-
-    Returns:
-        (S, 4, 4) float64 in the normalised frame, without the identity. Turns by a few degrees, which ICP undoes, are
-        among them for most parts.
+    Attributes:
+        motions: (S, 4, 4) float64, without the identity. Turns by a few degrees, which ICP undoes, are among them for
+            most parts.
+        axis: direction and a point of the axis about which most of the part can be turned by any angle; None for most
+            parts.
     """
-    points = surface.points
-    middle = points.mean(axis=0)
-    principal = np.linalg.svd(points - middle, full_matrices=False)[2]
-    axes = [(axis, middle) for axis in principal]
-    slipping = _axis_of_turning(points, surface.normals)
-    if slipping is not None:
-        axes = [slipping, *(one for one in axes if abs(one[0] @ slipping[0]) < _PARALLEL)]
-    about = [_kept(surface, turns(*axis, _ANGLES)) for axis in axes]
-    found = np.concatenate(about)
-    # Turned over about one axis and then turned about another: neither alone.
-    both = [np.einsum("aij,bjk->abik", one, other).reshape(-1, 4, 4) for one, other in combinations(about, 2)]
-    return _distinct(
-        surface, np.concatenate([found, *(_kept(surface, pairs[:: 1 + len(pairs) // _MOST]) for pairs in both)])
-    )[:_MOST]
 
+    motions: Array
+    axis: tuple[Array, Array] | None
 
-def axis_of_revolution(surface: DiscSurface) -> tuple[Array, Array] | None:
-    """Direction and a point of the axis about which most of a part can be turned by any angle; None for most parts."""
-    axis = _axis_of_turning(surface.points, surface.normals)
-    if axis is None or len(_kept(surface, turns(*axis, _ANGLES))) < _NEARLY_ALL * len(_ANGLES):
-        return None
-    return axis
+    @classmethod
+    def of(cls, surface: DiscSurface) -> NearSymmetries:
+        """Those of a reference of evenly spread points."""
+        points = surface.points
+        middle = points.mean(axis=0)
+        principal = np.linalg.svd(points - middle, full_matrices=False)[2]
+        axes = [(axis, middle) for axis in principal]
+        slipping = _axis_of_turning(points, surface.normals)
+        if slipping is not None:
+            axes = [slipping, *(one for one in axes if abs(one[0] @ slipping[0]) < _PARALLEL)]
+        about = [_kept(surface, turns(*axis, _ANGLES)) for axis in axes]
+        revolves = slipping is not None and len(about[0]) >= _NEARLY_ALL * len(_ANGLES)
+        found = np.concatenate(about)
+        # Turned over about one axis and then turned about another: neither alone.
+        both = [np.einsum("aij,bjk->abik", one, other).reshape(-1, 4, 4) for one, other in combinations(about, 2)]
+        both = [_kept(surface, pairs[:: 1 + len(pairs) // _MOST]) for pairs in both]
+        motions = _distinct(surface, np.concatenate([found, *both]))[:_MOST]
+        return cls(motions, slipping if revolves else None)
 
 
 def turns(axis: Array, through: Array, angles: Array) -> Array:

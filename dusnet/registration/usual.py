@@ -25,12 +25,11 @@ class Usual:
 
     Attributes:
         residual: largest residual of a good scan beside the others; 0 where there are no others.
-        cost: as `residual`, of the cost. Of a single scan, what its own noise and spacing leave; None where nobody
-            knows.
+        cost: as `residual`, of the cost. Of a single scan, what its own noise and spacing leave.
     """
 
     residual: float
-    cost: float | None
+    cost: float
 
     @classmethod
     def of(cls, beside: Sequence[tuple[float, float]], alone: Alignment) -> Usual:

@@ -1,4 +1,4 @@
-"""Settings of detectors: who reads which, what older versions called them, and files of theirs."""
+"""Settings of detectors: who reads which, and what older versions called them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from small_parts import part, tiny
 
@@ -15,18 +14,15 @@ from dusnet.cloud import PointCloud
 from dusnet.config import Section, read_tree
 from dusnet.detectors import (
     DETECTORS,
-    Detector,
     asked_settings,
     create,
-    load_model,
     read_by,
     require_read,
     sections_read,
 )
 from dusnet.detectors import former_settings as former
-from dusnet.detectors.settings import Settings, load_settings, settings_from, stored_settings
-from dusnet.errors import BadConfig, BadModel
-from dusnet.io.tensors import read_tensors, write_tensors
+from dusnet.detectors.settings import Settings, load_settings, settings_from
+from dusnet.errors import BadConfig
 
 
 def test_the_names_are_known_without_importing_any_method() -> None:
@@ -146,15 +142,9 @@ class TestOlderVersions:
             load_settings(None, ["memory.quantile=0.95"])
 
     @pytest.mark.parametrize("key", former.FIXED)
-    def test_a_constant_is_read_from_files_with_its_value_alone(self, key: str) -> None:
+    def test_a_constant_is_read_with_its_value_alone(self, key: str) -> None:
         section, _, last = key.partition(".")
         assert last not in Settings().model_dump()[section]
-        assert stored_settings({section: {last: former.FIXED[key]}}, "old.safetensors") == Settings()
-        if key in former.TRAINING_ONLY:
-            assert stored_settings({section: {last: 77}}, "old.safetensors") == Settings()
-        else:
-            with pytest.raises(BadConfig, match=rf"old\.safetensors has {key} 77 and this version has always"):
-                stored_settings({section: {last: 77}}, "old.safetensors")
         with pytest.raises(BadConfig, match="no setting any more"):
             load_settings(None, [f"{key}=77"])
         assert settings_from({section: {last: former.FIXED[key]}}, "old.yaml") == Settings()
@@ -173,112 +163,9 @@ class TestOlderVersions:
 
     def test_names_of_today_are_left_alone(self) -> None:
         tree, source = read_tree("paper")
-        assert former.translated(tree, source) == tree
-        tree = {"scoring": {"doubt": 0.3}, "guide": {"enabled": True, "centers": 500}}
-        assert former.translated(tree, "x", stored=True) == {
-            "scoring": {"defect_weight": 0.3},
-            "guide": {"centers": 500},
-        }
-        assert tree["scoring"] == {"doubt": 0.3}
+        assert former.without_constants(tree, source) == tree
 
-
-def as_older(path: Path, **guide: Any) -> dict[str, Any]:
-    """Rewrite a model file as a version with the switch wrote it; its metadata."""
-    tensors, metadata = read_tensors(path)
-    settings = metadata["settings"]
-    settings["guide"] |= guide
-    settings["scoring"]["doubt"] = settings["scoring"].pop("defect_weight")
-    settings["detector"] = "dusnet"
-    for key, value in former.FIXED.items():
-        section, _, last = key.partition(".")
-        settings[section][last] = value
-    metadata |= {"detector": "dusnet"}
-    write_tensors(path, tensors, {key: value for key, value in metadata.items() if key != "sha256"})
-    return metadata
-
-
-class TestOlderModels:
-    def test_one_without_the_guide_is_of_the_paper(self, hasty: Detector, tmp_path: Path) -> None:
-        path = tmp_path / "old.safetensors"
-        hasty.save(path)
-        as_older(path, enabled=False)
-        loaded = load_model(path)
-        assert (loaded.name, loaded.settings.detector) == ("dusnet_paper", "dusnet_paper")
-        assert loaded.settings == hasty.settings
-        expected, found = hasty.score(part(9)), loaded.score(part(9))
-        np.testing.assert_array_equal(found.point_scores, expected.point_scores)
-        np.testing.assert_array_equal(found.reconstruction, expected.reconstruction)
-        loaded.save(path)
-        assert read_tensors(path)[1]["detector"] == "dusnet_paper"
-
-    def test_a_weight_of_its_own_is_kept(self, hasty: Detector, tmp_path: Path) -> None:
-        path = tmp_path / "old.safetensors"
-        hasty.save(path)
-        metadata = as_older(path, enabled=False)
-        metadata["settings"]["scoring"]["doubt"] = 0.25
-        write_tensors(path, read_tensors(path)[0], metadata)
-        assert load_model(path).settings.scoring.defect_weight == 0.25
-
-    def test_one_with_the_guide_needs_guided_networks(self, hasty: Detector, tmp_path: Path) -> None:
-        path = tmp_path / "old.safetensors"
-        hasty.save(path)
-        as_older(path, enabled=True)
-        with pytest.raises(BadModel, match="dusnet model"):
-            load_model(path)
-
-
-@pytest.mark.parametrize(
-    ("name", "quantile", "rule"),
-    [
-        ("simple3d", 0.99, (None, 0.002)),
-        ("btf_fpfh", 0.95, (None, 0.002)),
-        ("located_memory", 0.99, (None, 0.002)),
-        ("located_memory", 0.75, ("quantile", 0.25)),
-    ],
-)
-def test_memories_of_older_versions_keep_their_rule(
-    name: str, quantile: float, rule: tuple[str | None, float], good: list[PointCloud], tmp_path: Path
-) -> None:
-    """Their files name a rule that took no part in their scores."""
-    detector = create(name, tiny(name), seed=1)
-    detector.fit(good)
-    path = tmp_path / "old.safetensors"
-    detector.save(path)
-    tensors, metadata = read_tensors(path)
-    del metadata["settings"]["memory"]["views"]
-    metadata["settings"]["memory"]["quantile"] = quantile
-    metadata["settings"]["scoring"] |= {"pooling": "top", "pooling_fraction": 0.05}
-    write_tensors(path, tensors, metadata)
-    loaded = load_model(path)
-    scoring = loaded.settings.scoring
-    assert (scoring.pooling, scoring.pooling_fraction) == rule
-    expected, found = detector.score(part(9)), loaded.score(part(9))
-    np.testing.assert_array_equal(found.point_scores, expected.point_scores)
-    if scoring.pooling is None:
-        assert found.object_score == expected.object_score
-    else:
-        exact = np.quantile(found.point_scores.astype(float), quantile)
-        assert found.object_score == pytest.approx(exact, rel=0.01)
-
-
-def test_other_models_keep_the_rule_that_they_name(nearest: Detector, tmp_path: Path) -> None:
-    path = tmp_path / "old.safetensors"
-    nearest.save(path)
-    tensors, metadata = read_tensors(path)
-    del metadata["settings"]["memory"]["views"]
-    metadata["settings"]["memory"]["quantile"] = 0.99
-    metadata["settings"]["scoring"]["pooling"] = "max"
-    write_tensors(path, tensors, metadata)
-    assert load_model(path).settings.scoring.pooling == "max"
-
-
-def test_peers_of_older_versions_load(nearest: Detector, tmp_path: Path) -> None:
-    path = tmp_path / "old.safetensors"
-    nearest.save(path)
-    tensors, metadata = read_tensors(path)
-    metadata["settings"]["guide"]["enabled"] = False
-    write_tensors(path, tensors, metadata)
-    loaded = load_model(path)
-    assert loaded.name == "nearest"
-    np.testing.assert_array_equal(loaded.score(part(9)).point_scores, nearest.score(part(9)).point_scores)
-    assert tiny("nearest") == loaded.settings
+    def test_what_is_given_stays_as_it_was(self) -> None:
+        tree = {"memory": {"reweighting": 3, "rho": 0.2}, "detector": "nearest"}
+        assert former.without_constants(tree, "x") == {"memory": {"rho": 0.2}, "detector": "nearest"}
+        assert tree["memory"] == {"reweighting": 3, "rho": 0.2}

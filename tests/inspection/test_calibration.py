@@ -247,7 +247,7 @@ class TestSmallDefects:
     @pytest.mark.parametrize(
         ("pairs", "misses"),
         [
-            ((), False),  # an older model
+            ((), False),
             (((0.01, 0.05),), True),
             (((0.01, 0.05), (0.02, 0.2)), False),
             (((0.15, 0.2),), False),  # such a scan is a false alarm with and without a defect
@@ -259,11 +259,6 @@ class TestSmallDefects:
         assert made.misses_small_defects(0.1) == misses
         assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
         assert made.with_scans([answer(9.0)], "more").small_defects == pairs
-
-    def test_older_models_have_none(self):
-        old = Calibration((0.1,), (0.1,), "").to_json()
-        del old["small_defects"]
-        assert Calibration.from_json(old).small_defects == ()
 
 
 def _rng():

@@ -2,61 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 from scipy.spatial.transform import Rotation
+from symmetric_parts import MARK, block, even, jar, lump
 
 from dusnet.config import RegistrationSettings
-from dusnet.geometry.surface import DiscSurface
 from dusnet.registration import Aligner
-from dusnet.registration.near_symmetries import near_symmetries
+from dusnet.registration.near_symmetries import NearSymmetries
 
 Array = NDArray[np.float64]
-MARK = np.array([0.62, 0.0, 0.25])
-
-
-def even(points: Array, count: int = 3000) -> DiscSurface:
-    """About as many of the points, no two of them close to each other."""
-    kept = np.ones(len(points), dtype=bool)
-    tree = cKDTree(points)
-    reach = np.sqrt(1.0 / count)
-    for number in range(len(points)):
-        if kept[number]:
-            near = [other for other in tree.query_ball_point(points[number], reach) if other > number]
-            kept[near] = False
-    return DiscSurface.of(points[kept])
-
-
-def jar(count: int, seed: int, *, mark: bool = True) -> Array:
-    """A turned body whose upper end is narrower, with a small knob on its side."""
-    rng = np.random.default_rng(seed)
-    height, angle = rng.uniform(-0.7, 0.7, count), rng.uniform(0, 2 * np.pi, count)
-    radius = 0.55 - 0.15 * np.maximum(height, 0) + 0.05 * np.sin(4 * height)
-    points = np.column_stack([radius * np.cos(angle), radius * np.sin(angle), height])
-    if mark:
-        knob = rng.normal(size=(count // 40, 3))
-        knob *= 0.09 / np.linalg.norm(knob, axis=1, keepdims=True)
-        points = np.concatenate([points, MARK + knob])
-    return points
-
-
-def block(count: int, seed: int) -> Array:
-    """The surface of a block of three different edges."""
-    rng = np.random.default_rng(seed)
-    size = np.array([0.7, 0.45, 0.25])
-    face = rng.choice(3, count, p=(1 / size) / (1 / size).sum())
-    points = rng.uniform(-1, 1, (count, 3))
-    points[np.arange(count), face] = rng.choice([-1.0, 1.0], count)
-    return points * size
-
-
-def lump(count: int, seed: int) -> Array:
-    direction = np.random.default_rng(seed).normal(size=(count, 3))
-    x, y, z = (direction / np.linalg.norm(direction, axis=1, keepdims=True)).T
-    radius = 0.7 * (1 + 0.3 * x + 0.25 * x * y + 0.2 * y * z + 0.15 * np.sin(4 * z))
-    return radius[:, None] * np.stack([x, y, z], axis=1)
 
 
 def turned_by(motions: Array) -> Array:
@@ -67,17 +25,22 @@ def turned_by(motions: Array) -> Array:
 class TestMotions:
     @pytest.mark.parametrize("mark", [False, True])
     def test_a_turned_body_has_all_turns_about_its_axis(self, mark: bool) -> None:
-        found = near_symmetries(even(jar(20_000, 0, mark=mark)))
+        symmetries = NearSymmetries.of(even(jar(20_000, 0, mark=mark)))
+        found = symmetries.motions
         assert len(found) == 71
         about = found[:, :3, :3] @ [0.0, 0.0, 1.0]
         np.testing.assert_allclose(about, np.tile([0.0, 0.0, 1.0], (71, 1)), atol=0.02)
         signed = np.rad2deg(np.arctan2(found[:, 1, 0], found[:, 0, 0])) % 360
         np.testing.assert_allclose(np.sort(signed), 5.0 * np.arange(1, 72), atol=0.5)
         assert np.linalg.norm(found[:, :2, 3], axis=1).max() < 0.03
+        assert symmetries.axis is not None
+        direction, through = symmetries.axis
+        assert np.rad2deg(np.arccos(min(1.0, abs(direction[2])))) < 0.2
+        assert np.linalg.norm(through[:2]) < 0.002
 
     def test_a_block_can_be_turned_over_about_three_axes(self) -> None:
         """And by a step more or less, which ICP undoes."""
-        found = near_symmetries(even(block(20_000, 0)))
+        found = NearSymmetries.of(even(block(20_000, 0))).motions
         flips = [np.eye(3), *(np.diag(signs) for signs in ([1, -1, -1], [-1, 1, -1], [-1, -1, 1]))]
         between = np.array([found[:, :3, :3] @ flip for flip in flips])
         angles = np.array([np.rad2deg(Rotation.from_matrix(one).magnitude()) for one in between])
@@ -85,10 +48,14 @@ class TestMotions:
         assert angles.min(axis=0).max() < 8
 
     def test_an_irregular_part_has_none_that_icp_does_not_undo(self) -> None:
-        assert (turned_by(near_symmetries(even(lump(20_000, 0)))) < 15).all()
+        assert (turned_by(NearSymmetries.of(even(lump(20_000, 0))).motions) < 15).all()
+
+    @pytest.mark.parametrize("part", [block, lump])
+    def test_no_axis_without_turns_by_any_angle(self, part: Callable[[int, int], Array]) -> None:
+        assert NearSymmetries.of(even(part(20_000, 0))).axis is None
 
     def test_they_are_rigid(self) -> None:
-        found = near_symmetries(even(jar(20_000, 1)))[:, :3, :3]
+        found = NearSymmetries.of(even(jar(20_000, 1))).motions[:, :3, :3]
         np.testing.assert_allclose(found @ found.transpose(0, 2, 1), np.tile(np.eye(3), (len(found), 1, 1)), atol=1e-9)
         np.testing.assert_allclose(np.linalg.det(found), 1)
 
@@ -107,11 +74,9 @@ class TestPoses:
 
     def test_without_a_mark_a_turn_costs_nothing(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A plain jar: any turn about its axis is right, and the axis stays where the search found it."""
-        from dusnet.registration import aligner as module
-
         scan = jar(4000, 3, mark=False)
         found = Aligner(jar(8000, 100, mark=False), RegistrationSettings(), scale=0.9, seed=0).align(scan)
-        monkeypatch.setattr(module, "near_symmetries", lambda _: np.zeros((0, 4, 4)))
+        monkeypatch.setattr(NearSymmetries, "of", lambda _: NearSymmetries(np.zeros((0, 4, 4)), None))
         plain = Aligner(jar(8000, 100, mark=False), RegistrationSettings(), scale=0.9, seed=0).align(scan)
         assert found.cost <= plain.cost * (1 + 1e-9)
         axis = found.matrix[:3, 2] @ plain.matrix[:3, 2]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.spatial.transform import Rotation
+from symmetric_parts import MARK, jar, lump
 
 from dusnet.config import RegistrationSettings
 from dusnet.geometry.surface import DiscSurface, Table
@@ -139,3 +140,16 @@ def test_another_part_cannot_be_brought_to_this_one(rng):
     found = aligner.align(0.7 * ball / np.linalg.norm(ball, axis=1, keepdims=True))
     assert found.residual > 0.03  # .18, deviation .0024 over five seeds, three kernels
     assert found.fitness < 0.7  # .23, deviation .005 over five seeds, three kernels
+
+
+@pytest.mark.parametrize("part", [jar, lump])
+def test_an_aligner_without_some_points_keeps_nothing_that_all_of_them_gave(part):
+    """What it answers does not depend on whether the aligner with all points has searched before."""
+    reference = part(6000, 100)
+    left_out = np.linalg.norm(reference - MARK, axis=1) < 0.12 if part is jar else reference[:, 2] > 0.2
+    fresh, used = (Aligner(reference, SETTINGS, scale=0.9, seed=0) for _ in range(2))
+    used.align(turned(part(3000, 3), 3)[0])
+    scan = turned(part(3000, 4), 4)[0]
+    expected, found = (one.without(left_out).align(scan) for one in (fresh, used))
+    assert found.matrix.tobytes() == expected.matrix.tobytes()
+    assert (found.cost, found.margin, found.symmetric) == (expected.cost, expected.margin, expected.symmetric)

@@ -13,9 +13,9 @@ from dusnet.detectors.frame import ClassFrame
 from dusnet.geometry.surface import DiscSurface
 from dusnet.progress import Silent
 from dusnet.registration import Aligner, Alignment, Usual, alone, beside_others
-from dusnet.registration import aligner as module
-from dusnet.registration.aligner import ordered
+from dusnet.registration.costs import ordered
 from dusnet.registration.icp import icp, sliding, transform
+from dusnet.registration.near_symmetries import NearSymmetries
 from dusnet.synthesis.settings import BenchmarkSettings
 from dusnet.synthesis.specimens import entropy, load_parts, make_scan
 
@@ -112,7 +112,7 @@ def test_a_right_pose_stays_as_it_is_when_others_are_compared():
 
 def test_a_pose_that_nearly_fits_is_not_believed(monkeypatch: pytest.MonkeyPatch):
     """A wedge-like pot turned upside down nearly fits: its ends differ by a little."""
-    monkeypatch.setattr(module, "near_symmetries", lambda _: np.zeros((0, 4, 4)))
+    monkeypatch.setattr(NearSymmetries, "of", lambda _: NearSymmetries(np.zeros((0, 4, 4)), None))
     rng = np.random.default_rng(2)
 
     def barrel(count: int) -> Array:
@@ -158,11 +158,9 @@ def test_a_single_scan_and_copies_of_it_have_a_floor():
     assert beside_others(aligner, [points], np.zeros(len(points), int), [points[:0]]) == []
 
 
-def test_a_file_without_the_cost_of_its_training_scans_is_read():
+def test_the_cost_of_the_training_scans_is_read_from_a_file():
     rng = np.random.default_rng(6)
     frame = ClassFrame.learn([PointCloud(lump(rng, 2000)) for _ in range(2)], SETTINGS, seed=0, progress=Silent())[0]
-    old = {key: value for key, value in frame.metadata().items() if key != "training_cost"}
-    restored = ClassFrame.restore(old, frame.tensors(), SETTINGS, seed=0)
-    assert restored.cost is None
-    assert ClassFrame.restore(frame.metadata(), frame.tensors(), SETTINGS, seed=0).cost == frame.cost
+    restored = ClassFrame.restore(frame.metadata(), frame.tensors(), SETTINGS, seed=0)
+    assert restored.cost == frame.cost
     assert restored.aligner.align(lump(rng, 2000)).method == "icp"

@@ -106,7 +106,9 @@ class DUSNet(RegisteredDetector):
         offsets = found.shaped - predicted
         distances = offsets.norm(dim=1)
         measured = scan.search if everything else ops.PointIndex(found.points[None])
-        scores = scoring.smooth_over(measured, distances + chosen.defect_weight * defective, chosen.smoothing)
+        smooth = scoring.smooth_over(measured, torch.stack([distances, defective], dim=1), chosen.smoothing)
+        # Squared: what the probability is on good scans, about .1, counts for little, and its scatter for less.
+        scores = smooth[:, 0] + chosen.defect_weight * smooth[:, 1].square()
         if not everything:
             values = torch.cat([torch.stack([scores, distances], dim=1), offsets], dim=1)
             values = interpolate(values, found.points, cloud)

@@ -24,6 +24,8 @@ from dusnet.progress import Progress
 from dusnet.training.loop import Run, fingerprint, train_stage
 
 SOLIDS = 360
+SIMULATION = 3
+"""How damaged scans are made; whoever changes that counts on, so that no scans of another way are taken for these."""
 
 
 def train_guided(
@@ -42,7 +44,7 @@ def train_guided(
     Args:
         settings: `guide`, `up_net`, `warp`, `loss`, `grouping.groups` and `training`.
         out: the weights file.
-        workdir: folder for damaged scans (about 15 MB per solid) and checkpoints.
+        workdir: folder for damaged scans (about 16 MB per solid) and checkpoints.
         seed: of all randomness.
         solids: how many random solids are scanned. All scans are kept in memory.
         device: where to train.
@@ -79,9 +81,10 @@ def train_guided(
 
 
 def _shape(settings: Settings) -> dict[str, Any]:
-    """What damaged scans depend on: how groups are cut."""
+    """What damaged scans depend on: how groups are cut, of how many points, and how scans are simulated."""
     guide = settings.guide
-    return {"neighbors": guide.neighbors, "stride": guide.stride, "places": guide.places}
+    names = ("neighbors", "stride", "places", "centers")
+    return {name: getattr(guide, name) for name in names} | {"simulation": SIMULATION}
 
 
 def _damaged_scans(

@@ -11,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dusnet.config import GroupingSettings
+from dusnet.config import GroupingSettings, validated
 from dusnet.config.section import WIDEST
 from dusnet.detectors.model_file import StoredModel, restoring
-from dusnet.detectors.settings import stored_settings
+from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
 from dusnet.io import stored
 from dusnet.io.tensors import read_tensors, under
 from dusnet.nn.blocks import MiniPointNet
 from dusnet.nn.grouping import neighbor_index
+
+READ = ("down_net", "grouping")
+"""Sections of the settings in a file that decide on the patch encoder; the others may be those of any version."""
 
 
 class PatchEmbeddings:
@@ -58,7 +61,8 @@ class PatchEmbeddings:
             )
         encoder = {f"encoder.{name}": value for name, value in under("patch_encoder", network).items()}
         with restoring(StoredModel(path, metadata, tensors), "patch encoder"):
-            settings = stored_settings(metadata["settings"], str(path))
+            given = stored.mapping(metadata["settings"], "settings")
+            settings = validated(Settings, {name: given[name] for name in READ}, str(path))
             weights = {"patch_radius": network["patch_radius"], **encoder}
             return cls(settings.down_net.patch_widths, settings.grouping, weights)
 

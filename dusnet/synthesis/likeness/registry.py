@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dusnet.synthesis.likeness import anomaly_shapenet, real3d_ad
+from dusnet.synthesis.likeness import anomaly_shapenet, real3d_ad, real3d_ad_settings
 from dusnet.synthesis.likeness.settings import LikenessSettings
 from dusnet.synthesis.writer import Plan
 
@@ -37,5 +37,5 @@ LIKENESSES: dict[Like, Likeness] = {
     "anomaly_shapenet": Likeness(
         anomaly_shapenet.AnomalyShapenetLike, anomaly_shapenet.SMALL, anomaly_shapenet.AnomalyShapenetPlan
     ),
-    "real3d_ad": Likeness(real3d_ad.Real3dAdLike, real3d_ad.SMALL, real3d_ad.Real3dAdPlan),
+    "real3d_ad": Likeness(real3d_ad_settings.Real3dAdLike, real3d_ad_settings.SMALL, real3d_ad.Real3dAdPlan),
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from guided_parts import small_guide
 from dusnet.config import WarpSettings
 from dusnet.detectors.dusnet import simulated_scans as module
 from dusnet.detectors.dusnet.simulated_scans import DamagedScan, damaged_scans_of
+from dusnet.detectors.dusnet.solid_scans import SolidScans
 from dusnet.synthesis.pseudo_defects import MASK_THRESHOLD
 
 WARP, GUIDE = WarpSettings(), small_guide()
@@ -123,32 +126,20 @@ def test_a_target_lies_nearer_to_the_good_surface_than_the_defect(several: list[
 
 def test_scans_too_small_for_pseudo_defects_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whole scans count, before pseudo-defects take something away."""
-    sizes, make_scan = iter((150, 200, 199, 3000)), module.make_scan
+    sizes, draw = iter((150, 200, 199, 3000)), SolidScans.draw
 
-    def cropped(*given, train: bool):
-        scan = make_scan(*given, train=train)
-        return scan if train else scan.select(np.arange(len(scan))[: next(sizes)])
+    def cropped(*given):
+        solid = draw(*given)
+        return replace(solid, test=lambda rng: solid.test(rng)[: next(sizes)])
 
-    monkeypatch.setattr(module, "make_scan", cropped)
+    monkeypatch.setattr(module.SolidScans, "draw", cropped)
     made = damaged_scans_of(0, 4, WARP, GUIDE)
     assert [len(one.wrong) > 200 for one in made] == [False, True]
     assert 100 < len(made[0].wrong) <= 200
 
 
-def test_sizes_of_some_solids_differ_from_specimen_to_specimen(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[float] = []
-
-    def similar(*given):
-        asked.append(given[-1])
-        return given[1]
-
-    monkeypatch.setattr(module, "similar_solid", similar)
-    monkeypatch.setattr(module, "TRAINING_SCANS", (2, 2))
-    monkeypatch.setattr(module, "JITTERED", 0.0)
-    damaged_scans_of(0, 4, WARP, GUIDE)
-    assert asked == []
-    monkeypatch.setattr(module, "JITTERED", 1.0)
-    damaged_scans_of(0, 4, WARP, GUIDE)
-    assert len(asked) == 2 + module.SCANS, "good scans and damaged ones are scans of different specimens"
-    assert len(set(asked)) == 1
-    assert module.JITTER[0] <= asked[0] <= module.JITTER[1]
+def test_no_more_points_than_the_detector_judges() -> None:
+    guide = GUIDE.model_copy(update={"centers": 2000})
+    made = damaged_scans_of(0, 4, WARP, guide)
+    assert len(made) == module.SCANS
+    assert all(1000 < len(one.wrong) <= 2000 for one in made)

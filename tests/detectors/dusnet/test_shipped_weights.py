@@ -19,9 +19,9 @@ def test_defects_of_unseen_parts_are_found(name: str) -> None:
     good = [detector.score(scan(name, "good", seed)).object_score for seed in (50, 51)]
     clouds = {kind: scan(name, kind, 60) for kind in KINDS}
     found = {kind: detector.score(cloud) for kind, cloud in clouds.items()}
-    # Over nine seeds and three BLAS kernels 7.4 times (pebble, deviation a factor of 1.7) and 14 times (angle, 1.25).
+    # Over five seeds 3 to 13 times (pebble) and 6 to 25 times (angle).
     assert min(one.object_score for one in found.values()) > max(good)
     for kind in ("dent", "bulge"):
         labels, scores = clouds[kind].labels, found[kind].point_scores
         assert labels is not None
-        assert scores[labels].mean() > 5 * scores[~labels].mean(), kind  # 26 to 40 times, deviation 17 %
+        assert scores[labels].mean() > 5 * scores[~labels].mean(), kind  # 17 to 32 times over five seeds

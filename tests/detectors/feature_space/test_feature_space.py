@@ -22,6 +22,7 @@ from dusnet.detectors.feature_space.patch_embeddings import PatchEmbeddings
 from dusnet.detectors.model_file import read_model
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadModel
+from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.progress import Silent
 
 METHODS = ("cras", "pbas", "crr")
@@ -212,6 +213,33 @@ def test_an_embedding_is_that_of_the_down_net(hasty: Detector, tmp_path: Path) -
     with torch.no_grad():
         expected = network.patch_encoder(patches / network.patch_radius)
     torch.testing.assert_close(extractor(points, places, places), expected, atol=1e-5, rtol=1e-4)
+
+
+def test_weights_that_an_older_version_trained_are_read_as_ever(hasty: Detector, tmp_path: Path) -> None:
+    """Of their settings only those of the patch encoder count; the others may have former names."""
+    hasty.save(tmp_path / "today.safetensors")
+    tensors, metadata = read_tensors(tmp_path / "today.safetensors")
+    given = metadata["settings"]
+    former = {**given, "scoring": {"doubt": 0.3}, "memory": {"reweighting": 77}, "guide": {"enabled": False}}
+    write_tensors(tmp_path / "former.safetensors", tensors, {"format": "dusnet-weights", "settings": former})
+    today, before = (PatchEmbeddings.of_file(tmp_path / f"{name}.safetensors") for name in ("today", "former"))
+    assert before.metadata() == today.metadata()
+    points = part(3).points / 50
+    places = torch.from_numpy(points[:20]).float()
+    assert torch.equal(before(points, places, places), today(points, places, places))
+
+
+@pytest.mark.parametrize("section", ["down_net", "grouping"])
+def test_weights_without_the_settings_of_their_patch_encoder_are_one_sentence(
+    hasty: Detector, tmp_path: Path, section: str
+) -> None:
+    path = tmp_path / "network.safetensors"
+    hasty.save(path)
+    tensors, metadata = read_tensors(path)
+    del metadata["settings"][section]
+    write_tensors(path, tensors, {"format": "dusnet-weights", "settings": metadata["settings"]})
+    with pytest.raises(BadModel, match="lacks a part of the patch encoder"):
+        PatchEmbeddings.of_file(path)
 
 
 def test_a_file_without_a_down_net_is_one_sentence(nearest: Detector, good: list[PointCloud], tmp_path: Path) -> None:

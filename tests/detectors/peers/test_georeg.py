@@ -12,8 +12,10 @@ from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, create
-from dusnet.detectors.peers.georeg.anchors import Anchors, anchor_scores, candidate_costs, spread
-from dusnet.detectors.peers.georeg.settings import GeoRegSettings
+from dusnet.detectors.peers.georeg.anchors import NORMAL_NEIGHBORS, Anchors, anchor_scores, candidate_costs, spread
+from dusnet.detectors.peers.georeg.settings import COARSEST, FINEST, GeoRegSettings
+from dusnet.detectors.settings import load_settings
+from dusnet.errors import BadConfig
 
 
 @pytest.fixture(scope="module")
@@ -84,6 +86,22 @@ def test_scores_of_a_scan_with_scipy(georeg: Detector, good: list[PointCloud]) -
     top = np.sort(expected)[-math.ceil(0.002 * len(expected)) :]
     assert scores.object_score == pytest.approx(top.mean(), rel=1e-3)
     assert scores.score_length is None
+
+
+def test_a_part_in_the_coarsest_cells_has_fewer_anchors_than_a_normal_takes(rng: np.random.Generator) -> None:
+    """A ball of radius 1 spans three cells along each axis."""
+    ball = rng.normal(size=(20_000, 3))
+    ball /= np.linalg.norm(ball, axis=1, keepdims=True)
+    assert len(Anchors.of(ball, COARSEST).points) <= 27 < NORMAL_NEIGHBORS
+    assert len(Anchors.of(ball, FINEST).points) > 0.99 * len(ball)
+
+
+@pytest.mark.parametrize(("voxel", "bound"), [("0.0009", "greater than or equal to 0.001"), ("1.01", "less than or")])
+def test_cells_of_another_size_are_one_sentence(voxel: str, bound: str) -> None:
+    with pytest.raises(BadConfig, match=rf"^Setting 'georeg\.voxel' in the defaults is {voxel}: .*{bound}.*\.$"):
+        load_settings(None, [f"georeg.voxel={voxel}"])
+    assert load_settings(None, [f"georeg.voxel={FINEST}"]).georeg.voxel == FINEST
+    assert load_settings(None, [f"georeg.voxel={COARSEST}"]).georeg.voxel == COARSEST
 
 
 def test_permuted_points_get_permuted_scores(georeg: Detector) -> None:

@@ -11,8 +11,9 @@ from scipy.spatial import cKDTree
 
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
-from dusnet.synthesis.likeness import real3d_ad
-from dusnet.synthesis.likeness.real3d_ad import SMALL, Real3dAdLike, Real3dAdPlan
+from dusnet.synthesis.likeness import toy_scans
+from dusnet.synthesis.likeness.real3d_ad import Real3dAdPlan
+from dusnet.synthesis.likeness.real3d_ad_settings import SMALL, Real3dAdLike
 from dusnet.synthesis.toys import TOYS
 from dusnet.synthesis.variation import smooth_field
 from dusnet.synthesis.writer import PlannedScan
@@ -112,7 +113,7 @@ def test_templates_have_a_seam_of_the_given_size() -> None:
     content = plan(variation=0.0, noise=(1e-6, 1e-6), seam=0.01, parts=("whale",), spacing=(0.03, 0.03))
     made = content._class("whale")
     halves = [content.make(scan) for scan in of_kind(content, "good", split="train")]
-    exact = real3d_ad.Real3dAdPlan(content.settings.model_copy(update={"seam": 0.0}))
+    exact = Real3dAdPlan(content.settings.model_copy(update={"seam": 0.0}))
     errors = []
     for scan, cloud in zip(of_kind(content, "good", split="train"), halves, strict=True):
         # The same seed draws the same points, so that both halves are known point by point.
@@ -128,8 +129,8 @@ def test_defects_have_the_depths_and_lengths_of_the_records() -> None:
     outward, lengths, depths = [], [], []
     for scan in of_kind(content, "bulge", "sink"):
         generator = np.random.default_rng(scan.entropy[:4])
-        view = real3d_ad._view(made, generator, 0, 0.03 * made.part.radius, absent=0.2)
-        (blob,) = content._blobs(made, scan.kind, view, generator)
+        view = toy_scans._view(made.part, generator, 0, 0.03 * made.part.radius, absent=0.2)
+        (blob,) = made._blobs(scan.kind, view, generator)
         outward.append(blob.depth > 0.0)
         lengths.append(2.0 * blob.half[0] / made.part.radius / made.length)
         depths.append(blob.depth / made.part.radius)
@@ -149,7 +150,7 @@ def test_variation_moves_good_parts_apart_and_nothing_else_does() -> None:
         content = plan(variation=variation, noise=(1e-6, 1e-6), seam=0.0, parts=("whale",))
         made = content._class("whale")
         generator = np.random.default_rng(0)
-        view = real3d_ad._view(made, generator, 0, 0.01 * made.part.radius, absent=0.2)
+        view = toy_scans._view(made.part, generator, 0, 0.01 * made.part.radius, absent=0.2)
         field = smooth_field(generator, made.part.corners[:, 0], variation * made.part.radius)
         return float(np.linalg.norm(field.displacement(view.points), axis=1).max() / made.part.radius)
 

@@ -8,15 +8,23 @@ from pydantic import Field
 
 from dusnet.config.section import MOST_AROUND, Section
 
+FINEST = 0.001
+"""Of the radius: in smaller cells hardly two points of any scan lie together, and every point is an anchor. The public
+code has 0.012 for Real3D-AD."""
+COARSEST = 1.0
+"""Of the radius: a part in cells of this size has at most 27 anchors, fewer than a normal is estimated from (32).
+Larger cells make no sense at all."""
+
 
 class GeoRegSettings(Section):
     """The peer that scores anchors against the template points around them (docs/peers.md)."""
 
     voxel: float = Field(
         default=0.116,
-        gt=0,
-        description="edge of the cells whose means are the anchors; 0.05 in the unit of Anomaly-ShapeNet, whose parts "
-        "have a radius of about 0.43",
+        ge=FINEST,
+        le=COARSEST,
+        description="edge of the cells whose means are the anchors, in radii of the part; 0.05 in the unit of "
+        "Anomaly-ShapeNet, whose parts have a radius of about 0.43",
     )
     candidates: int = Field(default=8, ge=1, le=MOST_AROUND, description="nearest template points that are compared")
     radius: float = Field(default=8.0, gt=0, description="how far they may be, in spacings of the template")

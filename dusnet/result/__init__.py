@@ -1,0 +1,8 @@
+"""The result of one scan: what is stored, what it is made of, its files, and its line in the summary."""
+
+from dusnet.result.columns import COLUMNS
+from dusnet.result.contents import Context
+from dusnet.result.record import MAX_DEFECTS, SCHEMA_VERSION, Record
+from dusnet.result.scan_result import NoResult, Result
+
+__all__ = ["COLUMNS", "MAX_DEFECTS", "SCHEMA_VERSION", "Context", "NoResult", "Record", "Result"]
