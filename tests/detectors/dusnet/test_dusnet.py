@@ -81,7 +81,7 @@ class TestScores:
             assert roc_auc_score(cloud.labels, guided.score(cloud, explain=False).point_scores) > 0.9
 
     def test_new_weights_move_every_point_half_the_way(self, new: Path, good: list[PointCloud]) -> None:
-        """The score without smoothing and gap: half of the distance to the good surface, plus a quarter of the weight."""
+        """The score without smoothing and gap: half of the distance to the surface, plus a quarter of the weight."""
         scoring = {"smoothing": 1, "gap": 0.0, "defect_weight": 0.02}
         detector = fitted(new, good, warp={"degree": 0}, scoring=scoring)
         template = create("template", tiny("template", scoring={"smoothing": 1}), seed=1)
