@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -296,9 +297,10 @@ def test_output_in_the_way(run, model, parts, tmp_path):
 
 def _train_until_checkpoint(words: list[str], checkpoints: Path) -> str:
     """Train in another process, press Ctrl-C when it has a checkpoint, and return what it said."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "dusnet", *words], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
-    ) as process:
+    # What a shell runs in the background ignores Ctrl-C, and so would its children.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command, pipe = [sys.executable, "-m", "dusnet", *words], subprocess.PIPE
+    with subprocess.Popen(command, stderr=pipe, stdout=subprocess.DEVNULL, text=True, preexec_fn=heed) as process:
         assert process.stderr is not None
         deadline = time.monotonic() + 100
         while not list(checkpoints.glob("[!.]*.safetensors")):

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,11 @@ def serve(*words: str) -> tuple[subprocess.Popen[str], str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "dusnet", "view", "--web", "--port", "0", *words]
     pipe = subprocess.PIPE
-    process = subprocess.Popen(command, env=environment, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True)
+    # What a shell runs in the background ignores Ctrl-C, and so would its children.
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen(
+        command, env=environment, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed
+    )
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
 
