@@ -43,4 +43,3 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "scan_sha256": lambda result: result.scan.sha256,
     "timestamp": lambda result: result.timestamp,
 }
-"""The columns of `summary.csv`, and what is in them."""

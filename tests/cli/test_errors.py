@@ -9,12 +9,12 @@ import struct
 import subprocess
 import sys
 import time
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from cli_parts import QUICK_WORDS, TINY_WORDS, block, everything_in, write_ascii_ply
+from interrupts import heed_interrupts
 from safetensors.numpy import save
 
 from dusnet.io.tensors import read_tensors, write_tensors
@@ -297,10 +297,10 @@ def test_output_in_the_way(run, model, parts, tmp_path):
 
 def _train_until_checkpoint(words: list[str], checkpoints: Path) -> str:
     """Train in another process, press Ctrl-C when it has a checkpoint, and return what it said."""
-    # What a shell runs in the background ignores Ctrl-C, and so would its children.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     command, pipe = [sys.executable, "-m", "dusnet", *words], subprocess.PIPE
-    with subprocess.Popen(command, stderr=pipe, stdout=subprocess.DEVNULL, text=True, preexec_fn=heed) as process:
+    with subprocess.Popen(
+        command, stderr=pipe, stdout=subprocess.DEVNULL, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert process.stderr is not None
         deadline = time.monotonic() + 100
         while not list(checkpoints.glob("[!.]*.safetensors")):

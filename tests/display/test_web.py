@@ -13,13 +13,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from browser import chromium, console_errors, screenshot
+from interrupts import heed_interrupts
 from view_results import THRESHOLD, scores_of, sphere, write_result
 
 from dusnet.cli import main
@@ -43,10 +43,8 @@ def serve(*words: str) -> tuple[subprocess.Popen[str], str]:
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     command = [sys.executable, "-m", "dusnet", "view", "--web", "--port", "0", *words]
     pipe = subprocess.PIPE
-    # What a shell runs in the background ignores Ctrl-C, and so would its children.
-    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     process = subprocess.Popen(
-        command, env=environment, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed
+        command, env=environment, cwd=REPOSITORY, stdout=pipe, stderr=pipe, text=True, preexec_fn=heed_interrupts
     )
     assert process.stdout is not None
     return process, process.stdout.readline().strip()
