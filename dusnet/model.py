@@ -13,6 +13,7 @@ import numpy as np
 from dusnet import scans as given
 from dusnet.cloud import PointCloud, scan_mark
 from dusnet.detectors import load_model
+from dusnet.detectors.calibration import LEAST_RATE
 from dusnet.detectors.model_file import ADDED
 from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.inspection.expected import doubts, expectations
@@ -27,7 +28,7 @@ from dusnet.words import counted
 
 if TYPE_CHECKING:
     from dusnet.detectors import Detector, Scorer, Scores
-    from dusnet.detectors.base import Calibration
+    from dusnet.detectors.calibration import Calibration
     from dusnet.scans import Scan, Scans
 
 RATES = (0.1, 0.05, 0.02, 0.01)
@@ -122,11 +123,10 @@ class Model:
         if calibration is None:
             raise BadConfig(f"{self._name} is not calibrated, so no false-alarm rate can be kept; give a threshold.")
         if not calibration.supports(false_alarm):
-            count = len(calibration.object_scores)
-            least = math.ceil(1000 / (count + 1)) / 1000
             raise BadConfig(
-                f"{self._name} is calibrated with {count} good scans, too few to promise a false-alarm rate of "
-                f"{false_alarm}; give at least {least:g}, or raise calibration.replicas in training."
+                f"{self._name} is calibrated with {counted(len(calibration.good), 'good scan')}, too few to promise a "
+                f"false-alarm rate of {false_alarm}; give at least {LEAST_RATE:g}, or add good scans with "
+                "`dusnet calibrate`."
             )
         return calibration.threshold(false_alarm)
 
@@ -183,7 +183,7 @@ class Model:
         if threshold is not None:
             scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
         blind = _misses_small_defects(judge, scores.threshold)
-        expected = replace(expectations(judge), limit_too_high=blind and source.kind == "calibration")
+        expected = replace(expectations(judge, view=scores.view), limit_too_high=blind and source.kind == "calibration")
         verdict = decide(scores, inside.points, expected=expected)
         context = Context(
             ModelFile(id=self._detector.name if self._path is None else self._path.name, sha256=self._sha256),
@@ -293,7 +293,7 @@ class Model:
             if calibration is None or not count:
                 continue
             named = f"{one_line(str(part.provenance.get('class')))}: " if len(added.counts) > 1 else ""
-            all_scans = len(calibration.object_scores)
+            all_scans = len(calibration.good)
             lines.append(f"{named}{counted(count, 'good scan')} added, {all_scans} in all.")
             lines += [_limit_line(calibration, rate) for rate in RATES]
         return lines
@@ -319,7 +319,7 @@ def _known_already(mark: str, learned: Container[str], added: Container[str]) ->
 def _limit_line(calibration: Calibration, rate: float) -> str:
     if not calibration.supports(rate):
         return f"{rate:>5.0%}: too few good scans to promise this rate"
-    basis = "added scans alone" if calibration.basis(rate) is calibration.added else "simulated and real scans"
+    basis = "added scans alone" if calibration.basis(rate) is calibration.added else "all good scans"
     return f"{rate:>5.0%}: limit {calibration.threshold(rate):.4g} ({basis})"
 
 

@@ -17,7 +17,8 @@ from PIL import Image
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import create, create_for_parts, load_model
-from dusnet.detectors.base import Calibration, Detector
+from dusnet.detectors.base import Detector
+from dusnet.detectors.calibration import Calibration, GoodScores
 from dusnet.detectors.settings import Settings, load_settings
 from dusnet.errors import BadModel
 from dusnet.images import ImageDetector
@@ -26,7 +27,11 @@ from dusnet.io.tensors import read_tensors, write_tensors
 Read = Callable[[Path], object]
 FEW, MANY = 24, 320
 """Mutants of each kind of model, in the usual and in the slow tests."""
-CALIBRATION = Calibration((0.01, 0.02, 0.03), (0.04, 0.05, 0.06), "three good scans", (0.02,), (0.03,))
+CALIBRATION = Calibration(
+    left_out=GoodScores((0.01, 0.02, 0.03), (0.04, 0.05, 0.06)),
+    added=GoodScores((0.02,), (0.05,)),
+    source="three good scans",
+)
 FEATURES = {"points": 200, "places": 32, "replicas": 0}
 CRR = {"steps": 2, "batch": 2, "width": 16, "heads": 2, "layers": 1, "damaged": 1, "defects": 1}
 METHODS: dict[str, dict[str, Any]] = {

@@ -158,7 +158,7 @@ def test_fit_calibrates_and_calibrate_adds(model, tmp_path):
     added = model.calibrate([block(4), block(5)])
     assert (added.counts, added.failures, added.refused) == ((2,), (), ())
     assert part.calibration is not None
-    assert part.calibration.added == tuple(sorted(score for score in added.scores if score is not None))
+    assert part.calibration.added.objects == tuple(sorted(score for score in added.scores if score is not None))
     with pytest.raises(dusnet.BadConfig, match="has learned from all scans or has them in its calibration"):
         model.calibrate(block(4))
     model.save(tmp_path / "block.safetensors")

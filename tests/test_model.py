@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from good_scores import limit_of
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import create
-from dusnet.detectors.base import Calibration
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput
 from dusnet.fitting import Training, fit, train
@@ -57,7 +57,7 @@ def calibrated(model: Model, threshold: float, small: tuple[tuple[float, float],
     detector = create("nearest", SETTINGS)
     (known,) = model.detector.detectors
     detector.__dict__.update(known.__dict__)
-    detector.set_calibration(Calibration((threshold,) * 20, (threshold,) * 20, "by hand", small_defects=small))
+    detector.set_calibration(limit_of(threshold, small_defects=small))
     return Model(detector, model.path, model.sha256)
 
 
@@ -92,7 +92,7 @@ class TestThresholdTooHigh:
 
     def test_training_says_it_and_the_model_keeps_it(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         said: list[str] = []
-        blind = Calibration((5.0,) * 20, (5.0,) * 20, "by hand", small_defects=((0.1, 0.2), (0.1, 0.3)))
+        blind = limit_of(5.0, small_defects=((0.1, 0.2), (0.1, 0.3)))
         monkeypatch.setattr("dusnet.fitting.calibrate", lambda *_, **__: blind)
 
         class Listener(Silent):

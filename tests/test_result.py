@@ -14,7 +14,8 @@ from written_results import written_result
 
 from dusnet.cloud import PointCloud
 from dusnet.colors.color_maps import heat_colors
-from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.base import Scores
+from dusnet.detectors.calibration import Calibration, GoodScores
 from dusnet.errors import BadInput
 from dusnet.inspection.result_files import RECONSTRUCTION, SCORED, result_stems
 from dusnet.inspection.result_parts import ThresholdCalibrated
@@ -168,13 +169,25 @@ def test_scores_that_are_no_numbers_become_null_not_broken_json(tmp_path):
     assert record["color_range"]["source"] == "point_threshold"
 
 
-def test_an_anomaly_of_specks_only_says_so(tmp_path):
+def test_an_anomaly_of_specks_only_lists_the_worst(tmp_path):
     cloud = part(tmp_path)
     values = np.full(len(cloud), 0.5, np.float32)
     values[[5, 300]] = 9.0
     record = written_result(tmp_path, cloud, answer(cloud, point_scores=values)).record
-    assert record["regions"] == []
-    assert "at least 5 points" in record["warnings"][-1]
+    (region,) = record["regions"]
+    assert region["point_count"] == 1
+    nothing = written_result(tmp_path, cloud, answer(cloud, point_scores=np.zeros(len(cloud), np.float32))).record
+    assert nothing["regions"] == []
+    assert "No point stands out" in nothing["warnings"][-1]
+
+
+def test_an_ok_lists_nothing(tmp_path):
+    cloud = part(tmp_path)
+    values = np.full(len(cloud), 0.5, np.float32)
+    values[:50] = 9.0
+    assert written_result(tmp_path, cloud, answer(cloud, point_scores=values)).record["region_count"] > 0
+    good = written_result(tmp_path, cloud, answer(cloud, point_scores=values, is_anomalous=False)).record
+    assert (good["regions"], good["region_count"]) == ([], 0)
 
 
 def test_a_cloud_from_memory_is_called_scan_or_as_the_caller_says(tmp_path):
@@ -262,7 +275,7 @@ def test_results_keep_to_the_published_schema(tmp_path, known):
     scores = answer(cloud, missing=cloud.points[:0], score_length=40.0)
     if known == "the least":
         scores = Scores(scores.point_scores, float("nan"))
-    calibration = Calibration((1.0, 2.0), (0.5, 0.6), "two good scans")
+    calibration = Calibration(left_out=GoodScores((1.0, 2.0), (0.5, 0.6)), source="two good scans")
     found = ThresholdCalibrated(kind="calibration", **calibration.provenance(0.5))
     source = found if known == "everything" else None
     result = written_result(tmp_path / "out", cloud, scores, threshold_source=source)

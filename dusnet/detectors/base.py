@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -16,6 +14,7 @@ if TYPE_CHECKING:
     import torch
 
     from dusnet.cloud import PointCloud
+    from dusnet.detectors.calibration import Calibration
     from dusnet.detectors.pose_cache import PoseCache
     from dusnet.detectors.settings import Settings
     from dusnet.geometry.clean_scan import CleanScan
@@ -46,6 +45,7 @@ class Scores:
         stray: points far from all others that nothing was measured with, (N,) bool, or None where there are none; their
             scores and lengths are zero.
         unseen: share of the part that the scan leaves out in one piece too big for a defect, 0 to 1, or None.
+        view: whether the scan shows one side only of a part that training scans show whole.
         part: which part a model of several took the scan for, None where it knows one only.
         likeness: similarity of the scan to every part that it was compared with, -1 to 1, by name; empty where the
             model knows one.
@@ -66,6 +66,7 @@ class Scores:
     alignment: Alignment | None = None
     stray: NDArray[np.bool_] | None = None
     unseen: float | None = None
+    view: bool = False
     part: str | None = None
     likeness: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -90,141 +91,6 @@ class Scores:
     def high_point(self) -> float:
         """The point score that one point in a thousand exceeds."""
         return float(np.quantile(self.point_scores, self.HIGH))
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """What good scans score, and the thresholds that follow.
-
-    Attributes:
-        object_scores: object scores of good scans, ascending.
-        point_scores: for each of them the score that one point in a thousand exceeds, ascending.
-        source: where the good scans came from.
-        left_out: those that training scans got from a model of the other training scans, ascending.
-        added: those of good scans that came after training, ascending.
-        small_defects: object scores of training scans without and with a bulge of 2 % of the part's radius.
-    """
-
-    object_scores: tuple[float, ...]
-    point_scores: tuple[float, ...]
-    source: str
-    left_out: tuple[float, ...] = ()
-    added: tuple[float, ...] = ()
-    small_defects: tuple[tuple[float, float], ...] = ()
-
-    def threshold(self, false_alarm: float) -> float:
-        """Object score that a new good scan exceeds with probability at most `false_alarm`.
-
-        The split-conformal quantile: the k-th smallest of n scores with k = ceil((n + 1)(1 - false_alarm)). It holds
-        for scans exchangeable with the calibration scans: scans that were added are, once they are enough, and then
-        they decide alone; simulated ones are as good as the simulation. When n is too small for the rate, k is n; see
-        `supports`.
-        """
-        return _conformal(self.basis(false_alarm), false_alarm)
-
-    def basis(self, false_alarm: float) -> tuple[float, ...]:
-        """The object scores that decide on the threshold for this rate."""
-        return self.added if _enough(len(self.added), false_alarm) else self.object_scores
-
-    @property
-    def point_threshold(self) -> float:
-        """Point score above which a point is a defect: the middle good scan has one such point in a thousand."""
-        return _conformal(self.point_scores, 0.5)
-
-    def supports(self, false_alarm: float) -> bool:
-        """Whether there are enough good scans to promise this rate."""
-        return _enough(len(self.object_scores), false_alarm)
-
-    def misses_small_defects(self, threshold: float) -> bool:
-        """Whether no scan that is good without its small defect exceeds this threshold with it.
-
-        False where none was scored.
-        """
-        scored = [damaged for clean, damaged in self.small_defects if clean <= threshold]
-        return bool(scored) and max(scored) <= threshold
-
-    def provenance(self, false_alarm: float) -> dict[str, Any]:
-        """What the threshold for a rate rests on, as JSON."""
-        alone = self.basis(false_alarm) is self.added
-        simulated = len(self.object_scores) - len(self.left_out) - len(self.added)
-        return {
-            "false_alarm": false_alarm,
-            "supported": self.supports(false_alarm),
-            "good_scans": {
-                "simulated": 0 if alone else simulated,
-                "left_out": 0 if alone else len(self.left_out),
-                "added": len(self.added),
-            },
-            "source": self.source,
-        }
-
-    def with_scans(self, scores: Sequence[Scores], source: str) -> Calibration:
-        """The calibration with good scans added that the detector did not learn from."""
-        objects = [one.object_score for one in scores]
-        points = [one.high_point for one in scores]
-        return Calibration(
-            tuple(sorted([*self.object_scores, *objects])),
-            tuple(sorted([*self.point_scores, *points])),
-            f"{self.source}; {source}",
-            self.left_out,
-            tuple(sorted([*self.added, *objects])),
-            self.small_defects,
-        )
-
-    def to_json(self) -> dict[str, Any]:
-        """As plain numbers."""
-        return {
-            "object_scores": list(self.object_scores),
-            "point_scores": list(self.point_scores),
-            "source": self.source,
-            "left_out": list(self.left_out),
-            "added": list(self.added),
-            "small_defects": [list(pair) for pair in self.small_defects],
-        }
-
-    @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Calibration:
-        """The inverse of `to_json`.
-
-        Raises:
-            KeyError, ValueError: the data are none of a calibration.
-        """
-        from dusnet.io.stored import Unusable, text
-
-        objects, points = (_ascending(data[name], name) for name in ("object_scores", "point_scores"))
-        left_out, added = (_ascending(data[name], name) for name in ("left_out", "added"))
-        if not objects or len(objects) != len(points) or len(left_out) + len(added) > len(objects):
-            raise Unusable("its calibration counts good scans that it does not have")
-        source = text(data["source"], "source of the calibration")
-        return cls(objects, points, source, left_out, added, _pairs(data["small_defects"]))
-
-
-def _ascending(data: Any, what: str) -> tuple[float, ...]:
-    from dusnet.io.stored import Unusable, numbers
-
-    found = numbers(data, f"calibration, {what},")
-    if any(low > high for low, high in pairwise(found)):
-        raise Unusable(f"its calibration, {what}, is not in order")
-    return found
-
-
-def _pairs(data: Any) -> tuple[tuple[float, float], ...]:
-    from dusnet.io.stored import Unusable, entries, numbers
-
-    what = "calibration, small_defects,"
-    found = [numbers(pair, what) for pair in entries(data, what)]
-    if any(len(pair) != 2 for pair in found):
-        raise Unusable("its calibration, small_defects, does not hold pairs")
-    return tuple((clean, damaged) for clean, damaged in found)
-
-
-def _enough(count: int, rate: float) -> bool:
-    return count > 0 and math.ceil((count + 1) * (1 - rate)) <= count
-
-
-def _conformal(scores: tuple[float, ...], rate: float) -> float:
-    rank = math.ceil((len(scores) + 1) * (1 - rate))
-    return scores[min(rank, len(scores)) - 1]
 
 
 class Scorer(Protocol):

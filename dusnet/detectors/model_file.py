@@ -23,7 +23,7 @@ from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.terminal import one_line
 
 FORMAT = "dusnet-model"
-VERSION = 2
+VERSION = 3
 """Raised when a model that an older version trained would get other scores: its limits were learned from those."""
 SCALES = (1e-12, 1e12)
 """Between these the radius of a part lies, in any unit."""

@@ -16,19 +16,28 @@ from torch import Tensor
 from typing_extensions import Self
 
 from dusnet.cloud import PointCloud, scan_mark
-from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.base import Scores
+from dusnet.detectors.calibration import USUAL_SPREAD, Calibration
 from dusnet.detectors.frame import ClassFrame
 from dusnet.detectors.model_file import StoredModel, provenance_of, restoring, settings_of, write_model
 from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.pose_cache import PoseCache
 from dusnet.detectors.settings import Settings
 from dusnet.geometry.clean_scan import CleanScan, clean_clouds
+from dusnet.geometry.visibility import Eye
 from dusnet.io import printable
 from dusnet.io.stored import mapping, whole
 from dusnet.io.tensors import under
 from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
 from dusnet.training.devices import require_device
+
+OUTLINE = 0.01
+"""Fraction of the radius: points of defects of 2 to 10 % score more and their surroundings less."""
+WHOLE = 0.8
+"""Share of its points that a whole part shows at most from one place; one side shows more."""
+UNSEEN_MARGIN = 0.05
+"""Share of the part that a scan may leave out beyond what training scans leave out."""
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,10 @@ class FrameScores:
         require_finite(f"This {name} model", *found)
 
 
+def _view_warning(unseen: float) -> tuple[str, ...]:
+    return (f"The scan shows one side: {unseen:.0%} of the part is not in it, and nothing is said about that.",)
+
+
 class RegisteredDetector(ABC):
     """A detector that brings every scan into the frame of its class and judges it there.
 
@@ -74,6 +87,7 @@ class RegisteredDetector(ABC):
         settings_sections: the settings that decide what it computes: sections, and `section.key` where it reads one of
             a section. `FOR_ALL`, `POOLED` and `SMOOTHED`: what all, all with pooled and all with smoothed scores read.
         scores_are_lengths: whether a point score is a length in the frame.
+        good_spread: standard deviation of the logarithm of object scores of good scans of one part.
         pose_cache: where several detectors of one class share their registration, or None; set it before `fit`.
 
     Raises:
@@ -83,6 +97,7 @@ class RegisteredDetector(ABC):
     name: ClassVar[str]
     settings_sections: ClassVar[frozenset[str]]
     scores_are_lengths: ClassVar[bool] = True
+    good_spread: ClassVar[float] = USUAL_SPREAD
     FOR_ALL: ClassVar[frozenset[str]] = frozenset({"registration", "calibration"})
     POOLED: ClassVar[frozenset[str]] = FOR_ALL | {"scoring.pooling", "scoring.pooling_fraction"}
     SMOOTHED: ClassVar[frozenset[str]] = POOLED | {"scoring.smoothing"}
@@ -190,7 +205,8 @@ class RegisteredDetector(ABC):
             missing = self.class_frame.send_back(missing, alignment)
         compared = time.perf_counter()
         scale = self.class_frame.frame.scale
-        threshold = self.calibration.threshold(self.settings.calibration.false_alarm) if self.calibration else None
+        rate, view = self.settings.calibration.false_alarm, self._is_view(placed)
+        threshold = self.calibration.threshold(rate) if self.calibration else None
         rebuilt = judged.reconstruction
         return Scores(
             point_scores=judged.point_scores,
@@ -201,18 +217,40 @@ class RegisteredDetector(ABC):
             score_length=scale if self.scores_are_lengths else None,
             reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
             threshold=threshold,
-            point_threshold=self.calibration.point_threshold if self.calibration else None,
+            point_threshold=self._point_threshold(judged, threshold),
             is_anomalous=None if threshold is None else judged.object_score > threshold,
             alignment=alignment,
             unseen=unseen,
+            view=view,
             timings={
                 "registration": placed.seconds,
                 **judged.timings,
                 "deviation": compared - judging,
                 "total": time.perf_counter() - start + placed.seconds,
             },
-            warnings=placed.warnings + self._calibration_warnings(),
+            warnings=placed.warnings + self._calibration_warnings() + (_view_warning(unseen) if view else ()),
         )
+
+    def _point_threshold(self, judged: FrameScores, threshold: float | None) -> float | None:
+        """Point score above which a point belongs to a defect.
+
+        What good scans reach; where scores are lengths no lower than `OUTLINE`, so that a defect is not listed with all
+        of its surroundings, unless the whole defect is hardly higher than that.
+        """
+        if self.calibration is None or threshold is None:
+            return None
+        usual = self.calibration.point_threshold(self.settings.calibration.false_alarm)
+        if not self.scores_are_lengths:
+            return usual
+        score = judged.object_score
+        return max(usual, min(OUTLINE, 0.5 * score) if score > threshold else OUTLINE)
+
+    def _is_view(self, placed: PlacedScan) -> bool:
+        """Whether a scan shows one side only of a part that training scans show whole."""
+        beyond = placed.coverage.unseen_share - self.class_frame.unseen
+        if beyond <= UNSEEN_MARGIN or not placed.coverage.shows_one_side:
+            return False
+        return Eye.all_of(self.class_frame.reference)[0].share <= WHOLE
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Take a calibration, and with it the thresholds, in place of the one before; None for none."""
@@ -243,10 +281,10 @@ class RegisteredDetector(ABC):
         rate = self.settings.calibration.false_alarm
         if self.calibration is None or self.calibration.supports(rate):
             return ()
-        count = len(self.calibration.object_scores)
+        count = len(self.calibration.good)
         return (
-            f"The threshold is the highest score of {count} good scans, too few for a false-alarm rate of "
-            f"{rate:g}; raise calibration.replicas in training.",
+            f"The limit rests on {count} good scans, too few for a false-alarm rate of {rate:g}; add good scans with "
+            "`dusnet calibrate`.",
         )
 
     def save(self, path: Path) -> None:

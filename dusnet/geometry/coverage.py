@@ -21,7 +21,7 @@ from dusnet import ops
 from dusnet.geometry.neighbors import connected
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.quantiles import quantile
-from dusnet.geometry.sides import CoveredPart, facing_away, one_side
+from dusnet.geometry.sides import CoveredPart, OneSidedScan, facing_away, looks_away, one_side
 from dusnet.geometry.voids import MEDIAN_TO_TENTH, RARER, Voids
 
 REACH = 4.0  # usual distances that a scan of a side reaches past what it shows
@@ -29,6 +29,10 @@ LOCAL = 2.0  # usual distances that the usual distance around one place is at mo
 RIM_WIDTH = 2.0  # usual distances by which the rim of a hole is wider than the hole
 RIM_POINTS = 64  # points of a rim at most: bounds the time
 UNSEEN_SHARE = 0.1  # of the part: a larger piece is a side that was not scanned, no defect
+LEAST_AWAY = 0.2
+"""Share of the part that a scan of one side leaves out at least; of a turntable it leaves out .22 to .5."""
+AWAY_SHARE = 0.5
+"""Share of what it leaves out that must look where it shows next to nothing: of a break most looks like the rest."""
 UNSEEN_REACH = 5.0  # spacings of the places within which empty places are one piece
 
 
@@ -140,13 +144,25 @@ class Coverage:
             return lost
         sizes = np.bincount(self.piece)
         kept = sizes <= UNSEEN_SHARE * len(self.places)
-        side = one_side(self.scan.points[0].double().numpy(), self._part) if kept.any() else None
+        side = self.side if kept.any() else None
         if side is not None:
             kept = side.shows(self.piece, kept)
         if self.unseen_share and kept.any():
             kept &= ~facing_away(self._part, self.piece)
         lost[self.empty] = torch.from_numpy(kept[self.piece])
         return lost
+
+    @cached_property
+    def shows_one_side(self) -> bool:
+        """Whether what the scan leaves out is a side that nobody looked at, and not a piece that is gone."""
+        if self.unseen_share < LEAST_AWAY or self.side is None:
+            return False
+        return float(looks_away(self._part)[self.unseen[self.empty].numpy()].mean()) > AWAY_SHARE
+
+    @cached_property
+    def side(self) -> OneSidedScan | None:
+        """The side that the scan was taken from, None where it was taken from all around."""
+        return one_side(self.scan.points[0].double().numpy(), self._part)
 
     @property
     def _part(self) -> CoveredPart:

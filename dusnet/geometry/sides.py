@@ -137,15 +137,21 @@ def facing_away(part: CoveredPart, piece: NDArray[np.intp]) -> Mask:
         part: the part beside the scan.
         piece: number of the piece of each empty place, (E,).
     """
+    away = looks_away(part)
+    found: Mask = np.bincount(piece, weights=away) > AWAY * np.bincount(piece)
+    return found
+
+
+def looks_away(part: CoveredPart) -> Mask:
+    """Which empty places look where the scan shows next to nothing of the part, (E,)."""
     normals, ways = part.normals(), directions(EYES)
     way = (normals @ ways.T).argmax(axis=1)
     counts = np.bincount(way, minlength=EYES)
     seen = np.bincount(way[~part.empty], minlength=EYES)
     alike = (ways @ ways.T > ALIKE).astype(np.float64)
     share = (alike @ seen) / np.maximum(alike @ counts, 1)
-    away = share[way[part.empty]] < LOOKED_AT_SHARE
-    found: Mask = np.bincount(piece, weights=away) > AWAY * np.bincount(piece)
-    return found
+    away: Mask = share[way[part.empty]] < LOOKED_AT_SHARE
+    return away
 
 
 def one_side(points: Floats, part: CoveredPart) -> OneSidedScan | None:

@@ -55,7 +55,7 @@ class _Hole:
 
 
 def find_defects(points: Points, scores: Scores) -> list[Region]:
-    """The defects of a scan, worst first.
+    """The defects of a scan, worst first: none of one that is not anomalous, at least one of one that is.
 
     Args:
         points: the scan, (N, 3) float64, its own unit and pose.
@@ -65,8 +65,15 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
         Regions sorted by `severity`.
     """
     assert scores.point_threshold is not None
+    if scores.is_anomalous is False:
+        return []
     threshold = scores.point_threshold
     regions = find_regions(points, scores.point_scores, threshold, deviation=scores.deviation)
+    if not regions and scores.is_anomalous:  # a speck, or points that are high together only
+        threshold = min(threshold, 0.5 * float(scores.point_scores.max()))
+        regions = find_regions(
+            points, scores.point_scores, threshold, deviation=scores.deviation, limit=1, min_points=1
+        )
     holes = _holes(points, scores.missing) if regions else []
     whole: list[Region] = []
     rims: list[list[Region]] = [[] for _ in holes]

@@ -15,7 +15,6 @@ import numpy as np
 from dusnet.cloud import PointCloud
 from dusnet.inspection import result_parts as parts
 from dusnet.inspection.defects import find_defects
-from dusnet.inspection.regions import minimum_region
 from dusnet.inspection.result_files import RECONSTRUCTION, SCORED
 from dusnet.inspection.result_parts import Defect
 from dusnet.inspection.verdict import Verdict, decide
@@ -116,8 +115,7 @@ def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tup
         return (), ("Some point scores are NaN or infinite, so no regions are listed.",)
     found = find_defects(cloud.points, scores)
     if scores.is_anomalous and not found:
-        least = minimum_region(len(cloud))
-        return (), (f"No connected region of at least {least} points is above the point limit; look at the colours.",)
+        return (), ("No point stands out, so no region is listed; look at the whole part.",)
     return tuple(Defect.of(region, number) for number, region in enumerate(found, start=1)), ()
 
 

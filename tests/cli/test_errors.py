@@ -238,7 +238,7 @@ def test_model_of_another_version_says_both(run, model, parts, tmp_path):
     path = tmp_path / "m.safetensors"
     write_tensors(path, tensors, {**metadata, "version": 999})
     scan = parts / "test" / "good" / "good0.ply"
-    _refused(run("score", path, scan, "--out", tmp_path / "out", "--quiet"), "999", "format 2")
+    _refused(run("score", path, scan, "--out", tmp_path / "out", "--quiet"), "999", "format 3")
 
 
 @pytest.mark.parametrize("device", ["cuda:99", "tpu", "graphics card"])

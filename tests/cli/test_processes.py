@@ -34,7 +34,7 @@ def test_two_processes_write_one_model(parts, tmp_path):
     assert done.stderr.count(f"wrote {target}") == 1
     calibration = load_model(target).calibration
     assert calibration is not None
-    assert len(calibration.object_scores) == 3
+    assert len(calibration.good) == 3
     curves = {path for path in everything_in(tmp_path) if path.startswith("block.safetensors.curves/")}
     assert everything_in(tmp_path) - curves == {"block.safetensors"}
     assert not [path for path in curves if "checkpoint" in path]

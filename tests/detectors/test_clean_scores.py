@@ -60,7 +60,7 @@ def test_a_model_of_doubled_scans_with_stray_points_is_the_model_of_the_scans(go
     dirty.fit(odd)
     scan = part(9, dent=6)
     np.testing.assert_array_equal(dirty.score(scan).point_scores, clean.score(scan).point_scores)
-    assert calibrate(dirty, odd).object_scores == calibrate(clean, good).object_scores
+    assert calibrate(dirty, odd).good == calibrate(clean, good).good
 
 
 def test_a_scan_of_thousands_of_points_of_which_few_differ_ends(guided: Detector) -> None:

@@ -8,11 +8,11 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from good_scores import limit_of
 from small_parts import motion, part, tiny
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import DETECTORS, Detector, create, detector_class
-from dusnet.detectors.base import Calibration
 from dusnet.errors import BadConfig, BadInput
 
 
@@ -113,10 +113,10 @@ class TestScores:
         score = detector.score(part(9), explain=False).object_score
         try:
             for factor, anomalous in ((0.9, True), (1.1, False)):
-                detector.calibration = Calibration((score * factor,), (0.25,), "by hand")
+                detector.calibration = limit_of(score * factor, 0.25)
                 scores = detector.score(part(9))
-                assert scores.threshold == score * factor
-                assert scores.point_threshold == 0.25
+                assert scores.threshold == pytest.approx(score * factor)
+                assert scores.point_threshold == pytest.approx(0.25)
                 assert scores.is_anomalous is anomalous
         finally:
             detector.calibration = None
@@ -164,7 +164,7 @@ class TestRepeatability:
         bigger = PointCloud(good[1].points * 1.5)
         used.fit([bigger])
         used.score(bigger)
-        used.calibration = Calibration((1.0,), (1.0,), "by hand")
+        used.calibration = limit_of(1.0)
         used.fit(good[:1])
         assert used.calibration is None
         np.testing.assert_array_equal(

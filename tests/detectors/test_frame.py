@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from fractions import Fraction
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,7 +13,7 @@ from small_parts import motion, part
 
 from dusnet.cloud import PointCloud
 from dusnet.config import RegistrationSettings
-from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.base import Scores
 from dusnet.detectors.frame import ClassFrame
 from dusnet.geometry import part_places
 from dusnet.inspection.verdict import Expectations, decide
@@ -143,48 +142,3 @@ class TestClassFrame:
         ClassFrame.learn([spoiled, *good[1:]], NONE, seed=0, progress=Listener())
         (line,) = Listener.said
         assert line.startswith("bolt.ply: 2 stray points")
-
-
-class TestCalibration:
-    @pytest.mark.parametrize(
-        ("count", "rate", "rank"),
-        [
-            (19, 0.05, 19),  # 20 x 0.95
-            (39, 0.05, 38),
-            (99, 0.01, 99),
-            (99, 0.1, 90),
-            (10, 0.25, 9),  # 11 x 0.75 = 8.25, rounded up
-            (9, 0.05, 9),  # too few to promise the rate: the highest
-            (1, 0.5, 1),
-        ],
-    )
-    def test_worked_ranks(self, count: int, rate: float, rank: int) -> None:
-        scores = tuple(float(i) for i in range(1, count + 1))
-        assert Calibration(scores, scores, "").threshold(rate) == rank
-
-    def test_ranks_are_exact_for_every_number_of_scans(self) -> None:
-        """Rounding of (n + 1)(1 - rate) must not lift a whole number to the next one."""
-        for count in range(1, 200):
-            scores = tuple(float(i) for i in range(1, count + 1))
-            made = Calibration(scores, scores, "")
-            for percent in (1, 2, 5, 10, 20, 30, 50):
-                product = (count + 1) * (1 - Fraction(percent, 100))
-                rank = -(-product.numerator // product.denominator)
-                assert made.threshold(percent / 100) == min(rank, count), (count, percent)
-                assert made.supports(percent / 100) == (rank <= count), (count, percent)
-
-    def test_new_good_scans_exceed_it_at_most_at_the_promised_rate(self) -> None:
-        rng = np.random.default_rng(0)
-        alarms = []
-        for _ in range(4000):
-            scores = rng.gamma(2.0, size=20)
-            made = Calibration(tuple(sorted(scores[:-1])), tuple(sorted(scores[:-1])), "")
-            alarms.append(scores[-1] > made.threshold(0.1))
-        assert np.mean(alarms) == pytest.approx(0.1, abs=0.02)
-
-    def test_the_point_threshold_is_the_middle_scan(self) -> None:
-        assert Calibration((9.0, 9.0, 9.0), (1.0, 2.0, 3.0), "").point_threshold == 2.0
-
-    def test_json_round_trip(self) -> None:
-        made = Calibration((0.1, 0.2), (0.3, 0.4), "two scans")
-        assert Calibration.from_json(made.to_json()) == made

@@ -14,7 +14,7 @@ from small_parts import part
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import Detector, load_model
-from dusnet.detectors.base import Calibration
+from dusnet.detectors.calibration import Calibration, GoodScores
 from dusnet.detectors.model_file import VERSION, read_model
 from dusnet.errors import BadConfig, BadModel
 from dusnet.io.tensors import read_tensors, write_tensors
@@ -61,7 +61,10 @@ class TestRoundTrip:
     def test_calibration_and_provenance_are_kept(
         self, detector: Detector, good: list[PointCloud], tmp_path: Path
     ) -> None:
-        calibration = Calibration((0.01, 0.02, 0.03), (0.04, 0.05, 0.06), "three good scans")
+        calibration = Calibration(
+            left_out=GoodScores((0.01, 0.02, 0.03), (0.04, 0.05, 0.06)),
+            source="three good scans",
+        )
         path = tmp_path / "model.safetensors"
         try:
             detector.calibration = calibration

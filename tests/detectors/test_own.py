@@ -100,7 +100,7 @@ def test_it_is_calibrated_and_seeded_like_all_others() -> None:
     np.testing.assert_array_equal(scores[0], scores[1])
     assert not np.array_equal(scores[0], scores[2])
     made = calibrate(detector, clouds)
-    assert len(made.object_scores) == 15
+    assert len(made.good) == 15
 
 
 def test_its_rows_depend_on_its_code(here: Path) -> None:

@@ -65,7 +65,8 @@ def test_the_second_detector_gives_the_same_bits_without_aligning(turned, alignm
     second = fitted(name, turned, pose_cache)
     second.calibration = calibrate(second, turned, seed=1)
     found = second.score(scan)
-    assert alignments == [], "training scans, simulated scans and the test scan are all known"
+    # A slow detector is calibrated with simulated scans, which the other one has no use for.
+    assert len(alignments) == (0 if second.fits_in_seconds else len(turned))
     np.testing.assert_array_equal(found.point_scores, expected.point_scores)
     np.testing.assert_array_equal(found.alignment.matrix, expected.alignment.matrix)
     assert found.object_score == expected.object_score

@@ -9,11 +9,14 @@ import numpy as np
 from written_results import written_result
 
 from dusnet.cloud import PointCloud
-from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.base import Scores
+from dusnet.detectors.calibration import Calibration, GoodScores
 from dusnet.registration import Alignment
 from dusnet.result import Result
 
-CALIBRATION = Calibration((0.004, 0.005, 0.0055, 0.006, 0.008), (0.005, 0.006, 0.007, 0.0075, 0.008), "5 scans")
+CALIBRATION = Calibration(
+    left_out=GoodScores((0.004, 0.005, 0.0055, 0.006, 0.008), (0.005, 0.006, 0.007, 0.0075, 0.008)), source="5 scans"
+)
 CENTERS = np.array([[60.0, 0.0, 0.0], [0.0, -40.0, 0.0], [0.0, 0.0, 25.0]])
 
 

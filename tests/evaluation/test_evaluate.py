@@ -98,7 +98,7 @@ def test_the_threshold_comes_from_good_scans_alone(dataset, factory, tmp_path):
     assert (bare.calibrate_seconds, {scan.threshold for scan in bare.scans}) == (None, {0.9})
     assert row.calibrate_seconds > 0
     calibration = factory.made[-1].calibration
-    assert len(calibration.object_scores) == 2 * SETTINGS.calibration.replicas
+    assert len(calibration.good) == 2 * SETTINGS.calibration.replicas
     assert {scan.threshold for scan in row.scans} == {calibration.threshold(0.2)}
     good = [scan.object_score > calibration.threshold(0.2) for scan in row.scans if not scan.anomalous]
     bad = [scan.object_score > calibration.threshold(0.2) for scan in row.scans if scan.anomalous]

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from egg_parts import egg
+from good_scores import limit_of
 from scipy.spatial import cKDTree
 
 from dusnet.cloud import Frame, PointCloud
 from dusnet.detectors import create
-from dusnet.detectors.base import Calibration, Scores
+from dusnet.detectors.base import Scores
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadInput
 from dusnet.inspection.calibration import calibrate
@@ -44,31 +44,34 @@ class TestCalibrate:
         detector.fit([training])
         made = calibrate(detector, [training])
         fresh = [detector.score(egg(seed), explain=False).object_score for seed in range(20, 24)]
-        assert len(made.object_scores) == 4
+        assert len(made.good.objects) == 4
         assert "shape variation 0" in made.source
         # .99, deviation .01 over five seeds and two kernels; of single scans .9 (.13) and 1.1 (.27).
-        assert 0.8 < np.median(made.object_scores) / np.median(fresh) < 1.25
-        assert max(fresh) / 3 < min(made.object_scores)
-        assert max(made.object_scores) < 3 * min(fresh)
+        assert 0.8 < np.median(made.good.objects) / np.median(fresh) < 1.25
+        assert max(fresh) / 3 < min(made.good.objects)
+        assert max(made.good.objects) < 3 * min(fresh)
 
-    def test_points_of_the_training_scan_score_zero_and_simulated_ones_do_not(self):
-        """The reference detector measures the distance to the training points themselves."""
+    def test_halves_of_a_single_scan_score_like_fresh_scans_at_half_the_density(self):
         training = egg(0)
         detector = create("nearest", tiny("nearest", 3))
         detector.fit([training])
-        assert detector.score(training, explain=False).object_score == 0
-        fresh = detector.score(egg(20), explain=False).object_score
-        assert (
-            min(calibrate(detector, [training]).object_scores) > 0.2 * fresh
-        )  # .57 times, deviation .12 over five seeds
+        assert detector.score(training, explain=False).object_score == 0, "it finds its own points"
+        made = calibrate(detector, [training])
+        half = create("nearest", tiny("nearest", 3))
+        half.fit([training.select(np.arange(len(training)) % 2 == 0)])
+        fresh = [half.score(egg(seed, len(training) // 2), explain=False).object_score for seed in range(20, 25)]
+        assert len(made.left_out) == 5
+        assert "5 halves of the training scan" in made.source
+        # .91 to 1.09 over four seeds
+        assert 0.5 < np.median(made.left_out.objects) / np.median(fresh) < 2.0
 
     def test_the_seed_decides(self):
-        detector = create("nearest", tiny("nearest", 2))
+        detector = create("dusnet_paper", tiny("dusnet_paper", 2))
         detector.fit([egg(0), egg(1)])
         one, same, other = (calibrate(detector, [egg(0), egg(1)], seed=seed) for seed in (0, 0, 1))
         assert one == same != other
-        assert one.object_scores == tuple(sorted(one.object_scores))
-        assert len(one.object_scores) == 4
+        assert one.simulated.objects == tuple(sorted(one.simulated.objects))
+        assert len(one.simulated) == 4
 
     def test_every_training_scan_is_scored_by_a_detector_of_the_others(self):
         clouds = [egg(seed) for seed in range(4)]
@@ -80,20 +83,17 @@ class TestCalibrate:
             other = create("nearest", tiny("nearest", 2))
             other.fit([cloud for index, cloud in enumerate(clouds) if index != left])
             expected.append(other.score(clouds[left], explain=False).object_score)
-        assert made.left_out == pytest.approx(sorted(expected), rel=1e-3)
-        assert len(made.object_scores) == 8 + 4
+        assert made.left_out.objects == pytest.approx(sorted(expected), rel=1e-3)
+        assert made.simulated.objects == ()
         assert "4 training scans" in made.source
-        simulated = sorted(set(made.object_scores) - set(made.left_out))
-        assert np.median(simulated) == pytest.approx(max(made.left_out)), "real scans tell how high scores are"
-        assert min(made.left_out) > 0, "a detector of all of them finds every point of theirs"
+        assert min(made.left_out.objects) > 0, "a detector of all of them finds every point of theirs"
 
-    def test_slow_detectors_and_few_scans_are_only_simulated(self):
-        for name, count in (("dusnet_paper", 3), ("nearest", 2)):
-            clouds = [egg(seed) for seed in range(count)]
-            detector = create(name, tiny(name, 1))
-            detector.fit(clouds)
-            made = calibrate(detector, clouds)
-            assert (len(made.object_scores), made.left_out) == (count, ())
+    def test_slow_detectors_are_only_simulated(self):
+        clouds = [egg(seed) for seed in range(3)]
+        detector = create("dusnet_paper", tiny("dusnet_paper", 1))
+        detector.fit(clouds)
+        made = calibrate(detector, clouds)
+        assert (len(made.simulated), made.left_out.objects) == (3, ())
 
     def test_what_other_training_scans_leave_out_is_left_out_of_simulated_ones(self):
         """Of three scans two show the right half only: of thirty simulated scans of the whole one some do, too."""
@@ -113,21 +113,6 @@ class TestCalibrate:
         of_the_whole = np.array(lowest[3:33])  # the first three are the alignment of the training scans
         assert 1 <= (of_the_whole < -25).sum() < 30  # 10.6, deviation 1.7 over five seeds
         assert ((of_the_whole < -25) | (of_the_whole > -15)).all()
-
-
-class TestAddedScans:
-    def test_they_decide_alone_once_they_are_enough(self):
-        made = Calibration((1.0, 2.0, 3.0), (0.1, 0.2, 0.3), "simulated")
-        few = made.with_scans([answer(9.0)], "one")
-        assert (few.threshold(0.3), few.basis(0.3)) == (9.0, (1.0, 2.0, 3.0, 9.0))
-        enough = few.with_scans([answer(5.0), answer(7.0)], "two")
-        assert enough.basis(0.3) == enough.added == (5.0, 7.0, 9.0)
-        assert enough.threshold(0.3) == 9.0
-        assert enough.threshold(0.5) == 7.0
-        assert enough.source == "simulated; one; two"
-        assert enough.provenance(0.5)["good_scans"] == {"simulated": 0, "left_out": 0, "added": 3}
-        assert few.provenance(0.3)["good_scans"] == {"simulated": 3, "left_out": 0, "added": 1}
-        assert Calibration.from_json(json.loads(json.dumps(enough.to_json()))) == enough
 
 
 class TestOddScan:
@@ -165,7 +150,7 @@ class TestOddScan:
         monkeypatch.setattr(type(detector), "fit", refusing)
         monkeypatch.setattr("dusnet.inspection.calibration._aligned", lambda cloud, _: cloud)
         made = calibrate(detector, clouds)
-        assert (len(made.left_out), len(made.object_scores)) == (2, 5)
+        assert (len(made.left_out), len(made.simulated)) == (2, 0)
 
 
 class Judge:
@@ -255,9 +240,8 @@ class TestSmallDefects:
         ],
     )
     def test_worked_pairs_at_a_threshold_of_a_tenth(self, pairs, misses):
-        made = Calibration((0.1,), (0.1,), "", small_defects=pairs)
+        made = limit_of(0.1, small_defects=pairs)
         assert made.misses_small_defects(0.1) == misses
-        assert Calibration.from_json(json.loads(json.dumps(made.to_json()))) == made
         assert made.with_scans([answer(9.0)], "more").small_defects == pairs
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from dusnet.cloud import PointCloud
 from dusnet.detectors import load_model
-from dusnet.detectors.base import Calibration
+from dusnet.detectors.calibration import Calibration, GoodScores
 from dusnet.detectors.settings import Settings
 from dusnet.fitting import Training, train, train_together
 from dusnet.progress import Silent
@@ -51,7 +51,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         del given, more
         for folder in removed:
             shutil.rmtree(folder, ignore_errors=True)
-        return Calibration((0.1, 0.2), (0.3, 0.4), "two good scans", (), ())
+        return Calibration(left_out=GoodScores((0.1, 0.2), (0.3, 0.4)), source="two good scans")
 
     monkeypatch.setattr("dusnet.fitting.calibrate", calibrated)
     return removed

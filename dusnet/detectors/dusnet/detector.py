@@ -44,6 +44,7 @@ class DUSNet(RegisteredDetector):
     """
 
     name: ClassVar[str] = "dusnet"
+    good_spread: ClassVar[float] = 1.0  # an accidental void that looks like a slit is ten times a usual score
     settings_sections: ClassVar[frozenset[str]] = RegisteredDetector.SMOOTHED | {
         "warp.degree",
         "warp.cutoff",

@@ -26,7 +26,7 @@ from dusnet.io.marks import FileKind, kind_of, require_replaceable
 from dusnet.result import Result
 
 if TYPE_CHECKING:
-    from dusnet.detectors.base import Calibration
+    from dusnet.detectors.calibration import Calibration
 
 REPORT = ".report.html"
 """What follows the stem in the name of a page. Not `.html` alone: a scan may be called `index`."""

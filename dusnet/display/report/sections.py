@@ -23,7 +23,7 @@ from dusnet.result import Result
 from dusnet.words import counted, verb
 
 if TYPE_CHECKING:
-    from dusnet.detectors.base import Calibration
+    from dusnet.detectors.calibration import Calibration
 
 
 def when(timestamp: str) -> str:
@@ -230,7 +230,7 @@ def still_figures(stills: Stills) -> str:
 
 def charts(fields: Sequence[PointField], result: Result, calibration: Calibration | None, length: Lengths) -> str:
     """The scan among good scans or beside its CAD model, and its points; a chart without data is left out."""
-    good = calibration.object_scores if calibration is not None else ()
+    good = calibration.good.objects if calibration is not None else ()
     found = []
     objects = object_chart(good, result.object_score, result.threshold)
     if result.comparison is not None:
@@ -244,7 +244,7 @@ def charts(fields: Sequence[PointField], result: Result, calibration: Calibratio
         )
         found.append(_panel("objects", "Object score among good scans", objects, words))
     if fields:
-        usual = calibration.point_scores if calibration is not None and fields[0].name == "Anomaly score" else ()
+        usual = calibration.good.points if calibration is not None and fields[0].name == "Anomaly score" else ()
         points = point_chart(fields[0], usual)
         if points is not None:
             unknown = int((~np.isfinite(fields[0].values)).sum())
