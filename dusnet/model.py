@@ -317,8 +317,6 @@ def _known_already(mark: str, learned: Container[str], added: Container[str]) ->
 
 
 def _limit_line(calibration: Calibration, rate: float) -> str:
-    if not calibration.supports(rate):
-        return f"{rate:>5.0%}: too few good scans to promise this rate"
     basis = "added scans alone" if calibration.basis(rate) is calibration.added else "all good scans"
     return f"{rate:>5.0%}: limit {calibration.threshold(rate):.4g} ({basis})"
 

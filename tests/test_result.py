@@ -181,6 +181,16 @@ def test_an_anomaly_of_specks_only_lists_the_worst(tmp_path):
     assert "No point stands out" in nothing["warnings"][-1]
 
 
+def test_a_defect_below_the_point_limit_is_listed_whole_with_its_kind(tmp_path):
+    cloud = part(tmp_path)
+    dent = (np.abs(cloud.points[:, :2] - (1010, -490)) <= 2).all(axis=1)
+    values = np.where(dent, 0.8, 0.25).astype(np.float32)
+    (region,) = written_result(tmp_path, cloud, answer(cloud, point_scores=values)).record["regions"]
+    assert (region["point_count"], region["kind"]) == (dent.sum(), "depression")
+    negative = written_result(tmp_path, cloud, answer(cloud, point_scores=values - 5)).record
+    assert [one["point_count"] for one in negative["regions"]] == [dent.sum()]
+
+
 def test_an_ok_lists_nothing(tmp_path):
     cloud = part(tmp_path)
     values = np.full(len(cloud), 0.5, np.float32)

@@ -30,10 +30,10 @@ def calibrate(
     device: Device = "cpu",
     quiet: Quiet = False,
 ) -> None:
-    """Teach a model what more good parts score, so that its limit keeps lower false-alarm rates.
+    """Teach a model what more good parts score, so that its limit is surer.
 
     Prints the limit for common rates. Once the added scans alone are enough for a rate, they alone decide; before,
-    they count beside the simulated ones of the training.
+    they count beside those of the training.
     """
     from dusnet.model import load
     from dusnet.model_files import require_model_file, require_new_model

@@ -76,4 +76,6 @@ class CalibrationSettings(Section):
     """The threshold that is learned from good parts alone."""
 
     false_alarm: float = Field(default=0.05, gt=0, lt=1)
-    replicas: int = Field(default=5, ge=1, description="simulated good scans per training scan")
+    replicas: int = Field(
+        default=5, ge=1, description="simulated good scans per training scan, for detectors that take long to fit"
+    )

@@ -116,7 +116,7 @@ class Calibration:
         source: where the good scans came from.
         added: good scans that came after training.
         small_defects: object scores of training scans without and with a bulge of 2 % of the part's radius.
-        spread: usual standard deviation of the logarithm of good scores.
+        spread: usual standard deviation of the logarithm of good scores, of scans and of their points.
     """
 
     left_out: GoodScores = GoodScores()

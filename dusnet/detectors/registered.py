@@ -31,6 +31,7 @@ from dusnet.io.tensors import under
 from dusnet.nn.finite import require_finite
 from dusnet.progress import Progress, Silent
 from dusnet.training.devices import require_device
+from dusnet.words import counted
 
 OUTLINE = 0.01
 """Fraction of the radius: points of defects of 2 to 10 % score more and their surroundings less."""
@@ -217,7 +218,7 @@ class RegisteredDetector(ABC):
             score_length=scale if self.scores_are_lengths else None,
             reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
             threshold=threshold,
-            point_threshold=self._point_threshold(judged, threshold),
+            point_threshold=self._point_threshold(),
             is_anomalous=None if threshold is None else judged.object_score > threshold,
             alignment=alignment,
             unseen=unseen,
@@ -231,19 +232,16 @@ class RegisteredDetector(ABC):
             warnings=placed.warnings + self._calibration_warnings() + (_view_warning(unseen) if view else ()),
         )
 
-    def _point_threshold(self, judged: FrameScores, threshold: float | None) -> float | None:
-        """Point score above which a point belongs to a defect.
+    def _point_threshold(self) -> float | None:
+        """Point score above which a point belongs to a defect: the same for all scans.
 
         What good scans reach; where scores are lengths no lower than `OUTLINE`, so that a defect is not listed with all
-        of its surroundings, unless the whole defect is hardly higher than that.
+        of its surroundings.
         """
-        if self.calibration is None or threshold is None:
+        if self.calibration is None:
             return None
         usual = self.calibration.point_threshold(self.settings.calibration.false_alarm)
-        if not self.scores_are_lengths:
-            return usual
-        score = judged.object_score
-        return max(usual, min(OUTLINE, 0.5 * score) if score > threshold else OUTLINE)
+        return max(usual, OUTLINE) if self.scores_are_lengths else usual
 
     def _is_view(self, placed: PlacedScan) -> bool:
         """Whether a scan shows one side only of a part that training scans show whole."""
@@ -281,9 +279,9 @@ class RegisteredDetector(ABC):
         rate = self.settings.calibration.false_alarm
         if self.calibration is None or self.calibration.supports(rate):
             return ()
-        count = len(self.calibration.good)
+        count = counted(len(self.calibration.good), "good scan")
         return (
-            f"The limit rests on {count} good scans, too few for a false-alarm rate of {rate:g}; add good scans with "
+            f"The limit rests on {count}, too few for a false-alarm rate of {rate:g}; add good scans with "
             "`dusnet calibrate`.",
         )
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dusnet import ops
 from dusnet.cloud import PointCloud
 from dusnet.detectors.base import Detector, Scores
-from dusnet.detectors.calibration import USUAL_SPREAD, Calibration, GoodScores
+from dusnet.detectors.calibration import LEAST_RATE, USUAL_SPREAD, Calibration, GoodScores
 from dusnet.detectors.training_scans import scan_names
 from dusnet.errors import BadInput
 from dusnet.geometry.clean_scan import clean_clouds
@@ -20,6 +20,7 @@ from dusnet.geometry.coverage import Coverage
 from dusnet.inspection.small_defects import score_small_defects
 from dusnet.progress import Progress, Silent
 from dusnet.synthesis.good_scans import normal_variation, simulated_scan
+from dusnet.words import counted
 
 LEAST_COMPARED = 3
 """Training scans from which on one of them can be odd."""
@@ -53,7 +54,7 @@ def calibrate(
     Args:
         detector: fitted on `clouds`.
         clouds: the defect-free clouds, in any pose.
-        seed: of the simulation.
+        seed: of the simulation, and of how a single scan is divided.
         progress: where to report.
 
     Returns:
@@ -72,7 +73,7 @@ def calibrate(
             voice.log(remark)
     simulated: list[Scores] = []
     if left_out and len(clouds) > 1:
-        source = f"{len(left_out)} training scans, each scored by a model of the others"
+        source = f"{counted(len(left_out), 'training scan')}, each scored by a model of the others"
     elif left_out:
         source = f"{len(left_out)} halves of the training scan, each scored by a model of the other half"
     else:
@@ -86,7 +87,7 @@ def calibrate(
         spread=getattr(detector, "good_spread", USUAL_SPREAD),
     )
     training = [(cloud, one.object_score) for cloud, one in zip(clouds, known, strict=True)]
-    enough = made.threshold(detector.settings.calibration.false_alarm)
+    enough = made.threshold(min(LEAST_RATE, detector.settings.calibration.false_alarm))
     small = score_small_defects(detector, training, enough, np.random.default_rng([seed, 1]))
     return replace(made, small_defects=small)
 
@@ -118,10 +119,9 @@ def _left_out(detector: Detector, divisions: Sequence[Division], progress: Progr
             model.share_poses(detector.pose_cache)
             try:
                 model.fit(others)
-            except BadInput:  # this scan shows what connects the others
-                task.advance()
-                continue
-            found.append(model.score(cloud, explain=False))
+                found.append(model.score(cloud, explain=False))
+            except BadInput as error:  # this scan shows what connects the others
+                progress.log(f"A training scan could not be left out for the limit: {error}")
             task.advance()
     return found
 

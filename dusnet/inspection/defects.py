@@ -69,8 +69,9 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
         return []
     threshold = scores.point_threshold
     regions = find_regions(points, scores.point_scores, threshold, deviation=scores.deviation)
-    if not regions and scores.is_anomalous:  # a speck, or points that are high together only
-        threshold = min(threshold, 0.5 * float(scores.point_scores.max()))
+    if not regions and scores.is_anomalous:  # a speck, or a defect that is lower than the point limit
+        threshold = min(threshold, 0.5 * float(np.median(scores.point_scores) + scores.point_scores.max()))
+        scores = replace(scores, point_threshold=threshold)
         regions = find_regions(
             points, scores.point_scores, threshold, deviation=scores.deviation, limit=1, min_points=1
         )

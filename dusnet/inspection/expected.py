@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from dusnet.detectors import Detector, Scores
 
 MOST_UNSEEN = 0.6
-"""Share of the part that a scan of one side leaves out at most; views of twelve parts left out .22 to .60."""
+"""Share of the part that a scan of one side leaves out at most; views of twelve parts left out .22 to .60. The
+margin of `Limits.unseen_margin` comes on top."""
 
 
 def expectations(detector: Detector, *, view: bool = False) -> Expectations:

@@ -148,7 +148,7 @@ class ThresholdCalibrated(RecordPart):
 
     kind: Literal["calibration"]
     false_alarm: Number = Field(description="The rate that was asked for, 0 to 1.")
-    supported: Truth = Field(description="Whether there are enough good scans to promise it.")
+    supported: Truth = Field(description="Whether it is one that the good scans can promise.")
     good_scans: GoodScans
     source: Text = Field(description="Where they came from.")
 

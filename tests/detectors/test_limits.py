@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -35,18 +36,17 @@ class TestFittedLimit:
 
     @pytest.mark.parametrize("rate", [0.01, 0.05, 0.1])
     @pytest.mark.parametrize("spread", [0.3, 1.0])
-    def test_new_scans_exceed_it_at_the_rate_that_was_asked(self, rate: float, spread: float) -> None:
-        """Parts whose variance is drawn as the fit supposes, about the usual one: the promise is exact."""
+    def test_new_scans_exceed_it_at_the_rate_that_was_asked(
+        self, rate: float, spread: float, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Parts whose variance is drawn as the fit supposes, about the usual one: then the rate is exact."""
+        monkeypatch.setattr("dusnet.detectors.calibration.FARTHEST", 1e12)
         rng = np.random.default_rng(0)
-        alarms = 0
-        for _ in range(4000):
-            sigma = spread * np.sqrt(8 / rng.chisquare(8))
-            logs = rng.normal(rng.normal(), sigma, 5)
-            middle = np.median(logs[:4])
-            logs[:4] = np.clip(logs[:4], middle - np.log(8), middle + np.log(8))
+        alarms, tries = 0, 10_000
+        for _ in range(tries):
+            logs = rng.normal(rng.normal(), spread * np.sqrt(8 / rng.chisquare(8)), 5)
             alarms += np.exp(logs[4]) > fitted_limit(np.exp(logs[:4]), rate, spread)
-        # Clipping lowers the limit a little where the spread is 1; three deviations of the count are .014 at .1.
-        assert 0.6 * rate - 0.002 < alarms / 4000 < 1.6 * rate + 0.004
+        assert alarms / tries == pytest.approx(rate, abs=3.5 * np.sqrt(rate * (1 - rate) / tries))
 
     def test_one_odd_scan_does_not_decide(self) -> None:
         usual = fitted_limit([1.0, 1.1, 0.9, 1.0], 0.05)
@@ -81,6 +81,16 @@ class TestCalibration:
         assert many.threshold(0.05) == 95.0  # the 96th of them: ceil(101 x .95)
         assert many.provenance(0.05)["good_scans"] == {"simulated": 0, "left_out": 0, "added": 100}
         assert many.threshold(0.01) != 99.0, "one scan above the limit tells little about one in a hundred"
+
+    def test_ranks_that_are_read_off_are_exact(self) -> None:
+        """Rounding of (n + 1)(1 - rate) must not lift a whole number to the next one."""
+        for count in range(50, 120):
+            scores = GoodScores(*(tuple(float(number) for number in range(1, count + 1)),) * 2)
+            made = Calibration(left_out=good(1.0), added=scores)
+            for percent in (10, 20, 30, 50):
+                product = (count + 1) * (1 - Fraction(percent, 100))
+                expected = -(-product.numerator // product.denominator)
+                assert made.threshold(percent / 100) == made.point_threshold(percent / 100) == expected
 
     def test_rates_that_can_be_promised(self) -> None:
         made = Calibration(left_out=good(1.0, 2.0))

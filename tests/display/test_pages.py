@@ -168,7 +168,7 @@ def test_a_page_is_whole_without_what_is_missing(tmp_path, missing):
 def test_a_good_part_without_unit_has_a_page(tmp_path):
     result, cloud, _ = scored(tmp_path, defects=0, unit=None)
     page = Elements(written(tmp_path, result, replace(cloud, labels=np.zeros(len(cloud), bool))))
-    assert "No region of the scan is above the point limit." in page.text
+    assert "The scan is not above its limit, so no defects are listed." in page.text
     assert "unit not stated" in page.text
     assert "is not above the limit" in page.text
     assert "truth" in {attributes.get("data-show") for _, attributes in page.tags}

@@ -154,6 +154,8 @@ def defects(result: Result, length: Lengths) -> str:
     if not result.defects:
         if result.point_threshold is None:
             return "<p>The model has no limit for points, so no defects are listed.</p>"
+        if result.is_anomalous is False:
+            return "<p>The scan is not above its limit, so no defects are listed.</p>"
         return "<p>No region of the scan is above the point limit.</p>"
     columns = _defect_columns(result.defects, length)
     head = "".join([header_cell("No."), *(head for head, _ in columns)])
