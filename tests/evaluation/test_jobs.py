@@ -197,7 +197,7 @@ def test_a_stopped_run_leaves_no_process_and_goes_on(dataset, tmp_path, how):
         child.send_signal(how)
         child.wait(30)
     workers = [int(path.name.removeprefix("pid-")) for path in out.glob("pid-*")]
-    assert len(workers) == 2
+    assert workers, "on a busy machine one of the two does both rows before the other is there"
     while any(map(alive, workers)):
         assert time.monotonic() < end, "a worker outlives its parent"
         time.sleep(0.02)
