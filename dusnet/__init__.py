@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dusnet.cloud import Frame, PointCloud
     from dusnet.errors import BadConfig, BadInput, BadModel, DusnetError, MissingDependency
     from dusnet.fitting import fit
+    from dusnet.inspection.own_limits import OwnLimits
     from dusnet.model import Model, load
     from dusnet.result import Result
     from dusnet.scans import read
@@ -29,6 +30,7 @@ __all__ = [
     "Frame",
     "MissingDependency",
     "Model",
+    "OwnLimits",
     "PointCloud",
     "Result",
     "__version__",
@@ -41,6 +43,7 @@ _PLACES = {
     **dict.fromkeys(("BadConfig", "BadInput", "BadModel", "DusnetError", "MissingDependency"), "dusnet.errors"),
     **dict.fromkeys(("Frame", "PointCloud"), "dusnet.cloud"),
     **dict.fromkeys(("Model", "load"), "dusnet.model"),
+    "OwnLimits": "dusnet.inspection.own_limits",
     "Result": "dusnet.result",
     "fit": "dusnet.fitting",
     "read": "dusnet.scans",

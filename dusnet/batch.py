@@ -25,6 +25,7 @@ from dusnet.words import counted, seconds, verb
 
 if TYPE_CHECKING:
     from dusnet.cad.comparison import CadModel, Tolerance
+    from dusnet.inspection.own_limits import OwnLimits
     from dusnet.model import Model
 
 _NAMED = 3
@@ -212,6 +213,7 @@ class Scoring(Batch):
         output: what to write, and where to report.
         threshold: object score above which a scan is anomalous, None for the model's own.
         false_alarm: rate to take the threshold for in place of the model's own.
+        limits: the largest defect to accept, in the unit of the scans; what is None in it is the model's own.
         unit: of the scans, None for that of the model.
 
     Raises:
@@ -225,18 +227,21 @@ class Scoring(Batch):
         *,
         threshold: float | None = None,
         false_alarm: float | None = None,
+        limits: OwnLimits | None = None,
         unit: str | None = None,
     ) -> None:
         super().__init__(output)
         model.require_choice(threshold, false_alarm)
         model.ratio_from(unit)
-        self._model, self._threshold, self._false_alarm, self._unit = model, threshold, false_alarm, unit
+        self._model, self._threshold, self._false_alarm = model, threshold, false_alarm
+        self._limits, self._unit = limits, unit
 
     def _score(self, cloud: PointCloud, stem: str) -> Result:
         return self._model.score(
             cloud,
             threshold=self._threshold,
             false_alarm=self._false_alarm,
+            limits=self._limits,
             unit=self._unit,
             stem=stem,
             progress=self._progress,

@@ -17,9 +17,11 @@ from dusnet.detectors.calibration import LEAST_RATE
 from dusnet.detectors.model_file import ADDED
 from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.inspection.expected import doubts, expectations
+from dusnet.inspection.own_limits import LIMITS, NO_LIMITS, OwnLimits
 from dusnet.inspection.result_parts import ModelFile, ThresholdCalibrated, ThresholdGiven
 from dusnet.inspection.verdict import decide, limit_words
 from dusnet.io import file_sha256, printable
+from dusnet.io.stored import Unusable
 from dusnet.progress import Progress, Silent
 from dusnet.result import Context, Result
 from dusnet.terminal import one_line
@@ -66,6 +68,8 @@ class Model:
 
     def __init__(self, detector: Scorer, path: Path | None = None, sha256: str | None = None) -> None:
         self._detector, self._path, self._sha256 = detector, path, sha256
+        stored = detector.provenance.get(LIMITS)
+        self._limits = NO_LIMITS if stored is None else OwnLimits.from_json(stored)
 
     def __repr__(self) -> str:
         where = "not saved" if self._path is None else str(self._path)
@@ -91,6 +95,25 @@ class Model:
         """The unit of the training scans, None when nobody said."""
         unit = self._detector.provenance.get("unit")
         return unit if isinstance(unit, str) else None
+
+    @property
+    def limits(self) -> OwnLimits:
+        """The largest defect that the user accepts, in the unit of the model; `set_limits` changes it."""
+        return self._limits
+
+    def set_limits(self, *, deviation: float | None = None, area: float | None = None) -> None:
+        """Accept no defect that is deeper or larger, whatever good scans score; `save` keeps it.
+
+        Args:
+            deviation: of the deepest defect, either way, the unit of the model; None for no limit.
+            area: of the largest defect, that unit squared; None for no limit.
+
+        Raises:
+            BadConfig: one of them is no positive number.
+        """
+        self._limits = OwnLimits(deviation, area)
+        self._detector.add_provenance({LIMITS: self._limits.to_json() if self._limits else None})
+        self._sha256 = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -149,6 +172,7 @@ class Model:
         *,
         threshold: float | None = None,
         false_alarm: float | None = None,
+        limits: OwnLimits | None = None,
         unit: str | None = None,
         stem: str | None = None,
         progress: Progress | None = None,
@@ -160,6 +184,7 @@ class Model:
             threshold: object score above which the scan is anomalous, None for the model's own. It is the caller's
                 choice: one that small defects do not exceed gives a warning, but no RECHECK.
             false_alarm: rate to take the threshold for in place of the model's own; see `threshold_for`.
+            limits: the largest defect to accept, in the unit of the scan; what is None in it is the model's own.
             unit: of the scan, None for that of the model.
             stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
             progress: where to report.
@@ -168,7 +193,8 @@ class Model:
             The result, in the unit of the scan.
 
         Raises:
-            BadConfig: the threshold is NaN or infinite, or the unit does not exist.
+            BadConfig: the threshold is NaN or infinite, the unit does not exist, or a deviation is limited that the
+                detector does not measure.
             BadInput: the scan cannot be used.
         """
         self.require_choice(threshold, false_alarm)
@@ -182,7 +208,13 @@ class Model:
             threshold = self._threshold(judge, false_alarm)
         if threshold is not None:
             scores = replace(scores, threshold=threshold, is_anomalous=scores.object_score > threshold)
-        blind = _misses_small_defects(judge, scores.threshold)
+        own = (limits or NO_LIMITS).over(self._limits.scaled(1.0 / ratio))
+        if own.deviation is not None and scores.deviation is None:
+            raise BadConfig(
+                f"{judge.name} measures no deviation, so none can be limited; leave the limit out, or train dusnet."
+            )
+        # A limit for the depth judges defects whatever they score.
+        blind = own.deviation is None and _misses_small_defects(judge, scores.threshold)
         expected = replace(expectations(judge, view=scores.view), limit_too_high=blind and source.kind == "calibration")
         verdict = decide(scores, inside.points, expected=expected)
         context = Context(
@@ -190,6 +222,7 @@ class Model:
             unit=unit or self.unit,
             threshold_source=source,
             training_residual=expected.residual,
+            own_limits=own,
             warnings=(*self.notes, *([limit_words(scores.threshold)] if blind else [])),
         )
         if ratio != 1.0:
@@ -298,6 +331,25 @@ class Model:
             lines += [_limit_line(calibration, rate) for rate in RATES]
         return lines
 
+    def limit_lines(self) -> list[str]:
+        """What decides, a line each: the limits of the scores at common rates, and the user's own."""
+        lines = []
+        for part in self._detector.detectors:
+            calibration = part.calibration
+            named = f"{one_line(str(part.provenance.get('class')))}: " if len(self._detector.detectors) > 1 else ""
+            if calibration is None:
+                lines.append(f"{named}The model is not calibrated, so no false-alarm rate can be kept.")
+                continue
+            usual = part.settings.calibration.false_alarm
+            lines.append(f"{named}Score limits from {calibration.source}; {usual:.0%} is used unless another is asked.")
+            lines += [_limit_line(calibration, rate) for rate in RATES]
+        unit = f" {self.unit}" if self.unit else ""
+        deepest, largest = self._limits.deviation, self._limits.area
+        lines.append(f"Deepest defect: {'no limit' if deepest is None else f'{deepest:g}{unit}'}")
+        squared = f"{unit}²" if unit else ""
+        lines.append(f"Largest defect: {'no limit' if largest is None else f'{largest:g}{squared}'}")
+        return lines
+
     def save(self, path: str | Path) -> None:
         """Write one `.safetensors` file, atomically.
 
@@ -336,7 +388,11 @@ def load(path: str | Path, *, device: str = "cpu", detector: str | None = None) 
     path = Path(path)
     for _ in range(_TRIES):
         before = _identity(path)
-        model = Model(load_model(path, device=device, detector=detector), path, file_sha256(path))
+        found = load_model(path, device=device, detector=detector)
+        try:
+            model = Model(found, path, file_sha256(path))
+        except Unusable as error:
+            raise BadModel(f"{path} holds no limits that can be used, because {error}; set them again.") from error
         if _identity(path) == before:  # the hash is of what was loaded
             return model
     raise BadModel(f"{path} is replaced again and again while it is read; wait until it is written.")

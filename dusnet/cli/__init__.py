@@ -26,6 +26,7 @@ from dusnet.cli.demo import demo
 from dusnet.cli.doctor import doctor
 from dusnet.cli.evaluate import evaluate
 from dusnet.cli.images import images
+from dusnet.cli.limits import limits
 from dusnet.cli.pretrain import pretrain
 from dusnet.cli.score import score
 from dusnet.cli.synth import synth
@@ -51,6 +52,7 @@ _VERBS = (
     (check, "scans/"),
     (train, "good_scans/ --out bracket.safetensors"),
     (calibrate, "bracket.safetensors more_good_scans/"),
+    (limits, "bracket.safetensors --limit 0.5 --max-area 30"),
     (score, "bracket.safetensors new_scan.ply --out results --gate"),
     (compare, "scan.ply --cad part.stl --tol-plus 0.2 --tol-minus 0.1"),
     (evaluate, "bench/ --detector dusnet,nearest --out results"),

@@ -35,6 +35,18 @@ OwnDetector = Annotated[
         help="The class of a model of your own detector; a model file never says which code is run.",
     ),
 ]
+DeepestDefect = Annotated[
+    float | None,
+    typer.Option(
+        "--limit",
+        metavar="LENGTH",
+        help="Call a part NG where a defect is deeper than this, in the unit of the scan, whatever its score.",
+    ),
+]
+LargestDefect = Annotated[
+    float | None,
+    typer.Option("--max-area", metavar="AREA", help="The same for the area of a defect, in that unit squared."),
+]
 Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
 Pages = Annotated[
     bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")

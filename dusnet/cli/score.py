@@ -7,7 +7,18 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Pages, Png, Quiet, Scans
+from dusnet.cli._options import (
+    DeepestDefect,
+    Device,
+    LargestDefect,
+    Model,
+    OtherUnit,
+    OwnDetector,
+    Pages,
+    Png,
+    Quiet,
+    Scans,
+)
 from dusnet.cli._streams import show
 
 
@@ -25,6 +36,8 @@ def score(
             help="Put the limit where this share of good parts would be called anomalous.",
         ),
     ] = None,
+    limit: DeepestDefect = None,
+    max_area: LargestDefect = None,
     gate: Annotated[
         bool,
         typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided."),
@@ -44,11 +57,14 @@ def score(
     from dusnet.batch import Output, Scoring
     from dusnet.cli._judge import judge
     from dusnet.errors import BadConfig
+    from dusnet.inspection.own_limits import OwnLimits
     from dusnet.model import load
     from dusnet.progress import for_terminal
 
     if threshold is not None and false_alarm is not None:
         raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
+    limits = OwnLimits(limit, max_area)
     output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
     loaded = load(model, device=device, detector=detector)
-    judge(Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit), scans, gate=gate)
+    batch = Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, limits=limits, unit=unit)
+    judge(batch, scans, gate=gate)

@@ -24,8 +24,9 @@ from dusnet.words import counted
 
 LEAST_COMPARED = 3
 """Training scans from which on one of them can be odd."""
-HALVES = 5
-"""Ways in which a single training scan is divided."""
+HALVES = {1: 5, 2: 3}
+"""Ways in which each training scan is divided, by the number of training scans. A model of one scan alone scores good
+scans two to eight times as high as one of two scans: it does not know how parts vary."""
 LEAST_SEEN = 0.3
 """A view that shares less than this with a training scan tells nothing about how it could look."""
 ODD_SCORE = 0.05
@@ -40,8 +41,8 @@ def calibrate(
     """Score good scans that the detector has not seen and keep what they score.
 
     Where fitting is quick, every training cloud is scored by a detector of the others. Everything about it is real:
-    sampling, noise, shape. A single training cloud is divided at random, and a half of its points scored by a detector
-    of the other half.
+    sampling, noise, shape. One or two training clouds are divided at random, and a half of the points scored by a
+    detector of the other half and of the other cloud.
 
     Elsewhere, every training cloud is scanned again `settings.calibration.replicas` times: the surface is sampled
     elsewhere, some points are lost, the rest are shifted by noise of the size of the scanner's own, the shape changes
@@ -72,10 +73,11 @@ def calibrate(
         if remark is not None:
             voice.log(remark)
     simulated: list[Scores] = []
-    if left_out and len(clouds) > 1:
-        source = f"{counted(len(left_out), 'training scan')}, each scored by a model of the others"
+    if left_out and len(clouds) in HALVES:
+        scans = "the training scan" if len(clouds) == 1 else f"{len(clouds)} training scans"
+        source = f"{len(left_out)} halves of {scans}, each scored by a model of everything else"
     elif left_out:
-        source = f"{len(left_out)} halves of the training scan, each scored by a model of the other half"
+        source = f"{counted(len(left_out), 'training scan')}, each scored by a model of the others"
     else:
         variation = normal_variation([cloud.points for cloud in clouds])
         simulated = _simulated(detector, clouds, variation, rng, voice)
@@ -97,14 +99,16 @@ Division = tuple[list[PointCloud], PointCloud]
 
 
 def _divisions(clouds: Sequence[PointCloud], rng: np.random.Generator) -> list[Division]:
-    """Every scan beside the others; of a single one, halves of its points beside the other half."""
-    if len(clouds) > 1:
-        return [([*clouds[:number], *clouds[number + 1 :]], one) for number, one in enumerate(clouds)]
-    (cloud,) = clouds
+    """Every scan beside the others; of one or two, halves of their points beside all other points."""
+    beside = [[*clouds[:number], *clouds[number + 1 :]] for number in range(len(clouds))]
+    ways = HALVES.get(len(clouds))
+    if ways is None:
+        return list(zip(beside, clouds, strict=True))
     parted = []
-    for _ in range(HALVES):
-        first = rng.permutation(len(cloud)) < len(cloud) // 2
-        parted.append(([cloud.select(first)], cloud.select(~first)))
+    for others, cloud in zip(beside, clouds, strict=True):
+        for _ in range(ways):
+            first = rng.permutation(len(cloud)) < len(cloud) // 2
+            parted.append(([cloud.select(first), *others], cloud.select(~first)))
     return parted
 
 

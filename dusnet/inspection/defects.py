@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
+from dusnet.inspection.own_limits import NO_LIMITS, OwnLimits
 from dusnet.inspection.regions import DefectKind, Region, extents, find_regions, region_at, surface_area
 
 if TYPE_CHECKING:
@@ -54,19 +55,48 @@ class _Hole:
         return distance, distance <= RIM_REACH * self.bare[nearest]
 
 
-def find_defects(points: Points, scores: Scores) -> list[Region]:
+def find_defects(points: Points, scores: Scores, own: OwnLimits = NO_LIMITS) -> list[Region]:
     """The defects of a scan, worst first: none of one that is not anomalous, at least one of one that is.
 
     Args:
         points: the scan, (N, 3) float64, its own unit and pose.
         scores: what a detector answered, with a point limit.
+        own: limits of the user's own in the unit of the scan; what passes them is listed, anomalous or not.
 
     Returns:
         Regions sorted by `severity`.
     """
-    assert scores.point_threshold is not None
+    found = [] if scores.is_anomalous is False else _above_point_limit(points, scores)
+    if own:
+        found += _beyond(points, scores, own, found)
+    return sorted(found, key=lambda region: (-region.severity, -region.peak_score))
+
+
+def _beyond(points: Points, scores: Scores, own: OwnLimits, listed: list[Region]) -> list[Region]:
+    """What passes limits of the user's own and is not listed yet, points below the point limit included."""
+    found = []
     if scores.is_anomalous is False:
-        return []
+        defects = _above_point_limit(points, replace(scores, is_anomalous=None))
+        found = [region for region in defects if own.passed_by(region)]
+    if own.deviation is None or scores.deviation is None:
+        return found
+    known = np.concatenate([np.empty(0, np.intp), *(region.indices for region in [*listed, *found])])
+    assert scores.point_threshold is not None
+    for deep in find_regions(points, np.abs(scores.deviation), own.deviation):
+        if np.isin(deep.indices, known).any():
+            continue
+        region = region_at(
+            points, scores.point_scores, scores.point_threshold, deep.indices, deviation=scores.deviation
+        )
+        excess = scores.deviation[deep.indices].mean() > 0.0
+        kind = DefectKind.PROTRUSION if excess else DefectKind.DEPRESSION
+        found.append(replace(region, kind=kind, severity=max(region.severity, 0.0)))
+    return found
+
+
+def _above_point_limit(points: Points, scores: Scores) -> list[Region]:
+    """Regions above the point limit, with what they look like; of an anomalous scan at least one."""
+    assert scores.point_threshold is not None
     threshold = scores.point_threshold
     regions = find_regions(points, scores.point_scores, threshold, deviation=scores.deviation)
     if not regions and scores.is_anomalous:  # a speck, or a defect that is lower than the point limit
@@ -94,8 +124,7 @@ def find_defects(points: Points, scores: Scores) -> list[Region]:
         else:
             whole += around
     diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
-    found += [replace(region, kind=guess_kind(region, scores, diagonal)) for region in whole]
-    return sorted(found, key=lambda region: (-region.severity, -region.peak_score))
+    return found + [replace(region, kind=guess_kind(region, scores, diagonal)) for region in whole]
 
 
 def pieces(missing: NDArray[Any] | None) -> list[Points]:

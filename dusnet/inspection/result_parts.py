@@ -156,6 +156,13 @@ class ThresholdCalibrated(RecordPart):
 ThresholdSource = Annotated[ThresholdGiven | ThresholdCalibrated, Field(discriminator="kind")]
 
 
+class AcceptedDefect(RecordPart):
+    """What the user accepts, whatever good scans score; null for no limit."""
+
+    deviation: Maybe = Field(description="Of the deepest defect, either way; the scan's unit.")
+    area: Maybe = Field(description="Of the largest defect; the scan's unit squared.")
+
+
 class HighStatistics(RecordPart):
     """Mean and quantiles of values whose high ones count; empty where there are no values."""
 

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 
 ABOVE = "score_above_threshold"
+DEEP = "deviation_above_limit"
+LARGE = "area_above_limit"
+FINDINGS = (ABOVE, DEEP, LARGE)
+"""Codes that speak against the part."""
 LIMIT_TOO_HIGH = "limit_too_high"
 
 
@@ -34,9 +38,9 @@ class Reason:
     """Why a verdict is what it is.
 
     Attributes:
-        code: stable word for programs: `score_above_threshold`, `no_threshold`, `score_not_finite`,
-            `alignment_residual_high`, `alignment_ambiguous`, `too_few_points`, `part_not_seen`, `unit_doubtful` or
-            `limit_too_high`.
+        code: stable word for programs: `score_above_threshold`, `deviation_above_limit`, `area_above_limit`,
+            `no_threshold`, `score_not_finite`, `alignment_residual_high`, `alignment_ambiguous`, `too_few_points`,
+            `part_not_seen`, `unit_doubtful` or `limit_too_high`.
         text: one sentence for people.
     """
 
@@ -48,7 +52,7 @@ class Reason:
     @property
     def is_doubt(self) -> bool:
         """Whether it speaks against the score, and not against the part."""
-        return self.code != ABOVE
+        return self.code not in FINDINGS
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,13 @@ class Verdict:
     def codes(self) -> tuple[str, ...]:
         """The reason codes."""
         return tuple(reason.code for reason in self.reasons)
+
+    def with_findings(self, findings: tuple[Reason, ...]) -> Verdict:
+        """The verdict where the part passes limits of the user's own, too: an OK becomes NG, a doubt stays one."""
+        if not findings:
+            return self
+        status = Status.RECHECK if self.status is Status.RECHECK else Status.NG
+        return Verdict(status, (*self.reasons, *findings))
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ import numpy as np
 from dusnet.cloud import PointCloud
 from dusnet.inspection import result_parts as parts
 from dusnet.inspection.defects import find_defects
+from dusnet.inspection.own_limits import NO_LIMITS, OwnLimits
+from dusnet.inspection.regions import Region
 from dusnet.inspection.result_files import RECONSTRUCTION, SCORED
 from dusnet.inspection.result_parts import Defect
 from dusnet.inspection.verdict import Verdict, decide
@@ -33,6 +35,7 @@ class Context:
         unit: of the scan's coordinates ("mm", ...), None when nobody said.
         threshold_source: where the threshold comes from, None when nobody said.
         training_residual: fit error of good scans, to be read beside the scan's own.
+        own_limits: limits of the user's own, in the unit of the scan.
         comparison: with what and how the scan was compared, where that was a CAD model; its tolerance then paints the
             scan in place of the heat colours.
         warnings: sentences to add to those of the scan and of the scores.
@@ -43,6 +46,7 @@ class Context:
     unit: str | None = None
     threshold_source: parts.ThresholdGiven | parts.ThresholdCalibrated | None = None
     training_residual: float | None = None
+    own_limits: OwnLimits = NO_LIMITS
     comparison: parts.Comparison | None = None
     warnings: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -62,10 +66,12 @@ def record_of(
         scores: what the detector answered, `point_scores` (N,).
         context: what else the result says.
         stem: what the names of its files begin with.
-        verdict: the decision; None decides from the scores alone.
+        verdict: the decision before limits of the user's own; None decides from the scores alone.
     """
-    comparison = context.comparison
-    found, remark = _defects(cloud, scores)
+    comparison, own = context.comparison, context.own_limits
+    regions, remark = _regions(cloud, scores, own)
+    found = tuple(Defect.of(region, number) for number, region in enumerate(regions, start=1))
+    before = verdict if verdict is not None else decide(scores, cloud.points)
     return kind(
         generator="dusnet",
         schema_version=SCHEMA_VERSION,
@@ -73,8 +79,9 @@ def record_of(
         threshold=_float(scores.threshold),
         point_threshold=_float(scores.point_threshold),
         is_anomalous=None if scores.is_anomalous is None else bool(scores.is_anomalous),
-        verdict=verdict if verdict is not None else decide(scores, cloud.points),
+        verdict=before.with_findings(own.reasons(regions, context.unit)),
         threshold_source=context.threshold_source,
+        own_limits=parts.AcceptedDefect(**own.to_json()) if own else None,
         unit=context.unit,
         points=len(cloud),
         stray_points=0 if scores.stray is None else int(scores.stray.sum()),
@@ -107,16 +114,16 @@ def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tuple[str, ...]]:
+def _regions(cloud: PointCloud, scores: Scores, own: OwnLimits) -> tuple[list[Region], tuple[str, ...]]:
     """The defects, worst first, and what to remark where none are listed."""
     if scores.point_threshold is None:
-        return (), ("The model has no limit for points, so no regions are listed.",)
+        return [], ("The model has no limit for points, so no regions are listed.",)
     if not np.isfinite(scores.point_scores).all():
-        return (), ("Some point scores are NaN or infinite, so no regions are listed.",)
-    found = find_defects(cloud.points, scores)
+        return [], ("Some point scores are NaN or infinite, so no regions are listed.",)
+    found = find_defects(cloud.points, scores, own)
     if scores.is_anomalous and not found:
-        return (), ("No point stands out, so no region is listed; look at the whole part.",)
-    return tuple(Defect.of(region, number) for number, region in enumerate(found, start=1)), ()
+        return [], ("No point stands out, so no region is listed; look at the whole part.",)
+    return found, ()
 
 
 def _bands(comparison: parts.Comparison) -> tuple[parts.Band, ...]:

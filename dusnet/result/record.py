@@ -40,6 +40,9 @@ class Record(parts.RecordPart):
     threshold_source: parts.ThresholdSource | None = Field(
         description="Where the threshold comes from; null when nobody said."
     )
+    own_limits: parts.AcceptedDefect | None = Field(
+        default=None, description="Limits of the user's own that the defects were held against; null for none."
+    )
     unit: parts.Text | None = Field(description="Unit of every length in the file; null when nobody said.")
     points: parts.Count = Field(description="Points of the scan.")
     stray_points: parts.Count = Field(

@@ -65,6 +65,22 @@ class TestCalibrate:
         # .91 to 1.09 over four seeds
         assert 0.5 < np.median(made.left_out.objects) / np.median(fresh) < 2.0
 
+    def test_halves_of_two_scans_score_like_fresh_scans_that_both_are_known_beside(self):
+        """A model of one of them scores the other one half as high again."""
+        clouds = [egg(0), egg(1)]
+        detector = create("nearest", tiny("nearest", 3))
+        detector.fit(clouds)
+        made = calibrate(detector, clouds)
+        fresh = [detector.score(egg(seed), explain=False).object_score for seed in range(20, 25)]
+        assert len(made.left_out) == 6
+        assert made.source == "6 halves of 2 training scans, each scored by a model of everything else"
+        # .80 to 1.17 over six seeds
+        assert 0.65 < np.median(made.left_out.objects) / np.median(fresh) < 1.35
+        alone = create("nearest", tiny("nearest", 3))
+        alone.fit(clouds[:1])
+        # .58 to .76
+        assert np.median(made.left_out.objects) < 0.85 * alone.score(clouds[1], explain=False).object_score
+
     def test_the_seed_decides(self):
         detector = create("dusnet_paper", tiny("dusnet_paper", 2))
         detector.fit([egg(0), egg(1)])
