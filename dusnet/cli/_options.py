@@ -35,6 +35,15 @@ OwnDetector = Annotated[
         help="The class of a model of your own detector; a model file never says which code is run.",
     ),
 ]
+Frame = Annotated[
+    Path | None,
+    typer.Option(
+        "--frame",
+        metavar="JSON",
+        help="A rigid 4 x 4 matrix from the frame of the part to your own, in the unit of the training scans or of the "
+        "CAD model: places and sides are then told in yours.",
+    ),
+]
 Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
 Pages = Annotated[
     bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")

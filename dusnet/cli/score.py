@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Pages, Png, Quiet, Scans
+from dusnet.cli._options import Device, Frame, Model, OtherUnit, OwnDetector, Pages, Png, Quiet, Scans
 from dusnet.cli._streams import show
 
 
@@ -32,6 +32,7 @@ def score(
     report: Pages = False,
     png: Png = False,
     unit: OtherUnit = None,
+    frame: Frame = None,
     detector: OwnDetector = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -44,11 +45,14 @@ def score(
     from dusnet.batch import Output, Scoring
     from dusnet.cli._judge import judge
     from dusnet.errors import BadConfig
+    from dusnet.io import read_motion
     from dusnet.model import load
     from dusnet.progress import for_terminal
 
     if threshold is not None and false_alarm is not None:
         raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
     output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    motion = None if frame is None else read_motion(frame)
     loaded = load(model, device=device, detector=detector)
-    judge(Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit), scans, gate=gate)
+    scoring = Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, unit=unit, frame=motion)
+    judge(scoring, scans, gate=gate)

@@ -33,6 +33,7 @@ class Context:
         unit: of the scan's coordinates ("mm", ...), None when nobody said.
         threshold_source: where the threshold comes from, None when nobody said.
         training_residual: fit error of good scans, to be read beside the scan's own.
+        part_frame: the frame of the part, None where it is not known.
         comparison: with what and how the scan was compared, where that was a CAD model; its tolerance then paints the
             scan in place of the heat colours.
         warnings: sentences to add to those of the scan and of the scores.
@@ -43,6 +44,7 @@ class Context:
     unit: str | None = None
     threshold_source: parts.ThresholdGiven | parts.ThresholdCalibrated | None = None
     training_residual: float | None = None
+    part_frame: parts.PartFrame | None = None
     comparison: parts.Comparison | None = None
     warnings: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -65,7 +67,7 @@ def record_of(
         verdict: the decision; None decides from the scores alone.
     """
     comparison = context.comparison
-    found, remark = _defects(cloud, scores)
+    found, remark = _defects(cloud, scores, context.part_frame)
     return kind(
         generator="dusnet",
         schema_version=SCHEMA_VERSION,
@@ -84,6 +86,7 @@ def record_of(
         distances=None if scores.distances is None else parts.HighStatistics.of(scores.distances),
         deviation=None if scores.deviation is None else parts.SignedStatistics.of(scores.deviation),
         alignment=parts.Fit.of(scores, context.training_residual),
+        part_frame=context.part_frame,
         unseen_share=_float(scores.unseen),
         part=parts.RecognisedPart.of(scores),
         model=context.model,
@@ -107,7 +110,9 @@ def _float(value: float | None) -> float | None:
     return None if value is None else float(value)
 
 
-def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tuple[str, ...]]:
+def _defects(
+    cloud: PointCloud, scores: Scores, frame: parts.PartFrame | None
+) -> tuple[tuple[Defect, ...], tuple[str, ...]]:
     """The defects, worst first, and what to remark where none are listed."""
     if scores.point_threshold is None:
         return (), ("The model has no limit for points, so no regions are listed.",)
@@ -116,7 +121,7 @@ def _defects(cloud: PointCloud, scores: Scores) -> tuple[tuple[Defect, ...], tup
     found = find_defects(cloud.points, scores)
     if scores.is_anomalous and not found:
         return (), ("No point stands out, so no region is listed; look at the whole part.",)
-    return tuple(Defect.of(region, number) for number, region in enumerate(found, start=1)), ()
+    return tuple(Defect.of(region, number, frame) for number, region in enumerate(found, start=1)), ()
 
 
 def _bands(comparison: parts.Comparison) -> tuple[parts.Band, ...]:
