@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dusnet.cloud import PointCloud
 from dusnet.data.sample import read_with_labels
 from dusnet.display.report import INDEX, REPORT, PointField, ReportPage, banded_scale, renew_overview, write_report
@@ -215,9 +218,11 @@ class Scoring(Batch):
         false_alarm: rate to take the threshold for in place of the model's own.
         limits: the largest defect to accept, in the unit of the scans; what is None in it is the model's own.
         unit: of the scans, None for that of the model.
+        frame: rigid motion to the frame that places are told in, (4, 4), see `Model.score`; None for the part's own.
 
     Raises:
         BadConfig: the choices contradict each other or the model.
+        BadInput: the frame is no rigid motion.
     """
 
     def __init__(
@@ -229,12 +234,14 @@ class Scoring(Batch):
         false_alarm: float | None = None,
         limits: OwnLimits | None = None,
         unit: str | None = None,
+        frame: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__(output)
         model.require_choice(threshold, false_alarm)
         model.ratio_from(unit)
         self._model, self._threshold, self._false_alarm = model, threshold, false_alarm
         self._limits, self._unit = limits, unit
+        self._frame = model.require_frame(frame)
 
     def _score(self, cloud: PointCloud, stem: str) -> Result:
         return self._model.score(
@@ -243,6 +250,7 @@ class Scoring(Batch):
             false_alarm=self._false_alarm,
             limits=self._limits,
             unit=self._unit,
+            frame=self._frame,
             stem=stem,
             progress=self._progress,
         )
@@ -260,13 +268,16 @@ class Comparing(Batch):
         cad: the model.
         tolerance: what scans may deviate, in the unit of the scans.
         output: what to write, and where to report.
+        frame: rigid motion to the frame that places are told in, (4, 4), see `CadModel.compare`; None for the model's.
     """
 
     _doing = "comparing"
 
-    def __init__(self, cad: CadModel, tolerance: Tolerance, output: Output) -> None:
+    def __init__(
+        self, cad: CadModel, tolerance: Tolerance, output: Output, *, frame: NDArray[np.float64] | None = None
+    ) -> None:
         super().__init__(output)
-        self._cad, self._tolerance = cad, tolerance
+        self._cad, self._tolerance, self._frame = cad, tolerance, frame
         source = "" if tolerance.chosen else " (by default 0.1 mm)"
         if cad.united:
             self._progress.log(cad.united)
@@ -275,7 +286,7 @@ class Comparing(Batch):
         )
 
     def _score(self, cloud: PointCloud, stem: str) -> Result:
-        return self._cad.compare(cloud, self._tolerance, stem=stem)
+        return self._cad.compare(cloud, self._tolerance, frame=self._frame, stem=stem)
 
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         from dusnet.colors.deviation_bands import DeviationBands

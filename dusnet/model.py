@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from dusnet import scans as given
 from dusnet.cloud import PointCloud, scan_mark
@@ -18,9 +19,9 @@ from dusnet.detectors.model_file import ADDED
 from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.inspection.expected import doubts, expectations
 from dusnet.inspection.own_limits import LIMITS, NO_LIMITS, OwnLimits
-from dusnet.inspection.result_parts import ModelFile, ThresholdCalibrated, ThresholdGiven
+from dusnet.inspection.result_parts import ModelFile, PartFrame, ThresholdCalibrated, ThresholdGiven
 from dusnet.inspection.verdict import decide, limit_words
-from dusnet.io import file_sha256, printable
+from dusnet.io import file_sha256, printable, rigid_motion
 from dusnet.io.stored import Unusable
 from dusnet.progress import Progress, Silent
 from dusnet.result import Context, Result
@@ -174,6 +175,7 @@ class Model:
         false_alarm: float | None = None,
         limits: OwnLimits | None = None,
         unit: str | None = None,
+        frame: ArrayLike | None = None,
         stem: str | None = None,
         progress: Progress | None = None,
     ) -> Result:
@@ -186,6 +188,9 @@ class Model:
             false_alarm: rate to take the threshold for in place of the model's own; see `threshold_for`.
             limits: the largest defect to accept, in the unit of the scan; what is None in it is the model's own.
             unit: of the scan, None for that of the model.
+            frame: rigid motion from the frame of the part (the coordinates of the first training scan, or of the CAD
+                model that the training scans were simulated from) to one of your own, (4, 4) in the unit of the
+                training scans; None for the frame of the part itself. See `PartFrame`.
             stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
             progress: where to report.
 
@@ -193,11 +198,12 @@ class Model:
             The result, in the unit of the scan.
 
         Raises:
-            BadConfig: the threshold is NaN or infinite, the unit does not exist, or a deviation is limited that the
-                detector does not measure.
-            BadInput: the scan cannot be used.
+            BadConfig: the threshold is NaN or infinite, the unit does not exist, a deviation is limited that the
+                detector does not measure, or the model has no frame to start from.
+            BadInput: the scan cannot be used, or the frame is no rigid motion.
         """
         self.require_choice(threshold, false_alarm)
+        given_frame = self.require_frame(frame)
         ratio = self.ratio_from(unit)
         cloud = given.read(scan)
         inside = cloud if ratio == 1.0 else replace(cloud, points=cloud.points * ratio)
@@ -217,16 +223,17 @@ class Model:
         blind = own.deviation is None and _misses_small_defects(judge, scores.threshold)
         expected = replace(expectations(judge, view=scores.view), limit_too_high=blind and source.kind == "calibration")
         verdict = decide(scores, inside.points, expected=expected)
+        if ratio != 1.0:
+            scores = _in_unit_of_scan(scores, ratio)
         context = Context(
             ModelFile(id=self._detector.name if self._path is None else self._path.name, sha256=self._sha256),
             unit=unit or self.unit,
             threshold_source=source,
             training_residual=expected.residual,
             own_limits=own,
+            part_frame=_part_frame(judge, scores, given_frame),
             warnings=(*self.notes, *([limit_words(scores.threshold)] if blind else [])),
         )
-        if ratio != 1.0:
-            scores = _in_unit_of_scan(scores, ratio)
         return Result.of(cloud, scores, context, stem=stem, verdict=verdict)
 
     def require_choice(self, threshold: float | None, false_alarm: float | None) -> None:
@@ -241,6 +248,34 @@ class Model:
             raise BadConfig(f"the threshold {threshold} is no number to compare scores with; give one such as 0.05.")
         if false_alarm is not None:
             self.threshold_for(false_alarm)
+
+    def require_frame(self, frame: ArrayLike | None) -> NDArray[np.float64] | None:
+        """A frame of the user's own, checked; None where there is none.
+
+        Args:
+            frame: see `score`.
+
+        Returns:
+            (4, 4) float64, exactly rigid.
+
+        Raises:
+            BadConfig: the model knows several parts, each with a frame of its own, or does not register scans.
+            BadInput: the frame is no rigid motion.
+        """
+        if frame is None:
+            return None
+        parts = self._detector.detectors
+        if len(parts) > 1:
+            raise BadConfig(
+                f"{self._name} knows {len(parts)} parts, and each has a frame of its own; leave the frame out, or "
+                "train a model of the part alone."
+            )
+        if any(not _registers(part) for part in parts):
+            raise BadConfig(
+                f"{self._name} does not register scans, so it knows no frame of the part; leave the frame out, or "
+                "train with a detector that registers."
+            )
+        return rigid_motion(frame, "the frame")
 
     def calibrate(self, scans: Scans, *, unit: str | None = None, progress: Progress | None = None) -> Added:
         """Add good scans that the model did not learn from to its calibration; `save` keeps it.
@@ -416,6 +451,19 @@ def _threshold_source(
         return ThresholdGiven(kind="none")
     rate = detector.settings.calibration.false_alarm if false_alarm is None else false_alarm
     return ThresholdCalibrated(kind="calibration", **detector.calibration.provenance(rate))
+
+
+def _registers(detector: Detector) -> bool:
+    return detector.settings.registration.method != "none"
+
+
+def _part_frame(detector: Detector, scores: Scores, given_frame: NDArray[np.float64] | None) -> PartFrame | None:
+    """The frame of the part that a scan was taken for; None where its pose was not looked for."""
+    if scores.alignment is None or not _registers(detector):
+        return None
+    cad = detector.provenance.get("cad")
+    of_cad = isinstance(cad, dict) and cad.get("in_place") is True
+    return PartFrame.behind(scores.alignment.matrix, "CAD model" if of_cad else "first training scan", given_frame)
 
 
 def _misses_small_defects(detector: Detector, threshold: float | None) -> bool:

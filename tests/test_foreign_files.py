@@ -24,7 +24,7 @@ from dusnet.evaluation.report import markdown
 from dusnet.evaluation.rows import Row
 from dusnet.evaluation.store import load_row
 from dusnet.inspection.regions import Region
-from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, Defect, OutOfTolerance
+from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, Defect, OutOfTolerance, PartFrame
 from dusnet.io import parse_json, write_cloud
 
 FEW, MANY = 120, 2_500
@@ -120,8 +120,11 @@ def result_record() -> dict[str, Any]:
     )
     region = Region(points[0], *np.eye(3)[:1], np.eye(3), points[1], points[2], 12, 3.0, points[0], 2.0, 1.0, 1.0, None,
                     None, np.arange(3))  # fmt: skip
-    record = result_of(PointCloud(points), scores, stem="part", unit="mm", comparison=compared, warnings=("w",)).record
-    return record | {"regions": [Defect.of(region, 1).model_dump(mode="json")], "region_count": 1}
+    frame = PartFrame(of="CAD model", matrix=np.eye(4).tolist())
+    record = result_of(
+        PointCloud(points), scores, stem="part", unit="mm", comparison=compared, part_frame=frame, warnings=("w",)
+    ).record
+    return record | {"regions": [Defect.of(region, 1, frame).model_dump(mode="json")], "region_count": 1}
 
 
 RESULT = result_record()
@@ -141,6 +144,7 @@ def test_mutants_of_results(count, tmp_path, rng):
         def shown() -> None:
             loaded = read_loaded_result(tmp_path / "part.scored.ply")
             assert "<script" not in verdict(loaded) + legend(Scene(loaded))
+            assert np.isfinite(Scene(loaded).camera.project(points)).all()
 
         read += refused_or_right(shown, what)
     assert 0 < read < count

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.spatial import cKDTree
 
 from dusnet.cad.alignment import CadAligner
@@ -23,9 +23,9 @@ from dusnet.geometry import coverage
 from dusnet.geometry.clean_scan import CleanScan
 from dusnet.geometry.outer_surface import outer_surface
 from dusnet.inspection.regions import components, minimum_region
-from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, ModelFile, OutOfTolerance
+from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, ModelFile, OutOfTolerance, PartFrame
 from dusnet.inspection.verdict import Expectations, decide
-from dusnet.io import Mesh, read_mesh, sample_mesh
+from dusnet.io import Mesh, read_mesh, rigid_motion, sample_mesh
 from dusnet.result import Context, Result
 from dusnet.scans import Scan, read
 from dusnet.units import METRES, require_unit
@@ -181,25 +181,32 @@ class CadModel:
             warnings=self.notes,
         )
 
-    def compare(self, scan: Scan, tolerance: Tolerance, *, stem: str | None = None) -> Result:
+    def compare(
+        self, scan: Scan, tolerance: Tolerance, *, frame: ArrayLike | None = None, stem: str | None = None
+    ) -> Result:
         """Compare one scan; nothing is written.
 
         Args:
             scan: a file, a cloud, or coordinates, (N, 3).
             tolerance: in the unit of the scans.
+            frame: rigid motion from the coordinates of the CAD file to a frame of your own, (4, 4) in the unit of the
+                CAD file; None for these coordinates themselves. See `PartFrame`.
             stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
 
         Raises:
-            BadInput: the scan cannot be used.
+            BadInput: the scan cannot be used, or the frame is no rigid motion.
         """
+        given = None if frame is None else rigid_motion(frame, "the frame")
         cloud = read(scan)
         scores = self.deviations(cloud, tolerance)
         assert scores.deviation is not None
+        assert scores.alignment is not None
         noise = local_noise(cloud.points, scores.deviation)
         expected = Expectations(residual=0.0, scale=self.surface.radius, source="CAD model")
         context = Context(
             ModelFile(id=self.path.name, sha256=self.sha256),
             unit=self.unit,
+            part_frame=PartFrame.behind(scores.alignment.matrix, "CAD model", given=given),
             comparison=self._comparison(scores, tolerance, noise),
             warnings=_noise_warning(noise, tolerance, self.unit),
         )

@@ -24,8 +24,8 @@ from dusnet.synthesis.specimens import GOOD, PartClass, entropy, make_scan, mesh
 class CadScans:
     """What a scanner would see of parts that were made after a CAD model.
 
-    Every simulated part is the model with a smooth change of shape of its own, scanned from all sides. Equal values
-    give equal scans.
+    Every simulated part is the model with a smooth change of shape of its own, scanned from all sides. The first scan
+    lies in the coordinates of the model: they are the frame of the part. Equal values give equal scans.
 
     Attributes:
         path: an STL, OBJ, OFF or PLY mesh.
@@ -108,6 +108,8 @@ class CadScans:
             BadConfig: a value is out of range.
         """
         part, settings = self._part, self._settings
+        if index == 0:
+            settings = settings.model_copy(update={"pose": "fixed"})
         generator = np.random.default_rng(entropy(self.seed, part.name, "train", index))
         cloud = make_scan(part, GOOD, generator, settings, train=True)
         return PointCloud(cloud.points)
@@ -123,6 +125,7 @@ class CadScans:
             "noise": self.noise,
             "points": self.points,
             "seed": self.seed,
+            "in_place": True,
             **({"warnings": list(self.warnings)} if self.warnings else {}),
         }
 

@@ -47,6 +47,15 @@ LargestDefect = Annotated[
     float | None,
     typer.Option("--max-area", metavar="AREA", help="The same for the area of a defect, in that unit squared."),
 ]
+Frame = Annotated[
+    Path | None,
+    typer.Option(
+        "--frame",
+        metavar="JSON",
+        help="A rigid 4 x 4 matrix from the frame of the part to your own, in the unit of the training scans or of the "
+        "CAD model: places and sides are then told in yours.",
+    ),
+]
 Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
 Pages = Annotated[
     bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")

@@ -10,6 +10,7 @@ import typer
 from dusnet.cli._options import (
     DeepestDefect,
     Device,
+    Frame,
     LargestDefect,
     Model,
     OtherUnit,
@@ -45,6 +46,7 @@ def score(
     report: Pages = False,
     png: Png = False,
     unit: OtherUnit = None,
+    frame: Frame = None,
     detector: OwnDetector = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -58,6 +60,7 @@ def score(
     from dusnet.cli._judge import judge
     from dusnet.errors import BadConfig
     from dusnet.inspection.own_limits import OwnLimits
+    from dusnet.io import read_motion
     from dusnet.model import load
     from dusnet.progress import for_terminal
 
@@ -65,6 +68,9 @@ def score(
         raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
     limits = OwnLimits(limit, max_area)
     output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    motion = None if frame is None else read_motion(frame)
     loaded = load(model, device=device, detector=detector)
-    batch = Scoring(loaded, output, threshold=threshold, false_alarm=false_alarm, limits=limits, unit=unit)
+    batch = Scoring(
+        loaded, output, threshold=threshold, false_alarm=false_alarm, limits=limits, unit=unit, frame=motion
+    )
     judge(batch, scans, gate=gate)

@@ -18,7 +18,7 @@ from dusnet.cloud import Frame
 from dusnet.config import validated
 from dusnet.detectors.settings import Settings
 from dusnet.errors import BadConfig, BadInput, BadModel
-from dusnet.io.stored import Unusable, entries, mapping, number, numbers, text
+from dusnet.io.stored import Unusable, entries, flag, mapping, number, numbers, text
 from dusnet.io.tensors import read_tensors, write_tensors
 from dusnet.terminal import one_line
 
@@ -127,6 +127,7 @@ def provenance_of(data: Any) -> dict[str, Any]:
         text(cad["file"], "name of the mesh")
         for key in ("scans", "variation", "noise"):
             number(cad[key], key)
+        flag(cad.get("in_place", False), "place of the CAD model")  # absent in models of earlier versions
     return facts
 
 

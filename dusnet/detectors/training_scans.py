@@ -85,7 +85,8 @@ def bring_together(
 
     Where every scan lies on the first one, that is what comes back. Where one does not, the first one may show too
     little, so scans of the whole part are tried in its place. Scans of single sides need not fit each other: where
-    there is no other scan, nothing can be said for sure, and the user is told.
+    there is no other scan, nothing can be said for sure, and the user is told. Whichever scan the others are brought
+    to, all end in the pose of the first one: its coordinates are the frame of the part.
 
     Args:
         clouds: the training scans.
@@ -96,7 +97,7 @@ def bring_together(
         progress: where to report.
 
     Returns:
-        The points of every scan, (N, 3).
+        The points of every scan, (N, 3), in the pose of the first one.
 
     Raises:
         BadInput: some scans do not show the part that scans of the whole part show.
@@ -119,10 +120,13 @@ def bring_together(
 
 
 def _brought_to(clouds: Sequence[PointCloud], pivot: int, aligner: Aligner) -> list[Array]:
-    return [
-        cloud.points if number == pivot else cloud.transformed(aligner.align(cloud.points).matrix).points
-        for number, cloud in enumerate(clouds)
+    """The points of all scans as they lie on the pivot, which is not the first scan, in the pose of the first."""
+    to_pivot = [
+        np.eye(4) if number == pivot else aligner.align(cloud.points).matrix for number, cloud in enumerate(clouds)
     ]
+    home = np.linalg.inv(to_pivot[0])
+    others = zip(clouds[1:], to_pivot[1:], strict=True)
+    return [clouds[0].points, *(cloud.transformed(home @ matrix).points for cloud, matrix in others)]
 
 
 def _fitting(aligned: Sequence[Array], pivot: int, scale: float) -> set[int]:

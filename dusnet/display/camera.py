@@ -51,6 +51,11 @@ class Camera:
         depth = np.maximum(DISTANCE - local[:, 2], 0.1)
         return np.column_stack([local[:, :2] * (DISTANCE / depth)[:, None], depth])
 
+    def before(self, motion: Array) -> Camera:
+        """The camera that sees points as this one sees them after the rigid (4, 4) `motion`."""
+        rotation, shift = motion[:3, :3], motion[:3, 3]
+        return Camera((self.center - shift) @ rotation, self.radius, self.axes @ rotation)
+
 
 @dataclass(frozen=True)
 class Crop:
@@ -67,12 +72,12 @@ class Crop:
 
 @dataclass(frozen=True)
 class Side:
-    """A direction along an axis of the scan.
+    """A direction along an axis of the part's frame or, where that is not known, of the scan.
 
     Attributes:
         name: "front".
-        seen_from: the axis of the scan that points to the eye: "−Y".
-        axes: rows right, up and towards the eye in the scan's coordinates.
+        seen_from: the axis that points to the eye: "−Y".
+        axes: rows right, up and towards the eye in the coordinates of that frame.
     """
 
     name: str
@@ -90,14 +95,21 @@ SIDES = (
 )
 
 
-def look_at_highest(points: Array, values: ArrayLike | None, *, signed: bool = False) -> Camera:
+def look_at_highest(
+    points: Array, values: ArrayLike | None, *, signed: bool = False, motion: Array | None = None
+) -> Camera:
     """A camera that shows a scan well and faces its highest values.
 
     Args:
         points: (N, 3) float64.
         values: (N,) scores or deviations, or None for no wish; NaN has no weight, infinity that of the highest value.
         signed: whether low values, below zero, count as high ones do.
+        motion: rigid motion to the frame of the part, (4, 4), or None. With it a place of the part is seen from the
+            same side whatever the pose of the scan.
     """
+    if motion is not None:
+        moved = points @ motion[:3, :3].T + motion[:3, 3]
+        return look_at_highest(moved, values, signed=signed).before(motion)
     if values is None:
         return look_at(points)
     value = np.asarray(values, dtype=np.float64)

@@ -43,6 +43,7 @@ class LoadedResult:
         defect_count: how many the scan has; a result lists the worst only.
         remarks: what was noted when the scan was read or scored.
         stray: points that were not measured, (N,) bool, or None where the result says of none.
+        part_motion: from the scan to the frame of the part, (4, 4), or None where the frame is not known.
     """
 
     name: str
@@ -62,6 +63,7 @@ class LoadedResult:
     defect_count: int = 0
     remarks: tuple[str, ...] = ()
     stray: NDArray[np.bool_] | None = None
+    part_motion: Array | None = None
 
 
 def viewable_files(paths: Sequence[Path]) -> list[Path]:
@@ -138,6 +140,7 @@ def _told(loaded: LoadedResult, result: Result) -> LoadedResult:
         defects=result.defects,
         defect_count=max(len(result.defects), result.region_count),
         remarks=result.warnings,
+        part_motion=None if result.part_frame is None else result.part_frame.motion,
     )
 
 

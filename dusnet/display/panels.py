@@ -29,6 +29,7 @@ class Panel:
         scene: panels of one row and scene are seen from one camera.
         bands: paints `values`, then signed deviations, instead of the heat; the same for all panels of a picture.
         stray: points of `values` that were not measured and are grey, (N,) bool, or None.
+        motion: from `points` to the frame of the part, (4, 4), or None; it turns the camera.
     """
 
     title: str
@@ -40,6 +41,7 @@ class Panel:
     scene: int = 0
     bands: DeviationBands | None = None
     stray: NDArray[np.bool_] | None = None
+    motion: NDArray[np.float64] | None = None
 
     def painted(self, limits: tuple[float, float]) -> NDArray[np.uint8]:
         """The colour of each point, (N, 3) uint8, with heat between the two limits."""
@@ -59,4 +61,4 @@ def heat_limits(panels: Sequence[Panel], threshold: float | None = None) -> tupl
 def camera_of(panels: Sequence[Panel]) -> Camera:
     """The camera that panels share; it faces the highest values of the first."""
     first = panels[0]
-    return look_at_highest(first.points, first.values, signed=first.bands is not None)
+    return look_at_highest(first.points, first.values, signed=first.bands is not None, motion=first.motion)

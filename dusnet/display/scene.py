@@ -105,7 +105,11 @@ class Scene:
         """Where the scan is seen from at the beginning: it faces the highest scores."""
         index = self._index(_CAMERA_POINTS)
         scores = self.loaded.scores
-        return look_at_highest(self.loaded.cloud.points[index], None if scores is None else scores[index])
+        return look_at_highest(
+            self.loaded.cloud.points[index],
+            None if scores is None else scores[index],
+            motion=self.loaded.part_motion,
+        )
 
     def cloud(self, layer: Layer) -> PointCloud:
         """The points of a layer: those of the scan, or the reconstruction's."""
@@ -158,6 +162,7 @@ class Scene:
                 caption=self.verdict_line if scored else "; ".join([points, *loaded.remarks]),
                 scene=scene,
                 stray=loaded.stray,
+                motion=loaded.part_motion,
             )
         ]
         surface = loaded.reconstruction

@@ -10,11 +10,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, PrivateAttr, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PrivateAttr,
+    WithJsonSchema,
+)
 
 from dusnet.cloud import PointCloud
+from dusnet.errors import BadInput
 from dusnet.inspection.regions import DefectKind, Region
-from dusnet.io import printable
+from dusnet.io import printable, rigid_motion
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -23,6 +33,15 @@ if TYPE_CHECKING:
 def _known(value: Any) -> Any:
     """None for a number that is NaN or infinite, which JSON cannot hold."""
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _rigid(matrix: Any) -> Any:
+    """Refuses a matrix that would stretch or mirror what it moves: anybody can write a result file."""
+    try:
+        rigid_motion(matrix, "the matrix")
+    except BadInput as error:
+        raise ValueError(str(error)) from error
+    return matrix
 
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
@@ -44,6 +63,7 @@ Axes = Annotated[tuple[Vector, ...], Field(min_length=3, max_length=3)]
 Matrix = Annotated[
     tuple[Annotated[tuple[Number, ...], Field(min_length=4, max_length=4)], ...], Field(min_length=4, max_length=4)
 ]
+Motion = Annotated[Matrix, AfterValidator(_rigid)]
 Color = Annotated[tuple[Annotated[int, Field(strict=True, ge=0, le=255)], ...], Field(min_length=3, max_length=3)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1)]
 
@@ -67,6 +87,44 @@ class Bounds(RecordPart):
     high: Vector = Field(description="Largest x, y and z; the scan's unit.")
 
 
+class PartFrame(RecordPart):
+    """The frame of the part: a place of the part has the same coordinates there in every scan, whatever its pose."""
+
+    of: Literal["first training scan", "CAD model", "given"] = Field(description="Whose coordinates they are.")
+    matrix: Motion = Field(description="Rigid motion from the scan to the frame; the scan's unit.")
+
+    @classmethod
+    def behind(
+        cls,
+        alignment: NDArray[np.float64],
+        of: Literal["first training scan", "CAD model"],
+        given: NDArray[np.float64] | None = None,
+    ) -> PartFrame:
+        """The frame of a scan that was aligned.
+
+        Args:
+            alignment: (4, 4) from the scan to the first training scan or to the CAD model. It scales where these are in
+                another unit than the scan; the frame does not.
+            of: which of them.
+            given: rigid motion from there to a frame of the user's own, (4, 4) in the unit of the training scans or
+                of the CAD model, or None.
+        """
+        whole = np.array(alignment if given is None else given @ alignment, dtype=np.float64)
+        whole[:3] /= np.cbrt(np.linalg.det(whole[:3, :3]))
+        return cls(of=of if given is None else "given", matrix=tuple(tuple(row) for row in whole.tolist()))
+
+    @property
+    def motion(self) -> NDArray[np.float64]:
+        """The matrix, (4, 4) float64."""
+        return np.array(self.matrix, dtype=np.float64)
+
+    def places(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Points of the scan, (..., 3), in the frame."""
+        motion = self.motion
+        moved: NDArray[np.float64] = points @ motion[:3, :3].T + motion[:3, 3]
+        return moved
+
+
 class Defect(RecordPart):
     """A connected region above the point limit, or material that is missing."""
 
@@ -75,12 +133,19 @@ class Defect(RecordPart):
     center: Vector = Field(
         description="Mean of the region's points, or of the places of missing material; the scan's unit and pose."
     )
+    center_in_part: Vector | None = Field(
+        default=None,
+        description="The same place in the frame of the part; the scan's unit. Null where the frame is not known.",
+    )
     size: Vector = Field(description="Extents along `axes`, longest first; the scan's unit.")
     axes: Axes = Field(description="The principal axes that `size` is measured along, unit vectors, right-handed.")
     bounds: Bounds
     point_count: Count = Field(description="Points of the scan in the region; of missing material those on its rim.")
     peak_score: Score = Field(description="Highest point score.")
     peak_point: Vector = Field(description="Where it is; the scan's unit and pose.")
+    peak_point_in_part: Vector | None = Field(
+        default=None, description="The same in the frame of the part; the scan's unit. Null as `center_in_part`."
+    )
     mean_score: Score = Field(description="Mean point score.")
     area: Score = Field(description="Estimated surface; the scan's unit squared.")
     severity: Score = Field(
@@ -102,18 +167,20 @@ class Defect(RecordPart):
         return self._indices
 
     @classmethod
-    def of(cls, region: Region, number: int) -> Defect:
-        """A region as a result lists it; `number` is its id."""
+    def of(cls, region: Region, number: int, frame: PartFrame | None = None) -> Defect:
+        """A region as a result lists it; `number` is its id, `frame` that of the part where it is known."""
         made = cls(
             id=number,
             kind=region.kind,
             center=_vector(region.center),
+            center_in_part=None if frame is None else _vector(frame.places(region.center)),
             size=_vector(region.size),
             axes=tuple(_vector(axis) for axis in region.axes),
             bounds=Bounds(low=_vector(region.low), high=_vector(region.high)),
             point_count=region.point_count,
             peak_score=region.peak_score,
             peak_point=_vector(region.peak_point),
+            peak_point_in_part=None if frame is None else _vector(frame.places(region.peak_point)),
             mean_score=region.mean_score,
             area=region.area,
             severity=region.severity,

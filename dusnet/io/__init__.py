@@ -13,6 +13,7 @@ from dusnet.io.clouds import (
 )
 from dusnet.io.files import atomic_path, file_mark, file_sha256, printable, remove_file, write_json, write_text
 from dusnet.io.mesh import Mesh, sample_mesh
+from dusnet.io.motions import read_motion, rigid_motion
 from dusnet.io.strict_json import parse_json
 from dusnet.io.text import read_labelled_points
 
@@ -29,8 +30,10 @@ __all__ = [
     "read_cloud",
     "read_labelled_points",
     "read_mesh",
+    "read_motion",
     "read_scalars",
     "remove_file",
+    "rigid_motion",
     "sample_mesh",
     "write_cloud",
     "write_json",

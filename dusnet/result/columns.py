@@ -30,6 +30,7 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "regions": lambda result: result.region_count,
     "worst_kind": lambda result: kind.value if (kind := _of_worst("kind")(result)) is not None else None,
     **{f"worst_{axis}": _of_worst("center", place) for place, axis in enumerate("xyz")},
+    **{f"worst_part_{axis}": _of_worst("center_in_part", place) for place, axis in enumerate("xyz")},
     **{f"worst_{extent}": _of_worst("size", place) for place, extent in enumerate(("length", "width", "depth"))},
     "worst_peak_score": _of_worst("peak_score"),
     "worst_peak_deviation": _of_worst("peak_deviation"),

@@ -36,6 +36,7 @@ class Context:
         threshold_source: where the threshold comes from, None when nobody said.
         training_residual: fit error of good scans, to be read beside the scan's own.
         own_limits: limits of the user's own, in the unit of the scan.
+        part_frame: the frame of the part, None where it is not known.
         comparison: with what and how the scan was compared, where that was a CAD model; its tolerance then paints the
             scan in place of the heat colours.
         warnings: sentences to add to those of the scan and of the scores.
@@ -47,6 +48,7 @@ class Context:
     threshold_source: parts.ThresholdGiven | parts.ThresholdCalibrated | None = None
     training_residual: float | None = None
     own_limits: OwnLimits = NO_LIMITS
+    part_frame: parts.PartFrame | None = None
     comparison: parts.Comparison | None = None
     warnings: Sequence[str] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def record_of(
     """
     comparison, own = context.comparison, context.own_limits
     regions, remark = _regions(cloud, scores, own)
-    found = tuple(Defect.of(region, number) for number, region in enumerate(regions, start=1))
+    found = tuple(Defect.of(region, number, context.part_frame) for number, region in enumerate(regions, start=1))
     before = verdict if verdict is not None else decide(scores, cloud.points)
     return kind(
         generator="dusnet",
@@ -91,6 +93,7 @@ def record_of(
         distances=None if scores.distances is None else parts.HighStatistics.of(scores.distances),
         deviation=None if scores.deviation is None else parts.SignedStatistics.of(scores.deviation),
         alignment=parts.Fit.of(scores, context.training_residual),
+        part_frame=context.part_frame,
         unseen_share=_float(scores.unseen),
         part=parts.RecognisedPart.of(scores),
         model=context.model,

@@ -63,6 +63,10 @@ class Record(parts.RecordPart):
         description="Statistics of the signed deviations; the scan's unit, positive is excess material.",
     )
     alignment: parts.Fit | None = Field(description="How the scan was brought to the reference; null when it was not.")
+    part_frame: parts.PartFrame | None = Field(
+        default=None,
+        description="The frame of the part, and how the scan lies in it; null where scans are not registered.",
+    )
     unseen_share: parts.Maybe = Field(description="Share of the part that the scan leaves out in one piece, 0 to 1.")
     part: parts.RecognisedPart | None = Field(
         default=None,

@@ -36,11 +36,21 @@ def test_equal_values_give_equal_scans_and_others_do_not(stl):
     assert not np.array_equal(scans.scan(0).points[:100], CadScans(stl, points=1000, seed=4).scan(0).points[:100])
 
 
+def test_the_first_scan_lies_where_the_model_does(stl):
+    """The others lie where a fixture would put a part: up to 5 degrees and 3 % of the radius away."""
+    surface = CadSurface(stepped_box())
+    scans = CadScans(stl, variation=0.0, noise=0.0, points=1000)
+    apart = [surface.nearest(scans.scan(index).points).distances.max() for index in range(3)]
+    assert apart[0] < 1e-6 * surface.radius
+    assert min(apart[1:]) > 0.003 * surface.radius
+
+
 def test_provenance_names_the_file_and_every_value(stl):
     found = CadScans(stl, count=2, variation=0.02, noise=0.003, points=700, seed=5).provenance()
     assert found["sha256"] == hashlib.sha256(stl.read_bytes()).hexdigest()
     assert found["radius"] == pytest.approx(CadSurface(stepped_box()).radius)
-    del found["sha256"], found["radius"]
+    assert found["in_place"] is True
+    del found["sha256"], found["radius"], found["in_place"]
     assert found == {"file": "part.stl", "scans": 2, "variation": 0.02, "noise": 0.003, "points": 700, "seed": 5}
 
 

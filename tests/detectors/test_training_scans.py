@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from small_parts import SIZE_MM, motion, part, tiny
 
 from dusnet.cloud import PointCloud
@@ -94,6 +95,17 @@ class TestPart:
     def test_scans_of_one_side_belong_to_whole_ones(self, order: tuple[int, ...]) -> None:
         clouds = [part(0), views(1, 0, 1), views(2, 0, -1)]
         assert learn([clouds[number] for number in order]) == []
+
+    def test_the_frame_is_that_of_the_first_scan_where_the_others_are_brought_to_another_one(self) -> None:
+        """The first and the third scan show opposite sides: neither can be brought to the other."""
+        home = motion(40, (30.0, -8, 5))
+        below = views(3, 2, -1).transformed(motion(170, (0, 0, 0)))
+        clouds = [views(1, 2, 1).transformed(home), part(2), below]
+        settings = RegistrationSettings(method="auto", points=600)
+        frame, in_frame = ClassFrame.learn(clouds, settings, seed=0, progress=Silent())
+        np.testing.assert_allclose(frame.frame.invert(in_frame[0]), clouds[0].points, atol=1e-9)
+        there = cKDTree(part(9, points=60_000).transformed(home).points)
+        assert np.quantile(there.query(frame.reference)[0], 0.9) < 1.0
 
     @pytest.mark.parametrize("count", [150, 1200, 6000])
     def test_density_does_not_matter(self, count: int) -> None:

@@ -16,6 +16,7 @@ from dusnet.cloud import PointCloud
 from dusnet.display.report import sections
 from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import asset, badge, data_script, fill, page_head, text
+from dusnet.display.report.placed import PlacedResult
 from dusnet.display.report.stills import Stills, data_uri, draw_stills
 from dusnet.display.report.view3d import MOST_DEFECT_POINTS, MOST_POINTS, view_data
 from dusnet.display.scales import PointField, ScaleMark, heat_scale, round_limit, signed_scale
@@ -57,7 +58,7 @@ def write_report(
     fields: Sequence[PointField] | None = None,
     title: str = "Inspection report",
 ) -> ReportPage:
-    """Write the page of one scan, atomically.
+    """Write the page of one scan, atomically. It shows the scan in the frame of the part where the result knows that.
 
     Args:
         path: the file to write.
@@ -76,7 +77,7 @@ def write_report(
         BadInput: the file cannot be written, or one of this name was written by others.
         ValueError: a field has another number of values than the scan has points, or the result is one that was read.
     """
-    scores, unit, name = result.scores, result.unit or "", result.name
+    placed, unit, name = PlacedResult.of(result, cloud), result.unit or "", result.name
     painted = list(fields) if fields is not None else fields_of(result)
     for field in painted:
         if len(field.values) != len(cloud):
@@ -84,11 +85,12 @@ def write_report(
     flagged = np.zeros(len(cloud), dtype=np.bool_)
     for defect in result.defects:
         flagged[defect.indices] = True
-    index = shown_points(cloud.points, flagged, MOST_POINTS, MOST_DEFECT_POINTS)
-    stills = _stills(cloud, index, painted, result.defects, unit)
-    length = Lengths.of(cloud.points, result)
-    view = view_data(cloud, index, painted, result.defects, reconstruction=scores.reconstruction, unit=unit)
-    view |= {"decimals": length.decimals, "scored": result.files.scored}
+    index = shown_points(placed.cloud.points, flagged, MOST_POINTS, MOST_DEFECT_POINTS)
+    stills = _stills(placed.cloud, index, painted, placed.defects, unit)
+    length = Lengths.of(placed.cloud.points, result)
+    view = view_data(placed.cloud, index, painted, placed.defects, reconstruction=placed.reconstruction, unit=unit)
+    to_scan = None if placed.to_scan is None else placed.to_scan[:3].tolist()
+    view |= {"decimals": length.decimals, "scored": result.files.scored, "toScan": to_scan}
     status = result.verdict.status.value
     page = fill(
         "page.html",
@@ -110,8 +112,8 @@ def write_report(
             "defects": sections.defects(result, length),
             "stills": sections.still_figures(stills),
             "stills_note": text(
-                "The sides lie along the axes of the scan. All are at one scale and in the colours of the bar above. "
-                "The numbers are those of the table."
+                f"The sides lie along the axes of {placed.frame}. All are at one scale and in the colours of the bar "
+                "above. The numbers are those of the table."
             ),
             "charts": sections.charts(painted, result, calibration, length),
             "registration": sections.registration(result, length),

@@ -15,6 +15,7 @@ from dusnet.display.report import comparison
 from dusnet.display.report.charts import color_bar, object_chart, point_chart
 from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import badge, cell, facts, flattened, header_cell, text
+from dusnet.display.report.placed import frame_words
 from dusnet.display.report.stills import Stills, data_uri
 from dusnet.display.scales import PointField
 from dusnet.display.wording import MISSING, coverage, fixed, grouped, kind_words, number, percent
@@ -167,8 +168,17 @@ def defects(result: Result, length: Lengths) -> str:
     return (
         f'<div class="scroll"><table id="defects"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
+        f"{_places_note(result)}"
         '<p class="note screen-only">Choose a row (click, or Tab and Enter) to move the camera to the defect.</p>'
     )
+
+
+def _places_note(result: Result) -> str:
+    """Which frame the places of the table are in, where it is not the scan's own."""
+    if result.part_frame is None:
+        return ""
+    words = f"X, Y and Z are in {frame_words(result.part_frame)}. Under them are those in the scan's own pose."
+    return f'<p class="note">{text(words)}</p>'
 
 
 def _defect_columns(listed: Sequence[Defect], length: Lengths) -> list[tuple[str, Callable[[Defect], str]]]:
@@ -183,6 +193,17 @@ def _defect_columns(listed: Sequence[Defect], length: Lengths) -> list[tuple[str
         head = header_cell(title, unit=unit, hint=hint)
         return head, lambda defect: cell(length.write(getattr(defect, key)[axis]), getattr(defect, key)[axis])
 
+    def place(axis: int) -> Any:
+        def write(defect: Defect) -> str:
+            own, in_part = defect.center[axis], defect.center_in_part
+            if in_part is None:
+                return cell(length.write(own), own)
+            return cell(
+                f'{length.write(in_part[axis])}<br><span class="unit">{length.write(own)}</span>', in_part[axis]
+            )
+
+        return header_cell("XYZ"[axis], unit=unit, hint="Centre of the defect"), write
+
     def kind(defect: Defect) -> str:
         words = None if defect.kind is None else kind_words(defect.kind)
         return cell(words or MISSING, words, kind="l")
@@ -192,7 +213,7 @@ def _defect_columns(listed: Sequence[Defect], length: Lengths) -> list[tuple[str
 
     signed = "Positive is excess material"
     columns = [(header_cell("Kind"), kind)] if has("kind") else []
-    columns += [along("center", axis, name, "Centre of the defect") for axis, name in enumerate("XYZ")]
+    columns += [place(axis) for axis in range(3)]
     columns += [
         along("size", 0, "Length", "Largest extent along the defect's own axes"),
         along("size", 1, "Width"),

@@ -151,6 +151,11 @@
     const at = [points.x[number], points.y[number], points.z[number]]
       .map((value, axis) => Number((value + data.origin[axis]).toFixed(data.decimals)));
     const rows = ["point " + (index[number] + 1) + " of " + data.scored, "X " + at[0] + "  Y " + at[1] + "  Z " + at[2] + unit];
+    if (data.toScan) {
+      const place = [points.x[number], points.y[number], points.z[number]].map((value, axis) => value + data.origin[axis]);
+      const own = data.toScan.map((row) => Number((row[0] * place[0] + row[1] * place[1] + row[2] * place[2] + row[3]).toFixed(data.decimals)));
+      rows.push("in the scan: X " + own[0] + "  Y " + own[1] + "  Z " + own[2] + unit);
+    }
     for (const field of fields) {
       const value = field.values[number];
       rows.push(field.name + ": " + (Number.isNaN(value) ? "unknown" : Number(value.toPrecision(5)) + (field.unit ? " " + field.unit : "")));
