@@ -217,6 +217,7 @@ class Scoring(Batch):
         threshold: object score above which a scan is anomalous, None for the model's own.
         false_alarm: rate to take the threshold for in place of the model's own.
         limits: the largest defect to accept, in the unit of the scans; what is None in it is the model's own.
+        min_coverage: share of the part that every scan must show, see `Model.score`.
         unit: of the scans, None for that of the model.
         frame: rigid motion to the frame that places are told in, (4, 4), see `Model.score`; None for the part's own.
 
@@ -233,14 +234,15 @@ class Scoring(Batch):
         threshold: float | None = None,
         false_alarm: float | None = None,
         limits: OwnLimits | None = None,
+        min_coverage: float | None = None,
         unit: str | None = None,
         frame: NDArray[np.float64] | None = None,
     ) -> None:
         super().__init__(output)
-        model.require_choice(threshold, false_alarm)
+        model.require_choice(threshold, false_alarm, min_coverage)
         model.ratio_from(unit)
         self._model, self._threshold, self._false_alarm = model, threshold, false_alarm
-        self._limits, self._unit = limits, unit
+        self._limits, self._min_coverage, self._unit = limits, min_coverage, unit
         self._frame = model.require_frame(frame)
 
     def _score(self, cloud: PointCloud, stem: str) -> Result:
@@ -249,6 +251,7 @@ class Scoring(Batch):
             threshold=self._threshold,
             false_alarm=self._false_alarm,
             limits=self._limits,
+            min_coverage=self._min_coverage,
             unit=self._unit,
             frame=self._frame,
             stem=stem,

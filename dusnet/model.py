@@ -20,7 +20,7 @@ from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.inspection.expected import doubts, expectations
 from dusnet.inspection.own_limits import LIMITS, NO_LIMITS, OwnLimits
 from dusnet.inspection.result_parts import ModelFile, PartFrame, ThresholdCalibrated, ThresholdGiven
-from dusnet.inspection.verdict import decide, limit_words
+from dusnet.inspection.verdict import Expectations, Limits, decide, limit_words, unjudged
 from dusnet.io import file_sha256, printable, rigid_motion
 from dusnet.io.stored import Unusable
 from dusnet.progress import Progress, Silent
@@ -174,6 +174,7 @@ class Model:
         threshold: float | None = None,
         false_alarm: float | None = None,
         limits: OwnLimits | None = None,
+        min_coverage: float | None = None,
         unit: str | None = None,
         frame: ArrayLike | None = None,
         stem: str | None = None,
@@ -187,6 +188,8 @@ class Model:
                 choice: one that small defects do not exceed gives a warning, but no RECHECK.
             false_alarm: rate to take the threshold for in place of the model's own; see `threshold_for`.
             limits: the largest defect to accept, in the unit of the scan; what is None in it is the model's own.
+            min_coverage: share of the part, 0 to 1, that the scan must show; what it leaves out beyond that is no
+                reason for RECHECK. None: as much as training scans show, or one side of the part.
             unit: of the scan, None for that of the model.
             frame: rigid motion from the frame of the part (the coordinates of the first training scan, or of the CAD
                 model that the training scans were simulated from) to one of your own, (4, 4) in the unit of the
@@ -202,7 +205,7 @@ class Model:
                 detector does not measure, or the model has no frame to start from.
             BadInput: the scan cannot be used, or the frame is no rigid motion.
         """
-        self.require_choice(threshold, false_alarm)
+        self.require_choice(threshold, false_alarm, min_coverage)
         given_frame = self.require_frame(frame)
         ratio = self.ratio_from(unit)
         cloud = given.read(scan)
@@ -221,7 +224,11 @@ class Model:
             )
         # A limit for the depth judges defects whatever they score.
         blind = own.deviation is None and _misses_small_defects(judge, scores.threshold)
-        expected = replace(expectations(judge, view=scores.view), limit_too_high=blind and source.kind == "calibration")
+        expected = replace(
+            expectations(judge, view=scores.view),
+            coverage=min_coverage,
+            limit_too_high=blind and source.kind == "calibration",
+        )
         verdict = decide(scores, inside.points, expected=expected)
         if ratio != 1.0:
             scores = _in_unit_of_scan(scores, ratio)
@@ -232,20 +239,31 @@ class Model:
             training_residual=expected.residual,
             own_limits=own,
             part_frame=_part_frame(judge, scores, given_frame),
-            warnings=(*self.notes, *([limit_words(scores.threshold)] if blind else [])),
+            warnings=(
+                *self.notes,
+                *_coverage_notes(scores, expected),
+                *([limit_words(scores.threshold)] if blind else []),
+            ),
         )
         return Result.of(cloud, scores, context, stem=stem, verdict=verdict)
 
-    def require_choice(self, threshold: float | None, false_alarm: float | None) -> None:
-        """Refuse a threshold or a false-alarm rate that scans cannot be scored with.
+    def require_choice(
+        self, threshold: float | None, false_alarm: float | None, min_coverage: float | None = None
+    ) -> None:
+        """Refuse a threshold, a false-alarm rate or a least coverage that scans cannot be judged with.
 
         Raises:
-            BadConfig: both are given, the threshold is no number, or the rate cannot be promised.
+            BadConfig: both of the first two are given, the threshold is no number, the rate cannot be promised, or the
+                coverage is no share.
         """
         if threshold is not None and false_alarm is not None:
             raise BadConfig("a threshold and a false-alarm rate both choose the limit; give one of them.")
         if threshold is not None and not math.isfinite(threshold):
             raise BadConfig(f"the threshold {threshold} is no number to compare scores with; give one such as 0.05.")
+        if min_coverage is not None and not 0.0 <= min_coverage <= 1.0:
+            raise BadConfig(
+                f"--min-coverage {min_coverage:g} is no share of the part; give a number from 0 to 1 such as 0.4."
+            )
         if false_alarm is not None:
             self.threshold_for(false_alarm)
 
@@ -394,6 +412,14 @@ class Model:
         path = Path(path)
         self._detector.save(path)
         self._path, self._sha256 = path, file_sha256(path)
+
+
+def _coverage_notes(scores: Scores, expected: Expectations) -> tuple[str, ...]:
+    """What a scan leaves out that it may leave out, because the caller says so."""
+    usual = None if expected.unseen is None else expected.unseen + Limits().unseen_margin
+    if expected.coverage is None or scores.view or scores.unseen is None or usual is None or scores.unseen <= usual:
+        return ()
+    return (unjudged(scores.unseen),)
 
 
 def _known_already(mark: str, learned: Container[str], added: Container[str]) -> str | None:

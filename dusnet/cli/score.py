@@ -39,6 +39,14 @@ def score(
     ] = None,
     limit: DeepestDefect = None,
     max_area: LargestDefect = None,
+    min_coverage: Annotated[
+        float | None,
+        typer.Option(
+            "--min-coverage",
+            metavar="SHARE",
+            help="Judge every scan that shows at least this share of the part, 0 to 1, whatever it leaves out.",
+        ),
+    ] = None,
     gate: Annotated[
         bool,
         typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided."),
@@ -71,6 +79,13 @@ def score(
     motion = None if frame is None else read_motion(frame)
     loaded = load(model, device=device, detector=detector)
     batch = Scoring(
-        loaded, output, threshold=threshold, false_alarm=false_alarm, limits=limits, unit=unit, frame=motion
+        loaded,
+        output,
+        threshold=threshold,
+        false_alarm=false_alarm,
+        limits=limits,
+        min_coverage=min_coverage,
+        unit=unit,
+        frame=motion,
     )
     judge(batch, scans, gate=gate)

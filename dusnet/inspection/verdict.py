@@ -87,6 +87,7 @@ class Expectations:
         points: least number of points of a training scan.
         scale: bounding radius of the training scans in the model's unit.
         unseen: largest share of the part that a training scan leaves out in one piece.
+        coverage: share of the part, 0 to 1, that a scan must show; it then takes the place of `unseen`.
         limit_too_high: whether no small defect exceeds the limit, so that a score below it says little.
         source: what the expectations come from, for the reader of a reason.
     """
@@ -95,6 +96,7 @@ class Expectations:
     points: int | None = None
     scale: float | None = None
     unseen: float | None = None
+    coverage: float | None = None
     limit_too_high: bool = False
     source: str = "training scans"
 
@@ -210,6 +212,11 @@ def limit_words(threshold: float | None) -> str:
     )
 
 
+def unjudged(unseen: float) -> str:
+    """What a scan leaves out and nobody minds, a share of the part, in one sentence."""
+    return f"{unseen:.0%} of the part is not in the scan, and nothing is said about that."
+
+
 def _above(scores: Scores) -> bool | None:
     if not math.isfinite(scores.object_score):
         return None
@@ -265,12 +272,19 @@ def _point_doubt(count: int, expected: Expectations, limits: Limits) -> Reason |
 
 
 def _coverage_doubt(scores: Scores, expected: Expectations, limits: Limits) -> Reason | None:
-    if scores.unseen is None or expected.unseen is None or scores.unseen <= expected.unseen + limits.unseen_margin:
+    if scores.unseen is None:
+        return None
+    if expected.coverage is not None:
+        if 1.0 - scores.unseen >= expected.coverage:
+            return None
+        words = f"The scan shows {1.0 - scores.unseen:.0%} of the part, less than the {expected.coverage:.0%} asked for"
+        return Reason("part_not_seen", f"{words}; scan more of it.")
+    if expected.unseen is None or scores.unseen <= expected.unseen + limits.unseen_margin:
         return None
     return Reason(
         "part_not_seen",
         f"{scores.unseen:.0%} of the part is not in the scan: it is missing or was not seen; look at the part, scan it "
-        "from that side too, or train with scans like this one.",
+        "from that side too, train with scans like this one, or say with --min-coverage how much a scan must show.",
     )
 
 

@@ -1,11 +1,14 @@
-"""`dusnet limits`, and limits of the user's own in `dusnet score`."""
+"""`dusnet limits`, and limits of the user's own and a least coverage in `dusnet score`."""
 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
+import numpy as np
 import pytest
+from cli_parts import block, write_ascii_ply
 
 
 @pytest.fixture
@@ -72,6 +75,16 @@ def test_the_models_limits_decide_and_those_of_a_call_go_before(run, own, parts,
     assert run("score", own, dents(parts), "--out", tmp_path / "c", "--gate", "--limit", 20, *lenient).code == 0
 
 
+def test_the_page_shows_the_limits_and_that_one_was_passed(run, own, parts, tmp_path):
+    out = tmp_path / "out"
+    limits = ("--limit", 2, "--max-area", 5000)
+    run("score", own, dents(parts) / "dent0.ply", "--out", out, "--threshold", 1000, "--quiet", "--report", *limits)
+    page = (out / "dent0.report.html").read_text()
+    for name, words in (("Limit of the deepest defect", "2 mm"), ("Limit of the largest area", "5000 mm²")):
+        assert re.search(rf"{name}</t[dh]>\s*<td>{words}</td>|{name}</dt>\s*<dd>{words}</dd>", page), name
+    assert "exceeds the limit of 2 mm." in page
+
+
 def test_the_limit_is_in_the_unit_of_the_scan(run, own, parts, tmp_path):
     """The scan's numbers read as metres are 8000 mm deep; the model's limit of 20 m is none for them, one of 2 m is."""
     run("limits", own, "--limit", 20)
@@ -89,4 +102,28 @@ def test_what_is_no_limit_is_refused(run, own, parts, tmp_path, words):
         refused = run(*command, *words)
         assert refused.code == 2
         assert "is no limit; give a positive number" in refused.sentence
+    assert not (tmp_path / "out").exists()
+
+
+def test_half_a_part_is_judged_where_the_user_asks_for_no_more(run, own, tmp_path):
+    """The half with the step is missing, and looks as the rest does: without the option that is a break."""
+    points = block(np.random.default_rng(8), 4000)
+    scan = write_ascii_ply(tmp_path / "half.ply", points[points[:, 0] < 36])
+    words = (own, scan, "--threshold", 1000, "--quiet", "--gate", "--out", tmp_path / "out")
+    assert run("score", *words).code == 2
+    assert record_of(tmp_path)["verdict"]["reasons"][0]["code"] == "part_not_seen"
+    assert run("score", *words, "--min-coverage", 0.9).code == 2
+    assert run("score", *words, "--min-coverage", 0.3).code == 0
+    assert any("is not in the scan, and nothing is said" in note for note in record_of(tmp_path)["warnings"])
+
+
+def record_of(folder):
+    return json.loads((folder / "out" / "half.json").read_text())
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.1, "nan"])
+def test_what_is_no_share_is_refused(run, own, parts, tmp_path, share):
+    refused = run("score", own, dents(parts), "--out", tmp_path / "out", "--min-coverage", share)
+    assert refused.code == 2
+    assert "is no share of the part" in refused.sentence
     assert not (tmp_path / "out").exists()

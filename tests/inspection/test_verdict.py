@@ -160,3 +160,15 @@ def test_a_pose_that_is_not_the_only_one_is_rechecked(margin, doubted):
     verdict = decide(scores, POINTS, expected=Expectations(residual=0.002))
     assert verdict.codes == (("alignment_ambiguous",) if doubted else ())
     assert verdict.status is (Status.RECHECK if doubted else Status.OK)
+
+
+@pytest.mark.parametrize(("unseen", "asked", "doubted"), [(0.6, 0.4, False), (0.61, 0.4, True), (0.9, 0.0, False)])
+def test_a_scan_that_shows_what_was_asked_for_is_judged_whatever_it_leaves_out(unseen, asked, doubted):
+    scores = replace(scored(9.0), unseen=unseen)
+    assert decide(scores, POINTS, expected=Expectations(unseen=0.0)).status is Status.RECHECK
+    verdict = decide(scores, POINTS, expected=Expectations(unseen=0.0, coverage=asked))
+    assert verdict.status is (Status.RECHECK if doubted else Status.NG)
+    if doubted:
+        assert (
+            verdict.reasons[0].text == "The scan shows 39% of the part, less than the 40% asked for; scan more of it."
+        )

@@ -117,6 +117,7 @@ def key_figures(result: Result, length: Lengths) -> str:
     rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Limit", number(limit))]
     if math.isfinite(score) and limit and compared is None:
         rows.append(("Score / limit", number(score / limit, 3)))
+    rows += _own_limits(result, length)
     rows.append(("Defects", grouped(result.region_count)))
     point_limit = result.point_threshold
     if point_limit is not None:
@@ -140,6 +141,19 @@ def key_figures(result: Result, length: Lengths) -> str:
         error = length.fit_error(result.alignment.residual, result.scores.score_length)
         rows.append(("Fit error", text(error)))
     return facts(rows)
+
+
+def _own_limits(result: Result, length: Lengths) -> list[tuple[str, str]]:
+    """What the user accepts; nothing where no limit was set."""
+    own = result.own_limits
+    if own is None:
+        return []
+    area = None if own.area is None else f"{number(own.area)} {length.unit}{'²' if length.unit else ''}".strip()
+    rows = [
+        ("Limit of the deepest defect", None if own.deviation is None else length.with_unit(number(own.deviation))),
+        ("Limit of the largest area", area),
+    ]
+    return [(name, text(words)) for name, words in rows if words is not None]
 
 
 def defects_title(result: Result) -> str:
