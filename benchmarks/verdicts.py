@@ -30,6 +30,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from dusnet.data import Dataset, open_dataset
+from dusnet.evaluation.markdown import table
 from dusnet.fitting import fit
 from dusnet.inspection.defects import find_defects
 from dusnet.inspection.expected import expectations
@@ -77,7 +78,7 @@ def run(chosen: argparse.Namespace) -> None:
                 made = judged(data, name, chosen.detector, chosen.training, seed)
                 (chosen.out / row).parent.mkdir(parents=True, exist_ok=True)
                 write_json(chosen.out / row, made)
-                print(line(name, [made]), flush=True)
+                print(*line(name, [made]), sep=" | ", flush=True)
 
 
 def shares(rows: Sequence[dict[str, Any]], *, bad: bool) -> tuple[list[int], int, int]:
@@ -104,8 +105,8 @@ def best(rows: Sequence[dict[str, Any]]) -> float:
     return float(np.mean(above)) if above else float("nan")
 
 
-def line(name: str, rows: Sequence[dict[str, Any]], *, intervals: bool = False) -> str:
-    """A line of the table; intervals are those of Clopper and Pearson, 95 %."""
+def line(name: str, rows: Sequence[dict[str, Any]], *, intervals: bool = False) -> list[str]:
+    """The cells of a line of the table; intervals are those of Clopper and Pearson, 95 %."""
 
     def written(count: int, of: int) -> str:
         if not of:
@@ -118,7 +119,8 @@ def line(name: str, rows: Sequence[dict[str, Any]], *, intervals: bool = False) 
 
     good_ng, good_doubtful, good = shares(rows, bad=False)
     bad_ng, bad_doubtful, bad = shares(rows, bad=True)
-    cells = [
+    return [
+        name,
         str(good),
         " / ".join(written(count, good) for count in good_ng),
         written(good_doubtful, good),
@@ -127,31 +129,26 @@ def line(name: str, rows: Sequence[dict[str, Any]], *, intervals: bool = False) 
         written(bad_doubtful, bad),
         f"{best(rows):.2f}",
     ]
-    return f"| {name} | " + " | ".join(cells) + " |"
 
 
-def table(folder: Path) -> Iterator[str]:
-    """The table of one set, detector and number of training scans."""
+def tables(folder: Path) -> Iterator[str]:
+    """The tables of one set, detector and number of training scans: verdicts, and what defects were called."""
     rows = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
     rates = " / ".join(f"{rate:.0%}" for rate in RATES)
     taken = np.median([row["seconds"] for row in rows])
     yield f"{folder.name}: {len(rows)} models, fitted and calibrated in {taken:.0f} s (median)\n"
-    yield f"| class | good | NG at {rates} | RECHECK | defects | found at {rates} | RECHECK | best |"
-    yield "|---|---:|---|---:|---:|---|---:|---:|"
-    for name in dict.fromkeys(row["class"] for row in rows):
-        yield line(name, [row for row in rows if row["class"] == name])
-    yield line("all", rows, intervals=True)
+    head = ["class", "good", f"NG at {rates}", "RECHECK", "defects", f"found at {rates}", "RECHECK", "best"]
+    names = dict.fromkeys(row["class"] for row in rows)
+    lines = [line(name, [row for row in rows if row["class"] == name]) for name in names]
+    yield table("lrlrrlrr", head, [*lines, line("all", rows, intervals=True)])
     called: dict[str, Counter[str]] = defaultdict(Counter)
     for row in rows:
         for scan in row["scans"]:
             if scan["bad"]:
                 called[scan["kind"]].update(scan["called"] or ["no region"])
     kinds = sorted({kind for counts in called.values() for kind in counts})
-    yield "\n| made | " + " | ".join(kinds) + " |"
-    yield "|---|" + "---:|" * len(kinds)
-    for made, counts in sorted(called.items()):
-        yield f"| {made} | " + " | ".join(str(counts[kind]) for kind in kinds) + " |"
-    yield ""
+    cells = [[made, *(str(counts[kind]) for kind in kinds)] for made, counts in sorted(called.items())]
+    yield table("l" + "r" * len(kinds), ["made", *kinds], cells)
 
 
 def main() -> None:
@@ -171,7 +168,7 @@ def main() -> None:
         run(chosen)
         return
     for folder in sorted(path for path in chosen.out.iterdir() if path.is_dir()):
-        print("\n".join(table(folder)))
+        print("\n".join(tables(folder)))
 
 
 if __name__ == "__main__":

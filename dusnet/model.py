@@ -20,13 +20,13 @@ from dusnet.errors import BadConfig, BadInput, BadModel, trouble_with
 from dusnet.inspection.expected import doubts, expectations
 from dusnet.inspection.own_limits import LIMITS, NO_LIMITS, OwnLimits
 from dusnet.inspection.result_parts import ModelFile, PartFrame, ThresholdCalibrated, ThresholdGiven
-from dusnet.inspection.verdict import Expectations, Limits, decide, limit_words, unjudged
+from dusnet.inspection.verdict import Expectations, decide, leaves_out_more, limit_words, unjudged
 from dusnet.io import file_sha256, printable, rigid_motion
 from dusnet.io.stored import Unusable
 from dusnet.progress import Progress, Silent
 from dusnet.result import Context, Result
 from dusnet.terminal import one_line
-from dusnet.units import METRES, require_unit
+from dusnet.units import METRES, require_unit, squared
 from dusnet.words import counted
 
 if TYPE_CHECKING:
@@ -378,9 +378,8 @@ class Model:
             calibration = part.calibration
             if calibration is None or not count:
                 continue
-            named = f"{one_line(str(part.provenance.get('class')))}: " if len(added.counts) > 1 else ""
             all_scans = len(calibration.good)
-            lines.append(f"{named}{counted(count, 'good scan')} added, {all_scans} in all.")
+            lines.append(f"{self._prefix(part)}{counted(count, 'good scan')} added, {all_scans} in all.")
             lines += [_limit_line(calibration, rate) for rate in RATES]
         return lines
 
@@ -389,7 +388,7 @@ class Model:
         lines = []
         for part in self._detector.detectors:
             calibration = part.calibration
-            named = f"{one_line(str(part.provenance.get('class')))}: " if len(self._detector.detectors) > 1 else ""
+            named = self._prefix(part)
             if calibration is None:
                 lines.append(f"{named}The model is not calibrated, so no false-alarm rate can be kept.")
                 continue
@@ -399,9 +398,13 @@ class Model:
         unit = f" {self.unit}" if self.unit else ""
         deepest, largest = self._limits.deviation, self._limits.area
         lines.append(f"Deepest defect: {'no limit' if deepest is None else f'{deepest:g}{unit}'}")
-        squared = f"{unit}²" if unit else ""
-        lines.append(f"Largest defect: {'no limit' if largest is None else f'{largest:g}{squared}'}")
+        of_area = f" {squared(self.unit)}" if self.unit else ""
+        lines.append(f"Largest defect: {'no limit' if largest is None else f'{largest:g}{of_area}'}")
         return lines
+
+    def _prefix(self, part: Detector) -> str:
+        """What a line about one of several parts begins with."""
+        return f"{one_line(str(part.provenance.get('class')))}: " if len(self._detector.detectors) > 1 else ""
 
     def save(self, path: str | Path) -> None:
         """Write one `.safetensors` file, atomically.
@@ -416,8 +419,7 @@ class Model:
 
 def _coverage_notes(scores: Scores, expected: Expectations) -> tuple[str, ...]:
     """What a scan leaves out that it may leave out, because the caller says so."""
-    usual = None if expected.unseen is None else expected.unseen + Limits().unseen_margin
-    if expected.coverage is None or scores.view or scores.unseen is None or usual is None or scores.unseen <= usual:
+    if expected.coverage is None or scores.view or scores.unseen is None or not leaves_out_more(scores, expected):
         return ()
     return (unjudged(scores.unseen),)
 

@@ -17,3 +17,8 @@ def require_unit(name: str) -> str:
     if name not in METRES:
         raise BadConfig(f"{name!r} is not a unit of length; use one of {', '.join(METRES)}.")
     return name
+
+
+def squared(unit: str | None) -> str:
+    """The unit of areas: `mm²`; empty where the unit is not known."""
+    return f"{unit}²" if unit else ""

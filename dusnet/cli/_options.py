@@ -20,6 +20,9 @@ Overrides = Annotated[
 ]
 Layout = Annotated[str, typer.Option("--layout", help="auto, anomaly_shapenet, real3d_ad or folder.")]
 Model = Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")]
+OtherFile = Annotated[
+    Path | None, typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL.")
+]
 Scans = Annotated[
     list[Path], typer.Argument(metavar="SCAN...", show_default=False, help="Scan files, or folders of them.")
 ]

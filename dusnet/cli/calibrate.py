@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from dusnet.cli._options import Device, Model, OtherUnit, OwnDetector, Quiet
+from dusnet.cli._options import Device, Model, OtherFile, OtherUnit, OwnDetector, Quiet
 from dusnet.cli._streams import show, warn
 
 
@@ -21,10 +21,7 @@ def calibrate(
             help="Defect-free scans that the model did not learn from, or folders of them.",
         ),
     ],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL."),
-    ] = None,
+    out: OtherFile = None,
     unit: OtherUnit = None,
     detector: OwnDetector = None,
     device: Device = "cpu",

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from dusnet.cli._options import OwnDetector
+from dusnet.cli._options import Model, OtherFile, OwnDetector
 from dusnet.cli._streams import show
 
 
 def limits(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", show_default=False, help="A file that `train` wrote.")],
+    model: Model,
     limit: Annotated[
         float | None,
         typer.Option(
@@ -24,10 +23,7 @@ def limits(
         typer.Option("--max-area", metavar="AREA", help="No defect may have a larger area, in that unit squared."),
     ] = None,
     clear: Annotated[bool, typer.Option("--clear", help="Remove limits of your own; others given here stay.")] = False,
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="MODEL", help="Write this file instead of changing MODEL."),
-    ] = None,
+    out: OtherFile = None,
     detector: OwnDetector = None,
 ) -> None:
     """Show the limits of a model, or set limits of your own.

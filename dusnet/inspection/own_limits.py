@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from dusnet.errors import BadConfig
 from dusnet.inspection.verdict import DEEP, LARGE, Reason
+from dusnet.units import squared
 
 if TYPE_CHECKING:
     from dusnet.inspection.regions import Region
@@ -75,8 +76,8 @@ class OwnLimits:
             found.append(Reason(DEEP, words))
         large = [one.area for one in defects if self._too_large(one)]
         if large:
-            squared = f"{of_unit}²" if unit else ""
-            words = f"The largest defect, {max(large):.3g}{squared}, exceeds the limit of {self.area:g}{squared}."
+            of_area = f" {squared(unit)}" if unit else ""
+            words = f"The largest defect, {max(large):.3g}{of_area}, exceeds the limit of {self.area:g}{of_area}."
             found.append(Reason(LARGE, words))
         return tuple(found)
 

@@ -212,6 +212,13 @@ def limit_words(threshold: float | None) -> str:
     )
 
 
+def leaves_out_more(scores: Scores, expected: Expectations, limits: Limits = Limits()) -> bool:
+    """Whether a scan leaves out more of the part than scans of its kind do; False where one of both is not known."""
+    if scores.unseen is None or expected.unseen is None:
+        return False
+    return scores.unseen > expected.unseen + limits.unseen_margin
+
+
 def unjudged(unseen: float) -> str:
     """What a scan leaves out and nobody minds, a share of the part, in one sentence."""
     return f"{unseen:.0%} of the part is not in the scan, and nothing is said about that."
@@ -279,7 +286,7 @@ def _coverage_doubt(scores: Scores, expected: Expectations, limits: Limits) -> R
             return None
         words = f"The scan shows {1.0 - scores.unseen:.0%} of the part, less than the {expected.coverage:.0%} asked for"
         return Reason("part_not_seen", f"{words}; scan more of it.")
-    if expected.unseen is None or scores.unseen <= expected.unseen + limits.unseen_margin:
+    if not leaves_out_more(scores, expected, limits):
         return None
     return Reason(
         "part_not_seen",

@@ -21,6 +21,7 @@ from dusnet.display.scales import PointField
 from dusnet.display.wording import MISSING, coverage, fixed, grouped, kind_words, number, percent
 from dusnet.inspection.result_parts import Defect
 from dusnet.result import Result
+from dusnet.units import squared
 from dusnet.words import counted, verb
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def _own_limits(result: Result, length: Lengths) -> list[tuple[str, str]]:
     own = result.own_limits
     if own is None:
         return []
-    area = None if own.area is None else f"{number(own.area)} {length.unit}{'²' if length.unit else ''}".strip()
+    area = None if own.area is None else f"{number(own.area)} {squared(length.unit)}".strip()
     rows = [
         ("Limit of the deepest defect", None if own.deviation is None else length.with_unit(number(own.deviation))),
         ("Limit of the largest area", area),
@@ -232,7 +233,7 @@ def _defect_columns(listed: Sequence[Defect], length: Lengths) -> list[tuple[str
         along("size", 0, "Length", "Largest extent along the defect's own axes"),
         along("size", 1, "Width"),
         along("size", 2, "Depth", "Smallest extent along the defect's own axes"),
-        column("area", "Area", number, f"{unit}²" if unit else ""),
+        column("area", "Area", number, squared(unit)),
     ]
     if has("peak_deviation"):
         columns += [
