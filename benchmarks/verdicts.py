@@ -50,7 +50,7 @@ def judged(data: Dataset, name: str, method: str, training: int, seed: int) -> d
     for sample in data.test(name):
         cloud = sample.load()
         scores = detector.score(cloud, explain=sample.anomalous)
-        verdict = decide(scores, cloud.points, expected=expectations(detector, view=scores.view))
+        verdict = decide(scores, cloud.points, expected=expectations(detector))
         worst = find_defects(cloud.points, scores)[:1] if sample.anomalous else []
         scans.append(
             {

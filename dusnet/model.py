@@ -225,7 +225,7 @@ class Model:
         # A limit for the depth judges defects whatever they score.
         blind = own.deviation is None and _misses_small_defects(judge, scores.threshold)
         expected = replace(
-            expectations(judge, view=scores.view),
+            expectations(judge),
             coverage=min_coverage,
             limit_too_high=blind and source.kind == "calibration",
         )

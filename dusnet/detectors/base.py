@@ -44,8 +44,10 @@ class Scores:
         alignment: how the scan was brought into the frame of the class, or None.
         stray: points far from all others that nothing was measured with, (N,) bool, or None where there are none; their
             scores and lengths are zero.
-        unseen: share of the part that the scan leaves out in one piece too big for a defect, 0 to 1, or None.
-        view: whether the scan shows one side only of a part that training scans show whole.
+        unseen: share of the part that the scan leaves out and that nothing is said about, 0 to 1, or None: pieces too
+            big for a defect, and those that good scans leave out here and there.
+        hidden: share of the part that is part of `unseen` because the scanner could not see it: the scan shows one side
+            only of a part that training scans show whole. 0 for any other scan.
         part: which part a model of several took the scan for, None where it knows one only.
         likeness: similarity of the scan to every part that it was compared with, -1 to 1, by name; empty where the
             model knows one.
@@ -66,7 +68,7 @@ class Scores:
     alignment: Alignment | None = None
     stray: NDArray[np.bool_] | None = None
     unseen: float | None = None
-    view: bool = False
+    hidden: float = 0.0
     part: str | None = None
     likeness: dict[str, float] = field(default_factory=dict)
     timings: dict[str, float] = field(default_factory=dict)
@@ -86,6 +88,11 @@ class Scores:
             stray=clean.stray_mask,
             warnings=(*self.warnings, *clean.notes),
         )
+
+    @property
+    def view(self) -> bool:
+        """Whether the scan shows one side only of a part that training scans show whole."""
+        return self.hidden > 0.0
 
     @property
     def high_point(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from dusnet.detectors.model_file import frame_from_json, frame_to_json
 from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.training_scans import bring_together, copies_words, require_one_size
 from dusnet.errors import BadInput
-from dusnet.geometry.coverage import Coverage
+from dusnet.geometry.coverage import Coverage, lost_pieces
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sampling import cell_for, thin
 from dusnet.io import stored
@@ -120,7 +120,12 @@ class ClassFrame:
         aligner = _expecting(aligner, settings, usual)
         made = cls(frame, reference, usual.residual, usual.cost, fewest, 0.0, aligner)
         in_frame = [frame.apply(points) for points in aligned]
-        made.unseen = max(made.unseen_in(points) for points in in_frame)
+        beside = [made.coverage_of(points) for points in in_frame]
+        lost = lost_pieces([one.largest_missing for one in beside])
+        if lost:
+            made.places = replace(made.places, lost=lost)
+            beside = [replace(one, part=made.places) for one in beside]
+        made.unseen = max(one.unjudged_share for one in beside)
         return made, in_frame
 
     def place(self, cloud: PointCloud) -> PlacedScan:
@@ -155,9 +160,9 @@ class ClassFrame:
         points = self.frame.apply(cloud.transformed(alignment.matrix).points)
         return PlacedScan(points, alignment, self.places, tuple(warnings))
 
-    def unseen_in(self, points: NDArray[np.float64]) -> float:
-        """Share of the part that a scan in the frame leaves out in one piece, 0 to 1."""
-        return Coverage.of(torch.from_numpy(points).float(), self.places).unseen_share
+    def coverage_of(self, points: NDArray[np.float64]) -> Coverage:
+        """The places of a good part beside a scan in the frame, (N, 3)."""
+        return Coverage.of(torch.from_numpy(points).float(), self.places)
 
     def send_back(self, points: NDArray[np.float64], alignment: Alignment) -> NDArray[np.float64]:
         """Points of the frame in the unit and pose of the scan that `alignment` belongs to."""
@@ -177,6 +182,7 @@ class ClassFrame:
             "training_cost": self.cost,
             "training_points": self.points,
             "training_unseen": self.unseen,
+            "training_lost": self.places.lost,
         }
 
     @classmethod
@@ -198,12 +204,19 @@ class ClassFrame:
             stored.whole(metadata["training_points"], "number of training points", 1),
             stored.number(metadata["training_unseen"], "unseen share", 0, 1),
             _expecting(aligner, settings, Usual(residual, cost)),
-            places=_places(frame, reference, unit_vectors(tensors, "outward", len(reference))),
+            places=_places(
+                frame,
+                reference,
+                unit_vectors(tensors, "outward", len(reference)),
+                lost=stored.number(metadata.get("training_lost", 0.0), "piece that training scans leave out", 0, 1),
+            ),
         )
 
 
-def _places(frame: Frame, reference: NDArray[np.float64], normals: Tensor | None = None) -> PartPlaces:
-    return PartPlaces(torch.from_numpy(frame.apply(reference)).float(), normals)
+def _places(
+    frame: Frame, reference: NDArray[np.float64], normals: Tensor | None = None, *, lost: float = 0.0
+) -> PartPlaces:
+    return PartPlaces(torch.from_numpy(frame.apply(reference)).float(), normals, lost=lost)
 
 
 def _require_in_frame(frame: Frame, reference: NDArray[np.float64]) -> None:

@@ -198,7 +198,7 @@ class RegisteredDetector(ABC):
         judged = self._judge(placed)
         judged.require_finite(self.name)
         judging = time.perf_counter()
-        unseen = placed.coverage.unseen_share
+        unseen = placed.coverage.unjudged_share
         deviation = missing = None
         if explain:
             deviation = placed.deviation(None if judged.offsets is None else torch.from_numpy(judged.offsets)).numpy()
@@ -206,7 +206,7 @@ class RegisteredDetector(ABC):
             missing = self.class_frame.send_back(missing, alignment)
         compared = time.perf_counter()
         scale = self.class_frame.frame.scale
-        rate, view = self.settings.calibration.false_alarm, self._is_view(placed)
+        rate, hidden = self.settings.calibration.false_alarm, self._hidden_share(placed)
         threshold = self.calibration.threshold(rate) if self.calibration else None
         rebuilt = judged.reconstruction
         return Scores(
@@ -222,14 +222,14 @@ class RegisteredDetector(ABC):
             is_anomalous=None if threshold is None else judged.object_score > threshold,
             alignment=alignment,
             unseen=unseen,
-            view=view,
+            hidden=hidden,
             timings={
                 "registration": placed.seconds,
                 **judged.timings,
                 "deviation": compared - judging,
                 "total": time.perf_counter() - start + placed.seconds,
             },
-            warnings=placed.warnings + self._calibration_warnings() + (_view_warning(unseen) if view else ()),
+            warnings=placed.warnings + self._calibration_warnings() + (_view_warning(unseen) if hidden else ()),
         )
 
     def _point_threshold(self) -> float | None:
@@ -243,12 +243,12 @@ class RegisteredDetector(ABC):
         usual = self.calibration.point_threshold(self.settings.calibration.false_alarm)
         return max(usual, OUTLINE) if self.scores_are_lengths else usual
 
-    def _is_view(self, placed: PlacedScan) -> bool:
-        """Whether a scan shows one side only of a part that training scans show whole."""
-        beyond = placed.coverage.unseen_share - self.class_frame.unseen
-        if beyond <= UNSEEN_MARGIN or not placed.coverage.shows_one_side:
-            return False
-        return Eye.all_of(self.class_frame.reference)[0].share <= WHOLE
+    def _hidden_share(self, placed: PlacedScan) -> float:
+        """Share of the part that a scan could not see, 0 for one that shows what training scans show."""
+        beyond = placed.coverage.unjudged_share - self.class_frame.unseen
+        if beyond <= UNSEEN_MARGIN or Eye.all_of(self.class_frame.reference)[0].share > WHOLE:
+            return 0.0
+        return placed.coverage.hidden_share
 
     def set_calibration(self, calibration: Calibration | None) -> None:
         """Take a calibration, and with it the thresholds, in place of the one before; None for none."""

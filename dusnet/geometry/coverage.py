@@ -1,15 +1,17 @@
 """What a scan leaves out: pieces of a good part that no point of the scan is near.
 
-Some of it is missing material and some was out of the scanner's sight. Told apart by four rules: a piece of more than
+Some of it is missing material and some was out of the scanner's sight. Told apart by five rules: a piece of more than
 `UNSEEN_SHARE` of the part is a side that was not scanned; of a scan of one side (`dusnet.geometry.sides`), a piece
 counts only where the part itself does not hide it from the scanner; of a scan that leaves out a side, a piece counts
-only where the scan shows other places that look the same way; and what is left has been looked at and is not there.
+only where the scan shows other places that look the same way; where good scans leave out pieces here and there, only
+larger ones count; and what is left has been looked at and is not there.
 
 All lengths are in the frame of the class; all functions take and return torch tensors on the CPU.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -30,10 +32,28 @@ RIM_WIDTH = 2.0  # usual distances by which the rim of a hole is wider than the 
 RIM_POINTS = 64  # points of a rim at most: bounds the time
 UNSEEN_SHARE = 0.1  # of the part: a larger piece is a side that was not scanned, no defect
 LEAST_AWAY = 0.2
-"""Share of the part that a scan of one side leaves out at least; of a turntable it leaves out .22 to .5."""
+"""Share of the part that a scan of one side, taken with several cameras, leaves out at least: of a turntable .22 to
+.5."""
+MOST_UNSEEN = 0.6
+"""Share of the part that it leaves out at most; views of twelve parts left out .22 to .60."""
 AWAY_SHARE = 0.5
 """Share of what it leaves out that must look where it shows next to nothing: of a break most looks like the rest."""
+LOST_MARGIN = 1.25
+"""How much larger than in the training scans a piece may be that good scans leave out here or there."""
+LEAST_LOSING = 3  # half of which training scans there must be: two
 UNSEEN_REACH = 5.0  # spacings of the places within which empty places are one piece
+
+
+def lost_pieces(largest: Sequence[float]) -> float:
+    """Largest piece that good scans leave out here or there, share of the part.
+
+    Args:
+        largest: the largest missing piece of every training scan, share of the part. A single scan can be damaged: most
+            of them must leave out a piece.
+    """
+    if 2 * sum(one > 0.0 for one in largest) < max(len(largest), LEAST_LOSING):
+        return 0.0
+    return min(LOST_MARGIN * max(largest), UNSEEN_SHARE)
 
 
 @dataclass(frozen=True)
@@ -143,7 +163,7 @@ class Coverage:
         if not self.empty.any():
             return lost
         sizes = np.bincount(self.piece)
-        kept = sizes <= UNSEEN_SHARE * len(self.places)
+        kept = (sizes <= UNSEEN_SHARE * len(self.places)) & (sizes > self.part.lost * len(self.places))
         side = self.side if kept.any() else None
         if side is not None:
             kept = side.shows(self.piece, kept)
@@ -153,10 +173,42 @@ class Coverage:
         return lost
 
     @cached_property
-    def shows_one_side(self) -> bool:
-        """Whether what the scan leaves out is a side that nobody looked at, and not a piece that is gone."""
-        if self.unseen_share < LEAST_AWAY or self.side is None:
-            return False
+    def largest_missing(self) -> float:
+        """Largest piece that was looked at and is not there, share of the part, 0 to 1."""
+        lost = self.missing[self.empty].numpy()
+        return float(np.bincount(self.piece[lost]).max()) / len(self.places) if lost.any() else 0.0
+
+    @cached_property
+    def excused(self) -> Tensor:
+        """Which places lie in pieces no larger than good scans leave out here and there, (M,) bool."""
+        excused = torch.zeros_like(self.empty)
+        if self.part.lost and self.empty.any():
+            small = np.bincount(self.piece) <= self.part.lost * len(self.places)
+            excused[self.empty] = torch.from_numpy(small[self.piece])
+        return excused
+
+    @property
+    def unjudged_share(self) -> float:
+        """Share of the part that the scan leaves out and that nothing is said about, 0 to 1."""
+        return float((self.unseen | self.excused).double().mean())
+
+    @cached_property
+    def hidden_share(self) -> float:
+        """Share of the part that the scan leaves out because the scanner could not see it, 0 to 1.
+
+        Zero where what is left out in large pieces is no side that nobody looked at, and may be gone.
+        """
+        if not self.unseen_share or self.side is None:
+            return 0.0
+        sight = self.part.sights.best(self.empty.numpy(), REACH * self.usual)
+        if sight.explains:
+            return float((self.unseen.numpy()[self.part.sights.places] & sight.hidden).mean())
+        if self.unseen_share < LEAST_AWAY or not self._looks_away:
+            return 0.0
+        return min(self.unseen_share, MOST_UNSEEN)
+
+    @property
+    def _looks_away(self) -> bool:
         return float(looks_away(self._part)[self.unseen[self.empty].numpy()].mean()) > AWAY_SHARE
 
     @cached_property

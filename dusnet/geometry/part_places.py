@@ -12,6 +12,7 @@ from torch import Tensor
 from dusnet import ops
 from dusnet.geometry.neighbors import Neighbors
 from dusnet.geometry.outward import outward_normals
+from dusnet.geometry.sights import Sights
 from dusnet.geometry.spacing import neighbor_spacing
 
 Floats = NDArray[np.float64]
@@ -31,12 +32,14 @@ class PartPlaces:
         openness: size of the voids that good scans have at each place, in units of what is usual around it, (M,); None
             where good scans have not been compared.
         voids: size of the largest ones, in the same unit, (M,).
+        lost: largest piece that good scans leave out here or there, share of the part; a smaller one says nothing.
     """
 
     points: Tensor
     known_normals: Tensor | None = None
     openness: Tensor | None = None
     voids: Tensor | None = None
+    lost: float = 0.0
 
     @classmethod
     def of(cls, places: Tensor | PartPlaces) -> PartPlaces:
@@ -66,6 +69,11 @@ class PartPlaces:
     def normals(self) -> Tensor:
         """Unit normals that point away from the material, (M, 3) float32."""
         return outward_normals(self.points) if self.known_normals is None else self.known_normals
+
+    @cached_property
+    def sights(self) -> Sights:
+        """What can be seen of them from every side."""
+        return Sights.of(self.coordinates)
 
     def median_around(self, values: Floats, asked: Floats) -> Floats:
         """Median of the values of the places around others.

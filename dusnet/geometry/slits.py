@@ -71,7 +71,7 @@ def empty_paths(beside: Coverage) -> tuple[Indices, Floats, Floats]:
     if beside.part.openness is not None:
         usual *= beside.part.openness.clamp_min(1.0).double().numpy()[index]
     clearance = beside.voids.factor(EMPTY_SHARE)
-    empty = distance[index] > clearance * usual
+    empty = (distance[index] > clearance * usual) & ~beside.excused.numpy()[index]
     index, usual = index[empty], usual[empty]
     cloud = Neighbors(beside.scan.points[0].double().numpy())
     inside = _between_points(cloud, places[index])

@@ -12,29 +12,18 @@ from dusnet.inspection.verdict import Expectations, decide
 if TYPE_CHECKING:
     from dusnet.detectors import Detector, Scores
 
-MOST_UNSEEN = 0.6
-"""Share of the part that a scan of one side leaves out at most; views of twelve parts left out .22 to .60. The
-margin of `Limits.unseen_margin` comes on top."""
 
-
-def expectations(detector: Detector, *, view: bool = False) -> Expectations:
-    """What good scans of its class look like, as far as it knows.
-
-    Args:
-        detector: of the class.
-        view: whether the scan shows one side only of a part that training scans show whole; then it may leave out
-            `MOST_UNSEEN`.
-    """
+def expectations(detector: Detector) -> Expectations:
+    """What good scans of its class look like, as far as it knows."""
     if not isinstance(detector, RegisteredDetector):
         return Expectations()
     frame = detector.class_frame
-    unseen = max(frame.unseen, MOST_UNSEEN) if view else frame.unseen
-    return Expectations(residual=frame.residual, points=frame.points, unseen=unseen, scale=frame.frame.scale)
+    return Expectations(residual=frame.residual, points=frame.points, unseen=frame.unseen, scale=frame.frame.scale)
 
 
 def doubts(detector: Detector, scores: Scores, cloud: PointCloud) -> list[str]:
     """Why the score of a good scan cannot be believed: its size first, which explains the others."""
-    verdict = decide(scores, cloud.points, expected=expectations(detector, view=scores.view))
+    verdict = decide(scores, cloud.points, expected=expectations(detector))
     return [*_size_doubt(detector, cloud), *(one.text for one in verdict.reasons if one.is_doubt)]
 
 

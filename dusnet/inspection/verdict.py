@@ -120,6 +120,8 @@ class Limits:
         minimum_points: points that every scan needs.
         scale_factor: ratio of sizes, either way.
         unseen_margin: share of the part that a scan may leave out beyond what training scans leave out.
+        view_margin: the same of a scan of one side, what the part hides from the scanner set aside. Of 232
+            good views of 22 parts two leave out more, of 165 views of a broken part 131.
     """
 
     residual_factor: float = 2.5
@@ -133,6 +135,7 @@ class Limits:
     minimum_points: int = 100
     scale_factor: float = 3.0
     unseen_margin: float = 0.05
+    view_margin: float = 0.03
 
 
 def scale_ratio(points: Points, scale: float) -> float:
@@ -216,6 +219,8 @@ def leaves_out_more(scores: Scores, expected: Expectations, limits: Limits = Lim
     """Whether a scan leaves out more of the part than scans of its kind do; False where one of both is not known."""
     if scores.unseen is None or expected.unseen is None:
         return False
+    if scores.view:
+        return scores.unseen - scores.hidden > expected.unseen + limits.view_margin
     return scores.unseen > expected.unseen + limits.unseen_margin
 
 
@@ -288,9 +293,12 @@ def _coverage_doubt(scores: Scores, expected: Expectations, limits: Limits) -> R
         return Reason("part_not_seen", f"{words}; scan more of it.")
     if not leaves_out_more(scores, expected, limits):
         return None
+    lost = f"{scores.unseen:.0%} of the part is not in the scan"
+    if scores.view:
+        lost = f"The scan shows one side, and {scores.unseen - scores.hidden:.0%} of the part is not in it there"
     return Reason(
         "part_not_seen",
-        f"{scores.unseen:.0%} of the part is not in the scan: it is missing or was not seen; look at the part, scan it "
+        f"{lost}: it is missing or was not seen; look at the part, scan it "
         "from that side too, train with scans like this one, or say with --min-coverage how much a scan must show.",
     )
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dusnet import ops
 from dusnet.config import WarpSettings
-from dusnet.geometry.coverage import Coverage
+from dusnet.geometry.coverage import Coverage, lost_pieces
 from dusnet.geometry.outward import outward_normals
 from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.quantiles import quantile
@@ -83,6 +83,7 @@ class GoodSurface:
         rigid: good scans do not differ by more than their points do, so that there is no variation to take out.
         openness, voids: mean and largest size of the voids that good scans, left out, show at each place, (M,); see
             `PartPlaces`. None as for `tolerance`.
+        lost: largest piece that good scans leave out here or there, share of the part.
     """
 
     planes: TangentPlanes
@@ -92,6 +93,7 @@ class GoodSurface:
     seed: int
     openness: Tensor | None = None
     voids: Tensor | None = None
+    lost: float = 0.0
     rigid: bool = False
     _thinned: dict[tuple[int, int], Tensor] = field(default_factory=dict, compare=False, repr=False)
 
@@ -120,8 +122,8 @@ class GoodSurface:
                 made, left_out = stiff, left_out_stiff
         if not tolerance:
             return made
-        openness, voids = _voids(left_out, made.planes, made.sizes)
-        return replace(made, tolerance=_tolerance(left_out), openness=openness, voids=voids)
+        openness, voids, lost = _voids(left_out, made.planes, made.sizes)
+        return replace(made, tolerance=_tolerance(left_out), openness=openness, voids=voids, lost=lost)
 
     @classmethod
     def _together(cls, thinned: Sequence[Tensor], settings: WarpSettings, seed: int, *, rigid: bool) -> GoodSurface:
@@ -148,7 +150,7 @@ class GoodSurface:
     @cached_property
     def places(self) -> PartPlaces:
         """The same, with what depends on them alone."""
-        return PartPlaces(self.points, openness=self.openness, voids=self.voids)
+        return PartPlaces(self.points, openness=self.openness, voids=self.voids, lost=self.lost)
 
     def thinned(self, count: int, seed: int) -> Tensor:
         """About `count` of the places, or all of them; the last answer is kept for the next scan of that size."""
@@ -191,7 +193,7 @@ class GoodSurface:
         """Sizes of the clouds, level of the tolerance, and what else is known, as JSON."""
         level = None if self.tolerance is None else self.tolerance.level
         known = {"voids": self.openness is not None, "outward": self.planes.outward is not None}
-        return {"sizes": list(self.sizes), "level": level, "rigid": self.rigid, **known}
+        return {"sizes": list(self.sizes), "level": level, "rigid": self.rigid, "lost": self.lost, **known}
 
     @classmethod
     def restore(
@@ -215,7 +217,8 @@ class GoodSurface:
         tolerance = tolerance_of(tensors, metadata["level"])
         openness = voids_of(tensors, "surface.openness", planes) if known else None
         voids = voids_of(tensors, "surface.voids", planes) if known else None
-        return cls(planes, sizes, tolerance, settings, seed, openness, voids, rigid)
+        lost = stored.number(metadata.get("lost", 0.0), "piece that good scans leave out", 0, 1)
+        return cls(planes, sizes, tolerance, settings, seed, openness, voids, lost, rigid)
 
 
 def planes_of(tensors: Mapping[str, Tensor], points: str, normals: str) -> TangentPlanes:
@@ -313,19 +316,22 @@ def _tolerance(left_out: Sequence[ScanComparison]) -> ToleranceField:
     )
 
 
-def _voids(left_out: Sequence[ScanComparison], planes: TangentPlanes, sizes: tuple[int, ...]) -> tuple[Tensor, Tensor]:
+def _voids(
+    left_out: Sequence[ScanComparison], planes: TangentPlanes, sizes: tuple[int, ...]
+) -> tuple[Tensor, Tensor, float]:
     """Mean and largest size of the voids that each cloud shows at the others' places and around them, (M,) each.
 
-    The mean is in units of its own mean over the part. Sides that a cloud leaves out have no part in it.
+    The mean is in units of its own mean over the part. Sides that a cloud leaves out have no part in it, and no pieces
+    where most clouds leave out some; the largest of these, share of the part, is the third answer.
     """
+    beside_others = _beside_others(left_out, planes, sizes)
+    lost = lost_pieces([beside.largest_missing for _, beside in beside_others])
     owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
     largest, total, clouds = torch.zeros(len(owner)), torch.zeros(len(owner)), torch.zeros(len(owner))
-    for own, one in enumerate(left_out):
-        others = owner != own
-        beside = Coverage.from_index(ops.PointIndex(one.foot[None]), planes.points[others])
-        size = beside.void_size.clamp_max(MOST_VOID * beside.voids.largest(len(one.points)))
-        shown = ~beside.unseen
-        places = others.nonzero()[:, 0][shown]
+    for others, beside in beside_others:
+        size = beside.void_size.clamp_max(MOST_VOID * beside.voids.largest(beside.scan.points.shape[1]))
+        shown = ~(beside.unseen | beside.missing) if lost else ~beside.unseen
+        places = others[shown]
         largest[places] = torch.maximum(largest[places], size[shown])
         total[places] += size[shown]
         clouds[places] += 1
@@ -334,4 +340,16 @@ def _voids(left_out: Sequence[ScanComparison], planes: TangentPlanes, sizes: tup
     mean = torch.where(clouds > 0, mean, level)
     _, around = ops.knn(planes.points[None], planes.points[None], min(VOID_NEIGHBORS, len(owner)))
     openness = mean[around[0]].mean(dim=1) / level if level > 0 else torch.ones_like(mean)
-    return openness, VOID_MARGIN * largest[around[0]].amax(dim=1)
+    return openness, VOID_MARGIN * largest[around[0]].amax(dim=1), lost
+
+
+def _beside_others(
+    left_out: Sequence[ScanComparison], planes: TangentPlanes, sizes: tuple[int, ...]
+) -> list[tuple[Tensor, Coverage]]:
+    """For each cloud the numbers of the other clouds' places, (K,) int64, and these beside the cloud."""
+    owner = torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))
+    others = [(owner != own).nonzero()[:, 0] for own in range(len(left_out))]
+    return [
+        (index, Coverage.from_index(ops.PointIndex(one.foot[None]), planes.points[index]))
+        for index, one in zip(others, left_out, strict=True)
+    ]

@@ -93,7 +93,7 @@ class TestClassFrame:
         """Even a scan that most of the reference comes from."""
         frame = learn([part(seed, points=count) for seed, count in enumerate(sizes)])
         assert frame.unseen == 0
-        assert frame.unseen_in(frame.frame.apply(part(9).points)) == 0
+        assert frame.coverage_of(frame.frame.apply(part(9).points)).unjudged_share == 0
 
     def test_training_with_single_views_raises_what_scans_may_leave_out(self, good: list[PointCloud]) -> None:
         def from_the_left(seed: int) -> PointCloud:
@@ -107,13 +107,29 @@ class TestClassFrame:
         scan = from_the_left(9)
         scores = Scores(np.zeros(len(scan), np.float32), 0.0, threshold=1.0, is_anomalous=False)
         for frame, codes in ((whole, ("part_not_seen",)), (views, ())):
-            seen = replace(scores, unseen=frame.unseen_in(frame.frame.apply(scan.points)))
+            seen = replace(scores, unseen=frame.coverage_of(frame.frame.apply(scan.points)).unjudged_share)
             assert decide(seen, scan.points, expected=Expectations(unseen=frame.unseen)).codes == codes
 
     def test_what_training_scans_leave_out_is_stored(self, good: list[PointCloud]) -> None:
         frame = learn(good)
-        frame.unseen = 0.28
-        assert ClassFrame.restore(frame.metadata(), frame.tensors(), NONE, seed=0).unseen == 0.28
+        frame.unseen, frame.places = 0.28, replace(frame.places, lost=0.04)
+        again = ClassFrame.restore(frame.metadata(), frame.tensors(), NONE, seed=0)
+        assert (again.unseen, again.places.lost) == (0.28, 0.04)
+
+    def test_pieces_that_training_scans_leave_out_here_and_there_say_nothing(self) -> None:
+        whole = [part(seed, points=4000) for seed in range(3)]
+        middles = [cloud.points[(cloud.points @ way).argmax()] for cloud, way in zip(whole, np.eye(3), strict=True)]
+        reach = 0.15 * np.ptp(whole[0].points, axis=0).max()
+        holed = [
+            cloud.select(np.linalg.norm(cloud.points - middle, axis=1) > reach)
+            for cloud, middle in zip(whole, middles, strict=True)
+        ]
+        assert learn(whole).places.lost == 0.0
+        frame = learn(holed)
+        assert frame.places.lost > 0.0
+        assert frame.unseen == pytest.approx(
+            max(1 - len(a) / len(b) for a, b in zip(holed, whole, strict=True)), abs=0.03
+        )
 
     @pytest.mark.parametrize("which", [0, 2])
     def test_a_stray_point_in_a_training_scan_changes_nothing(self, good: list[PointCloud], which: int) -> None:

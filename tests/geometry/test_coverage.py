@@ -14,7 +14,8 @@ from scipy.spatial.distance import cdist
 from torch import Tensor
 
 from dusnet.geometry import coverage, visibility
-from dusnet.geometry.coverage import RIM_POINTS, RIM_WIDTH, UNSEEN_SHARE, Coverage
+from dusnet.geometry.coverage import LOST_MARGIN, RIM_POINTS, RIM_WIDTH, UNSEEN_SHARE, Coverage, lost_pieces
+from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.sampling import cell_for, thin
 
 Array = NDArray[np.float64]
@@ -313,3 +314,54 @@ class TestUnseenShare:
         rim = 120 * float(made.limit.median()) / 8800  # places so near to what is seen are not known to be unseen
         assert 0.02 < rim < 0.12
         assert made.unseen_share == pytest.approx(0.5 - rim, abs=0.02)
+
+
+class TestPiecesThatGoodScansLeaveOut:
+    """A box with two holes of radius 7 and 12, of .017 and .05 of its surface."""
+
+    PLACES = box(3000, 1)
+    POINTS = holed(holed(box(20_000, 0), (45.0, 20.0, 0.0), 7.0), (15.0, 20.0, 20.0), 12.0)
+
+    def beside(self, lost: float) -> Coverage:
+        return Coverage.of(self.POINTS, PartPlaces(self.PLACES, lost=lost))
+
+    def pieces(self) -> list[Tensor]:
+        """Which places lie in the smaller and in the larger one, by brute force."""
+        found = sorted(BruteForce(self.POINTS, self.PLACES).pieces, key=len)
+        assert len(found) == 2
+        masks = torch.zeros(2, len(self.PLACES), dtype=torch.bool)
+        for mask, piece in zip(masks, found, strict=True):
+            mask[list(piece)] = True
+        return list(masks)
+
+    def test_the_largest_piece_against_brute_force(self) -> None:
+        assert self.beside(0.0).largest_missing == pytest.approx(float(self.pieces()[1].double().mean()))
+
+    def test_a_piece_of_that_size_says_nothing_and_a_larger_one_does(self) -> None:
+        small, large = self.pieces()
+        none = torch.zeros_like(small)
+        between = 0.5 * float(small.double().mean() + large.double().mean())
+        for lost, excused, missing in (
+            (0.0, none, small | large),
+            (between, small, large),
+            (0.09, small | large, none),
+        ):
+            made = self.beside(lost)
+            torch.testing.assert_close(made.excused, excused)
+            torch.testing.assert_close(made.missing, missing)
+            assert made.unjudged_share == pytest.approx(float(excused.double().mean()))
+            assert (float(made.gap.max()) > 0.0) == bool(missing.any())
+
+    @pytest.mark.parametrize(
+        ("largest", "expected"),
+        [
+            ([], 0.0),
+            ([0.05], 0.0),  # one scan can be damaged
+            ([0.05, 0.0, 0.0], 0.0),
+            ([0.05, 0.02], LOST_MARGIN * 0.05),
+            ([0.0, 0.04, 0.0, 0.03], LOST_MARGIN * 0.04),
+            ([0.09, 0.09, 0.09], UNSEEN_SHARE),
+        ],
+    )
+    def test_most_scans_must_leave_out_a_piece(self, largest: list[float], expected: float) -> None:
+        assert lost_pieces(largest) == pytest.approx(expected)

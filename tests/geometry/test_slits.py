@@ -9,6 +9,7 @@ import torch
 from dusnet.geometry import slits as module
 from dusnet.geometry.coverage import Coverage
 from dusnet.geometry.neighbors import Neighbors
+from dusnet.geometry.part_places import PartPlaces
 from dusnet.geometry.slits import longest_paths, slits
 
 DENSITY = 1000
@@ -81,6 +82,25 @@ def test_none_where_a_side_was_not_scanned(places: torch.Tensor) -> None:
     points, _ = cracked(0)
     assert found(points, places).any()
     assert not found(points[points[:, 0] < 3.4], places).any()
+
+
+def test_a_piece_that_good_scans_leave_out_is_no_slit(places: torch.Tensor) -> None:
+    """A gap of .2 by 1.2 is one where good scans have none; a crack far from such a piece is one everywhere."""
+    sheets = [sheet(seed) for seed in range(6)]
+    inside = [(points[:, 0] - 2).abs().lt(0.6) & (points[:, 1] - 1).abs().lt(0.1) for points in sheets]
+    usual, excused = (
+        [
+            float(slits(Coverage.of(points[~gone], PartPlaces(places, lost=lost))).max())
+            for points, gone in zip(sheets, inside, strict=True)
+        ]
+        for lost in (0.0, 0.06)
+    )
+    assert min(usual) > 5 * USUAL  # 11.8 and more over five seeds
+    assert (np.array(excused) > 0).mean() <= 0.8  # as of a whole sheet
+    assert max(excused) < 2.1 * USUAL
+    points, _ = cracked(0)
+    points = points[(points[:, 0] - 3.5).abs().gt(0.2) | (points[:, 1] - 1).abs().gt(0.2)]
+    assert float(slits(Coverage.of(points, PartPlaces(places, lost=0.02))).max()) > 2 * USUAL
 
 
 def test_a_side_with_fewer_points_is_no_slit(places: torch.Tensor) -> None:

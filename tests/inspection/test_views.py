@@ -42,7 +42,7 @@ def eggs():
 
 def verdict_on(detector, cloud: PointCloud):
     scores = detector.score(cloud)
-    return scores, decide(scores, cloud.points, expected=expectations(detector, view=scores.view))
+    return scores, decide(scores, cloud.points, expected=expectations(detector))
 
 
 def test_a_good_side_is_ok(eggs):
@@ -95,8 +95,25 @@ def test_the_far_side_of_a_block_looks_away_and_a_missing_end_does_not():
     blocks = learned([block(seed) for seed in range(3)])
     cloud = block(9)
     whole = blocks.place(cloud).coverage
-    assert not whole.shows_one_side
+    assert whole.hidden_share == 0.0
     top = blocks.place(cloud.select(cloud.points[:, 2] > 12)).coverage
     assert looks_away(top._part).mean() > 0.55  # .66 to .68 over five seeds
     gone = blocks.place(cloud.select(cloud.points[:, 0] < 40)).coverage
     assert looks_away(gone._part).mean() < 0.4  # .30
+
+
+def test_a_side_without_a_piece_is_rechecked(eggs):
+    """The scanner saw the upper half of the egg, and a third of that is not there."""
+    cloud = egg(9, 4000)
+    scores, verdict = verdict_on(eggs, cloud.select((cloud.points[:, 2] > 0) & (cloud.points[:, 0] < 8)))
+    assert scores.view
+    assert verdict.status is Status.RECHECK
+    assert verdict.codes[0] == "part_not_seen"
+    assert "shows one side" in verdict.reasons[0].text
+
+
+def test_what_is_hidden_is_no_more_than_what_is_left_out(eggs):
+    cloud = egg(9)
+    scores, _ = verdict_on(eggs, cloud.select(cloud.points[:, 2] > 0))
+    assert 0.3 < scores.unseen < 0.6
+    assert scores.hidden == pytest.approx(scores.unseen, abs=0.03)

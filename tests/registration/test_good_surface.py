@@ -229,6 +229,22 @@ class TestSidesLeftOut:
         made = GoodSurface.learn([tensor(one) for one in clouds], RIGID, seed=0)
         assert Coverage.of(tensor(scan[self.hole(scan)]), made.places).missing.any()
 
+    def test_where_each_scan_leaves_out_a_piece_elsewhere_a_new_one_may_too(self) -> None:
+        """Balls of radius .25 around four places: their surface is about pi .25^2 of that of a ball of radius 1."""
+        middles = [surface(0, 1)[0][0] * sign for sign in (1, -1)] + [np.roll(surface(0, 1)[0][0], k) for k in (1, 2)]
+        whole = [tensor(one) for one in scans(4, 6000)]
+        clouds = [one[(one - tensor(middle)).norm(dim=1) > 0.25] for one, middle in zip(whole, middles, strict=True)]
+        made, usual = (GoodSurface.learn(list(chosen), RIGID, seed=0) for chosen in (clouds, whole))
+        assert usual.lost == 0.0
+        assert 0.005 < made.lost < 0.05  # .0156 of the surface, times 1.25, without the rim
+        scan = tensor(scans(5, 6000)[4])
+        scan = scan[(scan - tensor(middles[0] @ np.roll(np.eye(3), 1, axis=0) * [1, -1, 1])).norm(dim=1) > 0.2]
+        beside = [Coverage.of(scan, one.places) for one in (made, usual)]
+        assert [bool(one.missing.any()) for one in beside] == [False, True]
+        assert beside[0].excused.any()
+        again = GoodSurface.restore(made.metadata(), made.tensors(), RIGID, seed=0)
+        assert again.places.lost == made.lost
+
     def test_scans_that_coincide_have_no_voids(self) -> None:
         cloud = tensor(scans(1, 500)[0])
         made = GoodSurface.learn([cloud, cloud.clone()], RIGID, seed=0)
