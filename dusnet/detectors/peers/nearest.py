@@ -21,6 +21,7 @@ class Nearest(SurfaceDistance):
     """The good surface is the points of the aligned training scans."""
 
     name: ClassVar[str] = "nearest"
+    good_spread: ClassVar[float] = 0.12
 
     def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
         self._training_points = ops.PointIndex(torch.cat(list(clouds)).unsqueeze(0))

@@ -21,6 +21,7 @@ class WarpDistance(SurfaceDistance):
     """The good surface is that of all training scans without their smooth variation, with a tolerance and a gap."""
 
     name: ClassVar[str] = "warp"
+    good_spread: ClassVar[float] = 0.15
     settings_sections: ClassVar[frozenset[str]] = SurfaceDistance.settings_sections | {"warp", "scoring.gap"}
 
     def _learn_surface(self, clouds: Sequence[Tensor]) -> None:
