@@ -103,18 +103,21 @@ def _measured(points: Points, scores: Scores, regions: list[Region], scan: Measu
     assert scores.point_threshold is not None
     slits = [region for region in regions if region.kind is DefectKind.MISSING_MATERIAL]
     found: list[tuple[Region, Extent]] = []
+    owner: dict[DefectKind | None, NDArray[np.intp]] = {}
     for region in regions:
         if region.kind is DefectKind.MISSING_MATERIAL:
             continue
-        whole, place = region, len(found)
-        for number, (other, extent) in enumerate(found):
-            if other.kind is region.kind and np.isin(region.indices, extent.index).any():
-                indices = np.union1d(other.indices, region.indices)
-                made = region_at(points, scores.point_scores, scores.point_threshold, indices, deviation=scan.deviation)
-                severity = other.severity + region.severity
-                whole, place = replace(made, kind=region.kind, severity=severity), number
-                break
+        owned = owner.setdefault(region.kind, np.full(len(points), -1, dtype=np.intp))
+        whole, place = region, int(owned[region.indices].max())
+        if place < 0:
+            place = len(found)
+        else:
+            other = found[place][0]
+            indices = np.union1d(other.indices, region.indices)
+            made = region_at(points, scores.point_scores, scores.point_threshold, indices, deviation=scan.deviation)
+            whole = replace(made, kind=region.kind, severity=other.severity + region.severity)
         found[place : place + 1] = [(whole, scan.extent(whole))]
+        owned[found[place][1].index] = place
     return slits + [scan.measured(region, extent) for region, extent in found]
 
 
