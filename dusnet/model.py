@@ -509,6 +509,8 @@ def _in_unit_of_scan(scores: Scores, ratio: float) -> Scores:
         distances=None if scores.distances is None else (scores.distances / ratio).astype(np.float32),
         deviation=None if scores.deviation is None else (scores.deviation / ratio).astype(np.float32),
         missing=None if scores.missing is None else scores.missing / ratio,
+        feet=None if scores.feet is None else scores.feet / ratio,
+        places=None if scores.places is None else scores.places / ratio,
         score_length=None if scores.score_length is None else scores.score_length / ratio,
         reconstruction=None if scores.reconstruction is None else scores.reconstruction / ratio,
         alignment=alignment,

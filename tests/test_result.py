@@ -103,6 +103,7 @@ def test_the_record_is_complete_and_right(tmp_path):
     np.testing.assert_allclose(region["center"], (1010, -490, 20), atol=1e-4)
     np.testing.assert_allclose(region["size"], (4, 4, 0), atol=1e-3)
     assert (region["point_count"], region["peak_score"], region["peak_deviation"]) == (25, 3.0, -0.75)
+    assert (region["area"], region["volume"]) == (pytest.approx(25.0, rel=0.02), pytest.approx(-18.75, rel=0.02))
     assert record["alignment"] == {
         "method": "icp",
         "residual": 0.004,
@@ -123,6 +124,18 @@ def test_the_record_is_complete_and_right(tmp_path):
     assert record["metadata"] == {"station": 7, "where": "a/b", "odd": None}
     assert record["distances"]["max"] == 0.75
     assert record["point_scores"]["median"] == 0.25
+
+
+def test_the_summary_has_area_and_volume_and_results_of_before_have_no_volume(tmp_path):
+    cloud = part(tmp_path)
+    result = written_result(tmp_path / "out", cloud, answer(cloud))
+    (region,) = result.record["regions"]
+    assert (result.row()["worst_area"], result.row()["worst_volume"]) == (region["area"], region["volume"])
+    older = {**result.record, "regions": [{key: value for key, value in region.items() if key != "volume"}]}
+    result.json_path.write_text(json.dumps(older))
+    read = Result.read(result.json_path)
+    assert (read.defects[0].volume, read.row()["worst_volume"]) == (None, None)
+    assert read.record == older
 
 
 def test_the_time_of_now_has_a_zone(tmp_path):

@@ -36,6 +36,8 @@ class Scores:
             unit of the scan, (N,) float32; positive is excess material, negative is a lack. None: not known.
         missing: places of a good part that were looked at and are not there, unit and pose of the scan, (K, 3) float64;
             None when the detector does not look for them.
+        feet: where a good part would have each point, unit and pose of the scan, (N, 3) float64; None: not known.
+        places: of a good part, unit and pose of the scan, (M, 3) float64; None: not known.
         score_length: length that a point score of 1 stands for, the unit of the scan; None where scores are no lengths.
         reconstruction: the anomaly-free surface in the unit and pose of the scan, (M, 3) float64, or None.
         threshold: object score above which the scan is anomalous, or None when the detector is not calibrated.
@@ -60,6 +62,8 @@ class Scores:
     distances: NDArray[np.float32] | None = None
     deviation: NDArray[np.float32] | None = None
     missing: NDArray[np.float64] | None = None
+    feet: NDArray[np.float64] | None = None
+    places: NDArray[np.float64] | None = None
     score_length: float | None = None
     reconstruction: NDArray[np.float64] | None = None
     threshold: float | None = None
@@ -85,6 +89,7 @@ class Scores:
             point_scores=clean.spread(self.point_scores),
             distances=None if self.distances is None else clean.spread(self.distances),
             deviation=None if self.deviation is None else clean.spread(self.deviation),
+            feet=None if self.feet is None else clean.spread(self.feet),
             stray=clean.stray_mask,
             warnings=(*self.warnings, *clean.notes),
         )

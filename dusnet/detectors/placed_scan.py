@@ -61,9 +61,18 @@ class PlacedScan:
         Args:
             offsets: from there to the point, (N, 3); None measures from the nearest place of a good part.
         """
-        nearest = self._nearest_place[1]
-        offsets = self.cloud - self.part.points[nearest] if offsets is None else offsets
-        return (offsets * self.part.normals[nearest]).sum(dim=1)
+        if offsets is None:
+            offsets = self.cloud - self.part.points[self._nearest_place[1]]
+        return (offsets * self.outward).sum(dim=1)
+
+    @property
+    def outward(self) -> Tensor:
+        """Outward normal of the nearest place of a good part, (N, 3)."""
+        return self.part.normals[self._nearest_place[1]]
+
+    def outside(self, distance: Tensor, normals: Tensor) -> Tensor:
+        """Distances along normals of either sign, (N,) and (N, 3), with the sign that is positive outside, (N,)."""
+        return torch.where((normals * self.outward).sum(dim=1) < 0, -distance, distance)
 
     def smoothed(self, values: Tensor, neighbors: int) -> Tensor:
         """Mean of the values of the points, (N,), over the nearest points of each, (N,)."""

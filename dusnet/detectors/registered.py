@@ -53,6 +53,8 @@ class FrameScores:
         offsets: from where a good part would have each point to the point, (N, 3) float32 in the frame; None leaves the
             deviation to the distance from the class's surface.
         timings: seconds per step.
+        deviation: signed distance of each point to the good surface, (N,) float32 in the frame, positive outside; it
+            goes before the offsets.
     """
 
     point_scores: NDArray[np.float32]
@@ -61,6 +63,7 @@ class FrameScores:
     reconstruction: NDArray[np.float64] | None
     offsets: NDArray[np.float32] | None = None
     timings: dict[str, float] = field(default_factory=dict)
+    deviation: NDArray[np.float32] | None = None
 
     def require_finite(self, name: str) -> None:
         """Check what a model of the detector `name` said.
@@ -69,7 +72,7 @@ class FrameScores:
             BadModel: a number is NaN or infinite.
         """
         found = (self.point_scores, self.object_score, self.distances, self.reconstruction, self.offsets)
-        require_finite(f"This {name} model", *found)
+        require_finite(f"This {name} model", *found, self.deviation)
 
 
 def _view_warning(unseen: float) -> tuple[str, ...]:
@@ -199,11 +202,16 @@ class RegisteredDetector(ABC):
         judged.require_finite(self.name)
         judging = time.perf_counter()
         unseen = placed.coverage.unjudged_share
-        deviation = missing = None
+        deviation = missing = feet = places = None
         if explain:
-            deviation = placed.deviation(None if judged.offsets is None else torch.from_numpy(judged.offsets)).numpy()
-            missing = placed.part.points[placed.coverage.missing].double().numpy()
-            missing = self.class_frame.send_back(missing, alignment)
+            deviation = judged.deviation
+            if deviation is None:
+                along = placed.deviation(None if judged.offsets is None else torch.from_numpy(judged.offsets))
+                deviation = along.numpy()
+            feet = placed.points - deviation[:, None] * placed.outward.double().numpy()
+            feet = self.class_frame.send_back(feet, alignment)
+            places = self.class_frame.send_back(placed.part.points.double().numpy(), alignment)
+            missing = places[placed.coverage.missing.numpy()]
         compared = time.perf_counter()
         scale = self.class_frame.frame.scale
         rate, hidden = self.settings.calibration.false_alarm, self._hidden_share(placed)
@@ -215,6 +223,8 @@ class RegisteredDetector(ABC):
             distances=(judged.distances * scale).astype(np.float32),
             deviation=None if deviation is None else (deviation * scale).astype(np.float32),
             missing=missing,
+            feet=feet,
+            places=places,
             score_length=scale if self.scores_are_lengths else None,
             reconstruction=None if rebuilt is None else self.class_frame.send_back(rebuilt, alignment),
             threshold=threshold,

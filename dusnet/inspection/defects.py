@@ -6,7 +6,6 @@ which detectors give the gap beside them.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
+from dusnet.inspection.measures import Extent, MeasuredScan, lost_places
 from dusnet.inspection.own_limits import NO_LIMITS, OwnLimits
-from dusnet.inspection.regions import DefectKind, Region, extents, find_regions, region_at, surface_area
+from dusnet.inspection.regions import DefectKind, Region, extents, find_regions, region_at, surface_area, usual_spacing
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -66,22 +66,26 @@ def find_defects(points: Points, scores: Scores, own: OwnLimits = NO_LIMITS) -> 
     Returns:
         Regions sorted by `severity`.
     """
-    found = [] if scores.is_anomalous is False else _above_point_limit(points, scores)
+    scan = MeasuredScan.of(points, scores)
+    found = [] if scores.is_anomalous is False else _above_point_limit(points, scores, scan)
     if own:
-        found += _beyond(points, scores, own, found)
+        found += _beyond(points, scores, own, found, scan)
     return sorted(found, key=lambda region: (-region.severity, -region.peak_score))
 
 
-def _beyond(points: Points, scores: Scores, own: OwnLimits, listed: list[Region]) -> list[Region]:
+def _beyond(
+    points: Points, scores: Scores, own: OwnLimits, listed: list[Region], scan: MeasuredScan | None
+) -> list[Region]:
     """What passes limits of the user's own and is not listed yet, points below the point limit included."""
     found = []
     if scores.is_anomalous is False:
-        defects = _above_point_limit(points, replace(scores, is_anomalous=None))
+        defects = _above_point_limit(points, replace(scores, is_anomalous=None), scan)
         found = [region for region in defects if own.passed_by(region)]
-    if own.deviation is None or scores.deviation is None:
+    if own.deviation is None or scores.deviation is None or scan is None:
         return found
     known = np.concatenate([np.empty(0, np.intp), *(region.indices for region in [*listed, *found])])
     assert scores.point_threshold is not None
+    beyond = []
     for deep in find_regions(points, np.abs(scores.deviation), own.deviation):
         if np.isin(deep.indices, known).any():
             continue
@@ -90,11 +94,34 @@ def _beyond(points: Points, scores: Scores, own: OwnLimits, listed: list[Region]
         )
         excess = scores.deviation[deep.indices].mean() > 0.0
         kind = DefectKind.PROTRUSION if excess else DefectKind.DEPRESSION
-        found.append(replace(region, kind=kind, severity=max(region.severity, 0.0)))
-    return found
+        beyond.append(replace(region, kind=kind, severity=max(region.severity, 0.0)))
+    return found + [region for region in _measured(points, scores, beyond, scan) if own.passed_by(region)]
 
 
-def _above_point_limit(points: Points, scores: Scores) -> list[Region]:
+def _measured(points: Points, scores: Scores, regions: list[Region], scan: MeasuredScan) -> list[Region]:
+    """Regions with their measures; those that are pieces of one defect become one, and slits stay as they are."""
+    assert scores.point_threshold is not None
+    slits = [region for region in regions if region.kind is DefectKind.MISSING_MATERIAL]
+    found: list[tuple[Region, Extent]] = []
+    owner: dict[DefectKind | None, NDArray[np.intp]] = {}
+    for region in regions:
+        if region.kind is DefectKind.MISSING_MATERIAL:
+            continue
+        owned = owner.setdefault(region.kind, np.full(len(points), -1, dtype=np.intp))
+        whole, place = region, int(owned[region.indices].max())
+        if place < 0:
+            place = len(found)
+        else:
+            other = found[place][0]
+            indices = np.union1d(other.indices, region.indices)
+            made = region_at(points, scores.point_scores, scores.point_threshold, indices, deviation=scan.deviation)
+            whole = replace(made, kind=region.kind, severity=other.severity + region.severity)
+        found[place : place + 1] = [(whole, scan.extent(whole))]
+        owned[found[place][1].index] = place
+    return slits + [scan.measured(region, extent) for region, extent in found]
+
+
+def _above_point_limit(points: Points, scores: Scores, scan: MeasuredScan | None) -> list[Region]:
     """Regions above the point limit, with what they look like; of an anomalous scan at least one."""
     assert scores.point_threshold is not None
     threshold = scores.point_threshold
@@ -118,13 +145,16 @@ def _above_point_limit(points: Points, scores: Scores) -> list[Region]:
             part = region_at(points, scores.point_scores, threshold, region.indices[mine], deviation=scores.deviation)
             rims[number].append(part)
     found = []
+    places = scores.places
+    spacing = usual_spacing(points) if holes else 0.0
     for hole, around in zip(holes, rims, strict=True):
         if around and _is_lost(hole.places, around, scores):
-            found.append(_missing(threshold, hole, around))
+            found.append(_missing(threshold, hole, around, places, spacing))
         else:
             whole += around
     diagonal = float(np.linalg.norm(np.ptp(points, axis=0)))
-    return found + [replace(region, kind=guess_kind(region, scores, diagonal)) for region in whole]
+    told = [replace(region, kind=guess_kind(region, scores, diagonal)) for region in whole]
+    return found + (told if scan is None else _measured(points, scores, told, scan))
 
 
 def pieces(missing: NDArray[Any] | None) -> list[Points]:
@@ -208,18 +238,16 @@ def _dealt_out(region: Points, holes: list[_Hole]) -> dict[int, NDArray[np.bool_
     return {int(number): owner == number for number in np.unique(owner)}
 
 
-def _missing(threshold: float, hole: _Hole, around: list[Region]) -> Region:
+def _missing(threshold: float, hole: _Hole, around: list[Region], surface: Points | None, spacing: float) -> Region:
     """Missing material and the regions around it as one."""
-    places, bare = hole.places, hole.bare
-    # Places count from this distance to the scan on, so the hole is that much wider all around.
-    margin = float(bare.min())
+    surface = hole.places if surface is None else surface
+    chosen, areas = lost_places(hole.places, hole.bare, surface, spacing)
+    places, area = surface[chosen], float(areas.sum())
     size, axes = extents(places)
-    size = size + np.array([2 * margin, 2 * margin, 0.0])
-    area = math.pi / 4 * float(size[0] * size[1])
     mean_score = _mean_score(around)
     return replace(
         max(around, key=lambda region: region.peak_score),
-        center=places.mean(axis=0),
+        center=areas @ places / area if area > 0.0 else places.mean(axis=0),
         size=size,
         axes=axes,
         low=places.min(axis=0),
@@ -231,7 +259,7 @@ def _missing(threshold: float, hole: _Hole, around: list[Region]) -> Region:
         peak_deviation=None,
         mean_deviation=None,
         indices=np.sort(np.concatenate([region.indices for region in around])),
-        gap=float(bare.max()),
+        gap=float(hole.bare.max()),
         kind=DefectKind.MISSING_MATERIAL,
     )
 

@@ -53,6 +53,7 @@ class Region:
         mean_deviation: mean deviation, or None.
         gap: of missing material the largest distance from where it should be to the scan, else None.
         indices: which points of the scan, (point_count,) ascending.
+        volume: between the scan and the good surface, unit cubed, signed as the deviation, or None.
         kind: what it looks like, None when nobody can say.
     """
 
@@ -72,6 +73,7 @@ class Region:
     indices: NDArray[np.intp]
     gap: float | None = None
     kind: DefectKind | None = None
+    volume: float | None = None
 
 
 def minimum_region(count: int) -> int:
@@ -102,14 +104,24 @@ def _spacing(points: Points, chosen: NDArray[np.intp]) -> tuple[NDArray[np.float
     return local, math.pi * local**2 / max(rank - 1, 1) / copies, median
 
 
+def usual_spacing(points: Points) -> float:
+    """Median distance of the points, (N, 3), to their 6th neighbour; copies of one place count once."""
+    return _spacing(points, np.empty(0, dtype=np.intp))[2]
+
+
 def surface_area(points: Points) -> float:
     """Area of the surface that evenly scattered points stand for, (N, 3), the unit squared."""
     _, area, _ = _spacing(points, np.arange(len(points)))
     return float(area.sum())
 
 
-def _label(points: Points, reach: NDArray[np.float64]) -> NDArray[np.intp]:
-    """Connected components of the k-NN graph within reach, numbered by the first point of each."""
+def linked(points: Points, reach: NDArray[np.float64]) -> NDArray[np.intp]:
+    """Connected components of the k-NN graph within reach, numbered by the first point of each.
+
+    Args:
+        points: (n, 3) float64.
+        reach: how far each of them may be from a point that it is joined to, (n,).
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
     from scipy.spatial import cKDTree
@@ -155,7 +167,7 @@ def components(points: Points, mask: NDArray[np.bool_]) -> NDArray[np.intp]:
     chosen = np.flatnonzero(mask)
     if len(chosen):
         local, _, median = _spacing(points, chosen)
-        number[chosen] = _label(points[chosen], LINK * np.maximum(local, median))
+        number[chosen] = linked(points[chosen], LINK * np.maximum(local, median))
     return number
 
 
@@ -216,7 +228,7 @@ def find_regions(
         return []
     least = minimum_region(count) if min_points is None else min_points
     local, area, median = _spacing(points, chosen)
-    number = _label(points[chosen], LINK * np.maximum(local, median))
+    number = linked(points[chosen], LINK * np.maximum(local, median))
     order = np.argsort(number, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(number[order])) + 1)
     regions = [

@@ -131,7 +131,7 @@ class Defect(RecordPart):
     id: Annotated[int, Field(strict=True, ge=1)] = Field(description="1 is the worst.")
     kind: DefectKind | None = Field(description="What it looks like; null without signed deviations.")
     center: Vector = Field(
-        description="Mean of the region's points, or of the places of missing material; the scan's unit and pose."
+        description="Middle of the defect's area, or of that of missing material; the scan's unit and pose."
     )
     center_in_part: Vector | None = Field(
         default=None,
@@ -147,15 +147,20 @@ class Defect(RecordPart):
         default=None, description="The same in the frame of the part; the scan's unit. Null as `center_in_part`."
     )
     mean_score: Score = Field(description="Mean point score.")
-    area: Score = Field(description="Estimated surface; the scan's unit squared.")
+    area: Score = Field(description="Of the good surface that the defect covers; the scan's unit squared.")
     severity: Score = Field(
         description="What regions are sorted by: the sum over the points of (score - point limit) times area; "
         "of missing material, plus the mean excess of these points times its area."
     )
     peak_deviation: Maybe = Field(
-        description="The deviation that is largest in absolute value; the scan's unit, positive is excess material."
+        description="How far the defect lies from the good surface around it at most; the scan's unit, "
+        "positive is excess material."
     )
     mean_deviation: Maybe = Field(description="Mean deviation; the scan's unit.")
+    volume: Maybe = Field(
+        default=None,
+        description="Between the scan and the good surface; the scan's unit cubed, positive is excess material.",
+    )
     gap: Maybe = Field(
         description="Of missing material: the largest distance from where it should be to the scan; the scan's unit."
     )
@@ -186,6 +191,7 @@ class Defect(RecordPart):
             severity=region.severity,
             peak_deviation=region.peak_deviation,
             mean_deviation=region.mean_deviation,
+            volume=region.volume,
             gap=region.gap,
         )
         made._indices = region.indices

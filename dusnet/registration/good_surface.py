@@ -169,14 +169,13 @@ class GoodSurface:
         Args:
             points: in the frame, (N, 3) float32.
         """
-        warp = fit_warp(points, self.planes, self.settings, seed=self.seed, rigid=self.rigid)
+        return self.beside(points, fit_warp(points, self.planes, self.settings, seed=self.seed, rigid=self.rigid))
+
+    def beside(self, points: Tensor, warp: Warp) -> ScanComparison:
+        """Measure what a known warp leaves of registered points, (N, 3) float32 in the frame."""
         shaped = warp.remove(points)
         distance, normals = self.planes.signed_distance(shaped)
         return ScanComparison(points, shaped, distance, normals, warp)
-
-    def foot(self, shaped: Tensor) -> Tensor:
-        """Where a good part would have points of a scan without its variation, (N, 3) -> (N, 3)."""
-        return _foot(shaped, *self.planes.signed_distance(shaped))
 
     def tensors(self) -> dict[str, Tensor]:
         """What a model file stores of this besides `metadata`."""

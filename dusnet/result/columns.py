@@ -32,6 +32,8 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     **{f"worst_{axis}": _of_worst("center", place) for place, axis in enumerate("xyz")},
     **{f"worst_part_{axis}": _of_worst("center_in_part", place) for place, axis in enumerate("xyz")},
     **{f"worst_{extent}": _of_worst("size", place) for place, extent in enumerate(("length", "width", "depth"))},
+    "worst_area": _of_worst("area"),
+    "worst_volume": _of_worst("volume"),
     "worst_peak_score": _of_worst("peak_score"),
     "worst_peak_deviation": _of_worst("peak_deviation"),
     "unit": lambda result: result.unit,

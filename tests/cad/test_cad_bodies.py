@@ -43,6 +43,12 @@ def depth_below_boss(points):
     return np.minimum(below - low, high - below).min(axis=1)
 
 
+def deepest(depths):
+    """Mean of the deepest 2 % of what is deeper than a tenth of the whole depth."""
+    inside = np.sort(depths[depths > 0.1 * depths.max()])
+    return inside[-max(3, round(0.02 * len(inside))) :].mean()
+
+
 def model_of(tmp_path, boxes, *, search: bool = False) -> CadModel:
     return CadModel(write_stl(tmp_path / "part.stl", together(*map(box_mesh, boxes))), search=search)
 
@@ -55,7 +61,7 @@ def test_a_missing_boss_is_found_where_it_is_missing(tmp_path, rng, boxes):
     assert result.verdict.status is Status.NG
     (region,) = result.defects
     np.testing.assert_allclose(region.center, [27.5, 10.0, 10.0], atol=1.0)
-    assert region.peak_deviation == pytest.approx(-depth_below_boss(points).max(), abs=1e-3)
+    assert region.peak_deviation == pytest.approx(-deepest(depth_below_boss(points)), rel=0.02)
     record = json.loads(result.write(tmp_path / "o").read_text())
     cad = record["comparison"]["cad"]
     assert {key: cad[key] for key in ("triangles", "watertight", "bodies", "united", "left_out", "not_united")} == {
@@ -80,7 +86,7 @@ def test_a_pit_below_a_boss_has_its_depth(tmp_path, rng, boxes):
     points[deep, 2] += 4.0 * (1 - away[deep] ** 2) ** 2
     result = model_of(tmp_path, boxes).compare(PointCloud(points), FIFTH, stem="s")
     np.testing.assert_allclose(result.deviation[deep], -points[deep, 2], atol=1e-3)
-    assert result.defects[0].peak_deviation == pytest.approx(-points[deep, 2].max(), abs=1e-3)
+    assert result.defects[0].peak_deviation == pytest.approx(-deepest(points[deep, 2]), rel=0.02)
 
 
 def test_a_scan_in_any_pose_of_a_turned_model_in_inches(tmp_path, rng):

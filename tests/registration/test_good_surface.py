@@ -13,7 +13,7 @@ from dusnet.geometry.coverage import Coverage
 from dusnet.io.stored import Unusable
 from dusnet.registration.good_surface import MOST_CLOUDS, POINTS_PER_CLOUD, GoodSurface
 from dusnet.registration.tolerance import ToleranceField
-from dusnet.registration.warp import NEIGHBORS, NORMAL_NEIGHBORS, Field, TangentPlanes
+from dusnet.registration.warp import NEIGHBORS, NORMAL_NEIGHBORS, Field, TangentPlanes, Warp
 
 RIGID = WarpSettings(degree=0)
 SETTINGS = WarpSettings()
@@ -177,8 +177,8 @@ class TestVoids:
 class TestFoot:
     def test_is_on_the_true_surface_and_the_same_for_a_cloud(self, varied: GoodSurface) -> None:
         found = varied.compare(tensor(scans(6, 3000, 0.02)[5]))
-        assert torch.equal(varied.foot(found.shaped), found.foot)
-        lifted = varied.foot(found.foot + 0.02 * found.normals)
+        assert torch.equal(varied.beside(found.points, found.warp).foot, found.foot)
+        lifted = varied.beside(found.foot + 0.02 * found.normals, Warp()).foot
         across = varied.planes.signed_distance(lifted)[0].abs()
         assert float(across.quantile(0.9)) < 0.003
 

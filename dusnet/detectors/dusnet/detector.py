@@ -100,20 +100,19 @@ class DUSNet(RegisteredDetector):
         down = time.perf_counter()
         # What is missing is looked for beside all points: a slit is narrower than the space between thinned ones.
         # Points off the surface cover the place below them: what is displaced is not missing.
-        feet = found.foot if everything else self._surface.foot(found.warp.remove(cloud))
+        beside = found if everything else self._surface.beside(cloud, found.warp)
+        feet = beside.foot
         coverage = Coverage.from_index(ops.PointIndex(feet[None]), self._surface.places)
         dense = self._dense(torch.cat([predicted, self._surface.points[coverage.missing]]))
         up = time.perf_counter()
-        offsets = found.shaped - predicted
-        distances = offsets.norm(dim=1)
+        distances = (found.shaped - predicted).norm(dim=1)
         measured = scan.search if everything else ops.PointIndex(found.points[None])
         smooth = scoring.smooth_over(measured, torch.stack([distances, defective], dim=1), chosen.smoothing)
         # Squared: what the probability is on good scans, about .1, counts for little, and its scatter for less.
         scores = smooth[:, 0] + chosen.defect_weight * smooth[:, 1].square()
         if not everything:
-            values = torch.cat([torch.stack([scores, distances], dim=1), offsets], dim=1)
-            values = interpolate(values, found.points, cloud)
-            scores, distances, offsets = values[:, 0].contiguous(), values[:, 1].contiguous(), values[:, 2:]
+            values = interpolate(torch.stack([scores, distances], dim=1), found.points, cloud)
+            scores, distances = values[:, 0].contiguous(), values[:, 1].contiguous()
         if chosen.gap:
             scores = scores + chosen.gap * coverage.gap
         if self.settings.guide.slits:
@@ -126,7 +125,14 @@ class DUSNet(RegisteredDetector):
             "up_net": up - down,
             "scoring": time.perf_counter() - up,
         }
-        return FrameScores(scores.numpy(), object_score, distances.numpy(), rebuilt, offsets.numpy(), timings)
+        return FrameScores(
+            scores.numpy(),
+            object_score,
+            distances.numpy(),
+            rebuilt,
+            timings=timings,
+            deviation=scan.outside(beside.distance, beside.normals).numpy(),
+        )
 
     def _choose(self, cloud: Tensor) -> Tensor:
         limit = self.settings.guide.centers

@@ -20,6 +20,7 @@ from dusnet.detectors import scoring
 from dusnet.detectors.placed_scan import PlacedScan
 from dusnet.detectors.registered import FrameScores, RegisteredDetector
 from dusnet.progress import Progress
+from dusnet.registration.good_surface import ScanComparison
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,13 @@ class SurfaceScores:
         distances: of every point to the surface, (N,) float32.
         scores: distances in units of what good scans show at the same place, (N,); None: the distances.
         gap: what is missing around every point, a length, (N,); None: not measured.
+        beside: the scan without its smooth variation; None where that stays in.
     """
 
     distances: Tensor
     scores: Tensor | None = None
     gap: Tensor | None = None
+    beside: ScanComparison | None = None
 
 
 class SurfaceDistance(RegisteredDetector):
@@ -63,7 +66,14 @@ class SurfaceDistance(RegisteredDetector):
         scores = scan.smoothed(scores, chosen.smoothing)
         if measured.gap is not None:
             scores = scores + chosen.gap * measured.gap
-        return FrameScores(scores.numpy(), scoring.pool(scores, chosen), measured.distances.numpy(), None)
+        beside = measured.beside
+        return FrameScores(
+            scores.numpy(),
+            scoring.pool(scores, chosen),
+            measured.distances.numpy(),
+            None,
+            deviation=None if beside is None else scan.outside(beside.distance, beside.normals).numpy(),
+        )
 
     def _metadata(self) -> dict[str, Any]:
         return {}

@@ -35,7 +35,7 @@ class WarpDistance(SurfaceDistance):
         if self.settings.scoring.gap:
             # Points off the surface cover the place below them: what is displaced is not missing.
             gap = Coverage.from_index(ops.PointIndex(found.foot[None]), surface.places).gap
-        return SurfaceScores(distances, scores, gap)
+        return SurfaceScores(distances, scores, gap, found)
 
     def _tensors(self) -> dict[str, Tensor]:
         return self._surface.tensors()
