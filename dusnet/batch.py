@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +58,7 @@ class Output:
         tell: given one line per scan.
         pictures: whether to draw every scan.
         report: whether to write a page per scan and an index of the batch.
+        metadata: what every result says of the part, such as its `part_number` and a `comment`.
     """
 
     folder: Path
@@ -65,6 +66,7 @@ class Output:
     tell: Callable[[str], None] = lambda _: None
     pictures: bool = False
     report: bool = False
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Batch(ABC):
@@ -254,6 +256,7 @@ class Scoring(Batch):
             min_coverage=self._min_coverage,
             unit=self._unit,
             frame=self._frame,
+            metadata=self._output.metadata,
             stem=stem,
             progress=self._progress,
         )
@@ -289,7 +292,8 @@ class Comparing(Batch):
         )
 
     def _score(self, cloud: PointCloud, stem: str) -> Result:
-        return self._cad.compare(cloud, self._tolerance, frame=self._frame, stem=stem)
+        said = self._output.metadata
+        return self._cad.compare(cloud, self._tolerance, frame=self._frame, metadata=said, stem=stem)
 
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         from dusnet.colors.deviation_bands import DeviationBands

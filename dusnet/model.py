@@ -177,6 +177,7 @@ class Model:
         min_coverage: float | None = None,
         unit: str | None = None,
         frame: ArrayLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
         stem: str | None = None,
         progress: Progress | None = None,
     ) -> Result:
@@ -194,6 +195,8 @@ class Model:
             frame: rigid motion from the frame of the part (the coordinates of the first training scan, or of the CAD
                 model that the training scans were simulated from) to one of your own, (4, 4) in the unit of the
                 training scans; None for the frame of the part itself. See `PartFrame`.
+            metadata: what the result shall say of the part besides, anything JSON can hold by name; pages and the
+                summary know the names `part_number` and `comment`.
             stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
             progress: where to report.
 
@@ -244,6 +247,7 @@ class Model:
                 *_coverage_notes(scores, expected),
                 *([limit_words(scores.threshold)] if blind else []),
             ),
+            metadata=metadata or {},
         )
         return Result.of(cloud, scores, context, stem=stem, verdict=verdict)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,13 @@ class CadModel:
         )
 
     def compare(
-        self, scan: Scan, tolerance: Tolerance, *, frame: ArrayLike | None = None, stem: str | None = None
+        self,
+        scan: Scan,
+        tolerance: Tolerance,
+        *,
+        frame: ArrayLike | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        stem: str | None = None,
     ) -> Result:
         """Compare one scan; nothing is written.
 
@@ -191,6 +198,7 @@ class CadModel:
             tolerance: in the unit of the scans.
             frame: rigid motion from the coordinates of the CAD file to a frame of your own, (4, 4) in the unit of the
                 CAD file; None for these coordinates themselves. See `PartFrame`.
+            metadata: what the result shall say of the part besides, see `Model.score`.
             stem: what the names of the result's files begin with; None takes the name of the scan's file, or `scan`.
 
         Raises:
@@ -209,6 +217,7 @@ class CadModel:
             part_frame=PartFrame.behind(scores.alignment.matrix, "CAD model", given=given),
             comparison=self._comparison(scores, tolerance, noise),
             warnings=_noise_warning(noise, tolerance, self.unit),
+            metadata=metadata or {},
         )
         return Result.of(cloud, scores, context, stem=stem, verdict=decide(scores, cloud.points, expected=expected))
 

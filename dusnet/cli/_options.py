@@ -59,6 +59,18 @@ Frame = Annotated[
         "CAD model: places and sides are then told in yours.",
     ),
 ]
+PartNumber = Annotated[
+    str | None, typer.Option("--part-number", metavar="TEXT", help="The number of the part, kept in every result.")
+]
+Comment = Annotated[str | None, typer.Option("--comment", metavar="TEXT", help="A comment, kept in every result.")]
+Metadata = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--metadata",
+        metavar="KEY=VALUE|FILE",
+        help="Anything else to keep in every result, or a YAML or JSON file of names and values; may be given again.",
+    ),
+]
 Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png of every scan.")]
 Pages = Annotated[
     bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dusnet.cli._options import Frame, Pages, Png, Quiet, Scans
+from dusnet.cli._options import Comment, Frame, Metadata, Pages, PartNumber, Png, Quiet, Scans
 from dusnet.cli._streams import show
 
 
@@ -37,6 +37,9 @@ def compare(
         typer.Option("--align", help="fit: find where the scan lies. none: it is in the model's coordinates already."),
     ] = "fit",
     frame: Frame = None,
+    part_number: PartNumber = None,
+    comment: Comment = None,
+    metadata: Metadata = None,
     gate: Annotated[
         bool,
         typer.Option("--gate", help="Answer by exit code: 0 all in tolerance, 1 some are not, 2 not decided."),
@@ -53,11 +56,13 @@ def compare(
     from dusnet.batch import Comparing, Output
     from dusnet.cad.comparison import CadModel, Tolerance
     from dusnet.cli._judge import judge
+    from dusnet.cli._metadata import metadata_of
     from dusnet.io import read_motion
     from dusnet.progress import for_terminal
 
     tolerance = Tolerance.of(tol_plus, tol_minus, unit)
+    said = metadata_of(part_number, comment, metadata)
     motion = None if frame is None else read_motion(frame)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
-    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report, metadata=said)
     judge(Comparing(model, tolerance, output, frame=motion), scans, gate=gate)

@@ -8,14 +8,17 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._options import (
+    Comment,
     DeepestDefect,
     Device,
     Frame,
     LargestDefect,
+    Metadata,
     Model,
     OtherUnit,
     OwnDetector,
     Pages,
+    PartNumber,
     Png,
     Quiet,
     Scans,
@@ -55,6 +58,9 @@ def score(
     png: Png = False,
     unit: OtherUnit = None,
     frame: Frame = None,
+    part_number: PartNumber = None,
+    comment: Comment = None,
+    metadata: Metadata = None,
     detector: OwnDetector = None,
     device: Device = "cpu",
     quiet: Quiet = False,
@@ -66,6 +72,7 @@ def score(
     """
     from dusnet.batch import Output, Scoring
     from dusnet.cli._judge import judge
+    from dusnet.cli._metadata import metadata_of
     from dusnet.errors import BadConfig
     from dusnet.inspection.own_limits import OwnLimits
     from dusnet.io import read_motion
@@ -75,7 +82,8 @@ def score(
     if threshold is not None and false_alarm is not None:
         raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
     limits = OwnLimits(limit, max_area)
-    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    said = metadata_of(part_number, comment, metadata)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report, metadata=said)
     motion = None if frame is None else read_motion(frame)
     loaded = load(model, device=device, detector=detector)
     batch = Scoring(

@@ -2,7 +2,17 @@
 
 from dusnet.result.columns import COLUMNS
 from dusnet.result.contents import Context
-from dusnet.result.record import MAX_DEFECTS, SCHEMA_VERSION, Record
+from dusnet.result.record import COMMENT, MAX_DEFECTS, PART_NUMBER, SCHEMA_VERSION, Record
 from dusnet.result.scan_result import NoResult, Result
 
-__all__ = ["COLUMNS", "MAX_DEFECTS", "SCHEMA_VERSION", "Context", "NoResult", "Record", "Result"]
+__all__ = [
+    "COLUMNS",
+    "COMMENT",
+    "MAX_DEFECTS",
+    "PART_NUMBER",
+    "SCHEMA_VERSION",
+    "Context",
+    "NoResult",
+    "Record",
+    "Result",
+]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from dusnet.result.record import Record
+from dusnet.result.record import COMMENT, PART_NUMBER, Record
 
 
 def _of_worst(name: str, place: int | None = None) -> Callable[[Record], Any]:
@@ -17,6 +17,11 @@ def _of_worst(name: str, place: int | None = None) -> Callable[[Record], Any]:
         return found if found is None or place is None else found[place]
 
     return value
+
+
+def _said(name: str) -> Callable[[Record], Any]:
+    """What reads something that the user said of the part; None where nothing was."""
+    return lambda result: result.metadata.get(name)
 
 
 COLUMNS: dict[str, Callable[[Record], Any]] = {
@@ -45,4 +50,6 @@ COLUMNS: dict[str, Callable[[Record], Any]] = {
     "model_sha256": lambda result: result.model.sha256,
     "scan_sha256": lambda result: result.scan.sha256,
     "timestamp": lambda result: result.timestamp,
+    PART_NUMBER: _said(PART_NUMBER),
+    COMMENT: _said(COMMENT),
 }

@@ -14,6 +14,8 @@ from dusnet.inspection.verdict import Verdict
 
 SCHEMA_VERSION: Literal[2] = 2
 MAX_DEFECTS = 50
+PART_NUMBER, COMMENT = "part_number", "comment"
+"""Names in `metadata` that pages and the summary know."""
 
 
 def _with_zone(timestamp: str) -> str:
@@ -90,7 +92,9 @@ class Record(parts.RecordPart):
     timestamp: Annotated[parts.Text, AfterValidator(_with_zone)] = Field(
         description="ISO 8601 with time zone.", json_schema_extra={"format": "date-time"}
     )
-    metadata: dict[parts.Text, Any] = Field(description="What the caller added.")
+    metadata: dict[parts.Text, Any] = Field(
+        description="What the caller said of the part; `part_number` and `comment` are in the summary, too."
+    )
 
     @classmethod
     def json_schema(cls) -> dict[str, Any]:

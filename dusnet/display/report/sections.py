@@ -20,12 +20,14 @@ from dusnet.display.report.stills import Stills, data_uri
 from dusnet.display.scales import PointField
 from dusnet.display.wording import MISSING, coverage, fixed, grouped, kind_words, number, percent
 from dusnet.inspection.result_parts import Defect
-from dusnet.result import Result
+from dusnet.result import COMMENT, PART_NUMBER, Result
 from dusnet.units import squared
 from dusnet.words import counted, verb
 
 if TYPE_CHECKING:
     from dusnet.detectors.calibration import Calibration
+
+_SAID = {PART_NUMBER: "Part number", COMMENT: "Comment"}
 
 
 def when(timestamp: str) -> str:
@@ -36,10 +38,19 @@ def when(timestamp: str) -> str:
 
 
 def under_title(result: Result) -> str:
-    """The line under the name of the scan."""
+    """The line under the name of the scan, and the comment of the user under it."""
+    said = result.metadata
+    number_of_part = (f"part number {said[PART_NUMBER]}",) if said.get(PART_NUMBER) else ()
     unit = f"unit {result.unit}" if result.unit else "unit not stated"
-    words = (f"model {result.model.id}", f"{grouped(result.points)} points", unit, when(result.timestamp))
-    return " · ".join(map(text, words))
+    words = (
+        *number_of_part,
+        f"model {result.model.id}",
+        f"{grouped(result.points)} points",
+        unit,
+        when(result.timestamp),
+    )
+    comment = f"<br>{text(said[COMMENT])}" if said.get(COMMENT) else ""
+    return " · ".join(map(text, words)) + comment
 
 
 def toolbar(fields: Sequence[PointField], result: Result, cloud: PointCloud) -> str:
@@ -351,7 +362,7 @@ def provenance(result: Result, calibration: Calibration | None) -> str:
         rows.append(("Calibrated on", text(calibration.source if calibration is not None else "nothing")))
     if result.seconds is not None:
         rows.append(("Computing time", f"{number(result.seconds, 3)} s"))
-    rows += [(name, text(value)) for name, value in result.metadata.items()]
+    rows += [(_SAID.get(name, name), text(value)) for name, value in result.metadata.items()]
     return facts(rows)
 
 
