@@ -20,7 +20,7 @@ from dusnet.io import read_cloud, remove_file
 from dusnet.io.marks import FileKind, kind_of, require_replaceable
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
-from dusnet.result import Result
+from dusnet.result import Result, finding_of
 from dusnet.scans import files_in
 from dusnet.summary import SUMMARY
 from dusnet.terminal import escaped, one_line
@@ -89,11 +89,6 @@ class Batch(ABC):
     @abstractmethod
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         """Write the page of one scan."""
-
-    def _words(self, result: Result) -> str:
-        """What the line about a scan says after its verdict and name."""
-        limit = "" if result.threshold is None else f" (limit {result.threshold:.4g})"
-        return f"score {result.object_score:.4g}{limit}{_defects(result)}"
 
     def run(self, paths: Sequence[Path]) -> Outcome:
         """Score files, and the files in folders, and write their results.
@@ -199,12 +194,12 @@ class Batch(ABC):
             view([result.scored_path], png=target, title=escaped(result.stem))
 
     def _tell(self, result: Result) -> None:
-        line = f"{result.verdict.status.value:<7} {one_line(result.stem)}: {one_line(self._words(result))}"
+        line = f"{result.verdict.status.value:<7} {one_line(result.stem)}: {one_line(finding_of(result))}"
         self._output.tell(line)
         taken = result.timings.get("total")
         if taken is not None:
             self._progress.log(f"{result.stem}: {counted(result.points, 'point')} in {seconds(taken)}")
-        for note in dict.fromkeys([*result.warnings, *(reason.text for reason in result.verdict.reasons)]):
+        for note in dict.fromkeys([*result.warnings, *(one.text for one in result.verdict.reasons if one.is_doubt)]):
             self._progress.log(f"{result.stem}: {note}")
 
 
@@ -304,17 +299,3 @@ class Comparing(Batch):
             explanation="From the CAD model; positive is excess material, negative is missing.",
         )
         return write_report(page, result, cloud, fields=[deviation], title="CAD comparison")
-
-    def _words(self, result: Result) -> str:
-        found, compared, unit = result.deviation_statistics, result.comparison, self._cad.unit
-        assert found is not None
-        assert compared is not None
-        within = "" if found.p1 is None or found.p99 is None else f"{found.p1:+.3g} to {found.p99:+.3g} {unit}, "
-        return (
-            f"{result.object_score:.0%} of the tolerance used, 98 % of the points within {within}"
-            f"{compared.out_of_tolerance.share:.2%} out of tolerance{_defects(result)}"
-        )
-
-
-def _defects(result: Result) -> str:
-    return f", {counted(result.region_count, 'defect')}" if result.region_count else ""

@@ -201,7 +201,7 @@ def banded_scale(bands: DeviationBands) -> ColorScale:
     return ColorScale(
         np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
         np.array(COLORS, dtype=np.uint8),
-        (ScaleMark(-bands.minus, "lack"), ScaleMark(bands.plus, "excess")),
+        (ScaleMark(-bands.minus, "limit"), ScaleMark(bands.plus, "limit")),
         banded=True,
         remark="Bands at half, one (marked), two and three tolerances.",
         bands=bands,

@@ -2,7 +2,20 @@
 
 from dusnet.result.columns import COLUMNS
 from dusnet.result.contents import Context
+from dusnet.result.finding import deciding_defect, defect_words, finding_of, kind_words
 from dusnet.result.record import MAX_DEFECTS, SCHEMA_VERSION, Record
 from dusnet.result.scan_result import NoResult, Result
 
-__all__ = ["COLUMNS", "MAX_DEFECTS", "SCHEMA_VERSION", "Context", "NoResult", "Record", "Result"]
+__all__ = [
+    "COLUMNS",
+    "MAX_DEFECTS",
+    "SCHEMA_VERSION",
+    "Context",
+    "NoResult",
+    "Record",
+    "Result",
+    "deciding_defect",
+    "defect_words",
+    "finding_of",
+    "kind_words",
+]

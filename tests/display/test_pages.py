@@ -213,7 +213,7 @@ def test_what_regions_may_bring_is_shown(tmp_path):
     regions[0] |= {"id": 1, "kind": "depression", "peak_deviation": -2.5, "axes": np.eye(3).tolist()}
     regions[1] |= {"id": 2, "kind": "missing_material", "peak_deviation": None, "gap": 6.25, "point_count": 0}
     page = Elements(written(tmp_path, changed(result, regions=regions), cloud))
-    for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
+    for words in ("Kind", "dent", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
         assert words in page.text
 
 
@@ -383,7 +383,7 @@ def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
     scores = replace(scores, deviation=deviation)
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     page = Elements(written(tmp_path, result, cloud)).text
-    assert "Largest excess +0.140 mm" in page
+    assert "Highest bump +0.140 mm" in page
     peaks = [region.peak_deviation for region in result.defects]
     assert len(peaks) == 2
     for peak in peaks:

@@ -285,7 +285,7 @@ def test_the_trend_does_not_hide_its_links_in_an_image():
     assert '<a href="./a.report.html"' in chart
     start = chart.split(">")[0]
     assert 'role="group"' in start
-    assert 'aria-label="Object scores of 1 scan ' in start
+    assert 'aria-label="Scores of 1 scan ' in start
     assert 'role="img"' in (object_chart([0.1], 0.3, 0.5) or "")
 
 

@@ -105,7 +105,7 @@ def object_chart(good: Sequence[float], score: float, threshold: float | None) -
     edges = np.linspace(axis.low, axis.high, _BINS + 1)
     counts = counts_in(list(good), edges)
     most = max(int(counts.max()), 1)
-    parts = _frame(axis, "object score", "good scans")
+    parts = _frame(axis, "score", "good scans")
     parts += _count_ticks(round_numbers(0, most, 3), lambda count: _up(count / most))
     parts += [
         _bar(axis.at(left), axis.at(right), count / most, css(GOOD_SCANS))
@@ -119,7 +119,7 @@ def object_chart(good: Sequence[float], score: float, threshold: float | None) -
         arrow = " →" if outside else ""
         parts += _mark(axis.at(score), f"this scan {number(score, 3)}{arrow}", css(VERDICT_MARKS["NG"]), row=1)
     label = (
-        f"Histogram of the object scores of {counted(len(good), 'good scan')}. This scan scores {number(score)}."
+        f"Histogram of the scores of {counted(len(good), 'good scan')}. This scan scores {number(score)}."
         + (f" The limit is {number(threshold)}." if threshold is not None else "")
     )  # fmt: skip
     return _svg(parts, label)
@@ -219,7 +219,7 @@ def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
     under = "scan, in the order of the table"
     parts.append(_words((_LEFT + right) / 2, height - 4, under, anchor="middle", faint=True))
     kind = "logarithmic" if logarithmic else "linear"
-    label = f"Object scores of {counted(len(drawn), 'scan')} in the order of the table, {kind} scale"
+    label = f"Scores of {counted(len(drawn), 'scan')} in the order of the table, {kind} scale"
     return _svg(parts, label, width, height, role="group")  # an image would hide the links in it
 
 

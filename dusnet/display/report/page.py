@@ -100,6 +100,8 @@ def write_report(
             "title": text(title),
             "name": text(name),
             "under": sections.under_title(result),
+            "finding": text(result.finding),
+            "status": text(status.lower()),
             "badge": badge(status).replace('class="badge', 'class="badge large', 1),
             "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),
             "toolbar": sections.toolbar(painted, result, cloud),
@@ -158,8 +160,7 @@ def fields_of(result: Result) -> list[PointField]:
         "Anomaly score",
         np.asarray(result.point_scores, dtype=np.float32),
         heat_scale(span.low, span.high, marks, remark),
-        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius. The model's "
-        "settings say how it is corrected.",
+        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius.",
     )
     if result.deviation is not None:
         values = np.asarray(result.deviation, dtype=np.float32)
