@@ -13,7 +13,16 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.data.sample import read_with_labels
-from dusnet.display.report import INDEX, REPORT, PointField, ReportPage, banded_scale, renew_overview, write_report
+from dusnet.display.report import (
+    INDEX,
+    REPORT,
+    PointField,
+    ReportPage,
+    banded_scale,
+    deviation_field,
+    renew_overview,
+    write_report,
+)
 from dusnet.errors import DusnetError, trouble_with
 from dusnet.inspection.result_files import remove_result, result_files, result_stems
 from dusnet.io import read_cloud, remove_file
@@ -58,6 +67,8 @@ class Output:
         tell: given one line per scan.
         pictures: whether to draw every scan.
         report: whether to write a page per scan and an index of the batch.
+        color_range: deviation of the last colour on the pages, either way, in the unit of the scans; None takes it from
+            the limit or the data.
     """
 
     folder: Path
@@ -65,6 +76,7 @@ class Output:
     tell: Callable[[str], None] = lambda _: None
     pictures: bool = False
     report: bool = False
+    color_range: float | None = None
 
 
 class Batch(ABC):
@@ -256,7 +268,14 @@ class Scoring(Batch):
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         detector = self._model.detector.detector_for(result.scores)
         settings = detector.settings.model_dump(mode="json")
-        return write_report(page, result, cloud, calibration=detector.calibration, settings=settings)
+        return write_report(
+            page,
+            result,
+            cloud,
+            calibration=detector.calibration,
+            settings=settings,
+            color_range=self._output.color_range,
+        )
 
 
 class Comparing(Batch):
@@ -290,6 +309,9 @@ class Comparing(Batch):
         from dusnet.colors.deviation_bands import DeviationBands
 
         assert result.deviation is not None
+        if self._output.color_range is not None:
+            ranged = deviation_field(result, self._output.color_range)
+            return write_report(page, result, cloud, fields=[ranged], title="CAD comparison")
         bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)
         deviation = PointField(
             "Deviation",

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from dusnet.cli._options import Frame, Pages, Png, Quiet, Scans
+from dusnet.cli._options import ColorRange, Frame, Pages, Png, Quiet, Scans, required_range
 from dusnet.cli._streams import show
 
 
@@ -43,6 +43,7 @@ def compare(
     ] = False,
     png: Png = False,
     report: Pages = False,
+    color_range: ColorRange = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare scans with a CAD model: the signed deviation of every point, and whether it is within tolerance.
@@ -59,5 +60,6 @@ def compare(
     tolerance = Tolerance.of(tol_plus, tol_minus, unit)
     motion = None if frame is None else read_motion(frame)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
-    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report)
+    colors = required_range(color_range)
+    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report, color_range=colors)
     judge(Comparing(model, tolerance, output, frame=motion), scans, gate=gate)

@@ -19,6 +19,7 @@ _WIDTH, _HEIGHT = 480, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 30, 38
 _CRISP = 'shape-rendering="crispEdges"'
 _BINS = 40
+_TAIL = 4.0  # widths of the colour scale that the axis of point values goes on beyond it
 _BEYOND = 2.5  # times the greater of the threshold and the highest good score: where the axis of object scores ends
 _INK, _FAINT, _LINE = css(INK), css(FAINT), css(LINE)
 
@@ -137,7 +138,7 @@ def point_chart(field: PointField, good: Sequence[float] = ()) -> str | None:
         edges, bars = scale.edges, len(scale.colors)
         counts = np.bincount(scale.band(field.values[np.isfinite(field.values)]), minlength=bars)
     else:
-        edges = np.linspace(scale.low, scale.high, _BINS + 1)
+        edges = np.linspace(*_with_tail(field), _BINS + 1)
         counts = counts_in(field.values, edges)
     if not counts.sum():
         return None
@@ -163,6 +164,19 @@ def point_chart(field: PointField, good: Sequence[float] = ()) -> str | None:
         parts += _mark(axis.at(mark.value), f"{mark.text} {number(mark.value, 3)}", _INK, dashed=True, row=row % 2)
     finite = int(counts.sum())
     return _svg(parts, f"Histogram of {field.name} over {counted(finite, 'point')}, counts on a logarithmic scale")
+
+
+def _with_tail(field: PointField) -> tuple[float, float]:
+    """Where the axis of a histogram ends: at the colour scale or beyond it, so that the tail of the values is seen.
+
+    It goes on for at most `_TAIL` times the scale: one wild value must not squeeze all others into one bar.
+    """
+    low, high = field.scale.low, field.scale.high
+    finite = field.values[np.isfinite(field.values)]
+    if not len(finite):
+        return low, high
+    room = _TAIL * (high - low)
+    return max(min(low, float(finite.min())), low - room), min(max(high, float(finite.max())), high + room)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from dusnet.display.report.placed import frame_words
 from dusnet.display.report.stills import Stills, data_uri
 from dusnet.display.scales import PointField
 from dusnet.display.wording import MISSING, coverage, fixed, grouped, number, percent
+from dusnet.inspection.regions import DefectKind
 from dusnet.inspection.result_parts import Defect
 from dusnet.inspection.verdict import Limits
 from dusnet.result import Result, kind_words
@@ -158,6 +159,14 @@ def _own_limits(result: Result, length: Lengths) -> list[tuple[str, str]]:
     return [(name, text(words)) for name, words in rows if words is not None]
 
 
+def callout(defect: Defect, unit: str) -> str:
+    """What is written beside a defect in a picture: its number, and its deviation where that is known."""
+    off = None if defect.kind is DefectKind.MISSING_MATERIAL else defect.peak_deviation
+    if off is None:
+        return str(defect.id)
+    return f"{defect.id}: {number(off, 3, signed=True)} {unit}".strip()
+
+
 def defects_title(result: Result) -> str:
     """How many defects there are, and how many are listed."""
     listed, found = len(result.defects), result.region_count
@@ -283,12 +292,13 @@ def charts(fields: Sequence[PointField], result: Result, calibration: Calibratio
         )
         found.append(_panel("objects", "Score among good scans", objects, words))
     if fields:
-        usual = calibration.good.points if calibration is not None and fields[0].name == "Anomaly score" else ()
-        points = point_chart(fields[0], usual)
+        field = next((one for one in fields if one.scale.signed), fields[0])
+        usual = calibration.good.points if calibration is not None and field.name == "Anomaly score" else ()
+        points = point_chart(field, usual)
         if points is not None:
-            unknown = int((~np.isfinite(fields[0].values)).sum())
-            counts = f"All {grouped(result.points)} points are counted."
-            words = f"{counts} Values beyond the scale are in the first and last bar."
+            unknown = int((~np.isfinite(field.values)).sum())
+            counts = f"All {grouped(result.points)} points are counted, on a logarithmic axis."
+            words = f"{counts} Values beyond the axis are in the first and last bar."
             if usual:
                 words += (
                     f" In good scans one point in a thousand exceeds {number(min(usual), 3)} to {number(max(usual), 3)}"
@@ -296,7 +306,7 @@ def charts(fields: Sequence[PointField], result: Result, calibration: Calibratio
                 )
             if unknown:
                 words += f" {counted(unknown, 'point')} {verb(unknown, 'has', 'have')} no value."
-            found.append(_panel("points", f"{fields[0].name} of all points", points, words))
+            found.append(_panel("points", f"{field.name} of all points", points, words))
     return "".join(found)
 
 
