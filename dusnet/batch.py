@@ -13,14 +13,23 @@ from numpy.typing import NDArray
 
 from dusnet.cloud import PointCloud
 from dusnet.data.sample import read_with_labels
-from dusnet.display.report import INDEX, REPORT, PointField, ReportPage, banded_scale, renew_overview, write_report
+from dusnet.display.report import (
+    INDEX,
+    REPORT,
+    PointField,
+    ReportPage,
+    banded_scale,
+    deviation_field,
+    renew_overview,
+    write_report,
+)
 from dusnet.errors import DusnetError, trouble_with
 from dusnet.inspection.result_files import remove_result, result_files, result_stems
 from dusnet.io import read_cloud, remove_file
 from dusnet.io.marks import FileKind, kind_of, require_replaceable
 from dusnet.io.places import require_folder
 from dusnet.progress import Progress
-from dusnet.result import Result
+from dusnet.result import Result, finding_of
 from dusnet.scans import files_in
 from dusnet.summary import SUMMARY
 from dusnet.terminal import escaped, one_line
@@ -59,6 +68,8 @@ class Output:
         pictures: whether to draw every scan.
         report: whether to write a page per scan and an index of the batch.
         metadata: what every result says of the part, such as its `part_number` and a `comment`.
+        color_range: deviation of the last colour on the pages, either way, in the unit of the scans; None takes it from
+            the limit or the data.
     """
 
     folder: Path
@@ -67,6 +78,7 @@ class Output:
     pictures: bool = False
     report: bool = False
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    color_range: float | None = None
 
 
 class Batch(ABC):
@@ -91,11 +103,6 @@ class Batch(ABC):
     @abstractmethod
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         """Write the page of one scan."""
-
-    def _words(self, result: Result) -> str:
-        """What the line about a scan says after its verdict and name."""
-        limit = "" if result.threshold is None else f" (limit {result.threshold:.4g})"
-        return f"score {result.object_score:.4g}{limit}{_defects(result)}"
 
     def run(self, paths: Sequence[Path]) -> Outcome:
         """Score files, and the files in folders, and write their results.
@@ -201,12 +208,12 @@ class Batch(ABC):
             view([result.scored_path], png=target, title=escaped(result.stem))
 
     def _tell(self, result: Result) -> None:
-        line = f"{result.verdict.status.value:<7} {one_line(result.stem)}: {one_line(self._words(result))}"
+        line = f"{result.verdict.status.value:<7} {one_line(result.stem)}: {one_line(finding_of(result))}"
         self._output.tell(line)
         taken = result.timings.get("total")
         if taken is not None:
             self._progress.log(f"{result.stem}: {counted(result.points, 'point')} in {seconds(taken)}")
-        for note in dict.fromkeys([*result.warnings, *(reason.text for reason in result.verdict.reasons)]):
+        for note in dict.fromkeys([*result.warnings, *(one.text for one in result.verdict.reasons if one.is_doubt)]):
             self._progress.log(f"{result.stem}: {note}")
 
 
@@ -264,7 +271,14 @@ class Scoring(Batch):
     def _page(self, page: Path, result: Result, cloud: PointCloud) -> ReportPage:
         detector = self._model.detector.detector_for(result.scores)
         settings = detector.settings.model_dump(mode="json")
-        return write_report(page, result, cloud, calibration=detector.calibration, settings=settings)
+        return write_report(
+            page,
+            result,
+            cloud,
+            calibration=detector.calibration,
+            settings=settings,
+            color_range=self._output.color_range,
+        )
 
 
 class Comparing(Batch):
@@ -299,6 +313,9 @@ class Comparing(Batch):
         from dusnet.colors.deviation_bands import DeviationBands
 
         assert result.deviation is not None
+        if self._output.color_range is not None:
+            ranged = deviation_field(result, self._output.color_range)
+            return write_report(page, result, cloud, fields=[ranged], title="CAD comparison")
         bands = DeviationBands(self._tolerance.plus, self._tolerance.minus)
         deviation = PointField(
             "Deviation",
@@ -308,17 +325,3 @@ class Comparing(Batch):
             explanation="From the CAD model; positive is excess material, negative is missing.",
         )
         return write_report(page, result, cloud, fields=[deviation], title="CAD comparison")
-
-    def _words(self, result: Result) -> str:
-        found, compared, unit = result.deviation_statistics, result.comparison, self._cad.unit
-        assert found is not None
-        assert compared is not None
-        within = "" if found.p1 is None or found.p99 is None else f"{found.p1:+.3g} to {found.p99:+.3g} {unit}, "
-        return (
-            f"{result.object_score:.0%} of the tolerance used, 98 % of the points within {within}"
-            f"{compared.out_of_tolerance.share:.2%} out of tolerance{_defects(result)}"
-        )
-
-
-def _defects(result: Result) -> str:
-    return f", {counted(result.region_count, 'defect')}" if result.region_count else ""

@@ -230,6 +230,7 @@ class Model:
         expected = replace(
             expectations(judge),
             coverage=min_coverage,
+            unit=unit or self.unit,
             limit_too_high=blind and source.kind == "calibration",
         )
         verdict = decide(scores, inside.points, expected=expected)

@@ -6,6 +6,15 @@ from dusnet.errors import BadConfig
 
 METRES = {"um": 1e-6, "mm": 1e-3, "cm": 1e-2, "m": 1.0, "in": 0.0254, "ft": 0.3048}
 """Units of length by name."""
+UNIT_WORDS = {
+    "um": "micrometres",
+    "mm": "millimetres",
+    "cm": "centimetres",
+    "m": "metres",
+    "in": "inches",
+    "ft": "feet",
+}
+"""What they are called in a sentence."""
 
 
 def require_unit(name: str) -> str:

@@ -25,7 +25,7 @@ from dusnet.geometry.clean_scan import CleanScan
 from dusnet.geometry.outer_surface import outer_surface
 from dusnet.inspection.regions import components, minimum_region
 from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison, ModelFile, OutOfTolerance, PartFrame
-from dusnet.inspection.verdict import Expectations, decide
+from dusnet.inspection.verdict import ABOVE, Expectations, Reason, Verdict, decide
 from dusnet.io import Mesh, read_mesh, rigid_motion, sample_mesh
 from dusnet.result import Context, Result
 from dusnet.scans import Scan, read
@@ -210,7 +210,9 @@ class CadModel:
         assert scores.deviation is not None
         assert scores.alignment is not None
         noise = local_noise(cloud.points, scores.deviation)
-        expected = Expectations(residual=0.0, scale=self.surface.radius, source="CAD model")
+        expected = Expectations(
+            residual=0.0, scale=self.surface.radius, source="CAD model", unit=self.unit, cad_unit=self._cad_unit
+        )
         context = Context(
             ModelFile(id=self.path.name, sha256=self.sha256),
             unit=self.unit,
@@ -219,7 +221,13 @@ class CadModel:
             warnings=_noise_warning(noise, tolerance, self.unit),
             metadata=metadata or {},
         )
-        return Result.of(cloud, scores, context, stem=stem, verdict=decide(scores, cloud.points, expected=expected))
+        return Result.of(
+            cloud,
+            scores,
+            context,
+            stem=stem,
+            verdict=_in_tolerances(decide(scores, cloud.points, expected=expected), scores),
+        )
 
     def _comparison(self, scores: Scores, tolerance: Tolerance, noise: float) -> Comparison:
         assert scores.deviation is not None
@@ -293,6 +301,13 @@ def local_noise(points: Floats, deviations: NDArray[np.float32]) -> float:
     _, near = cKDTree(points).query(points[chosen], k=min(_NEIGHBORS, len(points)))
     around = deviations[near].astype(np.float64)
     return _TO_DEVIATION * float(np.median(np.abs(around[:, 0] - np.median(around, axis=1))))
+
+
+def _in_tolerances(verdict: Verdict, scores: Scores) -> Verdict:
+    """The verdict with its finding told as what it is here: a share of the tolerance."""
+    words = f"The worst region uses {scores.object_score:.2f} times the tolerance."
+    reasons = (Reason(ABOVE, words) if one.code == ABOVE else one for one in verdict.reasons)
+    return Verdict(verdict.status, tuple(reasons))
 
 
 def _noise_warning(noise: float, tolerance: Tolerance, unit: str) -> tuple[str, ...]:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from dusnet.errors import BadConfig
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error unless something is wrong.")]
 Device = Annotated[str, typer.Option("--device", help="Where to compute: cpu, cuda or cuda:N.")]
@@ -75,6 +78,26 @@ Png = Annotated[bool, typer.Option("--png", help="Also write a picture STEM.png 
 Pages = Annotated[
     bool, typer.Option("--report", help="Also write a page STEM.report.html for every scan, and index.html for all.")
 ]
+ColorRange = Annotated[
+    float | None,
+    typer.Option(
+        "--color-range",
+        metavar="LENGTH",
+        help="With --report: deviation of the last colour, either way, in the unit of the scan; by default twice the "
+        "limit.",
+    ),
+]
 Resume = Annotated[
     bool, typer.Option("--resume", help="Continue an interrupted training; models that are done are kept.")
 ]
+
+
+def required_range(given: float | None) -> float | None:
+    """`--color-range` as it was given.
+
+    Raises:
+        BadConfig: it is no positive number.
+    """
+    if given is not None and not (math.isfinite(given) and given > 0.0):
+        raise BadConfig(f"--color-range {given:g} is no range of colours; give a positive length such as 0.5.")
+    return given

@@ -7,7 +7,18 @@ from typing import Annotated, Literal
 
 import typer
 
-from dusnet.cli._options import Comment, Frame, Metadata, Pages, PartNumber, Png, Quiet, Scans
+from dusnet.cli._options import (
+    ColorRange,
+    Comment,
+    Frame,
+    Metadata,
+    Pages,
+    PartNumber,
+    Png,
+    Quiet,
+    Scans,
+    required_range,
+)
 from dusnet.cli._streams import show
 
 
@@ -46,6 +57,7 @@ def compare(
     ] = False,
     png: Png = False,
     report: Pages = False,
+    color_range: ColorRange = None,
     quiet: Quiet = False,
 ) -> None:
     """Compare scans with a CAD model: the signed deviation of every point, and whether it is within tolerance.
@@ -64,5 +76,8 @@ def compare(
     said = metadata_of(part_number, comment, metadata)
     motion = None if frame is None else read_motion(frame)
     model = CadModel(cad, unit=unit, cad_unit=cad_unit, search=align == "fit")
-    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report, metadata=said)
+    colors = required_range(color_range)
+    output = Output(
+        out, for_terminal(quiet=quiet), show, pictures=png, report=report, metadata=said, color_range=colors
+    )
     judge(Comparing(model, tolerance, output, frame=motion), scans, gate=gate)

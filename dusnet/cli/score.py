@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from dusnet.cli._options import (
+    ColorRange,
     Comment,
     DeepestDefect,
     Device,
@@ -22,6 +23,7 @@ from dusnet.cli._options import (
     Png,
     Quiet,
     Scans,
+    required_range,
 )
 from dusnet.cli._streams import show
 
@@ -55,6 +57,7 @@ def score(
         typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided."),
     ] = False,
     report: Pages = False,
+    color_range: ColorRange = None,
     png: Png = False,
     unit: OtherUnit = None,
     frame: Frame = None,
@@ -83,7 +86,10 @@ def score(
         raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
     limits = OwnLimits(limit, max_area)
     said = metadata_of(part_number, comment, metadata)
-    output = Output(out, for_terminal(quiet=quiet), show, pictures=png, report=report, metadata=said)
+    colors = required_range(color_range)
+    output = Output(
+        out, for_terminal(quiet=quiet), show, pictures=png, report=report, metadata=said, color_range=colors
+    )
     motion = None if frame is None else read_motion(frame)
     loaded = load(model, device=device, detector=detector)
     batch = Scoring(

@@ -15,7 +15,7 @@ from dusnet.cloud import PointCloud
 from dusnet.errors import DusnetError
 from dusnet.geometry.clean_scan import CleanScan
 from dusnet.geometry.neighbors import Neighbors
-from dusnet.geometry.scan_sizes import size_groups, size_of, size_problem, unit_words
+from dusnet.geometry.scan_sizes import size_groups, size_of, size_problem, size_words, unit_words
 from dusnet.io.clouds import read_raw, usable_rows
 from dusnet.io.columns import RawCloud
 from dusnet.io.mesh import Mesh, sample_mesh
@@ -256,7 +256,7 @@ def _odd_sizes(scans: list[ScanReport]) -> list[str]:
     usual = float(np.median([sizes[index] for index in groups[0]]))
     odd = sorted(index for group in groups[1:] for index in group)
     return [
-        f"{scans[index].path} is {sizes[index] / usual:.2g} times as large as the median"
+        f"{scans[index].path} is {size_words(sizes[index] / usual)} than the median"
         f"{unit_words(sizes[index] / usual)}; training refuses them together, is its unit the same?"
         for index in odd
     ]

@@ -12,6 +12,7 @@ from dusnet.data.prepare import summary, verify
 from dusnet.errors import BadInput
 from dusnet.io.marks import is_result
 from dusnet.terminal import escaped
+from dusnet.words import counted
 
 if TYPE_CHECKING:
     from dusnet.progress import Progress
@@ -49,16 +50,18 @@ def check_folder(path: Path, layout: str, progress: Progress) -> Findings:
         BadInput: nothing there can be understood as a dataset or as scans.
     """
     report = verify(path, layout, progress=progress)
-    text, data = summary(report).rstrip(), asdict(report)
+    data, remarks, warnings = asdict(report), list[str](), 0
     problems = {problem.message for problem in report.problems if not problem.known}
     if report.layout == folder.LAYOUT:
         data["scans"] = {}
         for entry in report.classes:
             found = inspect_scans([Path(report.root) / file.file for file in entry.files], progress=progress)
             data["scans"][entry.name] = found.as_dict()
-            text += "".join(f"\n{escaped(line)}" for line in _remarkable(found))
+            remarks += _remarkable(found)
+            warnings += len(found.warnings) + sum(len(scan.warnings) for scan in found.scans)
             problems |= {scan.error for scan in found.scans if scan.error is not None}
-    problem = f"{path} has {len(problems)} problems that keep files from being used; standard output lists them."
+    text = summary(report, remarks, warnings).rstrip()
+    problem = f"{path} has {counted(len(problems), 'error')}; standard output lists what keeps files from being used."
     return Findings(text, data, problem if problems else None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from dusnet.errors import BadInput
 from dusnet.io import read_cloud, read_labelled_points, write_json
 from dusnet.progress import Progress, Silent
 from dusnet.terminal import escaped, one_line
+from dusnet.words import counted
 
 MANIFEST_VERSION = 1  # of the layout of the manifest
 
@@ -144,8 +145,14 @@ def write_manifest(report: Report, path: Path) -> None:
     write_json(path, {"manifest": MANIFEST_VERSION, "ok": report.ok, **asdict(report)})
 
 
-def summary(report: Report) -> str:
-    """The report as text: one line per class, then the problems, then the verdict."""
+def summary(report: Report, remarks: Sequence[str] = (), warnings: int = 0) -> str:
+    """The report as text: one line per class, the problems, what else there is to say, and how many of each there are.
+
+    Args:
+        report: of the dataset.
+        remarks: lines to print between the problems and the last line.
+        warnings: how many of them warn of something.
+    """
     names = [one_line(entry.name) for entry in report.classes]
     width = max([len("class"), *map(len, names)])
     lines = [
@@ -157,7 +164,8 @@ def summary(report: Report) -> str:
         lines.append(f"{name:<{width}}  {entry.train:5d}  {entry.good:5d}  {entry.defective:9d}{extra}")
     lines += [f"{'known' if problem.known else 'WRONG'}: {problem.message}" for problem in report.problems]
     wrong = sum(not problem.known for problem in report.problems)
-    lines.append("everything is as it should be" if not wrong else f"{wrong} problems")
+    errors = counted(wrong, "error") if wrong else "no errors"
+    lines += [*remarks, f"{errors}, {counted(warnings, 'warning')}" if warnings else errors]
     return "\n".join(map(escaped, lines)) + "\n"
 
 

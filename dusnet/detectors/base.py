@@ -28,8 +28,7 @@ class Scores:
 
     Attributes:
         point_scores: anomaly score per input point, in the order of the input, (N,) float32; higher is more anomalous.
-            The value is a distance to the reconstruction as a fraction of the class's bounding radius, corrected as the
-            detector's settings say.
+            The value is a distance to the reconstruction as a fraction of the class's bounding radius.
         object_score: one number for the whole scan, pooled from the point scores.
         distances: distance to the reconstruction in the unit of the scan, (N,) float32, or None.
         deviation: how far each point is outside of where a good part would have it, along the outward normal, in the

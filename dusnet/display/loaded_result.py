@@ -33,6 +33,7 @@ class LoadedResult:
         bands: what paints the deviations of a comparison with a CAD model in place of the heat; None elsewhere.
         reconstruction: the surface without defects, or None.
         verdict: "OK", "NG" or "RECHECK", None when nobody decided.
+        finding: what was found, in one sentence, None when nobody decided.
         reasons: sentences that say why.
         object_score: one number for the scan, or None.
         threshold: what the object score was compared with, or None.
@@ -53,6 +54,7 @@ class LoadedResult:
     bands: DeviationBands | None = None
     reconstruction: PointCloud | None = None
     verdict: str | None = None
+    finding: str | None = None
     reasons: tuple[str, ...] = ()
     object_score: float | None = None
     threshold: float | None = None
@@ -131,6 +133,7 @@ def _told(loaded: LoadedResult, result: Result) -> LoadedResult:
         loaded,
         bands=bands if loaded.deviation is not None else None,
         verdict=result.verdict.status.value,
+        finding=result.finding,
         reasons=tuple(one.text for one in result.verdict.reasons),
         object_score=result.object_score if math.isfinite(result.object_score) else None,
         threshold=result.threshold,

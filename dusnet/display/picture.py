@@ -15,9 +15,9 @@ from dusnet.colors.deviation_bands import COLORS, DeviationBands
 from dusnet.display.camera import Camera, Crop
 from dusnet.display.panels import Panel, camera_of, heat_limits
 from dusnet.display.raster import draw_points
-from dusnet.display.wording import plain
 from dusnet.io import atomic_path
 from dusnet.io.marks import save_picture
+from dusnet.words import plain
 
 _MARGIN = 0.04  # of the extent, on each side
 _WIDEST = 2.0  # radii of the first panel that a picture shows at most: stray points must not shrink the part

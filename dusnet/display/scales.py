@@ -136,24 +136,45 @@ def heat_range(values: Sequence[NDArray[Any]], threshold: float | None = None) -
     return (low, high) if high > low else (low, low + 1.0)
 
 
-def heat_scale(low: float, high: float, marks: tuple[ScaleMark, ...] = (), remark: str = "") -> ColorScale:
-    """The heat map from `low` to `high`."""
+def heat_scale(
+    low: float, high: float, marks: tuple[ScaleMark, ...] = (), remark: str = "", *, neutral: float = -math.inf
+) -> ColorScale:
+    """The heat map from `low` to `high`; values up to `neutral` are grey."""
     high = high if high > low else low + 1.0
     table = heat_table()
     rows = np.linspace(0, len(table) - 1, HEAT_STEPS).round().astype(int)
-    return ColorScale(np.linspace(low, high, HEAT_STEPS + 1), table[rows], marks, remark=remark)
+    edges = np.linspace(low, high, HEAT_STEPS + 1)
+    return ColorScale(*_greyed(edges, table[rows], neutral), marks, remark=remark)
 
 
-def signed_scale(limit: float, marks: tuple[ScaleMark, ...] = (), remark: str = "") -> ColorScale:
+def signed_scale(
+    limit: float, marks: tuple[ScaleMark, ...] = (), remark: str = "", *, neutral: float = 0.0
+) -> ColorScale:
     """Blue for negative, grey for nothing, red for positive values, the same way both sides.
 
     Args:
         limit: value of the darkest red; the darkest blue is its negative.
         marks: values to point out.
         remark: where the limit comes from.
+        neutral: values up to it, either way, are grey.
     """
     colors = table_between(SIGNED_ANCHORS, np.linspace(0.0, 1.0, len(SIGNED_ANCHORS)), _SIGNED_STEPS)
-    return ColorScale(np.linspace(-limit, limit, _SIGNED_STEPS + 1), colors, marks, remark=remark)
+    edges = np.linspace(-limit, limit, _SIGNED_STEPS + 1)
+    if neutral > 0.0:
+        edges, colors = _greyed(edges, colors, neutral, -neutral)
+    return ColorScale(edges, colors, marks, remark=remark)
+
+
+def _greyed(
+    edges: NDArray[np.float64], colors: NDArray[np.uint8], high: float, low: float = -math.inf
+) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """Edges and colours of bands that are grey from `low` to `high`; these become edges, so that no band is both."""
+    inside = [value for value in (low, high) if edges[0] < value < edges[-1]]
+    cut = np.unique(np.concatenate([edges, inside]))
+    middle = (cut[:-1] + cut[1:]) / 2.0
+    painted = colors[np.clip(np.searchsorted(edges, middle, side="right") - 1, 0, len(colors) - 1)]
+    grey = (middle >= low) & (middle <= high)
+    return cut, np.where(grey[:, None], np.array(SIGNED_ANCHORS[2], dtype=np.uint8), painted)
 
 
 def round_limit(values: NDArray[np.float32], share: float = 0.998) -> float:
@@ -201,7 +222,7 @@ def banded_scale(bands: DeviationBands) -> ColorScale:
     return ColorScale(
         np.array([edges[0] - bands.minus, *edges, edges[-1] + bands.plus]),
         np.array(COLORS, dtype=np.uint8),
-        (ScaleMark(-bands.minus, "lack"), ScaleMark(bands.plus, "excess")),
+        (ScaleMark(-bands.minus, "limit"), ScaleMark(bands.plus, "limit")),
         banded=True,
         remark="Bands at half, one (marked), two and three tolerances.",
         bands=bands,

@@ -237,13 +237,9 @@ class Scene:
 
     @property
     def verdict_line(self) -> str:
-        """Verdict, scores and number of points in one line: `NG, score 2.5, limit 1, 1,500 points`."""
-        loaded = self.loaded
-        words = [] if loaded.verdict is None else [loaded.verdict]
-        for name, value in (("score", loaded.object_score), ("limit", loaded.threshold)):
-            if value is not None:
-                words.append(f"{name} {value:.3g}")
-        return ", ".join([*words, counted(len(loaded.cloud), "point")])
+        """What was found and the number of points: `NG: dent of -1.4 mm, 20 mm across; limit 0.5 mm. 1,500 points`."""
+        points = counted(len(self.loaded.cloud), "point")
+        return points if self.loaded.finding is None else f"{self.loaded.finding} {points}"
 
     def count_line(self, threshold: float | None) -> str:
         """How much is above the threshold, of all points: `215 of 9,163 points above 0.0106`."""

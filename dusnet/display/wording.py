@@ -5,29 +5,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from dusnet.result import kind_words
+from dusnet.words import plain
+
 if TYPE_CHECKING:
-    from dusnet.inspection.regions import DefectKind
     from dusnet.inspection.result_parts import Defect
 
 MISSING = "–"
-_ORDINARY = 1e6
-
-
-def plain(value: float, digits: int, *, signed: bool = False) -> str:
-    """A finite number with at least so many significant digits; from a ten-thousandth to a million without exponent.
-
-    Args:
-        value: the number.
-        digits: significant digits; whole numbers keep all of theirs.
-        signed: whether to write a plus too.
-
-    Example:
-        >>> [plain(value, 3) for value in (1500.0, 0.0123456, 1e-7, 2e7)]
-        ['1500', '0.0123', '1e-07', '2e+07']
-    """
-    sign = "+" if signed else ""
-    words = f"{value:{sign}.{digits}g}"
-    return f"{value:{sign}.0f}" if "e+" in words and abs(value) < _ORDINARY else words
 
 
 def number(value: float | None, digits: int = 4, *, signed: bool = False) -> str:
@@ -67,11 +51,6 @@ def coverage(unseen_share: float) -> str:
 def grouped(count: int) -> str:
     """A count with narrow spaces between thousands."""
     return f"{count:,}".replace(",", "\u202f")
-
-
-def kind_words(kind: DefectKind) -> str:
-    """What a defect looks like: `missing material`."""
-    return kind.value.replace("_", " ")
 
 
 def defect_line(place: int, defect: Defect, unit: str | None) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dusnet.cloud import Points
+from dusnet.units import METRES
 from dusnet.words import listed, verb
 
 SPAN = 2.3
@@ -118,6 +119,22 @@ def unit_words(ratio: float) -> str:
         return ""
     large, small, _ = min(near, key=lambda pair: abs(math.log(factor / pair[2])))
     return f": the smaller ones look like {large} and the larger ones like {small}"
+
+
+def true_unit(ratio: float, read_as: str) -> str | None:
+    """The unit that coordinates are in, where none but that explains their size; None where no unit does.
+
+    Args:
+        ratio: how many times too large they are when they are read in `read_as`.
+        read_as: a unit.
+
+    Example:
+        >>> true_unit(0.001, "mm"), true_unit(1 / 25.4, "mm"), true_unit(5.0, "mm")
+        ('m', 'in', None)
+    """
+    off = {unit: abs(math.log(METRES[read_as] / ratio / metres)) for unit, metres in METRES.items()}
+    best = min(off, key=off.__getitem__)
+    return best if best != read_as and off[best] <= math.log(NEAR_UNIT) else None
 
 
 def _times(factor: float) -> str:

@@ -24,6 +24,7 @@ from pydantic import (
 from dusnet.cloud import PointCloud
 from dusnet.errors import BadInput
 from dusnet.inspection.regions import DefectKind, Region
+from dusnet.inspection.sides import SideName
 from dusnet.io import printable, rigid_motion
 
 if TYPE_CHECKING:
@@ -164,6 +165,11 @@ class Defect(RecordPart):
     gap: Maybe = Field(
         description="Of missing material: the largest distance from where it should be to the scan; the scan's unit."
     )
+    side: SideName | None = Field(
+        default=None,
+        description="The side that shows it best, along the axes of the frame of the part or, where that is not known, "
+        "of the scan. Absent in results of earlier versions.",
+    )
     _indices: NDArray[np.intp] = PrivateAttr(default_factory=lambda: np.empty(0, dtype=np.intp))
 
     @property
@@ -172,7 +178,7 @@ class Defect(RecordPart):
         return self._indices
 
     @classmethod
-    def of(cls, region: Region, number: int, frame: PartFrame | None = None) -> Defect:
+    def of(cls, region: Region, number: int, frame: PartFrame | None = None, *, side: SideName | None = None) -> Defect:
         """A region as a result lists it; `number` is its id, `frame` that of the part where it is known."""
         made = cls(
             id=number,
@@ -193,6 +199,7 @@ class Defect(RecordPart):
             mean_deviation=region.mean_deviation,
             volume=region.volume,
             gap=region.gap,
+            side=side,
         )
         made._indices = region.indices
         return made

@@ -12,6 +12,8 @@ import numpy as np
 from pydantic import ConfigDict, Field
 
 from dusnet.cloud import Points
+from dusnet.geometry.scan_sizes import size_words, true_unit
+from dusnet.units import METRES, UNIT_WORDS
 
 if TYPE_CHECKING:
     from dusnet.detectors.base import Scores
@@ -90,6 +92,8 @@ class Expectations:
         coverage: share of the part, 0 to 1, that a scan must show; it then takes the place of `unseen`.
         limit_too_high: whether no small defect exceeds the limit, so that a score below it says little.
         source: what the expectations come from, for the reader of a reason.
+        unit: that the scan is read in.
+        cad_unit: that the CAD model is read in, where the expectations come from one.
     """
 
     residual: float | None = None
@@ -99,6 +103,8 @@ class Expectations:
     coverage: float | None = None
     limit_too_high: bool = False
     source: str = "training scans"
+    unit: str | None = None
+    cad_unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -189,9 +195,9 @@ def decide(
         [
             Reason(
                 ABOVE,
-                f"The object score {scores.object_score:.4g} is above the limit {scores.threshold:.4g}."
+                f"The score {scores.object_score:.4g} is above the limit {scores.threshold:.4g}."
                 if scores.threshold is not None
-                else f"The object score {scores.object_score:.4g} counts as anomalous.",
+                else f"The score {scores.object_score:.4g} counts as anomalous.",
             )
         ]
         if high
@@ -210,7 +216,7 @@ def limit_words(threshold: float | None) -> str:
     """What a limit that is too high for small defects means, in one sentence."""
     shown = "" if threshold is None else f" {threshold:.4g}"
     return (
-        f"The limit{shown} is too high: no simulated bump of 2 % of the part's radius exceeds it, "
+        f"The limit{shown} is too high for small defects: no simulated bump of 2 % of the part's radius exceeds it, "
         "so a score below it does not mean that the part is good; train with more scans that show the same of the part."
     )
 
@@ -239,7 +245,7 @@ def _above(scores: Scores) -> bool | None:
 
 def _score_doubt(scores: Scores) -> Reason | None:
     if not math.isfinite(scores.object_score):
-        return Reason("score_not_finite", f"The object score is {scores.object_score}.")
+        return Reason("score_not_finite", f"The score is {scores.object_score}, which is no number to judge by.")
     if _above(scores) is None:
         return Reason("no_threshold", "The model has no limit; calibrate it or give a threshold.")
     return None
@@ -280,7 +286,7 @@ def _point_doubt(count: int, expected: Expectations, limits: Limits) -> Reason |
         least = max(least, math.ceil(limits.point_fraction * expected.points))
     if count >= least:
         return None
-    return Reason("too_few_points", f"The scan has {count} points but at least {least} are needed; scan it again.")
+    return Reason("too_few_points", f"The scan has {count} points but at least {least} are needed; re-scan it.")
 
 
 def _coverage_doubt(scores: Scores, expected: Expectations, limits: Limits) -> Reason | None:
@@ -311,8 +317,22 @@ def _unit_doubt(points: Points, expected: Expectations, limits: Limits) -> Reaso
         return None
     return Reason(
         "unit_doubtful",
-        f"The scan is {ratio:.3g} times as large as the {expected.source}; check the unit of the file.",
+        f"The scan is {_size_and_unit(ratio, expected)}",
     )
+
+
+def _size_and_unit(ratio: float, expected: Expectations) -> str:
+    """How the size of a scan compares that is `ratio` times as large as it should be, and which unit to try."""
+    unit, cad = expected.unit, expected.cad_unit
+    of_cad = true_unit(1.0 / ratio, cad) if cad is not None and ratio > 1.0 else None
+    if cad is not None and of_cad is not None:
+        size = size_words(METRES[of_cad] / METRES[cad])
+        return f"{size} than the {expected.source}: is that in {UNIT_WORDS[of_cad]}? Try --cad-unit {of_cad}."
+    of_scan = None if unit is None else true_unit(ratio, unit)
+    if unit is None or of_scan is None:
+        return f"{size_words(ratio)} than the {expected.source}: check the unit of the file."
+    size, same = size_words(METRES[unit] / METRES[of_scan]), "" if cad is None else f" --cad-unit {cad}"
+    return f"{size} than the {expected.source}: {UNIT_WORDS[of_scan]}? Try --unit {of_scan}{same}."
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:

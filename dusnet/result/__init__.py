@@ -2,6 +2,7 @@
 
 from dusnet.result.columns import COLUMNS
 from dusnet.result.contents import Context
+from dusnet.result.finding import deciding_defect, defect_words, finding_of, kind_words
 from dusnet.result.record import COMMENT, MAX_DEFECTS, PART_NUMBER, SCHEMA_VERSION, Record
 from dusnet.result.scan_result import NoResult, Result
 
@@ -15,4 +16,8 @@ __all__ = [
     "NoResult",
     "Record",
     "Result",
+    "deciding_defect",
+    "defect_words",
+    "finding_of",
+    "kind_words",
 ]

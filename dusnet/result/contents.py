@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from dusnet.cloud import PointCloud
+from dusnet.cloud import PointCloud, Points
 from dusnet.inspection import result_parts as parts
 from dusnet.inspection.defects import find_defects
 from dusnet.inspection.own_limits import NO_LIMITS, OwnLimits
 from dusnet.inspection.regions import Region
 from dusnet.inspection.result_files import RECONSTRUCTION, SCORED
 from dusnet.inspection.result_parts import Defect
+from dusnet.inspection.sides import PartSides, SideName
 from dusnet.inspection.verdict import Verdict, decide
 from dusnet.result.record import MAX_DEFECTS, SCHEMA_VERSION, Record
 
@@ -72,7 +73,11 @@ def record_of(
     """
     comparison, own = context.comparison, context.own_limits
     regions, remark = _regions(cloud, scores, own)
-    found = tuple(Defect.of(region, number, context.part_frame) for number, region in enumerate(regions, start=1))
+    listed = regions[:MAX_DEFECTS]
+    found = tuple(
+        Defect.of(region, number, context.part_frame, side=side)
+        for number, (region, side) in enumerate(zip(listed, _sides(cloud, listed, context), strict=True), start=1)
+    )
     before = verdict if verdict is not None else decide(scores, cloud.points)
     return kind(
         generator="dusnet",
@@ -87,8 +92,8 @@ def record_of(
         unit=context.unit,
         points=len(cloud),
         stray_points=0 if scores.stray is None else int(scores.stray.sum()),
-        region_count=len(found),
-        regions=found[:MAX_DEFECTS],
+        region_count=len(regions),
+        regions=found,
         point_scores=parts.HighStatistics.of(scores.point_scores),
         distances=None if scores.distances is None else parts.HighStatistics.of(scores.distances),
         deviation=None if scores.deviation is None else parts.SignedStatistics.of(scores.deviation),
@@ -127,6 +132,21 @@ def _regions(cloud: PointCloud, scores: Scores, own: OwnLimits) -> tuple[list[Re
     if scores.is_anomalous and not found:
         return [], ("No point stands out, so no region is listed; look at the whole part.",)
     return found, ()
+
+
+def _sides(cloud: PointCloud, regions: Sequence[Region], context: Context) -> list[SideName]:
+    """The side of the part that each region is seen on."""
+    if not regions:
+        return []
+    frame = context.part_frame
+    points = cloud.points if frame is None else frame.places(cloud.points)
+    sides = PartSides(points)
+    return [sides.of(points[region.indices] if len(region.indices) else _placed(region, context)) for region in regions]
+
+
+def _placed(region: Region, context: Context) -> Points:
+    center = region.center[None]
+    return center if context.part_frame is None else context.part_frame.places(center)
 
 
 def _bands(comparison: parts.Comparison) -> tuple[parts.Band, ...]:

@@ -11,6 +11,7 @@ from dusnet.inspection import result_parts as parts
 from dusnet.inspection.result_files import SCORED
 from dusnet.inspection.result_parts import Defect
 from dusnet.inspection.verdict import Verdict
+from dusnet.result.finding import finding_of
 
 SCHEMA_VERSION: Literal[2] = 2
 MAX_DEFECTS = 50
@@ -32,9 +33,7 @@ class Record(parts.RecordPart):
         description="The mark of a file that dusnet wrote; files of before this key was introduced have none.",
     )
     schema_version: Literal[2] = Field(description="Grows when a key changes its meaning or goes away.")
-    object_score: parts.Score = Field(
-        description="One number for the scan; a fraction of the part's radius, corrected as the settings say."
-    )
+    object_score: parts.Score = Field(description="One number for the scan; a fraction of the part's radius.")
     threshold: parts.Maybe = Field(description="Object score above which the scan is anomalous.")
     point_threshold: parts.Maybe = Field(description="Point score above which a point belongs to a region.")
     is_anomalous: parts.Truth | None = Field(description="Whether the object score is greater than the threshold.")
@@ -120,6 +119,11 @@ class Record(parts.RecordPart):
     def name(self) -> str:
         """What to call the scan: the name of its file, or the stem."""
         return self.scan.file or self.stem
+
+    @property
+    def finding(self) -> str:
+        """What was found, in one sentence: `NG: dent of -1.4 mm, 20 mm across, on the left side; limit 0.5 mm`."""
+        return f"{self.verdict.status.value}: {finding_of(self)}."
 
     @property
     def seconds(self) -> float | None:

@@ -118,7 +118,7 @@ def test_several_scans_are_compared(tmp_path: Path) -> None:
     assert report.usable
     text = "\n".join(report.warnings)
     assert len(report.warnings) == 4
-    assert f"{tmp_path / 'small.ply'} is 0.1 times as large as the median" in text
+    assert f"{tmp_path / 'small.ply'} is about 10 times smaller than the median" in text
     assert f"{tmp_path / 'dense.ply'} has 90000 points where the median is 900" in text
     assert f"{tmp_path / 'copy.pcd'} holds the same points as {tmp_path / 's1.ply'}" in text
     assert "1 of 8 files are meshes" in text

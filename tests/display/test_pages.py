@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from report_parts import CALIBRATION, answer, ellipsoid, scored
-from written_results import changed, written_result
+from report_parts import CALIBRATION, CENTERS, answer, ellipsoid, scored
+from written_results import changed, result_of, written_result
 
 import dusnet.display.report.page as page_module
 import dusnet.display.report.stills as stills_module
 from dusnet.cloud import PointCloud
+from dusnet.detectors.base import Scores
+from dusnet.display.camera import SIDES
 from dusnet.display.report import (
     REPORT,
     ColorScale,
@@ -29,6 +31,7 @@ from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.sections import when
 from dusnet.display.wording import number
 from dusnet.errors import BadInput
+from dusnet.inspection.own_limits import OwnLimits
 from dusnet.inspection.result_parts import AllowedDeviation, Comparison, HighStatistics, SignedStatistics
 from dusnet.result import Result
 
@@ -213,7 +216,7 @@ def test_what_regions_may_bring_is_shown(tmp_path):
     regions[0] |= {"id": 1, "kind": "depression", "peak_deviation": -2.5, "axes": np.eye(3).tolist()}
     regions[1] |= {"id": 2, "kind": "missing_material", "peak_deviation": None, "gap": 6.25, "point_count": 0}
     page = Elements(written(tmp_path, changed(result, regions=regions), cloud))
-    for words in ("Kind", "depression", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
+    for words in ("Kind", "dent", "missing material", "−2.50", "Peak dev.", "Gap", "6.25"):
         assert words in page.text
 
 
@@ -383,7 +386,7 @@ def test_small_deviations_of_a_large_part_are_told_apart_on_the_page(tmp_path):
     scores = replace(scores, deviation=deviation)
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     page = Elements(written(tmp_path, result, cloud)).text
-    assert "Largest excess +0.140 mm" in page
+    assert "Highest bump +0.140 mm" in page
     peaks = [region.peak_deviation for region in result.defects]
     assert len(peaks) == 2
     for peak in peaks:
@@ -432,3 +435,70 @@ def test_a_page_says_how_well_a_scan_fits_and_what_it_covers(tmp_path, unseen, w
     page = Elements(written(tmp_path, result, cloud)).text
     assert "Fit error 0.12 mm" in page
     assert words in page
+
+
+def dented(depth: float = -1.0, count: int = 3000) -> tuple[PointCloud, Scores]:
+    """An ellipsoid with one dent, deviations of either sign, and scores that are the deviations in radii of 100."""
+    points = ellipsoid(count)
+    deviation = np.random.default_rng(2).normal(size=count) * 0.02
+    deviation[np.linalg.norm(points - CENTERS[0], axis=1) < 9.0] = depth
+    values = np.abs(deviation) / 100.0
+    given = answer(points, 1)
+    scores = replace(
+        given, point_scores=values.astype(np.float32), object_score=float(values.max()), threshold=0.002,
+        point_threshold=0.002, is_anomalous=bool(values.max() > 0.002), deviation=deviation.astype(np.float32),
+        score_length=100.0,
+    )  # fmt: skip
+    return PointCloud(points), scores
+
+
+@pytest.mark.usefixtures("quick_pages")
+@pytest.mark.parametrize(
+    ("asked", "own", "limit", "end"), [(None, None, 0.2, 0.4), (None, 0.5, 0.5, 1.0), (0.8, None, 0.2, 0.8)]
+)
+def test_deviations_within_the_limit_are_grey_and_the_scale_ends_where_it_was_asked_to(asked, own, limit, end):
+    cloud, scores = dented()
+    result = result_of(cloud, scores, unit="mm", own_limits=OwnLimits(deviation=own))
+    score, deviation = page_module.fields_of(result, asked)
+    assert (deviation.scale.low, deviation.scale.high) == pytest.approx((-end, end))
+    assert [mark.value for mark in deviation.scale.marks] == pytest.approx([-limit, limit])
+    grey = tuple(deviation.scale.paint(np.array([0.0]))[0])
+    assert len(set(map(int, grey))) <= 3
+    assert np.ptp(np.array(grey, int)) < 12, "neutral"
+    steps = np.linspace(-end, end, 401)
+    near = np.abs(np.abs(steps) - limit) < 1e-9
+    is_grey = (deviation.scale.paint(steps) == grey).all(axis=1)
+    assert (is_grey == (np.abs(steps) < limit))[~near].all()
+    assert deviation.scale.paint(np.array([end]))[0][0] > deviation.scale.paint(np.array([end]))[0][2], "red: excess"
+    low = score.scale.paint(np.linspace(0.0, 0.00199, 50))
+    assert (low == low[0]).all()
+    assert tuple(score.scale.paint(np.array([0.0021]))[0]) != tuple(low[0])
+
+
+@pytest.mark.usefixtures("quick_pages")
+def test_defects_carry_their_deviation_in_the_pictures_and_the_histogram_shows_the_tail(tmp_path):
+    cloud, scores = dented()
+    result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
+    page = written(tmp_path, result, cloud, color_range=0.3)
+    scene = json.loads(re.findall(r'id="scene">(.*?)</script>', page)[0])
+    assert [defect["words"] for defect in scene["defects"]] == ["1: −1 mm"]
+    assert [field["name"] for field in scene["fields"]] == ["Anomaly score", "Deviation"]
+    words = Elements(page).text
+    assert words.startswith("Inspection report: part, NG Inspection report part ")
+    assert result.finding in words
+    assert "Deviation of all points" in words
+    chart = page.split('aria-label="Histogram of Deviation', 1)[1].split("</svg>", 1)[0]
+    ticks = [float(tick.replace("−", "-")) for tick in re.findall(r'text-anchor="middle"[^>]*>(−?[\d.]+)<', chart)]
+    assert min(ticks) <= -0.8, "the dent of 1 mm lies beyond the colours, which end at 0.3"
+    assert chart.count("limit") == 2
+
+
+def test_a_callout_is_on_the_side_that_shows_the_defect(monkeypatch):
+    monkeypatch.setattr(stills_module, "SIZE", (440, 322))
+    points = ellipsoid(40_000)
+    white = np.full((40_000, 3), 255, np.uint8)
+    hidden = stills_module.Callout(1, "1: −0.8 mm", np.array([0.0, 0.0, 0.0]), "left")
+    stills = stills_module.draw_stills(points, white, np.zeros(40_000), [hidden], "mm")
+    assert {still.side.name: still.shown for still in stills.sides} == {
+        side.name: ((1,) if side.name == "left" else ()) for side in SIDES
+    }

@@ -35,7 +35,9 @@ def test_a_result_is_read_whole(loaded):
     assert loaded.reconstruction is not None
     assert loaded.defects is not None
     assert len(loaded.defects) == loaded.defect_count == 1
-    assert Scene(loaded).verdict_line == "NG, score 2.5, limit 1, 1,500 points"
+    assert loaded.finding is not None
+    assert loaded.finding.startswith("NG: defect, ")
+    assert Scene(loaded).verdict_line == f"{loaded.finding} 1,500 points"
 
 
 def test_a_record_that_cannot_be_read_is_one_sentence(tmp_path, monkeypatch):

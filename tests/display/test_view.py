@@ -50,7 +50,8 @@ def test_a_result_shows_scan_and_reconstruction(result):
     scene = Scene(read_loaded_result(result / "part.scored.ply"))
     scan, rebuilt = scene.panels()
     assert (scan.title, rebuilt.title) == ("part", "without defects")
-    assert scan.caption == "NG, score 2.5, limit 1, 1,500 points"
+    assert scan.caption.startswith("NG: defect, ")
+    assert scan.caption.endswith(" 1,500 points")
     assert scan.values is not None
     np.testing.assert_allclose(sorted(set(scan.values)), [0.2, 3.0], rtol=1e-6)
     assert (scene.threshold, scene.heat_limits) == (0.9, (0.0, 1.8))

@@ -15,7 +15,7 @@ from dusnet.colors.color_maps import NEUTRAL, srgb_to_lab
 from dusnet.colors.deviation_bands import COLORS, DeviationBands
 from dusnet.display.camera import SIDES
 from dusnet.display.report.charts import TrendPoint, color_bar, counts_in, object_chart, point_chart, trend_chart
-from dusnet.display.report.stills import draw_stills
+from dusnet.display.report.stills import Callout, draw_stills
 from dusnet.display.report.view3d import view_data
 from dusnet.display.scales import (
     ColorScale,
@@ -255,7 +255,7 @@ def test_six_sides_show_what_faces_them():
     points = ellipsoid(6000)
     weight = (points[:, 0] > 55.0).astype(float)
     colors = np.where(weight[:, None] > 0, [200, 0, 0], [180, 190, 200]).astype(np.uint8)
-    stills = draw_stills(points, colors, weight, {1: np.array([60.0, 0.0, 0.0])}, "mm")
+    stills = draw_stills(points, colors, weight, [Callout(1, "1: −0.8 mm", np.array([60.0, 0.0, 0.0]))], "mm")
     for side in SIDES:
         right, up, toward = np.array(side.axes)
         np.testing.assert_array_equal(np.cross(right, up), toward)
@@ -276,7 +276,7 @@ def test_six_sides_show_what_faces_them():
 @pytest.mark.parametrize("count", [1, 2, 3, 5])
 def test_a_handful_of_points_is_drawn(count):
     points = ellipsoid(count)
-    assert len(draw_stills(points, np.zeros((count, 3), np.uint8), np.zeros(count), {}, "").sides) == 6
+    assert len(draw_stills(points, np.zeros((count, 3), np.uint8), np.zeros(count), [], "").sides) == 6
 
 
 def test_the_trend_does_not_hide_its_links_in_an_image():
@@ -285,7 +285,7 @@ def test_the_trend_does_not_hide_its_links_in_an_image():
     assert '<a href="./a.report.html"' in chart
     start = chart.split(">")[0]
     assert 'role="group"' in start
-    assert 'aria-label="Object scores of 1 scan ' in start
+    assert 'aria-label="Scores of 1 scan ' in start
     assert 'role="img"' in (object_chart([0.1], 0.3, 0.5) or "")
 
 

@@ -134,8 +134,8 @@ class TestPage:
     def test_it_loads_without_errors_and_shows_the_verdict(self, page):
         assert console_errors(page) == []
         said = text(page, "dusnet-verdict")
-        assert said.splitlines()[0] == "NG"
-        assert "object score 2.5 (limit 1)" in said
+        assert said.splitlines()[0].startswith("NG: defect, ")
+        assert "score 2.5 (limit 1)" in said
         assert "The score 2.5 is above <1>." in said
         assert "1,500 points, mm" in said
         assert text(page, "dusnet-notice") == "all 1,500 points drawn"

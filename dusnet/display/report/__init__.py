@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dusnet.display.report.index import INDEX, remove_index, write_index
 from dusnet.display.report.overview import renew_overview
-from dusnet.display.report.page import REPORT, ReportPage, write_report
+from dusnet.display.report.page import REPORT, ReportPage, deviation_field, write_report
 from dusnet.display.scales import ColorScale, PointField, ScaleMark, banded_scale
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "ReportPage",
     "ScaleMark",
     "banded_scale",
+    "deviation_field",
     "remove_index",
     "renew_overview",
     "write_index",

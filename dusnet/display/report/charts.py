@@ -19,6 +19,7 @@ _WIDTH, _HEIGHT = 480, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 70, 12, 30, 38
 _CRISP = 'shape-rendering="crispEdges"'
 _BINS = 40
+_TAIL = 4.0  # widths of the colour scale that the axis of point values goes on beyond it
 _BEYOND = 2.5  # times the greater of the threshold and the highest good score: where the axis of object scores ends
 _INK, _FAINT, _LINE = css(INK), css(FAINT), css(LINE)
 
@@ -105,7 +106,7 @@ def object_chart(good: Sequence[float], score: float, threshold: float | None) -
     edges = np.linspace(axis.low, axis.high, _BINS + 1)
     counts = counts_in(list(good), edges)
     most = max(int(counts.max()), 1)
-    parts = _frame(axis, "object score", "good scans")
+    parts = _frame(axis, "score", "good scans")
     parts += _count_ticks(round_numbers(0, most, 3), lambda count: _up(count / most))
     parts += [
         _bar(axis.at(left), axis.at(right), count / most, css(GOOD_SCANS))
@@ -119,7 +120,7 @@ def object_chart(good: Sequence[float], score: float, threshold: float | None) -
         arrow = " →" if outside else ""
         parts += _mark(axis.at(score), f"this scan {number(score, 3)}{arrow}", css(VERDICT_MARKS["NG"]), row=1)
     label = (
-        f"Histogram of the object scores of {counted(len(good), 'good scan')}. This scan scores {number(score)}."
+        f"Histogram of the scores of {counted(len(good), 'good scan')}. This scan scores {number(score)}."
         + (f" The limit is {number(threshold)}." if threshold is not None else "")
     )  # fmt: skip
     return _svg(parts, label)
@@ -137,7 +138,7 @@ def point_chart(field: PointField, good: Sequence[float] = ()) -> str | None:
         edges, bars = scale.edges, len(scale.colors)
         counts = np.bincount(scale.band(field.values[np.isfinite(field.values)]), minlength=bars)
     else:
-        edges = np.linspace(scale.low, scale.high, _BINS + 1)
+        edges = np.linspace(*_with_tail(field), _BINS + 1)
         counts = counts_in(field.values, edges)
     if not counts.sum():
         return None
@@ -163,6 +164,19 @@ def point_chart(field: PointField, good: Sequence[float] = ()) -> str | None:
         parts += _mark(axis.at(mark.value), f"{mark.text} {number(mark.value, 3)}", _INK, dashed=True, row=row % 2)
     finite = int(counts.sum())
     return _svg(parts, f"Histogram of {field.name} over {counted(finite, 'point')}, counts on a logarithmic scale")
+
+
+def _with_tail(field: PointField) -> tuple[float, float]:
+    """Where the axis of a histogram ends: at the colour scale or beyond it, so that the tail of the values is seen.
+
+    It goes on for at most `_TAIL` times the scale: one wild value must not squeeze all others into one bar.
+    """
+    low, high = field.scale.low, field.scale.high
+    finite = field.values[np.isfinite(field.values)]
+    if not len(finite):
+        return low, high
+    room = _TAIL * (high - low)
+    return max(min(low, float(finite.min())), low - room), min(max(high, float(finite.max())), high + room)
 
 
 @dataclass(frozen=True)
@@ -219,7 +233,7 @@ def trend_chart(scans: Sequence[TrendPoint]) -> str | None:
     under = "scan, in the order of the table"
     parts.append(_words((_LEFT + right) / 2, height - 4, under, anchor="middle", faint=True))
     kind = "logarithmic" if logarithmic else "linear"
-    label = f"Object scores of {counted(len(drawn), 'scan')} in the order of the table, {kind} scale"
+    label = f"Scores of {counted(len(drawn), 'scan')} in the order of the table, {kind} scale"
     return _svg(parts, label, width, height, role="group")  # an image would hide the links in it
 
 

@@ -8,8 +8,8 @@ from dusnet.display.wording import number, percent
 from dusnet.inspection.result_parts import AllowedDeviation, CadFile, Comparison
 
 NOTE = (
-    "Positive deviations are excess material, negative are missing. The object score is the share of the tolerance "
-    "that the worst region uses. Stray points do not count. Above 1 the part is out of tolerance."
+    "Positive deviations are excess material, negative are missing. The score is the share of the tolerance that "
+    "the worst region uses. Stray points do not count. Above 1 the part is out of tolerance."
 )
 
 

@@ -12,10 +12,11 @@ from dusnet.display.report.markup import asset, badge, cell, fill, header_cell, 
 from dusnet.display.report.page import ReportPage
 from dusnet.display.report.sections import when
 from dusnet.display.report.stills import THUMBNAIL, data_uri
-from dusnet.display.wording import MISSING, grouped, kind_words, number
+from dusnet.display.wording import MISSING, grouped, number
+from dusnet.inspection.regions import DefectKind
 from dusnet.io import remove_file, write_text
 from dusnet.io.marks import FileKind, kind_of, require_replaceable
-from dusnet.result import Result
+from dusnet.result import Result, deciding_defect, kind_words
 from dusnet.words import counted
 
 INDEX = "index.html"
@@ -122,7 +123,7 @@ def _trend(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportP
         for status, _ in _TILES
     )
     return (
-        '<section class="keep" aria-labelledby="h-trend"><h2 id="h-trend">Object score over the batch</h2>'
+        '<section class="keep" aria-labelledby="h-trend"><h2 id="h-trend">Score over the batch</h2>'
         f'<div class="scroll wide">{chart}</div><p class="legend">{legend}</p></section>'
     )
 
@@ -139,10 +140,12 @@ def _table(out_dir: Path, results: Sequence[Result], pages: Mapping[str, ReportP
     head += [
         header_cell("Scan").replace("<th ", '<th class="l" ', 1),
         header_cell("Verdict").replace("<th ", '<th class="l" ', 1),
-        header_cell("Object score"),
+        header_cell("Score"),
         header_cell("Score / limit"),
         header_cell("Defects"),
-        header_cell("Worst defect", hint="Length of the worst defect, in the unit of the scan"),
+        header_cell("Worst defect", hint="What decided, its deviation or else its size, and where it is").replace(
+            "<th ", '<th class="l" ', 1
+        ),
         header_cell("Points"),
         header_cell("Fit error", unit="%", hint="Mean distance from the model, in per cent of the part's radius"),
         header_cell("Remarks", hint="What reading and scoring had to remark"),
@@ -192,10 +195,13 @@ def _time(timestamp: str) -> str:
 
 
 def _worst(result: Result) -> str:
-    if not result.defects:
+    """The defect that the finding names: what it looks like, how far it is off, and where; sorted by how far."""
+    worst = deciding_defect(result)
+    if worst is None:
         return cell(MISSING)
-    worst = result.defects[0]
-    length = worst.size[0]
-    kind = "" if worst.kind is None else f", {kind_words(worst.kind)}"
-    words = f"{number(length, 3)} {result.unit or ''}".strip() + kind
-    return cell(text(words), length)
+    unit = f" {result.unit}" if result.unit else ""
+    off = None if worst.kind is DefectKind.MISSING_MATERIAL else worst.peak_deviation
+    size = f"{number(worst.size[0], 2)}{unit} across" if off is None else f"{number(off, 3, signed=True)}{unit}"
+    place = "" if worst.side is None else f"<br>{text(worst.side)} side"
+    far = abs(off) if off is not None else worst.size[0]
+    return cell(f"{text(kind_words(worst.kind))} {text(size)}{place}", far, kind="l")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from dusnet.cloud import Points
 from dusnet.display.extent import extent
-from dusnet.display.wording import MISSING, fixed, percent, plain
+from dusnet.display.wording import MISSING, fixed, percent
 from dusnet.result import Result
+from dusnet.words import plain
 
 _MOST_DECIMALS = 9
 

@@ -17,7 +17,7 @@ from dusnet.display.report import sections
 from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import asset, badge, data_script, fill, page_head, text
 from dusnet.display.report.placed import PlacedResult
-from dusnet.display.report.stills import Stills, data_uri, draw_stills
+from dusnet.display.report.stills import Callout, Stills, data_uri, draw_stills
 from dusnet.display.report.view3d import MOST_DEFECT_POINTS, MOST_POINTS, view_data
 from dusnet.display.scales import PointField, ScaleMark, heat_scale, round_limit, signed_scale
 from dusnet.display.thinning import shown_points
@@ -56,6 +56,7 @@ def write_report(
     calibration: Calibration | None = None,
     settings: Mapping[str, Any] | None = None,
     fields: Sequence[PointField] | None = None,
+    color_range: float | None = None,
     title: str = "Inspection report",
 ) -> ReportPage:
     """Write the page of one scan, atomically. It shows the scan in the frame of the part where the result knows that.
@@ -68,6 +69,8 @@ def write_report(
         settings: of the model, as plain nested values.
         fields: what the points are painted with, N values each, the first at the beginning; None takes the anomaly
             score and the deviation or distance where the detector measured one.
+        color_range: deviation of the last colour, either way, in the unit of the scan; None takes twice the limit, or
+            where there is none the data. Of no effect on `fields`.
         title: what kind of page this is.
 
     Returns:
@@ -78,7 +81,7 @@ def write_report(
         ValueError: a field has another number of values than the scan has points, or the result is one that was read.
     """
     placed, unit, name = PlacedResult.of(result, cloud), result.unit or "", result.name
-    painted = list(fields) if fields is not None else fields_of(result)
+    painted = list(fields) if fields is not None else fields_of(result, color_range)
     for field in painted:
         if len(field.values) != len(cloud):
             raise ValueError(f"{field.name} needs {len(cloud)} values, got {len(field.values)}")
@@ -88,7 +91,15 @@ def write_report(
     index = shown_points(placed.cloud.points, flagged, MOST_POINTS, MOST_DEFECT_POINTS)
     stills = _stills(placed.cloud, index, painted, placed.defects, unit)
     length = Lengths.of(placed.cloud.points, result)
-    view = view_data(placed.cloud, index, painted, placed.defects, reconstruction=placed.reconstruction, unit=unit)
+    view = view_data(
+        placed.cloud,
+        index,
+        painted,
+        placed.defects,
+        reconstruction=placed.reconstruction,
+        unit=unit,
+        callouts={defect.id: text(sections.callout(defect, unit)) for defect in placed.defects},
+    )
     to_scan = None if placed.to_scan is None else placed.to_scan[:3].tolist()
     view |= {"decimals": length.decimals, "scored": result.files.scored, "toScan": to_scan}
     status = result.verdict.status.value
@@ -100,6 +111,8 @@ def write_report(
             "title": text(title),
             "name": text(name),
             "under": sections.under_title(result),
+            "finding": text(result.finding),
+            "status": text(status.lower()),
             "badge": badge(status).replace('class="badge', 'class="badge large', 1),
             "view_title": text(f"Scan coloured by {painted[0].name.lower()}" if painted else "Scan"),
             "toolbar": sections.toolbar(painted, result, cloud),
@@ -113,7 +126,7 @@ def write_report(
             "stills": sections.still_figures(stills),
             "stills_note": text(
                 f"The sides lie along the axes of {placed.frame}. All are at one scale and in the colours of the bar "
-                "above. The numbers are those of the table."
+                "above. The numbers are those of the table; beside them are the deviations."
             ),
             "charts": sections.charts(painted, result, calibration, length),
             "registration": sections.registration(result, length),
@@ -146,8 +159,11 @@ def read_report(path: Path) -> ReportPage | None:
         return ReportPage(path, b"")
 
 
-def fields_of(result: Result) -> list[PointField]:
-    """What a scored scan can be painted with: the anomaly score, then the signed deviation or else the distance."""
+def fields_of(result: Result, color_range: float | None = None) -> list[PointField]:
+    """What a scored scan can be painted with: the anomaly score, then the signed deviation or else the distance.
+
+    Grey is what lies below the limit. `color_range` is as for `write_report`.
+    """
     span, limit, unit = result.color_range, result.point_threshold, result.unit or ""
     remark = {
         "point_threshold": "The bar ends at twice the point limit. It is the same for every scan of this model.",
@@ -157,21 +173,47 @@ def fields_of(result: Result) -> list[PointField]:
     score = PointField(
         "Anomaly score",
         np.asarray(result.point_scores, dtype=np.float32),
-        heat_scale(span.low, span.high, marks, remark),
-        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius. The model's "
-        "settings say how it is corrected.",
+        heat_scale(span.low, span.high, marks, remark, neutral=limit if marks and limit is not None else -math.inf),
+        explanation="Distance to the defect-free surface as a fraction of the part's bounding radius.",
     )
     if result.deviation is not None:
-        values = np.asarray(result.deviation, dtype=np.float32)
-        ends = "The ends are the round number that 99.8 % of this scan's deviations stay within."
-        scale = signed_scale(round_limit(values), (ScaleMark(0.0, "nominal"),), ends)
-        words = "Positive is excess material, negative is missing."
-        return [score, PointField("Deviation", values, scale, unit, words)]
+        return [score, deviation_field(result, color_range)]
     if result.distances is not None:
         values = np.asarray(result.distances, dtype=np.float32)
         ends = "The end is the round number that 99.8 % of this scan's distances stay below."
         return [score, PointField("Distance", values, heat_scale(0.0, round_limit(values), (), ends), unit)]
     return [score]
+
+
+def deviation_field(result: Result, color_range: float | None = None) -> PointField:
+    """The signed deviation of every point, grey within the limit; `color_range` is as for `write_report`."""
+    values, allowed = np.asarray(result.deviation, dtype=np.float32), _allowed_deviation(result)
+    if color_range is not None:
+        end, remark = color_range, "The range was given."
+    elif allowed is not None:
+        end, remark = 2.0 * allowed, "The bar ends at twice the limit."
+    else:
+        end, remark = (
+            round_limit(values),
+            "The ends are the round number that 99.8 % of this scan's deviations stay within.",
+        )
+    shown = allowed if allowed is not None and allowed <= end else None
+    marks = (
+        (ScaleMark(-shown, "limit"), ScaleMark(shown, "limit")) if shown is not None else (ScaleMark(0.0, "nominal"),)
+    )
+    neutral = 0.0 if allowed is None else min(allowed, end)
+    words = "Positive is excess material, negative is missing." + (" Grey is within the limit." if allowed else "")
+    return PointField("Deviation", values, signed_scale(end, marks, remark, neutral=neutral), result.unit or "", words)
+
+
+def _allowed_deviation(result: Result) -> float | None:
+    """What a point may deviate: the smaller tolerance, the limit of the user's own, or the point limit as a length."""
+    if result.comparison is not None:
+        return min(result.comparison.tolerance.plus, result.comparison.tolerance.minus)
+    if result.own_limits is not None and result.own_limits.deviation is not None:
+        return result.own_limits.deviation
+    limit, length = result.point_threshold, result.scores.score_length
+    return limit * length if limit is not None and limit > 0.0 and length is not None else None
 
 
 def _stills(
@@ -184,7 +226,10 @@ def _stills(
     # What makes a side worth a thumbnail is what lies beyond the outermost marks of the scale.
     beyond = max((abs(mark.value) for mark in scale.marks), default=math.inf)
     weight = np.clip(np.nan_to_num(np.abs(values), nan=0.0, posinf=0.0) - beyond, 0.0, None)
-    labels = {defect.id: np.array(defect.peak_point) for defect in defects}
+    labels = [
+        Callout(defect.id, sections.callout(defect, unit), np.array(defect.peak_point), defect.side)
+        for defect in defects
+    ]
     return draw_stills(points, scale.paint(values), weight, labels, unit)
 
 

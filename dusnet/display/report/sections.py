@@ -18,9 +18,11 @@ from dusnet.display.report.markup import badge, cell, facts, flattened, header_c
 from dusnet.display.report.placed import frame_words
 from dusnet.display.report.stills import Stills, data_uri
 from dusnet.display.scales import PointField
-from dusnet.display.wording import MISSING, coverage, fixed, grouped, kind_words, number, percent
+from dusnet.display.wording import MISSING, coverage, fixed, grouped, number, percent
+from dusnet.inspection.regions import DefectKind
 from dusnet.inspection.result_parts import Defect
-from dusnet.result import COMMENT, PART_NUMBER, Result
+from dusnet.inspection.verdict import Limits
+from dusnet.result import COMMENT, PART_NUMBER, Result, kind_words
 from dusnet.units import squared
 from dusnet.words import counted, verb
 
@@ -113,11 +115,11 @@ def shown_note(shown: int, total: int, scene: Mapping[str, Any]) -> str:
 
 
 def verdict(result: Result) -> str:
-    """The decision and every reason for it, and what reading and scoring had to remark."""
+    """Every reason for the decision, and what reading and scoring had to remark."""
     status = result.verdict.status.value
     reasons = [reason.text for reason in result.verdict.reasons]
     if not reasons and status == "OK":
-        reasons = [f"The object score {number(result.object_score)} is not above the limit {number(result.threshold)}."]
+        reasons = [f"The score {number(result.object_score)} is not above the limit {number(result.threshold)}."]
     items = "".join(f"<li>{text(reason)}</li>" for reason in reasons)
     notes = "".join(f'<p class="warning">{text(note)}</p>' for note in result.warnings)
     return f'<p>{badge(status)}</p><ul class="reasons">{items}</ul>{notes}'
@@ -126,7 +128,7 @@ def verdict(result: Result) -> str:
 def key_figures(result: Result, length: Lengths) -> str:
     """The few numbers that decide."""
     score, limit, compared = result.object_score, result.threshold, result.comparison
-    rows = [("Object score", f"<strong>{number(score)}</strong>"), ("Limit", number(limit))]
+    rows = [("Score", f"<strong>{number(score)}</strong>"), ("Limit", number(limit))]
     if math.isfinite(score) and limit and compared is None:
         rows.append(("Score / limit", number(score / limit, 3)))
     rows += _own_limits(result, length)
@@ -144,7 +146,7 @@ def key_figures(result: Result, length: Lengths) -> str:
     rows.append(("Highest point score", number(None if highest is None else highest.max)))
     deviation, distances = result.deviation, result.distance_statistics
     if deviation is not None and np.isfinite(deviation).any():
-        for name, value in (("Largest excess", np.nanmax(deviation)), ("Largest lack", np.nanmin(deviation))):
+        for name, value in (("Highest bump", np.nanmax(deviation)), ("Deepest dent", np.nanmin(deviation))):
             rows.append((name, text(length.with_unit(length.deviation(float(value))))))
     elif distances is not None and distances.max is not None:
         for name, value in (("Largest distance", distances.max), ("99 % of distances below", distances.p99)):
@@ -166,6 +168,14 @@ def _own_limits(result: Result, length: Lengths) -> list[tuple[str, str]]:
         ("Limit of the largest area", area),
     ]
     return [(name, text(words)) for name, words in rows if words is not None]
+
+
+def callout(defect: Defect, unit: str) -> str:
+    """What is written beside a defect in a picture: its number, and its deviation where that is known."""
+    off = None if defect.kind is DefectKind.MISSING_MATERIAL else defect.peak_deviation
+    if off is None:
+        return str(defect.id)
+    return f"{defect.id}: {number(off, 3, signed=True)} {unit}".strip()
 
 
 def defects_title(result: Result) -> str:
@@ -243,7 +253,7 @@ def _defect_columns(listed: Sequence[Defect], length: Lengths) -> list[tuple[str
     columns += [
         along("size", 0, "Length", "Largest extent along the defect's own axes"),
         along("size", 1, "Width"),
-        along("size", 2, "Depth", "Smallest extent along the defect's own axes"),
+        along("size", 2, "Extent", "Smallest extent along the defect's own axes"),
         column("area", "Area", number, squared(unit)),
     ]
     if has("peak_deviation"):
@@ -291,14 +301,15 @@ def charts(fields: Sequence[PointField], result: Result, calibration: Calibratio
             if calibration is not None
             else "The model is not calibrated. There are no good scans to compare with."
         )
-        found.append(_panel("objects", "Object score among good scans", objects, words))
+        found.append(_panel("objects", "Score among good scans", objects, words))
     if fields:
-        usual = calibration.good.points if calibration is not None and fields[0].name == "Anomaly score" else ()
-        points = point_chart(fields[0], usual)
+        field = next((one for one in fields if one.scale.signed), fields[0])
+        usual = calibration.good.points if calibration is not None and field.name == "Anomaly score" else ()
+        points = point_chart(field, usual)
         if points is not None:
-            unknown = int((~np.isfinite(fields[0].values)).sum())
-            counts = f"All {grouped(result.points)} points are counted."
-            words = f"{counts} Values beyond the scale are in the first and last bar."
+            unknown = int((~np.isfinite(field.values)).sum())
+            counts = f"All {grouped(result.points)} points are counted, on a logarithmic axis."
+            words = f"{counts} Values beyond the axis are in the first and last bar."
             if usual:
                 words += (
                     f" In good scans one point in a thousand exceeds {number(min(usual), 3)} to {number(max(usual), 3)}"
@@ -306,7 +317,7 @@ def charts(fields: Sequence[PointField], result: Result, calibration: Calibratio
                 )
             if unknown:
                 words += f" {counted(unknown, 'point')} {verb(unknown, 'has', 'have')} no value."
-            found.append(_panel("points", f"{fields[0].name} of all points", points, words))
+            found.append(_panel("points", f"{field.name} of all points", points, words))
     return "".join(found)
 
 
@@ -330,10 +341,7 @@ def registration(result: Result, length: Lengths) -> str:
             rows.append(("Fit error / that of good scans", number(own / usual, 3)))
     if fit.fitness is not None:
         rows.append(("Points near the model", percent(fit.fitness)))
-    margin = "none found" if fit.margin is None else f"{number(fit.margin, 3)} times the distance"
-    rows.append(("Next best pose", margin))
-    if fit.symmetric:
-        rows.append(("Symmetry", "another pose is the same by a symmetry of the part"))
+    rows.append(("Pose", text(_pose_words(fit.margin, symmetric=fit.symmetric))))
     if result.unseen_share is not None:
         rows.append(("Coverage", coverage(result.unseen_share)))
     lines = ("".join(f"<td>{fixed(value, 6)}</td>" for value in row) for row in fit.matrix)
@@ -342,6 +350,16 @@ def registration(result: Result, length: Lengths) -> str:
         facts(rows)
         + f'<h3>Matrix from scan to model</h3><div class="scroll"><table class="matrix">{matrix}</table></div>'
     )
+
+
+def _pose_words(margin: float | None, *, symmetric: bool) -> str:
+    """Whether another pose fits as well, and how much worse the next best one does."""
+    if symmetric:
+        return "equal to another one by a symmetry of the part"
+    if margin is None:
+        return "unambiguous (no other fits)"
+    worse = f"next best fits {number(margin, 2)} times worse"
+    return f"unambiguous ({worse})" if margin >= Limits().pose_margin else f"ambiguous ({worse})"
 
 
 def provenance(result: Result, calibration: Calibration | None) -> str:

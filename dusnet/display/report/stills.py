@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,23 @@ class Still:
 
 
 @dataclass(frozen=True)
+class Callout:
+    """What is written beside a defect.
+
+    Attributes:
+        number: of the defect.
+        words: its number, and its deviation where that is known.
+        place: where, (3,).
+        side: the side whose picture shows it in any case, None for none.
+    """
+
+    number: int
+    words: str
+    place: Points
+    side: str | None = None
+
+
+@dataclass(frozen=True)
 class Stills:
     """The six sides, all at one scale, and a thumbnail of the one that shows most of the defects."""
 
@@ -58,7 +75,7 @@ class Stills:
 
 
 def draw_stills(
-    points: Points, colors: NDArray[np.uint8], weight: NDArray[Any], labels: Mapping[int, Points], unit: str
+    points: Points, colors: NDArray[np.uint8], weight: NDArray[Any], labels: Sequence[Callout], unit: str
 ) -> Stills:
     """Draw a part from its six sides.
 
@@ -66,7 +83,7 @@ def draw_stills(
         points: (N, 3) float64, at least one point.
         colors: (N, 3) uint8.
         weight: how much a point should be on the thumbnail, (N,) >= 0.
-        labels: place, (3,), of each defect by its number.
+        labels: of the defects, worst first.
         unit: of the points, for the scale bar; "" when nobody said.
     """
     from PIL import Image
@@ -84,10 +101,10 @@ def draw_stills(
         bare = draw_points(few, paint, camera, crop, SIZE, normals)
         image = Image.fromarray(bare)
         surface = _DepthGrid(few, camera)
-        shown = [number for number, place in labels.items() if surface.shows(place[None])[0]]
-        _write_labels(image, {number: labels[number] for number in shown[:_LABELS]}, camera, crop)
+        shown = [one for one in labels if one.side == side.name or surface.shows(one.place[None])[0]]
+        _write_labels(image, shown[:_LABELS], camera, crop)
         _scale_bar(image, crop.unit / radius, unit)
-        stills.append(Still(side, _jpeg(image), tuple(shown)))
+        stills.append(Still(side, _jpeg(image), tuple(one.number for one in shown)))
         images.append(bare)
         seen.append(float(heavy[surface.shows(few)].sum()) if heavy.any() else float(surface.filled))
     best = images[int(np.argmax(seen))]
@@ -145,21 +162,27 @@ def _thumbnail(pixels: NDArray[np.uint8]) -> Image:
     return ImageOps.pad(Image.fromarray(pixels), THUMBNAIL, color=BACKGROUND)
 
 
-def _write_labels(image: Image, labels: Mapping[int, Points], camera: Camera, crop: Crop) -> None:
-    """A ring with its number beside each defect, on top of the picture."""
+def _write_labels(image: Image, labels: Sequence[Callout], camera: Camera, crop: Crop) -> None:
+    """A framed callout beside each defect, on top of the picture; one that would cover another is moved down."""
     from PIL import ImageDraw, ImageFont
 
     draw, font = ImageDraw.Draw(image), ImageFont.load_default(15)
-    for number, place in labels.items():
-        right, up, _ = camera.project(place[None])[0]
+    taken: list[tuple[float, float, float, float]] = []
+    for label in labels:
+        right, up, _ = camera.project(label.place[None])[0]
         x = float(np.clip(SIZE[0] / 2 + (right - crop.center[0]) * crop.unit, 14, SIZE[0] - 14))
         y = float(np.clip(SIZE[1] / 2 - (up - crop.center[1]) * crop.unit, 14, SIZE[1] - 14))
-        side = 1 if x < SIZE[0] - 60 else -1
-        at = (x + side * 26, max(y - 24, 14))
-        draw.line((x, y, *at), fill=INK, width=2)
+        wide = font.getlength(label.words) + 12.0
+        left = x + 20.0 if x + 20.0 + wide < SIZE[0] else x - 20.0 - wide
+        top = max(y - 34.0, 3.0)
+        while any(left < other[2] and left + wide > other[0] and abs(top - other[1]) < 23.0 for other in taken):
+            top += 6.0
+        frame = (left, top, left + wide, top + 20.0)
+        taken.append(frame)
+        draw.line((x, y, left if left > x else left + wide, top + 10.0), fill=INK, width=2)
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=INK, outline=BACKGROUND)
-        draw.ellipse((at[0] - 12, at[1] - 12, at[0] + 12, at[1] + 12), fill=BACKGROUND, outline=INK, width=2)
-        draw.text(at, str(number), fill=INK, font=font, anchor="mm")
+        draw.rectangle(frame, fill=BACKGROUND, outline=INK, width=2)
+        draw.text((left + wide / 2.0, top + 10.0), label.words, fill=INK, font=font, anchor="mm")
 
 
 def _scale_bar(image: Image, pixels: float, unit: str) -> None:

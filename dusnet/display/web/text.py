@@ -25,14 +25,14 @@ def aside(text: str, name: str) -> str:
 
 
 def verdict(loaded: LoadedResult) -> str:
-    """Verdict, scores, and every sentence that the result has about them."""
+    """What was found, the score, and every sentence that the result has about them."""
     lines = []
     if loaded.verdict is not None:
         color = css(VERDICTS.get(loaded.verdict, INK))
-        lines.append(f'<b style="color:{color};font-size:17px">{html.escape(loaded.verdict)}</b>')
+        lines.append(f'<b style="color:{color};font-size:17px">{html.escape(loaded.finding or loaded.verdict)}</b>')
     if loaded.object_score is not None:
         limit = "" if loaded.threshold is None else f" (limit {loaded.threshold:.4g})"
-        lines.append(f"object score {loaded.object_score:.4g}{limit}")
+        lines.append(f"score {loaded.object_score:.4g}{limit}")
     lines.append(f"{counted(len(loaded.cloud), 'point')}{f', {html.escape(loaded.unit)}' if loaded.unit else ''}")
     lines += [html.escape(sentence) for sentence in dict.fromkeys([*loaded.reasons, *loaded.remarks])]
     return block("<br>".join(lines), "dusnet-verdict")
