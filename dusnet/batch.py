@@ -95,6 +95,7 @@ class Batch(ABC):
         self._results: list[Result] = []
         self._failures: list[str] = []
         self._reports: dict[str, ReportPage] = {}
+        self._trouble: set[str] = set()
 
     @abstractmethod
     def _score(self, cloud: PointCloud, stem: str) -> Result:
@@ -115,32 +116,58 @@ class Batch(ABC):
         """
         scans = files_in(paths, self._progress.log)
         stems = result_stems(scans)
-        self._require_free(stems)
+        self.require_free(stems)
         with self._progress.task(self._doing, len(scans)) as task:
             for scan, stem in zip(scans, stems, strict=True):
                 task.describe(f"{self._doing} {scan.name}")
                 try:
-                    result = self._one(scan, stem)
-                    self._results.append(result)
-                    self._tell(result)
-                    self._draw(result)
+                    self.judge(scan, stem, self._results.append)
                 except Exception as error:  # a scan can be wrong in more ways than anybody has thought of
                     self._failures.append(one_line(trouble_with(str(scan), error)))
                 task.advance()
         self._finish()
         return Outcome(tuple(self._results), tuple(self._failures))
 
+    def judge(self, scan: Path, stem: str, keep: Callable[[Result], None]) -> None:
+        """Score one scan, write its files in place of those of an earlier result, and tell of it.
+
+        Args:
+            scan: the file.
+            stem: what the names of its results begin with.
+            keep: given the result, without its arrays, as soon as its files and its page are written.
+
+        Raises:
+            Exception: whatever is wrong with the scan or its files; `trouble_with` says it in one sentence.
+        """
+        result = self._one(scan, stem)
+        keep(result)
+        self._tell(result)
+        self._draw(result)
+
+    @property
+    def output(self) -> Output:
+        """What is written, and where it is reported."""
+        return self._output
+
     def saved(self) -> str:
         """What an interruption leaves behind."""
         if not self._results:
             return "no scan was scored yet."
-        self._write_overview()
+        self.renew_overview(self._failures)
         count = len(self._results)
         return f"{counted(count, 'scan')} {verb(count)} scored, the results and summary.csv are in {self._out}."
 
-    def _require_free(self, stems: Sequence[str]) -> None:
-        """Refuse a folder that cannot be written or in which a file of others has the name of one of ours."""
-        files = {path: kind for stem in stems for path, kind in self._files(stem).items()}
+    def require_free(self, stems: Sequence[str]) -> None:
+        """Refuse a folder that cannot be written or in which a file of others has the name of one of ours.
+
+        Args:
+            stems: of the scans that will be judged; without any only the overviews are looked at.
+
+        Raises:
+            BadInput: a file that would be replaced is of others.
+            BadConfig: the folder cannot be written.
+        """
+        files = {path: kind for stem in stems for path, kind in self.files(stem).items()}
         files |= {self._out / SUMMARY: FileKind.SUMMARY} | (
             {self._out / INDEX: FileKind.PAGE} if self._output.report else {}
         )
@@ -150,7 +177,7 @@ class Batch(ABC):
                 continue  # nothing can be destroyed there, and the scan is worth more than its picture
             require_replaceable(path, kind)
 
-    def _files(self, stem: str) -> dict[Path, FileKind]:
+    def files(self, stem: str) -> dict[Path, FileKind]:
         """The files of one scan, and what each may replace."""
         files = result_files(self._out, stem)
         if self._output.report:
@@ -162,7 +189,7 @@ class Batch(ABC):
     def _finish(self) -> None:
         """Write the overviews, and see whether all that was written is still there."""
         try:
-            self._write_overview()
+            self.renew_overview(self._failures)
         except DusnetError as error:
             self._failures.append(one_line(str(error)))
         lost = [one for one in self._results if not (one.json_path.is_file() and one.scored_path.is_file())]
@@ -190,9 +217,18 @@ class Batch(ABC):
             self._reports[stem] = self._page(page, result, cloud)
         return result.without_arrays()
 
-    def _write_overview(self) -> None:
-        """What the folder says as a whole, results of earlier runs and of other processes included."""
-        trouble = renew_overview(self._out, reports=self._reports, failures=self._failures, index=self._output.report)
+    def renew_overview(self, failures: Sequence[str]) -> None:
+        """Write what the folder says as a whole, results of earlier runs and of other processes included.
+
+        Args:
+            failures: one sentence per scan that could not be scored, for the index.
+
+        Raises:
+            BadInput: the folder cannot be read, or an overview cannot be written.
+        """
+        trouble = renew_overview(self._out, reports=self._reports, failures=failures, index=self._output.report)
+        trouble = [sentence for sentence in trouble if sentence not in self._trouble]
+        self._trouble.update(trouble)
         for sentence in trouble[:_NAMED]:
             self._progress.log(f"{sentence.rstrip('.')}; it is not listed in {SUMMARY}.")
         if len(trouble) > _NAMED:

@@ -19,6 +19,16 @@ def out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
 
 
+def passes(error: BaseException) -> bool:
+    """Whether `error` is of memory, disk or permissions, which can be mended without another scan."""
+    step: BaseException | None = error
+    while step is not None:
+        if out_of_memory(step) or (isinstance(step, OSError) and step.errno is not None):
+            return True
+        step = step.__cause__
+    return False
+
+
 class DusnetError(Exception):
     """Base of everything that a user can cause."""
 

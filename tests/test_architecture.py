@@ -24,7 +24,7 @@ FLOORS = (
     {"summary"},
     {"cad", "display", "evaluation", "model"},
     {"batch", "doctor", "fitting", "images"},
-    {"demo", "model_files"},
+    {"demo", "model_files", "watch"},
     {"cli"},
     {"__main__"},
 )

@@ -1,8 +1,8 @@
 """The `dusnet` command: one module per verb, and one place where errors become exit codes.
 
-Exit codes: 0 done, 1 a scan is anomalous (`--gate` of `score` and `compare`, nothing else), 2 something the user can
-mend, 70 a bug with its traceback, 130 interrupted. Nothing here imports torch or Open3D before a verb needs it, so that
-`--help` answers at once.
+Exit codes: 0 done, 1 a scan is anomalous (`--gate` of `score`, `watch` and `compare`, nothing else), 2 something the
+user can mend, 70 a bug with its traceback, 130 interrupted. Nothing here imports torch or Open3D before a verb needs
+it, so that `--help` answers at once.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from dusnet.cli.score import score
 from dusnet.cli.synth import synth
 from dusnet.cli.train import train
 from dusnet.cli.view import view
+from dusnet.cli.watch import watch
 
 BUG = 70
 """What sysexits.h calls EX_SOFTWARE."""
@@ -54,6 +55,7 @@ _VERBS = (
     (calibrate, "bracket.safetensors more_good_scans/"),
     (limits, "bracket.safetensors --limit 0.5 --max-area 30"),
     (score, "bracket.safetensors new_scan.ply --out results --gate"),
+    (watch, "bracket.safetensors incoming/ --out results --report"),
     (compare, "scan.ply --cad part.stl --tol-plus 0.2 --tol-minus 0.1"),
     (evaluate, "bench/ --detector dusnet,nearest --out results"),
     (view, "results/part.scored.ply --png part.png"),

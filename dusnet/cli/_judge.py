@@ -1,4 +1,4 @@
-"""How a batch of scans ends: what failed is said, and the exit code says the rest."""
+"""How a batch of scans begins and ends: what judges them, what failed, and the exit code that says the rest."""
 
 from __future__ import annotations
 
@@ -8,10 +8,47 @@ from typing import NoReturn
 
 import typer
 
-from dusnet.batch import Batch, Outcome
+from dusnet.batch import Batch, Outcome, Output, Scoring
 from dusnet.cli._common import if_interrupted
 from dusnet.cli._streams import lines_are_extra, warn
+from dusnet.errors import BadConfig
 from dusnet.inspection import verdict
+from dusnet.inspection.own_limits import OwnLimits
+from dusnet.io import read_motion
+from dusnet.model import Model, load
+
+
+def scoring(
+    model: Path,
+    output: Output,
+    *,
+    threshold: float | None,
+    false_alarm: float | None,
+    limit: float | None,
+    max_area: float | None,
+    min_coverage: float | None,
+    unit: str | None,
+    frame: Path | None,
+    detector: str | None,
+    device: str,
+) -> tuple[Model, Scoring]:
+    """The model, loaded, and what judges scans with it, as the options of `score` and `watch` ask for."""
+    if threshold is not None and false_alarm is not None:
+        raise BadConfig("--threshold and --false-alarm both choose the limit; give one of them.")
+    limits = OwnLimits(limit, max_area)
+    motion = None if frame is None else read_motion(frame)
+    loaded = load(model, device=device, detector=detector)
+    batch = Scoring(
+        loaded,
+        output,
+        threshold=threshold,
+        false_alarm=false_alarm,
+        limits=limits,
+        min_coverage=min_coverage,
+        unit=unit,
+        frame=motion,
+    )
+    return loaded, batch
 
 
 def judge(batch: Batch, scans: Sequence[Path], *, gate: bool) -> NoReturn:

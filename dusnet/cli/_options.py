@@ -41,6 +41,22 @@ OwnDetector = Annotated[
         help="The class of a model of your own detector; a model file never says which code is run.",
     ),
 ]
+Threshold = Annotated[float | None, typer.Option("--threshold", help="Call a scan anomalous above this object score.")]
+FalseAlarm = Annotated[
+    float | None,
+    typer.Option("--false-alarm", help="Put the limit where this share of good parts would be called anomalous."),
+]
+LeastCoverage = Annotated[
+    float | None,
+    typer.Option(
+        "--min-coverage",
+        metavar="SHARE",
+        help="Judge every scan that shows at least this share of the part, 0 to 1, whatever it leaves out.",
+    ),
+]
+Gate = Annotated[
+    bool, typer.Option("--gate", help="Answer by exit code: 0 all normal, 1 some anomalous, 2 not decided.")
+]
 DeepestDefect = Annotated[
     float | None,
     typer.Option(

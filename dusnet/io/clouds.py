@@ -38,7 +38,7 @@ _READERS: dict[str, Callable[[Path, bytes], RawCloud]] = {
     ".off": parse_mesh,
     ".stl": parse_mesh,
 }
-_SHARED_SUFFIXES = (".txt", ".csv")  # that other files beside scans have too
+SHARED_SUFFIXES = (".txt", ".csv")  # that other files beside scans have too
 _LARGEST_NORMAL = 1e100
 _WRITTEN_SUFFIXES = (".ply", ".pcd", ".xyz")
 CLOUD_SUFFIXES: tuple[str, ...] = tuple(_READERS)
@@ -335,7 +335,7 @@ def sort_folder(folder: Path) -> Sorted:
     results = [entry for entry in named if is_result(entry)]
     known = set(results)
     scans = [entry for entry in named if entry not in known]
-    scans = [entry for entry in scans if entry.suffix.lower() not in _SHARED_SUFFIXES] or scans
+    scans = [entry for entry in scans if entry.suffix.lower() not in SHARED_SUFFIXES] or scans
     taken = {*scans, *results, *broken}
     others = [entry for entry in entries if entry not in taken and not entry.is_dir() and kind_of(entry) is None]
     return Sorted(scans, results, broken, others)

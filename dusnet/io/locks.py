@@ -37,6 +37,33 @@ def folder_lock(folder: Path) -> Iterator[bool]:
         os.close(handle)
 
 
+@contextmanager
+def sole_process(path: Path) -> Iterator[bool]:
+    """Keep other processes out of this block for the same file; a process that dies gives its lock back.
+
+    Args:
+        path: an empty file that stays; made when absent, its folder must exist.
+
+    Yields:
+        Whether this process is the only one; also where the file system has no locks.
+
+    Raises:
+        OSError: the file cannot be made.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        alone = True
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            alone = False
+        except OSError:
+            pass
+        yield alone
+    finally:
+        os.close(handle)
+
+
 def _locked(handle: int) -> bool:
     end = time.monotonic() + _PATIENCE
     while True:

@@ -31,8 +31,12 @@ def write_table(path: Path, fields: Sequence[str], rows: Iterable[Mapping[str, A
         BadInput: the file cannot be written.
     """
     lines = [",".join(map(_field, fields))]
-    lines += [",".join(_field(row.get(name)) for name in fields) for row in rows]
-    write_text(path, "\n".join(lines) + "\n")
+    write_text(path, "\n".join(lines) + "\n" + "".join(table_line(fields, row) for row in rows))
+
+
+def table_line(fields: Sequence[str], row: Mapping[str, Any]) -> str:
+    """One row as `write_table` writes it, with the end of its line; arguments as there."""
+    return ",".join(_field(row.get(name)) for name in fields) + "\n"
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
