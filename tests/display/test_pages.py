@@ -28,7 +28,7 @@ from dusnet.display.report import (
     write_report,
 )
 from dusnet.display.report.lengths import Lengths
-from dusnet.display.report.sections import when
+from dusnet.display.report.sections import callout, when
 from dusnet.display.wording import number
 from dusnet.errors import BadInput
 from dusnet.inspection.own_limits import OwnLimits
@@ -481,7 +481,7 @@ def test_defects_carry_their_deviation_in_the_pictures_and_the_histogram_shows_t
     result = written_result(tmp_path, cloud, scores, stem="part", unit="mm")
     page = written(tmp_path, result, cloud, color_range=0.3)
     scene = json.loads(re.findall(r'id="scene">(.*?)</script>', page)[0])
-    assert [defect["words"] for defect in scene["defects"]] == ["1: −1 mm"]
+    assert [callout(defect, "mm") for defect in result.defects] == ["1: -1 mm"]
     assert [field["name"] for field in scene["fields"]] == ["Anomaly score", "Deviation"]
     words = Elements(page).text
     assert words.startswith("Inspection report: part, NG Inspection report part ")
@@ -497,7 +497,7 @@ def test_a_callout_is_on_the_side_that_shows_the_defect(monkeypatch):
     monkeypatch.setattr(stills_module, "SIZE", (440, 322))
     points = ellipsoid(40_000)
     white = np.full((40_000, 3), 255, np.uint8)
-    hidden = stills_module.Callout(1, "1: −0.8 mm", np.array([0.0, 0.0, 0.0]), "left")
+    hidden = stills_module.Callout(1, "1: -0.8 mm", np.array([0.0, 0.0, 0.0]), "left")
     stills = stills_module.draw_stills(points, white, np.zeros(40_000), [hidden], "mm")
     assert {still.side.name: still.shown for still in stills.sides} == {
         side.name: ((1,) if side.name == "left" else ()) for side in SIDES

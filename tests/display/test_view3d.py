@@ -255,7 +255,7 @@ def test_six_sides_show_what_faces_them():
     points = ellipsoid(6000)
     weight = (points[:, 0] > 55.0).astype(float)
     colors = np.where(weight[:, None] > 0, [200, 0, 0], [180, 190, 200]).astype(np.uint8)
-    stills = draw_stills(points, colors, weight, [Callout(1, "1: −0.8 mm", np.array([60.0, 0.0, 0.0]))], "mm")
+    stills = draw_stills(points, colors, weight, [Callout(1, "1: -0.8 mm", np.array([60.0, 0.0, 0.0]))], "mm")
     for side in SIDES:
         right, up, toward = np.array(side.axes)
         np.testing.assert_array_equal(np.cross(right, up), toward)

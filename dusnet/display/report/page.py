@@ -91,15 +91,7 @@ def write_report(
     index = shown_points(placed.cloud.points, flagged, MOST_POINTS, MOST_DEFECT_POINTS)
     stills = _stills(placed.cloud, index, painted, placed.defects, unit)
     length = Lengths.of(placed.cloud.points, result)
-    view = view_data(
-        placed.cloud,
-        index,
-        painted,
-        placed.defects,
-        reconstruction=placed.reconstruction,
-        unit=unit,
-        callouts={defect.id: text(sections.callout(defect, unit)) for defect in placed.defects},
-    )
+    view = view_data(placed.cloud, index, painted, placed.defects, reconstruction=placed.reconstruction, unit=unit)
     to_scan = None if placed.to_scan is None else placed.to_scan[:3].tolist()
     view |= {"decimals": length.decimals, "scored": result.files.scored, "toScan": to_scan}
     status = result.verdict.status.value
@@ -125,8 +117,8 @@ def write_report(
             "defects": sections.defects(result, length),
             "stills": sections.still_figures(stills),
             "stills_note": text(
-                f"The sides lie along the axes of {placed.frame}. All are at one scale and in the colours of the bar "
-                "above. The numbers are those of the table; beside them are the deviations."
+                f"The sides lie along the axes of {placed.frame}. All are at one scale and in the colours of the bar. "
+                "The numbers are those of the table; beside them are the deviations."
             ),
             "charts": sections.charts(painted, result, calibration, length),
             "registration": sections.registration(result, length),

@@ -24,7 +24,7 @@ from dusnet.inspection.result_parts import Defect
 from dusnet.inspection.verdict import Limits
 from dusnet.result import COMMENT, PART_NUMBER, Result, kind_words
 from dusnet.units import squared
-from dusnet.words import counted, verb
+from dusnet.words import counted, plain, verb
 
 if TYPE_CHECKING:
     from dusnet.detectors.calibration import Calibration
@@ -171,11 +171,14 @@ def _own_limits(result: Result, length: Lengths) -> list[tuple[str, str]]:
 
 
 def callout(defect: Defect, unit: str) -> str:
-    """What is written beside a defect in a picture: its number, and its deviation where that is known."""
+    """What is written beside a defect in a picture: its number, and its deviation where that is known.
+
+    The font of the pictures has no minus sign but the hyphen.
+    """
     off = None if defect.kind is DefectKind.MISSING_MATERIAL else defect.peak_deviation
     if off is None:
         return str(defect.id)
-    return f"{defect.id}: {number(off, 3, signed=True)} {unit}".strip()
+    return f"{defect.id}: {plain(off, 3, signed=True)} {unit}".strip()
 
 
 def defects_title(result: Result) -> str:

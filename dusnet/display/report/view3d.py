@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -87,7 +86,6 @@ def view_data(
     *,
     reconstruction: Points | None = None,
     unit: str = "",
-    callouts: Mapping[int, str] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """All that the page draws in three dimensions; anything in it can be written as JSON.
 
@@ -98,7 +96,6 @@ def view_data(
         defects: those of the result, worst first.
         reconstruction: the surface that the scan was compared with, (R, 3), or None.
         unit: of the points, "" when nobody said.
-        callouts: what to write beside the defects by their numbers, their number where there is none.
     """
     shown = cloud.points[index]
     rebuilt = None if reconstruction is None or not len(reconstruction) else np.asarray(reconstruction, np.float64)
@@ -121,7 +118,7 @@ def view_data(
         "fields": [_field(field, index, shade) for field in fields],
         "reconstruction": None if few is None or rebuilt is None else _surface(few, len(rebuilt), space, camera),
         "truth": None if cloud.labels is None else _truth(cloud.labels, index),
-        "defects": [_box(cloud.points, defect, space, callouts.get(defect.id, str(defect.id))) for defect in defects],
+        "defects": [_box(cloud.points, defect, space) for defect in defects],
         "sides": {side.name: space.camera(*np.array(side.axes, dtype=np.float64)[[2, 1]]) for side in SIDES},
         "distance": _DISTANCE,
         "camera": space.camera(camera.axes[2], camera.axes[1]),
@@ -192,8 +189,8 @@ def _marker_size(points: Points, space: Space) -> float:
     return float(np.clip(spacing(points) / space.radius * _PIXELS, *_MARKER_PIXELS))
 
 
-def _box(points: Points, defect: Defect, space: Space, words: str) -> dict[str, Any]:
-    """A defect: its box, its label with its words, and a camera in front of it."""
+def _box(points: Points, defect: Defect, space: Space) -> dict[str, Any]:
+    """A defect: its box, its label, and a camera in front of it."""
     mine, axes = points[defect.indices], np.array(defect.axes)
     if len(mine):
         along = mine @ axes.T
@@ -212,7 +209,6 @@ def _box(points: Points, defect: Defect, space: Space, words: str) -> dict[str, 
     label = middle + direction * (np.abs(axes @ direction) @ half) + above * (np.abs(axes @ above) @ half + gap)
     return {
         "name": str(defect.id),
-        "words": words,
         "lines": space.local(box_edges(middle, half, axes).reshape(24, 3)).tolist(),
         "label": space.local(label).tolist(),
         "camera": _camera(center, eye, up),

@@ -60,7 +60,7 @@
       lines([], 7, color("accent")),
       { type: "scatter3d", mode: "text", hoverinfo: "skip", showlegend: false,
         x: labels.map((at) => at[0]), y: labels.map((at) => at[1]), z: labels.map((at) => at[2]),
-        text: data.defects.map((defect) => "<b>" + defect.words + "</b>"), textfont: { size: 17, color: color("ink") } },
+        text: data.defects.map((defect) => "<b>" + defect.name + "</b>"), textfont: { size: 17, color: color("ink") } },
     ];
   }
   function axis(name, settings) {
