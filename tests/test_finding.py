@@ -40,8 +40,8 @@ BUMP = (POINTS[:, 2] == SIDE) & (np.abs(POINTS[:, :2] - 30.0).max(axis=1) <= 2.0
 
 def found(*, dent: float = -DEPTH, bump: float = 0.0, threshold: float = 1.0, **context) -> Result:
     """The result of a cube with a dent on its left and, where asked for, a small bump on top."""
-    deviation = np.full(len(POINTS), 0.01, np.float32)
-    deviation[DENT], deviation[BUMP] = dent, bump or 0.01
+    deviation = np.where(POINTS[:, 0] == SIDE, 0.01, 0.0).astype(np.float32)
+    deviation[DENT], deviation[BUMP] = dent, bump
     values = np.where(np.abs(deviation) > 0.1, 10.0 * np.abs(deviation) / DEPTH, 0.1).astype(np.float32)
     values[DENT] *= 0.3
     score = float(values.max())
