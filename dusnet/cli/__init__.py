@@ -31,6 +31,7 @@ from dusnet.cli.pretrain import pretrain
 from dusnet.cli.score import score
 from dusnet.cli.synth import synth
 from dusnet.cli.train import train
+from dusnet.cli.trend import trend
 from dusnet.cli.view import view
 from dusnet.cli.watch import watch
 
@@ -56,6 +57,7 @@ _VERBS = (
     (limits, "bracket.safetensors --limit 0.5 --max-area 30"),
     (score, "bracket.safetensors new_scan.ply --out results --gate"),
     (watch, "bracket.safetensors incoming/ --out results --report"),
+    (trend, "results --window 100"),
     (compare, "scan.ply --cad part.stl --tol-plus 0.2 --tol-minus 0.1"),
     (evaluate, "bench/ --detector dusnet,nearest --out results"),
     (view, "results/part.scored.ply --png part.png"),

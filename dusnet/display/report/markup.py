@@ -72,6 +72,13 @@ def asset(name: str) -> str:
     return files("dusnet.display.report").joinpath("assets", name).read_text(encoding="utf-8")
 
 
+def plotly_script() -> str:
+    """The code of Plotly, which a page carries with it."""
+    from plotly.offline import get_plotlyjs
+
+    return str(get_plotlyjs())
+
+
 def fill(template: str, parts: Mapping[str, str]) -> str:
     """A template with its `$names` replaced; every one must be given."""
     return Template(asset(template)).substitute(parts)

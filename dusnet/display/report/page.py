@@ -16,6 +16,7 @@ from dusnet.cloud import PointCloud
 from dusnet.display.report import sections
 from dusnet.display.report.lengths import Lengths
 from dusnet.display.report.markup import asset, badge, data_script, fill, page_head, text
+from dusnet.display.report.markup import plotly_script as _plotly
 from dusnet.display.report.placed import PlacedResult
 from dusnet.display.report.stills import Callout, Stills, data_uri, draw_stills
 from dusnet.display.report.view3d import MOST_DEFECT_POINTS, MOST_POINTS, view_data
@@ -223,9 +224,3 @@ def _stills(
         for defect in defects
     ]
     return draw_stills(points, scale.paint(values), weight, labels, unit)
-
-
-def _plotly() -> str:
-    from plotly.offline import get_plotlyjs
-
-    return str(get_plotlyjs())
