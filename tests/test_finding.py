@@ -118,10 +118,14 @@ def test_missing_material_and_defects_without_deviation_have_no_depth():
 
 
 def test_a_recheck_tells_the_first_doubt_and_not_the_score():
-    doubts = (Reason("part_not_seen", "41% of it."), Reason("too_few_points", "The scan has 5 points; re-scan it."))
+    lost = "41% of the part is not in the scan: it is missing or was not seen; look at the part."
+    doubts = (Reason("too_few_points", "The scan has 5 points; re-scan it."), Reason("part_not_seen", lost))
     unseen = changed(found(verdict=Verdict(Status.RECHECK, doubts)), unseen_share=0.414)
     assert unseen.finding == "RECHECK: 41 % of the part is not in the scan."
-    few = found(verdict=Verdict(Status.RECHECK, doubts[1:]))
+    side = Reason("part_not_seen", "The scan shows one side, and 8% of the part is not in it there: look at the part.")
+    view = changed(found(verdict=Verdict(Status.RECHECK, (side,))), unseen_share=0.5)
+    assert view.finding == "RECHECK: the scan shows one side, and 8 % of the part is not in it there."
+    few = found(verdict=Verdict(Status.RECHECK, doubts[:1]))
     assert few.finding == "RECHECK: the scan has 5 points."
     size = decide(few.scores, POINTS / 1000.0, expected=Expectations(scale=80.0, unit="mm"))
     assert found(verdict=size).finding == "RECHECK: the scan is about 1000 times smaller than the training scans."

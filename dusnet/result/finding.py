@@ -32,7 +32,7 @@ def finding_of(result: Record) -> str:
     """What was found, without the verdict and without a full stop.
 
     Of an NG the worst defect, its place, and the limit that it passes; of an OK the largest deviation; of a RECHECK
-    the first reason why nothing can be said.
+    the first reason why nothing can be said, what is not in the scan before all others.
     """
     if result.verdict.status is Status.RECHECK:
         return _doubt(result)
@@ -141,9 +141,8 @@ def _largest(result: Record) -> list[str]:
 
 def _doubt(result: Record) -> str:
     """The first reason to doubt, up to where its explanation begins."""
-    if "part_not_seen" in result.verdict.codes and result.unseen_share is not None:
-        return f"{100.0 * result.unseen_share:.0f} % of the part is not in the scan"
-    doubts = [reason.text for reason in result.verdict.reasons if reason.is_doubt]
+    reasons = sorted(result.verdict.reasons, key=lambda reason: reason.code != "part_not_seen")
+    doubts = [reason.text.replace("%", " %") for reason in reasons if reason.is_doubt]
     if not doubts:
         return "the score cannot be believed"
     ends = [place for mark in _END if (place := doubts[0].find(f"{mark} ")) > 0]
