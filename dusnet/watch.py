@@ -17,7 +17,7 @@ from dusnet.io.files import file_sha256, reason, write_json
 from dusnet.io.locks import sole_process
 from dusnet.io.marks import is_result
 from dusnet.io.strict_json import parse_json
-from dusnet.result import Result
+from dusnet.result import NoResult, Result
 from dusnet.summary import GrowingSummary, stored_results
 from dusnet.terminal import one_line
 
@@ -82,7 +82,8 @@ class Watch:
             idle_exit: end when nothing came for so many seconds and no file is settling; None for never.
 
         Raises:
-            BadInput: a folder cannot be read, or an overview cannot be written.
+            BadInput: the folder of the scans cannot be read when nothing came for `idle_exit` seconds, or that of the
+                results cannot.
             BadConfig: another process watches for the same folder of results, or the folder cannot be written.
         """
         self._batch.require_free([])
@@ -116,8 +117,16 @@ class Watch:
 
     def _look_until(self, stopped: Callable[[], bool], idle_exit: float | None) -> None:
         last = time.monotonic()
+        lost: BadInput | None = None
         while not stopped():
-            for arrival in self._arrivals.look():
+            arrived: list[Arrival] = []
+            try:
+                arrived, lost = self._arrivals.look(), None
+            except BadInput as error:  # a drive that is away for a while ends no line
+                if lost is None:
+                    self._say(f"{one_line(str(error)).rstrip('.')}; it is looked at again every {self._interval:g} s.")
+                lost = error
+            for arrival in arrived:
                 if stopped():
                     return
                 if self._take(arrival):
@@ -126,6 +135,8 @@ class Watch:
             self._renew_if_due()
             idle = time.monotonic() - last
             if idle_exit is not None and idle >= idle_exit and not self._arrivals.settling():
+                if lost is not None:
+                    raise lost
                 return
             end = time.monotonic() + self._interval
             while not stopped() and (left := end - time.monotonic()) > 0:
@@ -198,10 +209,20 @@ class Watch:
         copy = 1
         while True:
             for stem in candidates:
-                if self._owners.get(stem.casefold(), name) == name:
+                if self._owner(stem) in (None, name):
                     return stem
             copy += 1
             candidates = [f"{plain}~{copy}"]
+
+    def _owner(self, stem: str) -> str | None:
+        """The scan that the results of this name are of, also where another process wrote them meanwhile."""
+        key = stem.casefold()
+        if key not in self._owners:
+            try:
+                self._owners[key] = Result.read(self._out / f"{stem}.json").name
+            except (NoResult, BadInput):  # none is there, or none that can be listed
+                return None
+        return self._owners[key]
 
     def _write_failures(self) -> None:
         self._due = True

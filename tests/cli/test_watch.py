@@ -125,6 +125,44 @@ def test_two_scans_of_one_stem_have_results_of_their_own_in_any_order(batch, jud
     assert lines(tmp_path / "out") == [("a", "OK"), ("a_xyz", "NG")]
 
 
+def test_a_result_that_another_process_writes_meanwhile_is_kept(tmp_path):
+    scans, other = tmp_path / "in", tmp_path / "other"
+    scan(scans / "a.ply"), scan(scans / "b.ply", 5.0)
+    other.mkdir()
+    np.savetxt(other / "b.xyz", np.random.default_rng(1).normal(size=(150, 3)) - np.array([0, 0, 9]))
+
+    def meanwhile(name: str) -> None:
+        if name == "a.ply":
+            assert not ByHeight(tmp_path / "out").run([other / "b.xyz"]).failures
+
+    watch(ByHeight(tmp_path / "out", act=meanwhile), scans)
+    assert sorted(lines(tmp_path / "out")) == [("a", "OK"), ("b", "OK"), ("b_ply", "NG")]
+
+
+def test_a_folder_that_is_away_for_a_while_is_waited_for(batch, judged, tmp_path):
+    scans, away, said = tmp_path / "in", tmp_path / "away", []
+    scan(scans / "a.ply")
+    watcher = Watch(batch, scans, None, settle=0.0, interval=0.01, say=said.append)
+    scans.rename(away)
+    looks = iter(range(1000))
+
+    def stopped() -> bool:
+        if next(looks) == 20:
+            away.rename(scans)
+        return judged == ["a.ply"]
+
+    watcher.run(stopped)
+    assert len(said) == 1
+    assert "cannot be read" in said[0]
+    assert "looked at again" in said[0]
+    assert lines(tmp_path / "out") == [("a", "OK")]
+    scans.rename(away)
+    watcher = Watch(batch, away, None, settle=0.0, interval=0.01, say=said.append)
+    away.rename(scans)
+    with pytest.raises(BadInput, match="cannot be read"):
+        watcher.run(lambda: False, idle_exit=0.05)
+
+
 def test_an_unreadable_scan_is_said_once_and_read_again_when_it_changes(batch, tmp_path):
     scans = tmp_path / "in"
     scans.mkdir()
