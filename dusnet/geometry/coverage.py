@@ -40,7 +40,7 @@ AWAY_SHARE = 0.5
 """Share of what it leaves out that must look where it shows next to nothing: of a break most looks like the rest."""
 LOST_MARGIN = 1.25
 """How much larger than in the training scans a piece may be that good scans leave out here or there."""
-LEAST_LOSING = 3  # half of which training scans there must be: two
+LEAST_LOSING = 2  # training scans that must leave out a piece
 UNSEEN_REACH = 5.0  # spacings of the places within which empty places are one piece
 
 
@@ -48,10 +48,10 @@ def lost_pieces(largest: Sequence[float]) -> float:
     """Largest piece that good scans leave out here or there, share of the part.
 
     Args:
-        largest: the largest missing piece of every training scan, share of the part. A single scan can be damaged: most
-            of them must leave out a piece.
+        largest: the largest missing piece of every training scan, share of the part. A single scan can be damaged: half
+            of them, and two at least, must leave out a piece.
     """
-    if 2 * sum(one > 0.0 for one in largest) < max(len(largest), LEAST_LOSING):
+    if sum(one > 0.0 for one in largest) < max(LEAST_LOSING, len(largest) / 2):
         return 0.0
     return min(LOST_MARGIN * max(largest), UNSEEN_SHARE)
 
